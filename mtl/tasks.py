@@ -1,0 +1,159 @@
+"""What one head predicts: labels -> targets, units, loss, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from scipy.special import expit, softmax
+
+from mtl.mistakes import Mistake, nearest
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Task(Protocol):
+    """What a head needs to know of its task.
+
+    Attributes
+    ----------
+    units : int
+        Width of the head's logits.
+    loss : str
+        Class name of the Keras loss that takes these logits and targets.
+    columns : tuple of str
+        One name per event that is told apart, each scored as a question of yes
+        or no: a single one for a binary task, one per class otherwise.
+    """
+
+    units: int
+    loss: str
+    columns: tuple[str, ...]
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise `Mistake` where the task names a class that is not in `known`."""
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """Class index of every frame, int32 of shape (n_frames,)."""
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Probability per column, shape (n_frames, len(columns)), from logits (n_frames, units)."""
+
+    def events(self, targets: np.ndarray) -> np.ndarray:
+        """Whether each column's event is true, bool of shape (n_frames, len(columns))."""
+
+
+def check_classes(named: Sequence[str], known: Sequence[str]) -> None:
+    """Raise `Mistake` where classes are named that the data set lacks, or named twice."""
+    lacking = [name for name in named if name not in known]
+    if lacking:
+        raise Mistake(f"names classes the data set lacks: {lacking}. {nearest(lacking[0], known)}")
+    twice = sorted({name for name in named if list(named).count(name) > 1})
+    if twice:
+        raise Mistake(f"names classes twice: {twice}.")
+    if not named:
+        raise Mistake("names no class.")
+
+
+class BinaryTask:
+    """Yes or no: does the frame's class belong to these classes?
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Canonical class names that count as yes.
+    """
+
+    units = 1
+    loss = "BinaryCrossentropy"
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.columns: tuple[str, ...] = ("yes",)
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise `Mistake` where a class is unknown, or where all of them would be yes."""
+        check_classes(self.classes, known)
+        if set(self.classes) == set(known):
+            raise Mistake("names every class of the data set, so no frame would be a no.")
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """1 where the frame's class is one of `classes`, else 0; int32 of shape (n_frames,)."""
+        return frames["class_name"].isin(self.classes).to_numpy().astype(np.int32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Logistic of the logits, shape (n_frames, 1)."""
+        return expit(logits.astype(np.float64)).reshape(-1, 1)
+
+    def events(self, targets: np.ndarray) -> np.ndarray:
+        """The targets as a column of bool, shape (n_frames, 1)."""
+        return targets.reshape(-1, 1).astype(bool)
+
+
+class CategoricalTask:
+    """Which one of these classes is the frame?
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Canonical class names in the order of the logits; together they must be
+        every class of the data set, so that no frame is without a target.
+    """
+
+    loss = "SparseCategoricalCrossentropy"
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.columns = self.classes
+        self.units = len(self.classes)
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise `Mistake` where a class is unknown or missing."""
+        check_classes(self.classes, known)
+        missing = sorted(set(known) - set(self.classes))
+        if missing:
+            raise Mistake(f"leaves frames without a target, their classes are not named: {missing}.")
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """Position of the frame's class in `classes`, int32 of shape (n_frames,)."""
+        position = {name: i for i, name in enumerate(self.classes)}
+        return frames["class_name"].astype(str).map(position).to_numpy().astype(np.int32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax of the logits, shape (n_frames, n_classes)."""
+        return softmax(logits.astype(np.float64), axis=1)
+
+    def events(self, targets: np.ndarray) -> np.ndarray:
+        """One-hot targets as bool, shape (n_frames, n_classes)."""
+        return targets[:, None] == np.arange(self.units)
+
+
+class RandomTask(BinaryTask):
+    """A coin per video: the control that must not help.
+
+    Parameters
+    ----------
+    probability : float
+        Chance of a yes, in [0, 1].
+    seed : int
+        The coin's seed. A video's coin depends on its name and on this only, so
+        it is the same in every run and whatever other videos there are.
+    """
+
+    def __init__(self, probability: Probability, seed: int) -> None:
+        super().__init__(())
+        self.probability = probability
+        self.seed = seed
+
+    def check(self, known: Sequence[str]) -> None:
+        """A coin names no class: nothing to check."""
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """The coin of each frame's video, int32 of shape (n_frames,)."""
+        videos = frames["video"].astype("category").cat
+        names = pd.Series(videos.categories.astype(str) + f"#{self.seed}")
+        uniform = pd.util.hash_pandas_object(names, index=False).to_numpy() / 2.0**64
+        return (uniform < self.probability).astype(np.int32)[videos.codes]
