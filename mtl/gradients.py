@@ -1,0 +1,74 @@
+"""Gradients of each task on the shared variables, and their Gramian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def task_gradients(
+    tape: tf.GradientTape, losses: Sequence[tf.Tensor], shared: Sequence[tf.Variable]
+) -> list[list[tf.Tensor]]:
+    """Gradient of every loss with respect to every shared variable.
+
+    One forward pass was taped; each loss takes one backward pass over its head
+    and the shared part, and no other head.
+
+    Parameters
+    ----------
+    tape : tf.GradientTape
+        Persistent, where there is more than one loss.
+    losses : sequence of scalar tensors
+        Unweighted, one per task.
+    shared : sequence of tf.Variable
+
+    Returns
+    -------
+    list of list of tensors
+        By task, then by variable; zeros where a loss does not reach a variable.
+    """
+    zero = tf.UnconnectedGradients.ZERO
+    gradients = [tape.gradient(loss, list(shared), unconnected_gradients=zero) for loss in losses]
+    return [[tf.convert_to_tensor(gradient) for gradient in of_task] for of_task in gradients]
+
+
+def gramian(gradients: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+    """Inner products of the tasks' gradients.
+
+    Parameters
+    ----------
+    gradients : sequence of sequence of tensors
+        By task, then by variable, of any float type.
+
+    Returns
+    -------
+    float32 tensor of shape (n_tasks, n_tasks)
+        Symmetric; summed in float32 whatever the gradients' type.
+    """
+    total = tf.zeros((len(gradients), len(gradients)))
+    for of_variable in zip(*gradients, strict=True):
+        rows = tf.stack([tf.reshape(tf.cast(gradient, tf.float32), [-1]) for gradient in of_variable])
+        total += tf.matmul(rows, rows, transpose_b=True)  # (n_tasks, n_tasks)
+    return total
+
+
+def combine(gradients: Sequence[Sequence[tf.Tensor]], weights: tf.Tensor) -> list[tf.Tensor]:
+    """Weighted sum of the tasks' gradients, by variable.
+
+    Parameters
+    ----------
+    gradients : sequence of sequence of tensors
+        By task, then by variable.
+    weights : tensor of shape (n_tasks,)
+
+    Returns
+    -------
+    list of tensors
+        In the gradients' own type and shapes.
+    """
+    parts = tf.unstack(weights, len(gradients))
+    return [
+        tf.add_n([tf.cast(part, gradient.dtype) * gradient for part, gradient in zip(parts, of_variable, strict=True)])
+        for of_variable in zip(*gradients, strict=True)
+    ]

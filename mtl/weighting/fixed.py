@@ -1,0 +1,79 @@
+"""Weights given by name. Neither importing nor building it loads TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING
+
+from mtl.mistakes import Mistake, nearest
+from mtl.weighting.base import Weighting
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Fixed(Weighting):
+    """Constant weights, by task name.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+        Task names in the order of the set.
+    weights : mapping of str to float
+        Weight by task name, each at least 0.
+    default : float or None
+        Weight of a task that `weights` does not name; None where there is none.
+    strict : bool
+        Whether every name in `weights` must be a task of the set. False makes
+        `weights` one table for all sets of a sweep.
+
+    Raises
+    ------
+    Mistake
+        As `fixed_weights`.
+    """
+
+    def __init__(self, tasks: Sequence[str], weights: Mapping[str, float], default: float | None, strict: bool) -> None:
+        super().__init__(tasks)
+        self.given = fixed_weights(self.tasks, weights, default, strict)
+
+    def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
+        """The weights as given."""
+        import tensorflow as tf
+
+        return tf.constant(self.given)
+
+
+def fixed_weights(
+    tasks: Sequence[str], weights: Mapping[str, float], default: float | None, strict: bool
+) -> tuple[float, ...]:
+    """Weight of every task in the order of `tasks`; parameters as of `Fixed`.
+
+    Raises
+    ------
+    Mistake
+        If a task has no weight, a weight is no number, negative or not finite,
+        all are zero, or `strict` and a name is not a task of the set.
+    """
+    for task in weights:
+        if strict and task not in tasks:
+            raise Mistake(f"A weight is given for task '{task}', which is not in the set. {nearest(task, tasks)}")
+    for task, weight in weights.items():
+        _check(f"The weight of task '{task}'", weight)
+    if default is not None:
+        _check("The default weight", default)
+    lacking = [task for task in tasks if task not in weights]
+    if lacking and default is None:
+        raise Mistake(f"No weight is given for task '{lacking[0]}': name it in weighting.weights or set a default.")
+    found = tuple(float(weights.get(task, default or 0.0)) for task in tasks)
+    if not any(found):
+        raise Mistake(f"Every weight of the set is 0, so nothing would be trained: {', '.join(tasks)}.")
+    return found
+
+
+def _check(what: str, weight: object) -> None:
+    """Raise `Mistake` unless `weight` is a finite number of at least 0."""
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
+        raise Mistake(f"{what} must be a finite number of at least 0, found {weight!r}.")
