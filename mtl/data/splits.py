@@ -1,0 +1,142 @@
+"""Which videos are held out, and which frames are kept: whole videos first, frames after.
+
+All functions on frame tables expect the contract's order: sorted by split, class,
+video and frame, each video in one split and one class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+def hold_out_videos(videos: Sequence[str], classes: Sequence[str], fraction: float, seed: int) -> frozenset[str]:
+    """Names of the videos to hold out, the same share of every class.
+
+    A video's place in its class's queue is a hash of seed and name, so the choice
+    depends neither on the order of rows nor on other classes, a larger fraction
+    holds out the same videos and more, and the same on every machine.
+
+    Parameters
+    ----------
+    videos : sequence of str
+        Distinct names.
+    classes : sequence of str
+        Class of each.
+    fraction : float
+        Share of each class, in (0, 1), rounded; at least one video is held out and
+        at least one stays. A class of a single video keeps it, which is logged.
+    seed : int
+    """
+    queues: dict[str, list[str]] = {}
+    for video, name in zip(videos, classes, strict=True):
+        queues.setdefault(name, []).append(video)
+    held_out: set[str] = set()
+    for name, queue in sorted(queues.items()):
+        if len(queue) == 1:
+            log.warning("Class %s has a single video, %s: none is held out.", name, queue[0])
+            continue
+        queue.sort(key=lambda video: (_place(video, seed), video))
+        held_out.update(queue[: min(max(int(fraction * len(queue) + 0.5), 1), len(queue) - 1)])
+    return frozenset(held_out)
+
+
+def _place(video: str, seed: int) -> bytes:
+    """Where a video stands in the queue."""
+    return hashlib.blake2b(f"{seed}/{video}".encode(), digest_size=16).digest()
+
+
+def every_nth(frames: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Each video's first, (n+1)-th, (2n+1)-th, ... frame, counted in order of time among those there are."""
+    if n == 1:
+        return frames
+    starts, lengths = _videos(frames)
+    rank = np.arange(len(frames)) - np.repeat(starts, lengths)
+    return frames[rank % n == 0].reset_index(drop=True)
+
+
+def at_most_per_video(frames: pd.DataFrame, n: int | None) -> pd.DataFrame:
+    """At most `n` frames of each video: the middles of `n` equal parts of it."""
+    if n is None:
+        return frames
+    starts, lengths = _videos(frames)
+    return _take(frames, starts, lengths, np.minimum(lengths, n))
+
+
+def at_most(frames: pd.DataFrame, n: int | None) -> pd.DataFrame:
+    """At most `n` frames in all, with no chance in it.
+
+    Classes get shares in proportion to their frames, videos in proportion within
+    their class; each class, then each video, keeps at least one frame where `n`
+    allows it; within a video the frames are spread evenly over time.
+    """
+    if n is None or len(frames) <= n:
+        return frames
+    starts, lengths = _videos(frames)
+    class_of_video = frames["class_name"].cat.codes.to_numpy()[starts]
+    present = np.unique(class_of_video)
+    shares = quotas(np.array([lengths[class_of_video == code].sum() for code in present]), n)
+    kept = np.zeros_like(lengths)
+    for code, share in zip(present, shares, strict=True):
+        kept[class_of_video == code] = quotas(lengths[class_of_video == code], share)
+    return _take(frames, starts, lengths, kept)
+
+
+def quotas(counts: np.ndarray, total: int) -> np.ndarray:
+    """Shares of `total` in proportion to `counts`, at least one each where `total` suffices.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n,)
+        Positive.
+    total : int
+        At most the sum of `counts`, else that sum is dealt out.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Their sum is `total` and none exceeds its count. Where `total` is below `n`,
+        ones at even distances.
+    """
+    counts, n = np.asarray(counts, dtype=np.int64), len(counts)
+    total = min(int(total), int(counts.sum()))
+    if total <= n:
+        dealt = np.zeros(n, dtype=np.int64)
+        dealt[_middles(n, total)] = 1
+        return dealt
+    small = np.zeros(n, dtype=bool)  # those whose proportional share is below the one they get
+    while True:
+        exact = counts * ((total - small.sum()) / counts[~small].sum())
+        below = ~small & (exact < 1)
+        if not below.any():
+            break
+        small |= below
+    dealt = np.where(small, 1, np.minimum(exact.astype(np.int64), counts))
+    rest = total - dealt.sum()  # largest remainders; ties by order
+    remainder = np.where(small | (dealt >= counts), -1.0, exact - dealt)
+    dealt[np.argsort(-remainder, kind="stable")[:rest]] += 1
+    return dealt
+
+
+def _middles(length: int, n: int) -> np.ndarray:
+    """Positions of the middles of `n` equal parts of a row of `length`, n <= length."""
+    return (2 * np.arange(n) + 1) * length // (2 * n) if n else np.zeros(0, dtype=np.int64)
+
+
+def _videos(frames: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Where each video starts in the table, and its number of frames."""
+    codes = frames["video"].cat.codes.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    return starts, np.diff(starts, append=len(codes))
+
+
+def _take(frames: pd.DataFrame, starts: np.ndarray, lengths: np.ndarray, kept: np.ndarray) -> pd.DataFrame:
+    """`kept[i]` frames of the i-th video, evenly over time."""
+    rows = [start + _middles(length, n) for start, length, n in zip(starts, lengths, kept, strict=True)]
+    return frames.iloc[np.concatenate([np.zeros(0, dtype=np.int64), *rows])].reset_index(drop=True)
