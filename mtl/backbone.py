@@ -1,0 +1,370 @@
+"""Frames in, features out; and the cut between what is frozen and what is trained.
+
+A backbone is two functions: `frozen` (uint8 frames -> array) and `trained`
+(array -> (b, d)). Freezing only moves the cut between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import NonNegativeInt, PositiveInt
+
+from mtl.mistakes import Mistake, nearest
+
+log = logging.getLogger(__name__)
+
+Layers = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Freeze:
+    """How many of the backbone's stages, counted from the input, are frozen.
+
+    Parameters
+    ----------
+    stages : int or "all"
+    """
+
+    def __init__(self, stages: NonNegativeInt | Literal["all"]) -> None:
+        self.stages = stages
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The frozen part: a function of the frame, always in inference mode.
+
+    Attributes
+    ----------
+    spec : mapping
+        Everything that determines its numbers besides the frames, fit for JSON.
+    image_size : int
+    batch_size : int
+        Frames per call.
+    dtype : numpy dtype of a row
+    layers : callable or None
+        uint8 frames (b, h, w, 3) -> rows; None for the identity.
+    """
+
+    spec: Mapping[str, object]
+    image_size: int
+    batch_size: int
+    dtype: np.dtype
+    layers: Layers | None
+
+    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of one row for frames of (height, width)."""
+        if self.layers is None:
+            return (*frame_shape, 3)
+        probe = tf.zeros((1, *frame_shape, 3), tf.uint8)
+        return tuple(self.layers(probe).shape[1:])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
+        return images if self.layers is None else self.layers(tf.constant(images)).numpy()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained part: rows of the frozen part -> features (b, d).
+
+    Attributes
+    ----------
+    layers : callable
+        (rows, training) -> (b, d).
+    trainable_variables, variables : sequence of keras variables
+        In the order of the network; batch norm's statistics are in the second only.
+    """
+
+    layers: Callable[[tf.Tensor, bool], tf.Tensor]
+    trainable_variables: Sequence[keras.Variable]
+    variables: Sequence[keras.Variable]
+
+    def __call__(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+        """Features (b, d)."""
+        return self.layers(rows, training)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A backbone taken apart.
+
+    Attributes
+    ----------
+    frozen : Frozen
+    trained : Trained
+    where : str
+        Where the cut is, in words.
+    n_frozen, n_trained : int
+        Parameters on either side.
+    """
+
+    frozen: Frozen
+    trained: Trained
+    where: str
+    n_frozen: int
+    n_trained: int
+
+
+class Backbone:
+    """An architecture with its weights, its own preprocessing and its stages.
+
+    Parameters
+    ----------
+    name : str
+    network : callable
+        ``network(weights=..., input_shape=(s, s, 3))`` gives a functional Keras
+        model that ends in feature maps; any of `keras.applications` does.
+    preprocess : callable or None
+        Float RGB images in [0, 255] -> what the network was trained on.
+    image_size : int
+        Side of the square that frames are resized to, in pixels.
+    weights : str
+        "imagenet", "random", or the path of a weights file.
+    stages : mapping of str to str
+        From the input on, each stage's name and the name of its last layer; the
+        output of that layer must be all that later layers read.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the layers' arithmetic; variables stay float32. "auto" takes bfloat16
+        where the machine computes in it.
+    batch_size : int
+        Frames per call of the frozen part.
+    seed : int
+        Of random weights.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Callable[..., keras.Model],
+        preprocess: Callable[[Any], Any] | None,
+        image_size: PositiveInt,
+        weights: str,
+        stages: Mapping[str, str],
+        precision: Literal["float32", "bfloat16", "auto"],
+        batch_size: PositiveInt,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.preprocess = preprocess
+        self.image_size = image_size
+        self.weights = weights
+        self.stages = dict(stages)
+        self.precision = best_precision() if precision == "auto" else precision
+        self.batch_size = batch_size
+        policy = "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
+        keras.utils.set_random_seed(seed)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            self.network = self._load(network)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def _load(self, network: Callable[..., keras.Model]) -> keras.Model:
+        """The network with its weights, or one line on how to get them."""
+        shape = (self.image_size, self.image_size, 3)
+        if self.weights == "random":
+            return network(weights=None, input_shape=shape)
+        if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
+            raise Mistake(
+                f"backbone.weights: no file '{self.weights}' (looked for {Path(self.weights).expanduser().absolute()}). "
+                "Right would be 'imagenet', 'random' or the path of a weights file."
+            )
+        try:
+            if self.weights == "imagenet":
+                return network(weights="imagenet", input_shape=shape)
+            built = network(weights=None, input_shape=shape)
+            built.load_weights(str(Path(self.weights).expanduser()))
+            return built
+        except (OSError, ValueError, KeyError) as error:
+            raise Mistake(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
+        except Exception as error:  # keras wraps whatever the download met in a bare Exception
+            if "URL fetch failure" not in str(error):
+                raise
+            raise Mistake(self._where_to_get_weights(str(error))) from error
+
+    def _where_to_get_weights(self, failure: str) -> str:
+        """One line: where ImageNet weights were looked for, what to download, where to put it, what else to set."""
+        url = next((word.rstrip(".:,") for word in failure.split() if word.startswith("http")), "")
+        folder = Path(keras.config.keras_home()) / "models"
+        return (
+            f"ImageNet weights of {self.name} are not in {folder} and could not be downloaded. "
+            f"Download {url} on a machine that can, put it into {folder}, "
+            "or set backbone.weights=/path/to/the/file, or backbone.weights=random to do without."
+        )
+
+    def cut(self, freeze: Freeze) -> Cut:
+        """The backbone taken apart after the frozen stages.
+
+        Raises
+        ------
+        Mistake
+            If more stages are to be frozen than there are.
+        """
+        n = len(self.stages) if freeze.stages == "all" else freeze.stages
+        if n > len(self.stages):
+            raise Mistake(
+                f"freeze.stages: {self.name} has {len(self.stages)} stages ({', '.join(self.stages)}), found {n}."
+            )
+        if n == 0:
+            return self._all_trained()
+        if n == len(self.stages):
+            return self._all_frozen()
+        return self._cut_after(list(self.stages)[n - 1], n)
+
+    def _all_trained(self) -> Cut:
+        """Frozen is the identity: the rows are the frames."""
+        spec: Mapping[str, object] = {"backbone": None}
+        frozen = Frozen(spec, self.image_size, self.batch_size, np.dtype(np.uint8), None)
+
+        def layers(rows: tf.Tensor, training: bool) -> tf.Tensor:
+            return pooled(self.network(self._front(rows), training=training))
+
+        trained = Trained(layers, self.network.trainable_variables, self.network.variables)
+        return Cut(
+            frozen, trained, "before the first layer: the whole backbone is trained", 0, _count(trained.variables)
+        )
+
+    def _all_frozen(self) -> Cut:
+        """Trained is the identity: the rows are pooled features."""
+        if self.weights == "random":
+            log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
+        variables = self.network.variables
+        frozen = self._frozen(lambda x: pooled(self.network(x, training=False)), variables, "end")
+        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+        return Cut(frozen, nothing, "after the last layer: the whole backbone is frozen", _count(variables), 0)
+
+    def _cut_after(self, stage: str, n: int) -> Cut:
+        """The rows are the feature maps at the end of a stage."""
+        layer = self.stages[stage]
+        known = [one.name for one in self.network.layers]
+        if layer not in known:
+            raise Mistake(f"backbone.stages.{stage}: {self.name} has no layer '{layer}'. {nearest(layer, known)}")
+        at = self.network.get_layer(layer).output
+        first = keras.Model(self.network.inputs, at)
+        rest = keras.Model(at, self.network.outputs[0])
+        if {id(v) for v in first.variables} & {id(v) for v in rest.variables}:
+            raise Mistake(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
+        frozen = self._frozen(lambda x: first(x, training=False), first.variables, layer)
+        trained = Trained(
+            lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
+            rest.trainable_variables,
+            rest.variables,
+        )
+        where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
+        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables))
+
+    def _frozen(self, network: Layers, variables: Sequence[keras.Variable], at: str) -> Frozen:
+        """The frozen part as one compiled function with its spec."""
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+        def layers(images: tf.Tensor) -> tf.Tensor:
+            return tf.cast(network(self._front(images)), tf.float32)
+
+        spec = {
+            "backbone": self.name,
+            "architecture": architecture_digest(self.network),
+            "weights": weights_digest(variables),
+            "cut": at,
+            "image_size": self.image_size,
+            "preprocess": _dotted(self.preprocess),
+            "interpolation": "bilinear, antialiased",
+            "precision": self.precision,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        }
+        return Frozen(spec, self.image_size, self.batch_size, np.dtype(np.float32), layers)
+
+    def _front(self, images: tf.Tensor) -> tf.Tensor:
+        """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
+        size = (self.image_size, self.image_size)
+        images = tf.image.resize(tf.cast(images, tf.float32), size, antialias=True)
+        return images if self.preprocess is None else self.preprocess(images)
+
+
+def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:
+    """A plain network for small frames: convolution, batch norm, relu and pooling per stage.
+
+    Parameters
+    ----------
+    input_shape : (int, int, int)
+    weights : None
+        There are none to be had; the argument is that of `keras.applications`.
+    widths : sequence of int
+        Channels of each stage.
+
+    Raises
+    ------
+    Mistake
+        If weights are asked for by name.
+    """
+    if weights is not None:
+        raise Mistake(f"backbone.weights: small_cnn has no weights named '{weights}'; set random or a path.")
+    x = inputs = keras.Input(input_shape)
+    for stage, width in enumerate(widths, start=1):
+        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"stage{stage}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"stage{stage}_bn")(x)
+        x = keras.layers.ReLU(name=f"stage{stage}_relu")(x)
+        x = keras.layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+    return keras.Model(inputs, x, name="small_cnn")
+
+
+def scale_to_one(images: tf.Tensor) -> tf.Tensor:
+    """Images in [-1, 1] of images in [0, 255]."""
+    return images / 127.5 - 1.0
+
+
+def pooled(maps: tf.Tensor) -> tf.Tensor:
+    """Global average of feature maps (b, h, w, d), float32 of shape (b, d)."""
+    return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+
+
+def best_precision() -> str:
+    """`bfloat16` where the processor or the GPU computes in it, else `float32`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+        return "bfloat16" if capability >= (8, 0) else "float32"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return "float32"
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def weights_digest(variables: Sequence[keras.Variable]) -> str:
+    """Digest of the values of variables, in their order."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for variable in variables:
+        hashed.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return hashed.hexdigest()
+
+
+def architecture_digest(network: keras.Model) -> str:
+    """Digest of a network's layers and their settings; names that Keras counts up do not enter."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for layer in network.layers:
+        settings = {k: v for k, v in layer.get_config().items() if k != "name"}
+        hashed.update(f"{type(layer).__name__}{sorted(settings.items(), key=str)}".encode())
+    return hashed.hexdigest()
+
+
+def _count(variables: Sequence[keras.Variable]) -> int:
+    """Number of parameters."""
+    return int(sum(np.prod(v.shape) for v in variables))
+
+
+def _dotted(function: Callable[..., object] | None) -> str | None:
+    """Module and name of a function, through partials."""
+    if function is None:
+        return None
+    inner = getattr(function, "func", function)
+    return f"{inner.__module__}.{inner.__qualname__}"
