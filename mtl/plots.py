@@ -1,0 +1,416 @@
+"""Numbers -> figures: readable in grey, labelled, without any state of matplotlib's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from mtl.trace import Relation, Score, pairs
+
+DPI = 150
+# Told apart without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+SHADES = colormaps["cividis"]  # its lightness rises all the way, so a grey print keeps the order
+SMALL = 7.5
+
+
+def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping[str, Score]) -> Figure:
+    """ROC curve of every task, its AUC and interval in the legend.
+
+    Parameters
+    ----------
+    roc : mapping of str to (ndarray, ndarray)
+        False and true positive rates by task.
+    scores : mapping of str to Score
+        ``auc/<task>`` is shown. A task that has a score and no curve is named with the reason.
+    """
+    figure = _figure(6.2, 5.6)
+    axes = figure.add_subplot()
+    tasks = [*roc, *(name.removeprefix("auc/") for name in scores if name.startswith("auc/"))]
+    for i, task in enumerate(dict.fromkeys(tasks)):
+        label = _labelled(task, scores.get(f"auc/{task}"))
+        false, true = roc.get(task, ((), ()))
+        axes.plot(false, true, label=label, markevery=0.12, markersize=5, **_style(i))
+    axes.plot([0, 1], [0, 1], color="0.55", linewidth=0.9, label="chance: 0.500")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
+    axes.set_title("ROC by frame; AUC with 95 % interval over videos", fontsize=10)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8.5, frameon=False)
+    _grid(axes)
+    return figure
+
+
+def confusion_matrix(table: pd.DataFrame, title: str) -> Figure:
+    """Share of each true class that was predicted as each class, counts below.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Numbers of frames, true classes down and predicted ones across. A class without frames is hatched.
+    title : str
+    """
+    counts = table.to_numpy(dtype=float)
+    totals = counts.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(totals > 0, counts / totals, np.nan)
+    height, width = counts.shape
+    figure = _figure(2.6 + 0.62 * width, 2.2 + 0.52 * height)
+    axes = figure.add_subplot()
+    small = [[f"{count:,.0f}" for count in row] for row in counts]
+    _cells(axes, shares, 0.0, 1.0, lambda share: f"{100 * share:.0f} %", small)
+    _names_on_axes(axes, _words(table.index), _words(table.columns))
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(_plain(f"{title}\nshare of the true class's frames, and their number"), fontsize=10)
+    return figure
+
+
+def class_auc(table: pd.DataFrame) -> Figure:
+    """AUC of every class against the rest, as dots with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `class`, `videos`, `auc`, `low`, `high`, and `task` where the
+        classes of several tasks are in it. An undefined AUC is said.
+    """
+    tasks = table["task"].nunique() if "task" in table else 1
+    names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
+    labels = [f"{name}  ({_counted(videos, 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
+    figure = _figure(7.0, 1.5 + 0.33 * len(table))
+    axes = figure.add_subplot()
+    _forest(axes, labels, table["auc"], table["low"], table["high"])
+    _reference(axes, 0.5, "chance")
+    axes.set(xlabel="AUC against the other classes, by frame (95 % interval over videos)")
+    _room_for(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
+    return figure
+
+
+def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
+    """Losses and validation AUC of every task over the epochs.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per epoch, the epoch as index; columns ``train_loss/<task>``,
+        ``val_loss/<task>``, ``val_auc/<task>``, others are not shown.
+    chosen : int, optional
+        Epoch whose weights were kept.
+    """
+    kinds = {"train_loss": "training loss", "val_loss": "validation loss", "val_auc": "validation AUC"}
+    named = [column.split("/", 1) for column in history.columns if "/" in column]
+    tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
+    figure = _figure(max(4.2, 0.8 + 2.7 * len(tasks)), 5.2)
+    if not tasks:
+        _say(figure, "no epoch was recorded")
+        return figure
+    grid = figure.subplots(2, len(tasks), sharex=True, sharey="row" if len(tasks) == 1 else False, squeeze=False)
+    for j, task in enumerate(tasks):
+        for i, kind in enumerate(kinds):
+            if f"{kind}/{task}" in history:
+                axes = grid[int(kind == "val_auc"), j]
+                axes.plot(history.index, history[f"{kind}/{task}"], label=kinds[kind], markersize=4, **_style(i))
+        grid[0, j].set_title(_plain(_wrapped(task)), fontsize=10)
+        grid[1, j].set_xlabel("epoch")
+        grid[1, j].xaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes in grid[:, j]:
+            _grid(axes)
+            if chosen is not None:
+                axes.axvline(chosen, color="0.35", linewidth=1.0, linestyle=":", label=f"chosen: epoch {chosen}")
+    grid[0, 0].set_ylabel("loss")
+    grid[1, 0].set_ylabel("AUC")
+    _share_rows(grid[1])
+    looks = {
+        label: handle for axes in grid[:, 0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(looks.values()), list(looks), loc="outside lower center", ncols=4, fontsize=8.5, frameon=False)
+    return figure
+
+
+def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
+    """The measure between every two tasks, with its interval in small print; hatched where undefined.
+
+    Parameters
+    ----------
+    relation : Relation
+    tasks : sequence of str
+        In the order of the matrix.
+    name : str
+        Of the measure.
+    """
+    values = np.asarray(relation.values)  # noqa: PD011 - an array's, not a frame's
+    figure = _figure(3.0 + 1.25 * len(tasks), 2.2 + 0.9 * len(tasks))
+    axes = figure.add_subplot()
+    low, high = _limits_of(values)
+    _cells(axes, values, low, high, _signed, _intervals(relation))
+    labels = [_wrapped(task) for task in tasks]
+    _names_on_axes(axes, labels, labels)
+    if not np.allclose(values, values.T, equal_nan=True):
+        axes.set(xlabel="recipient", ylabel="source")
+    title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
+    axes.set_title(_plain(title), fontsize=10)
+    return figure
+
+
+def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
+    """The measure of every pair at the end of every epoch, counted from 1.
+
+    Parameters
+    ----------
+    relation : Relation
+        Its `course` is shown; both directions of a pair where they differ.
+    tasks : sequence of str
+        In the order of the matrices.
+    name : str
+        Of the measure.
+    """
+    figure = _figure(6.6, 4.6)
+    course = relation.course
+    if course is None or len(tasks) < 2 or not len(course):
+        _say(figure, "one task: no pair" if len(tasks) < 2 else "no course was recorded")
+        return figure
+    axes = figure.add_subplot()
+    epochs = np.arange(1, len(course) + 1)
+    for i, (label, a, b) in enumerate(_directed(course, tasks)):
+        axes.plot(epochs, course[:, a, b], label=_plain(label), markersize=4, **_style(i))
+    axes.axhline(0, color="0.55", linewidth=0.9)
+    axes.set(xlabel="epoch", ylabel=_plain(name.replace("_", " ")))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _grid(axes)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
+    return figure
+
+
+def auc_by_set(
+    aucs: Mapping[str, Sequence[float]], intervals: Mapping[str, tuple[float, float]], measure: str
+) -> Figure:
+    """A score by task set: one open dot per seed, the mean as a bar, its interval as a line.
+
+    Parameters
+    ----------
+    aucs : mapping of str to sequence of float
+        By set, one value per seed; NaN where a run has none.
+    intervals : mapping of str to (float, float)
+        Ends of the 95 % interval by set; a set may be missing.
+    measure : str
+        What is shown, for the axis.
+    """
+    figure = _figure(7.0, 1.5 + 0.42 * len(aucs))
+    axes = figure.add_subplot()
+    labels, means, lows, highs = [], [], [], []
+    for i, (name, values) in enumerate(aucs.items()):
+        defined = np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
+        labels.append(f"{name}  ({_counted(len(defined), 'seed')})")
+        means.append(defined.mean() if len(defined) else np.nan)
+        low, high = intervals.get(name, (np.nan, np.nan))
+        lows.append(low)
+        highs.append(high)
+        spread = np.linspace(-0.16, 0.16, len(defined)) if len(defined) > 1 else np.zeros(len(defined))
+        axes.plot(defined, i + spread, "o", markersize=4.5, markerfacecolor="none", color=COLOURS[0], zorder=3)
+    _forest(axes, labels, means, lows, highs, mark="|", size=14)
+    _room_for(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
+    axes.set(xlabel=_plain(f"{measure}: mean (bar), seeds (rings)" + (", 95 % interval (line)" if intervals else "")))
+    return figure
+
+
+def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
+    """Differences with their intervals around zero.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What is compared as index; columns `difference`, `low`, `high`, and
+        `verdict` where there is one, written at the right.
+    measure : str
+        What differs, for the axis.
+    """
+    figure = _figure(7.6, 1.5 + 0.42 * len(table))
+    axes = figure.add_subplot()
+    _forest(axes, _words(table.index), table["difference"], table["low"], table["high"])
+    _reference(axes, 0.0, "no difference")
+    _room_for(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
+    if "verdict" in table:
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(
+            range(len(table)), [_plain(_wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5
+        )
+        right.tick_params(length=0)
+    axes.set(xlabel=_plain(f"difference in {measure} (95 % interval)"))
+    return figure
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def _style(i: int) -> dict:
+    """The i-th look of a line; marks run through at another pace, so that looks repeat late."""
+    mark = MARKS[(i + i // len(MARKS)) % len(MARKS)]
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)], "marker": mark, "linewidth": 1.6}
+
+
+def _grid(axes: Axes) -> None:
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _say(figure: Figure, text: str) -> None:
+    """An empty figure that says why."""
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, _plain(text), ha="center", va="center")
+
+
+def _plain(text: str) -> str:
+    """Text that is not taken for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _words(index: Sequence[Hashable] | pd.Index) -> list[str]:
+    return [str(each) for each in index]
+
+
+def _wrapped(text: str, width: int = 16) -> str:
+    """Text in lines of about the width, broken behind spaces, commas and underscores."""
+    lines = [""]
+    for word in text.replace("_", "_\0").replace(" ", " \0").replace(",", ",\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _counted(n: float, noun: str) -> str:
+    return f"{int(n)} {noun}{'' if int(n) == 1 else 's'}"
+
+
+def _signed(value: float) -> str:
+    """Two decimals with a real minus; more where two would show nothing."""
+    digits = 2 if abs(value) >= 0.01 or value == 0 else 4
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _labelled(task: str, score: Score | None) -> str:
+    """Task with its AUC and interval, or with the reason why there is none."""
+    if score is None:
+        return _plain(task)
+    if not np.isfinite(score.value):
+        return _plain(f"{task}: undefined, {_wrapped(score.reason, 60)}")
+    interval = f" [{score.low:.3f}, {score.high:.3f}]" if np.isfinite(score.low) else ""
+    return _plain(f"{task}: {score.value:.3f}{interval}")
+
+
+def _cells(
+    axes: Axes,
+    values: np.ndarray,
+    low: float,
+    high: float,
+    write: Callable[[float], str],
+    small: Sequence[Sequence[str]],
+) -> None:
+    """A matrix of shaded cells, each with its number and a line of small print."""
+    axes.imshow(np.ma.masked_invalid(values), cmap=SHADES, vmin=low, vmax=high, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isfinite(value):
+            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="0.95", edgecolor="0.6", hatch="////", lw=0))
+            continue
+        shade = SHADES((value - low) / (high - low))
+        ink = "black" if np.dot(shade[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
+        below = small[i][j]
+        axes.text(j, i - (0.16 if below else 0), write(value), ha="center", va="center", color=ink, fontsize=9)
+        axes.text(j, i + 0.24, below, ha="center", va="center", color=ink, fontsize=6.5)
+
+
+def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
+    slanted = max(map(len, columns), default=0) > 8 and len(columns) > 6
+    axes.set_xticks(range(len(columns)), [_plain(each) for each in columns], fontsize=8.5)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), [_plain(each) for each in rows], fontsize=8.5)
+    axes.tick_params(length=0)
+
+
+def _forest(
+    axes: Axes,
+    labels: Sequence[str],
+    values: Iterable[float],
+    low: Iterable[float],
+    high: Iterable[float],
+    mark: str = "o",
+    size: float = 6,
+) -> None:
+    """Dots with intervals, the first on top; a value that is not there is said."""
+    for i, (value, left, right) in enumerate(zip(values, low, high, strict=True)):
+        if np.isfinite(left) and np.isfinite(right):
+            axes.plot([left, right], [i, i], color="black", linewidth=1.4, marker="|", markersize=6, zorder=2)
+        if np.isfinite(value):
+            axes.plot([value], [i], mark, color="black", markersize=size, markeredgewidth=1.6, zorder=4)
+        else:
+            axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), ha="center", va="center", color="0.35",
+                      fontsize=8.5)  # fmt: skip
+    axes.set_yticks(range(len(labels)), [_plain(label) for label in labels], fontsize=8.5)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="x", color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _reference(axes: Axes, at: float, name: str) -> None:
+    axes.axvline(at, color="0.45", linewidth=1.0, linestyle="--", zorder=1)
+    axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
+                  ha="center", va="bottom", fontsize=SMALL, color="0.35")  # fmt: skip
+
+
+def _room_for(axes: Axes, values: Sequence[float]) -> None:
+    """Limits that hold all values, and a little more."""
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
+        axes.set_xlim(0, 1)
+        return
+    margin = max(0.06 * np.ptp(finite), 0.01)
+    axes.set_xlim(finite.min() - margin, finite.max() + margin)
+
+
+def _share_rows(row: Sequence[Axes]) -> None:
+    """One range for panels side by side."""
+    limits = [axes.get_ylim() for axes in row]
+    for axes in row:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _limits_of(values: np.ndarray) -> tuple[float, float]:
+    """Range of the shades: all of [-1, 1] or [0, 1] where the numbers fill a share of it, else their own."""
+    finite = values[np.isfinite(values)]
+    reach = float(np.abs(finite).max()) if len(finite) else 1.0
+    reach = 1.0 if 0.1 < reach <= 1.0 else (reach or 1.0)
+    return (-reach if (finite < 0).any() else 0.0), reach
+
+
+def _intervals(relation: Relation) -> list[list[str]]:
+    if relation.low is None or relation.high is None:
+        return [[""] * len(relation.values)] * len(relation.values)
+    ends = zip(relation.low, relation.high, strict=True)
+    return [
+        [f"[{_signed(a)}, {_signed(b)}]" if np.isfinite(a) and a != b else "" for a, b in zip(low, high, strict=True)]
+        for low, high in ends
+    ]
+
+
+def _directed(course: np.ndarray, tasks: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Pairs to draw: each once, or in both directions where the measure has one."""
+    if np.allclose(course, course.swapaxes(1, 2), equal_nan=True):
+        return [(f"{tasks[a]} vs {tasks[b]}", a, b) for _, a, b in pairs(tasks)]
+    return [(f"{tasks[a]} → {tasks[b]}", a, b) for a, b in permutations(range(len(tasks)), 2)]
