@@ -147,7 +147,7 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     name : str
         Of the measure.
     """
-    values = np.asarray(relation.values)  # noqa: PD011 - an array's, not a frame's
+    values = np.asarray(relation.values)
     figure = _figure(3.0 + 1.25 * len(tasks), 2.2 + 0.9 * len(tasks))
     axes = figure.add_subplot()
     low, high = _limits_of(values)
