@@ -22,13 +22,13 @@ class Weighting:
     """Weights of the tasks' losses on the shared parameters.
 
     A method says its formula in `formula`, what it learns from a step in `learn`
-    and from an epoch in `start_epoch`. `weights` depends on its arguments and on
-    the state only; the state changes in `update` and `start_epoch` only. So
-    `update` belongs to every training step, once, whatever the method.
+    and from an epoch in `start_epoch`. Asking for `weights` twice gives the same
+    twice: a method moves on in `update` and `start_epoch` only. So `update` belongs
+    to every training step, once, whatever the method.
 
     **A loss or a Gramian that is not finite** has no weights: all of them are NaN,
-    whatever the method, and the state stays as it was. The task is not dropped in
-    silence; the loop sees at one place that the step is void.
+    whatever the method, and what was learned stays as it was. The task is not
+    dropped in silence; the loop sees at one place that the step is void.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Weighting:
         sound = _all_finite(losses, gramian)
         weights = self.formula(
             tf.where(sound, losses, tf.ones_like(losses)),
-            tf.where(sound, gramian, tf.eye(self.n_tasks, dtype=gramian.dtype)),
+            tf.where(sound, gramian, tf.zeros_like(gramian)),
         )
         return tf.where(sound, tf.cast(weights, tf.float32), np.nan)
 
@@ -129,9 +129,27 @@ class GramianWeighting(Weighting):
 
     Its weights act on the shared parameters; every head is trained by its own
     task's loss with weight one, so that gradient surgery silences no head.
+
+    The direction keeps the scale of its paper: some methods sum the gradients
+    (pcgrad), some average them (mgda, cagrad, imtl_g, upgrad). An optimizer that
+    divides by the gradient's size, as Adam, does not see the difference.
+
+    Attributes
+    ----------
+    most_tasks : int
+        More tasks than this are refused: some methods look at every subset of the tasks.
     """
 
     uses_gramian = True
+    most_tasks = 64
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        if self.n_tasks > self.most_tasks:
+            name = type(self).__name__
+            raise Mistake(
+                f"{name} takes at most {self.most_tasks} tasks, found {self.n_tasks}: take another weighting."
+            )
 
     def head_weights(self, weights: tf.Tensor) -> tf.Tensor:
         """One for every head, shape (n_tasks,)."""
@@ -148,6 +166,57 @@ class GramianWeighting(Weighting):
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:
         """Weights (n_tasks,) from the float64 Gramian (n_tasks, n_tasks)."""
         raise NotImplementedError
+
+
+# What 2 ** 10 small linear systems cost is still little beside a training step.
+MOST_TASKS_BY_SUBSETS = 10
+
+# A Gramian comes in float32, whose rounding moves the eigenvalues of the cosines by about this much.
+LEAST_EIGENVALUE = 1e-6
+
+# A gradient smaller than this, beside the largest, is told from zero no more.
+LEAST_NORM = 1e-8
+
+
+def scale_and_cosines(gramian: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Norms of the gradients, and their cosines made positive definite.
+
+    Dependent gradients (identical, opposite, zero) leave a method's problem without
+    a solution or with many. Eigenvalues of the cosines below `LEAST_EIGENVALUE`, which
+    float32 cannot tell from zero, are lifted to it, as if each such gradient had a
+    thousandth of its length in a direction of its own. The solution is then unique, so
+    it follows a permutation of the tasks. A regular Gramian stays as it is.
+
+    Parameters
+    ----------
+    gramian : float64 tensor of shape (n_tasks, n_tasks)
+
+    Returns
+    -------
+    norms : tensor of shape (n_tasks,)
+        Positive, at least `LEAST_NORM` of the largest; ones where all are zero.
+    cosines : tensor of shape (n_tasks, n_tasks)
+        Their eigenvalues are at least `LEAST_EIGENVALUE`.
+    """
+    import tensorflow as tf
+
+    norms = tf.sqrt(tf.maximum(tf.linalg.diag_part(gramian), 0.0))
+    largest = tf.reduce_max(norms)
+    norms = tf.where(largest > 0, tf.maximum(norms, LEAST_NORM * largest), tf.ones_like(norms))
+    values, vectors = tf.linalg.eigh(gramian / (norms[:, None] * norms[None, :]))
+    lifted = vectors * tf.maximum(values, LEAST_EIGENVALUE)
+    return norms, tf.matmul(lifted, vectors, transpose_b=True)
+
+
+def subsets(n_tasks: int) -> np.ndarray:
+    """Every subset of the tasks but the empty one, as rows of zeros and ones.
+
+    Returns
+    -------
+    ndarray of shape (2 ** n_tasks - 1, n_tasks)
+    """
+    codes = np.arange(1, 2**n_tasks)
+    return ((codes[:, None] >> np.arange(n_tasks)) & 1).astype(np.float64)
 
 
 class Adam:
