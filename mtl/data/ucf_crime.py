@@ -50,14 +50,17 @@ ALIASES = {
     "normalvideosevent": "Normal",
     "trainingnormalvideosanomaly": "Normal",
     "testingnormalvideosanomaly": "Normal",
+    "normalvideosforeventrecognition": "Normal",
     **{name.casefold(): name for name in CLASSES},
 }
 SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 
-# <video>_<frame>.<extension> at the end of a path; `Normal_Videos_003.png` is a video's picture, not frame 3
-FRAME_NAME = r"^(?:.*/)?(?P<video>[^/\r\n]+)_(?P<frame>[0-9]{1,9})\.(?i:png|jpe?g)$"
-NO_FRAME_NAME = r"(?i)(?:^|/)normal_videos_[0-9]+\.[a-z]+$"
+# <video>_<frame>.<extension> at the end of a path
+FRAME_NAME = r"^(?:[^\r\n]*/)?(?P<video>[^/\r\n]+)_(?P<frame>[0-9]{1,9})\.(?i:png|jpe?g)$"
+NO_VIDEO = pa.array(
+    ["Normal_Videos"], pa.large_string()
+)  # `Normal_Videos_003.png` is the picture of a video, not frame 3 of one
 # above this share the names follow another rule, and skipping would be the wrong thing to do
 MAX_SKIPPED_SHARE = 0.02
 TEXT = pd.StringDtype("pyarrow")
@@ -178,8 +181,9 @@ class UCFCrime:
         """
         self.check()
         skipped: list[tuple[str, str]] = []
-        found = self._hold_out(frame_table(self._listings(skipped), skipped))
+        found = frame_table(self._listings(skipped), skipped)
         self.skipped = _reported(skipped, len(found), self.root)
+        found = self._hold_out(found)
         kept = self._thin(found)
         self.kept = counts(found, kept)
         log.info(
@@ -271,39 +275,37 @@ def frame_table(listings: Iterable[Listing], skipped: list[tuple[str, str]]) -> 
     Mistake
         If a video is in two splits or two classes, or a frame is there twice.
     """
-    paths, splits, classes = [], [], []
-    for listing in listings:
-        readable = pc.and_(
-            pc.match_substring_regex(listing.paths, FRAME_NAME),
-            pc.invert(pc.match_substring_regex(listing.paths, NO_FRAME_NAME)),
-        )
-        odd = listing.paths.filter(pc.invert(readable)).to_pylist()
-        skipped += [(path, "name is not <video>_<frame>") for path in odd]
-        paths.append(listing.paths.filter(readable).cast(pa.large_string()))
-        splits.append(np.full(len(paths[-1]), SPLITS.index(listing.split), np.int8))
-        classes.append(np.full(len(paths[-1]), CLASSES.index(listing.class_name), np.int8))
-    path = pa.chunked_array(paths, pa.large_string()).combine_chunks()
-    split, class_name = np.concatenate([[], *splits]).astype(np.int8), np.concatenate([[], *classes]).astype(np.int8)
-    parts = pc.extract_regex(path, FRAME_NAME)
-    frame = pc.struct_field(parts, "frame").cast(pa.int32()).to_numpy()
-    video, names = _sorted_codes(pc.struct_field(parts, "video"))
-    del parts
+    rows = pa.concat_tables(_rows(listing, skipped) for listing in listings)
+    split, class_name, frame = (rows[column].to_numpy() for column in ("split", "class_name", "frame"))
+    video, names = _sorted_codes(rows["video"].combine_chunks())
     _check_videos(video, names, split, class_name)
     order = np.lexsort((frame, video, class_name, split))
-    path, frame, video, split, class_name = (
-        path.take(pa.array(order)),
-        frame[order],
-        video[order],
-        split[order],
-        class_name[order],
-    )
-    _check_frames(path, frame, video)
-    table = pa.table({"path": path}).to_pandas(types_mapper={pa.large_string(): TEXT}.get)
-    table["class_name"] = _categorical(class_name, CLASSES)
+    path, video, frame = rows["path"].combine_chunks().take(pa.array(order)), video[order], frame[order]
+    del rows
+    _check_frames(path, video, frame)
+    table = pa.table({"path": path}).to_pandas(types_mapper={path.type: TEXT}.get)
+    table["class_name"] = _categorical(class_name[order], CLASSES)
     table["video"] = _categorical(video, names)
     table["frame"] = frame
-    table["split"] = _categorical(split, SPLITS)
+    table["split"] = _categorical(split[order], SPLITS)
     return table
+
+
+def _rows(listing: Listing, skipped: list[tuple[str, str]]) -> pa.Table:
+    """Path, video, frame and the codes of split and class, of the names that can be read."""
+    parts = pc.extract_regex(listing.paths, FRAME_NAME)
+    readable = pc.and_(pc.is_valid(parts), pc.invert(pc.is_in(pc.struct_field(parts, "video"), NO_VIDEO)))
+    skipped += [(path, "no <video>_<frame>") for path in listing.paths.filter(pc.invert(readable)).to_pylist()]
+    parts = parts.filter(readable)
+    return pa.table(
+        {
+            "path": listing.paths.filter(readable).cast(pa.large_string()),
+            "video": pc.struct_field(parts, "video").cast(pa.large_string()),
+            "frame": pc.struct_field(parts, "frame").cast(pa.int32()),
+            "split": np.full(len(parts), SPLITS.index(listing.split), np.int8),
+            "class_name": np.full(len(parts), CLASSES.index(listing.class_name), np.int8),
+        }
+    )
 
 
 def _categorical(codes: np.ndarray, names: Sequence[str]) -> pd.Categorical[Any]:
@@ -323,9 +325,8 @@ def _sorted_codes(values: pa.Array) -> tuple[np.ndarray, list[str]]:
 
 def _check_videos(video: np.ndarray, names: list[str], split: np.ndarray, class_name: np.ndarray) -> None:
     """Refuse a video that is in two splits or in two classes."""
-    homes = np.unique(
-        video.astype(np.int64) * 1000 + split.astype(np.int64) * 100 + class_name
-    )  # (video, split, class) as one number
+    # (video, split, class) as one number
+    homes = np.unique(video.astype(np.int64) * 1000 + split.astype(np.int64) * 100 + class_name)
     twice = np.flatnonzero(np.diff(homes // 1000) == 0)
     if len(twice) == 0:
         return
@@ -337,7 +338,7 @@ def _check_videos(video: np.ndarray, names: list[str], split: np.ndarray, class_
     )
 
 
-def _check_frames(path: pa.Array, frame: np.ndarray, video: np.ndarray) -> None:
+def _check_frames(path: pa.Array, video: np.ndarray, frame: np.ndarray) -> None:
     """Refuse a frame that is there twice; the arrays are sorted."""
     twice = np.flatnonzero((np.diff(frame) == 0) & (np.diff(video) == 0))
     if len(twice):
