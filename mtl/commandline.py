@@ -1,0 +1,138 @@
+"""The command line's manners: a user's mistake is one line, not a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from mtl.mistakes import Mistake, nearest
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def launch(main: Callable[[], object]) -> None:
+    """Call Hydra's entry point; say a mistake in one line and leave with status 1.
+
+    Parameters
+    ----------
+    main : callable
+        A function decorated by `hydra.main`. With ``hydra.verbose=true`` on the
+        command line its exceptions pass through as they are.
+    """
+    if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        main()
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints the traceback itself and exits
+    try:
+        main()
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        line = explained(error)
+        if line is None:
+            raise
+        _say(line)
+        sys.exit(1)
+    finally:
+        if before is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def explained(error: BaseException) -> str | None:
+    """The one line that tells a user what to change; None where the fault is not the user's."""
+    if isinstance(error, Mistake):
+        return str(error)
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, MissingConfigException):
+        return _missing_choice(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _bad_override(error)
+    return None
+
+
+def _missing_choice(error: Exception) -> str:
+    """A group has no such choice."""
+    wanted = str(getattr(error, "missing_cfg_file", "") or "")
+    options = getattr(error, "options", None)
+    group, _, choice = wanted.rpartition("/")
+    if not options:
+        options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else _groups()
+    if not choice:
+        return _flat(str(error))
+    return f"{group}={choice}: there is no conf/{wanted}.yaml. {nearest(choice, options)}"
+
+
+def _bad_override(error: BaseException) -> str:
+    """An override that does not fit the config; the nearest key where a key was wrong."""
+    text = _flat(str(error))
+    cause = _flat(str(error.__cause__ or ""))
+    key = re.search(r"full_key: (\S+)", cause)
+    if key and ("not in struct" in cause or "is not in" in cause):
+        parent, _, name = key[1].rpartition(".")
+        siblings = _keys(parent)
+        return f"{key[1]}: there is no such key. {nearest(name, siblings)}" if siblings else text
+    group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
+    if group:
+        return f"{group[1]}: there is no such group. {nearest(group[1].split('@')[0], _groups())}"
+    key = re.search(r"Could not override '([^']+)'", text)
+    if key and not cause:
+        return f"{key[1]}: there is no such key. {nearest(key[1], [*_groups(), *_keys('')])}"
+    return f"{text} {cause}".strip()
+
+
+def _groups() -> list[str]:
+    """Names of the config groups."""
+    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+
+
+def _keys(parent: str) -> list[str]:
+    """Keys below a dotted path, as this command line's own choices compose them."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    GlobalHydra.instance().clear()
+    groups = set(_groups())
+    chosen = [word for word in sys.argv[1:] if "," not in word and word.split("=")[0] in groups]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for words in (chosen, []):
+            try:
+                config = compose("config", words)
+            except Exception:  # the choices themselves may be what is wrong
+                continue
+            node = OmegaConf.select(config, parent) if parent else config
+            return [str(key) for key in node] if OmegaConf.is_dict(node) else []
+    return []
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM the way out of every `with` and `finally`, so that runs are closed truthfully."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(TERMINATED)
+
+
+def choices(words: Sequence[str]) -> dict[str, str]:
+    """The overrides `key=value` of a command line, `+` and `++` taken off."""
+    pairs = (word.lstrip("+").partition("=") for word in words)
+    return {key: value for key, _, value in pairs}

@@ -1,0 +1,507 @@
+"""One run, from config to Result: the page to read first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl import schema
+from mtl.mistakes import Mistake, nearest
+from mtl.terminal import progress, quiet, show
+
+if TYPE_CHECKING:
+    from mtl.backbone import Cut
+    from mtl.data.ucf_crime import UCFCrime
+    from mtl.evaluation import Evaluated
+    from mtl.features import Features
+    from mtl.model import MultiTaskModel
+    from mtl.tasks import Task
+    from mtl.trace import Result
+    from mtl.tracking import MLflowTracking, Run
+    from mtl.training import History
+
+log = logging.getLogger(__name__)
+
+PARENT = "MTL_PARENT_RUN"  # environment variable: id of the sweep's run in MLflow
+GIVEN = {  # what the code hands to a constructor beside its config
+    "model": frozenset({"trained", "n_features", "tasks"}),
+    "weighting": frozenset({"tasks"}),
+    "relations": frozenset({"trace"}),
+}
+# what a person varies is a parameter; where things lie and how they are named is not
+NOT_PARAMETERS = ("tracking", "features", "hydra")
+
+
+def run(config: DictConfig) -> float:
+    """One run: train on one task set, evaluate, relate, track.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As composed from `conf/` by Hydra.
+
+    Returns
+    -------
+    float
+        Test AUC of the main task.
+    """
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
+    parent = os.environ.get(PARENT)
+    try:
+        check(config)
+    except Mistake as mistake:
+        if parent:
+            _track_failure(config, folder, run_name(choices, words), parent, mistake)
+        raise
+    tracking = instantiate(config.tracking)
+    tracking.prepare()
+    tracked = tracking.start(run_name(choices, words), folder, parent, {"tasks": str(choices["tasks"])})
+    with _closing(tracked, folder):
+        result = _experiment(config, choices, words, tracked, folder / "artifacts")
+    for line in tracking.where_to_look([tracked.id], f"auc/{config.main_task}") if not parent else []:
+        show(line)
+    return result.scores[f"auc/{config.main_task}"].value
+
+
+def _experiment(
+    config: DictConfig, choices: Mapping[str, Any], words: list[str], tracked: Run, artifacts: Path
+) -> Result:
+    """The run itself: every step leaves its numbers with the tracked run and its files in the folder."""
+    stages = Stages()
+    data: UCFCrime = instantiate(config.data)
+    tasks: dict[str, Task] = instantiate(config.tasks)
+    tracked.params(parameters(config, choices))
+    artifacts.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
+    (artifacts / "overrides.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+
+    with stages("start"), quiet():
+        import keras
+
+        from mtl import record, report, training
+        from mtl.model import MultiTaskModel  # noqa: F401  the heavy imports are here, after every check
+        from mtl.trace import Result, pairs
+
+        keras.utils.set_random_seed(config.seed)
+        cut: Cut = instantiate(config.backbone).cut(instantiate(config.freeze))
+        weighting = instantiate(config.weighting, tasks=tuple(tasks))
+    with stages("index"):
+        frames = data.frames()
+        _log_data(data, frames)
+    with stages("features"):
+        features = _features(config, frames, data.root, cut)
+    frames = features.frames
+    _check_splits(frames)
+    record.write_json(artifacts / "packages.json", record.package_versions())
+    _record_data(artifacts, data, features, tracked, record.table_digest(frames))
+
+    targets = {name: task.targets(frames) for name, task in tasks.items()}
+    examples = training.Examples(features.rows, targets, frames)
+    model = build_model(config, cut, tasks, features.rows.shape[1:])
+    _log_model(cut, model, tracked)
+    with stages("training"):
+        trace, history = instantiate(config.training).train(
+            model, examples, weighting, config.main_task, lambda epoch, row: _log_epoch(tracked, config, epoch, row)
+        )
+    with stages("evaluation"):
+        test = examples.positions("test")
+        logits = training.predict(model, features.rows, test)
+        at_test = {name: target[test] for name, target in targets.items()}
+        predictions = record.predictions_table(frames.iloc[test], at_test, logits, tasks)
+        evaluated: Evaluated = instantiate(config.evaluation).evaluate(predictions, tasks)
+    with stages("relations"):
+        related = {name: relation(trace) for name, relation in instantiate(config.relations).items()}
+
+    with stages("record"):
+        predictions.to_parquet(artifacts / "predictions.parquet", index=False)
+        record.write_weights(artifacts / "weights.npz", model.get_weights())
+        record.write_json(artifacts / "model.json", {"features": features.rows.shape[1:], "frozen": cut.frozen.spec})
+        record.write_trace(artifacts / "trace.npz", trace)
+        table = history_table(history)
+        table.to_csv(artifacts / "history.csv")
+        record.write_tables(artifacts / "tables", evaluated, related, trace)
+        figures = record.figures(evaluated, related, trace, table, history.chosen)
+        record.write_figures(artifacts / "figures", figures)
+    result = Result(
+        tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
+    )
+    _log_result(tracked, result, history, pairs(trace.tasks), int(features.computed), len(test))
+    tracked.artifacts(artifacts)
+    for shown in report.run_tables(result):
+        show(shown)
+    return result
+
+
+def check(config: DictConfig) -> None:
+    """Find a user's mistakes before anything heavy is imported.
+
+    Raises
+    ------
+    Mistake
+        For a missing value, an unknown key or task, a value of the wrong type or
+        out of range, data that are not there, a weight for a task that is not in
+        the set.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise Mistake(f"{missing[0]} is not set. Right would be: {missing[0]}=VALUE on the command line.")
+    plain = plain_config(config)
+    known = {line.split(":")[0] for line in _primary_lines()}
+    for key in plain:
+        if key not in known:
+            raise Mistake(f"{key}: there is no such key. {nearest(str(key), known)}")
+    if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
+        raise Mistake(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
+    for path, node in schema.nodes("", plain):
+        schema.check_node(path, node, GIVEN.get(path.split(".")[0], frozenset()))
+    for group in ("tasks", "relations"):
+        _check_members(group, plain[group])
+    if config.main_task not in plain["tasks"]:
+        raise Mistake(
+            f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
+        )
+    data: UCFCrime = instantiate(config.data)
+    for name, task in instantiate(config.tasks).items():
+        try:
+            task.check(data.classes)
+        except Mistake as mistake:
+            raise Mistake(f"Task '{name}' {mistake}") from None
+    data.check()
+    with quiet():
+        # weightings that check their input in words do so without TensorFlow; the others need it anyway
+        instantiate(config.weighting, tasks=tuple(plain["tasks"]))
+
+
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """The config as plain containers, interpolations resolved; what cannot be resolved is a mistake."""
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise Mistake(" ".join(str(error).split())) from error
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+
+
+def _primary_lines() -> Iterator[str]:
+    """Keys that `conf/config.yaml` itself sets, and the groups it composes."""
+    conf = Path(__file__).resolve().parents[1] / "conf"
+    for line in (conf / "config.yaml").read_text(encoding="utf-8").splitlines():
+        if line[:1].isalpha() and not line.startswith(("defaults:", "hydra:")):
+            yield line
+    yield from (f"{folder.name}:" for folder in conf.iterdir() if folder.is_dir() and folder.name not in ("task",))
+
+
+def _check_members(group: str, members: object) -> None:
+    """A group whose members go by name holds nothing but nodes with a target."""
+    if not isinstance(members, Mapping) or not members:
+        raise Mistake(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
+    for name, member in members.items():
+        if not isinstance(member, Mapping) or "_target_" not in member:
+            raise Mistake(f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}")
+
+
+def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person would vary, flattened; the choice of each group; one flag per task."""
+
+    def flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+        if isinstance(value, Mapping) and value:
+            for key, inner in value.items():
+                if not str(key).startswith("_"):
+                    yield from flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            yield prefix, value
+
+    plain = {key: value for key, value in plain_config(config).items() if key not in NOT_PARAMETERS}
+    chosen = {group: choices[group] for group in plain if isinstance(choices.get(group), str)}
+    flags = {f"task.{name}": int(name in plain["tasks"]) for name in _task_names()}
+    return dict(flatten("", plain)) | chosen | flags
+
+
+def _task_names() -> list[str]:
+    """Every task that `conf/task/` has."""
+    return sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "conf" / "task").glob("*.yaml"))
+
+
+def run_name(choices: Mapping[str, Any], words: list[str]) -> str:
+    """The task set, then what else the command line set: what tells this run from its neighbours."""
+    others = [word for word in words if not word.startswith(("tasks=", "data.root=", "tracking"))]
+    return " ".join([str(choices["tasks"]), *sorted(others)])[:250]
+
+
+class Stages:
+    """Wall time of each stage of a run.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+@contextmanager
+def _closing(tracked: Run, folder: Path) -> Iterator[None]:
+    """Close the tracked run truthfully, whichever way the block is left."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        tracked.tags({"failure": "interrupted"})
+        tracked.end("KILLED")
+        raise
+    except BaseException as error:
+        failure = folder / "failure"
+        failure.mkdir(parents=True, exist_ok=True)
+        (failure / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        tracked.tags({"failure": one_line(error)})
+        tracked.artifacts(failure)
+        tracked.end("FAILED")
+        raise
+    tracked.end("FINISHED")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's kind and message in one line; a mistake's message alone."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, Mistake) else f"{type(error).__name__}: {text}"
+
+
+def _track_failure(config: DictConfig, folder: Path, name: str, parent: str, mistake: Mistake) -> None:
+    """In a sweep a job that was refused is a row too."""
+    try:
+        tracked = instantiate(config.tracking).start(name, folder, parent, {"failure": one_line(mistake)})
+        tracked.end("FAILED")
+    except (Mistake, OmegaConfBaseException):
+        log.warning("The failed job could not be tracked.")
+
+
+def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features:
+    """Rows of the frozen part for every frame; what is on disk already is not computed again."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        bar: list[Any] = []
+
+        def start(total: int) -> None:
+            bar.append(stack.enter_context(progress("frames -> rows", total, "frames")))
+
+        def advance(n: int) -> None:
+            bar[0](n)
+
+        return instantiate(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
+
+
+def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:
+    """The model on rows of this shape."""
+    import tensorflow as tf
+
+    n_features = int(cut.trained(tf.zeros((1, *row_shape)), training=False).shape[-1])
+    return instantiate(config.model, trained=cut.trained, n_features=n_features, tasks=tasks, _convert_="none")
+
+
+def _check_splits(frames: Any) -> None:
+    """Training needs frames to train on, and to judge by."""
+    counts = frames["split"].value_counts()
+    for split in ("train", "val", "test"):
+        if not counts.get(split, 0):
+            raise Mistake(f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*.")
+
+
+def _log_data(data: UCFCrime, frames: Any) -> None:
+    """How many frames of how many videos there are."""
+    by_split = frames.groupby("split", observed=True)["video"].agg(["size", "nunique"])
+    counted = ", ".join(f"{split} {row['size']:,} frames of {row['nunique']:,} videos" for split, row in by_split.iterrows())
+    log.info("data %s: %s", data.name, counted)
+
+
+def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: Run, digest: str) -> None:
+    """Frame counts, annotation files and bad frames; the data set as the run's input."""
+    from mtl.data.ucf_crime import annotation_lines
+
+    data.kept.to_csv(artifacts / "frame_counts.csv")
+    for split in ("train", "val", "test"):
+        path = artifacts / f"{split}_annotations.txt"
+        path.write_text(annotation_lines(features.frames, split), encoding="utf-8")
+    features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
+    if len(features.bad):
+        log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")
+    counts = features.frames["split"].value_counts()
+    profile = {"frames": {str(split): int(n) for split, n in counts.items()}, "bad_frames": len(features.bad)}
+    for context in ("train", "test"):
+        tracked.dataset(data.name, digest, str(data.root), profile, context)  # type: ignore[arg-type]
+
+
+def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
+    """Where the cut is, and how many parameters are trained."""
+    from mtl.model import n_trained
+
+    shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
+    log.info(
+        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads",
+        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
+    )  # fmt: skip
+    tracked.params({"cut": cut.where})
+    tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)
+
+
+def _log_epoch(tracked: Run, config: DictConfig, epoch: int, row: Mapping[str, float]) -> None:
+    """One line and one set of metrics per epoch."""
+    main = config.main_task
+    log.info(
+        "epoch %d/%d: train loss %s; val AUC of %s %.3f",
+        epoch + 1,
+        config.training.epochs,
+        ", ".join(f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")),
+        main,
+        row[f"val_auc/{main}"],
+    )
+    tracked.metrics(row, step=epoch + 1)
+
+
+def history_table(history: History) -> Any:
+    """The history as a table, one row per epoch counted from 1."""
+    import pandas as pd
+
+    return pd.DataFrame(history.epochs, index=pd.RangeIndex(1, len(history.epochs) + 1, name="epoch"))
+
+
+def _log_result(
+    tracked: Run, result: Result, history: History, named_pairs: list[tuple[str, int, int]], n_computed: int, n_test: int
+) -> None:
+    """Scores, relations and times as metrics; what is undefined with its reason."""
+    metrics: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, score in result.scores.items():
+        metrics[name] = score.value
+        if np.isnan(score.value):
+            reasons[name] = score.reason
+        if np.isfinite(score.low):
+            prefix, _, task = name.partition("/")
+            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
+    for name, relation in result.relations.items():
+        for pair, a, b in named_pairs:
+            metrics[f"{name}/{pair}"] = float(relation.values[a, b])
+            if np.isnan(relation.values[a, b]):
+                reasons[f"{name}/{pair}"] = relation.reason
+    metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
+    metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
+    rates = {
+        "features": n_computed / result.seconds["features"],
+        "training": trained_frames(result, history) / max(history.seconds, 1e-9),
+        "evaluation": n_test / result.seconds["evaluation"],
+    }
+    metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    metrics |= {"memory/peak_mib": peak / 2**20, "epoch/chosen": history.chosen + 1}
+    tracked.undefined(reasons)
+    tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=len(history.epochs))
+    if history.diverged:
+        tracked.tags({"diverged": history.diverged})
+
+
+def trained_frames(result: Result, history: History) -> float:
+    """Frames that went through a training step, up to the last epoch."""
+    return len(result.trace.losses) * float(history.batch_size)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A finished run, to be used on new frames.
+
+    Attributes
+    ----------
+    config : DictConfig
+    tasks : mapping of str to Task
+    cut : Cut
+    model : MultiTaskModel
+    """
+
+    config: DictConfig
+    tasks: Mapping[str, Task]
+    cut: Cut
+    model: MultiTaskModel
+
+    def __call__(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Probabilities by task name.
+
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (n, height, width, 3)
+            RGB, as `mtl.data.frames.read_frame` gives them.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, n_columns)
+            Columns in the order of the task's `columns`.
+        """
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise Mistake(f"frames must be uint8 (n, height, width, 3), found {frames.dtype} {frames.shape}.")
+        size = self.cut.frozen.batch_size
+        blocks = [
+            self.model(self.cut.frozen(frames[i : i + size]), training=False) for i in range(0, len(frames), size)
+        ]
+        logits = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in self.tasks}
+        return {name: task.probabilities(logits[name]) for name, task in self.tasks.items()}
+
+
+def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
+    """The model of a finished run, equal to the one that made its tracked predictions.
+
+    Parameters
+    ----------
+    run_id : str
+    tracking : MLflowTracking, optional
+        Where the run was tracked; else `mlflow.db` of the working directory.
+
+    Raises
+    ------
+    Mistake
+        If there is no such run, or the backbone's weights are no longer the ones it had.
+    """
+    from mtl.tracking import MLflowTracking
+
+    tracking = tracking or MLflowTracking("sqlite:///mlflow.db", "mtl", None, timeout_s=10.0)
+    with quiet():
+        import json
+
+        from mtl import record
+
+        config = OmegaConf.load(tracking.download(run_id, "config.yaml"))
+        stored = json.loads(tracking.download(run_id, "model.json").read_text(encoding="utf-8"))
+        assert isinstance(config, DictConfig)
+        if stored["frozen"]["backbone"] is None:
+            config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
+        cut: Cut = instantiate(config.backbone).cut(instantiate(config.freeze))
+    for key in ("architecture", "weights"):
+        if stored["frozen"].get(key) != cut.frozen.spec.get(key):
+            raise Mistake(
+                f"Run {run_id} was made with another backbone: its {key} has digest {stored['frozen'].get(key)}, "
+                f"found {cut.frozen.spec.get(key)}; right would be the weights file it was made with."
+            )
+    tasks = instantiate(config.tasks)
+    model = build_model(config, cut, tasks, tuple(stored["features"]))
+    model.set_weights(record.read_weights(tracking.download(run_id, "weights.npz")))
+    return LoadedRun(config, tasks, cut, model)

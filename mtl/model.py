@@ -1,0 +1,133 @@
+"""Hard parameter sharing: the trained part of the backbone, one shared dense layer, one head per task."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import Field, PositiveInt
+
+from mtl.backbone import Trained
+from mtl.tasks import Task
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class MultiTaskModel:
+    """Rows of the frozen part in, logits by task name out.
+
+    Every part is initialised from a seed of its own name, so that the shared
+    layer starts equal in every task set and only the set differs.
+
+    Parameters
+    ----------
+    trained : Trained
+        Rows -> features (b, d).
+    n_features : int
+        d.
+    tasks : mapping of str to Task
+    shared_units : int
+        Width of the shared dense layer.
+    dropout : float
+        Rate on the shared layer's output, in [0, 1).
+    seed : int
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        n_features: PositiveInt,
+        tasks: Mapping[str, Task],
+        shared_units: PositiveInt,
+        dropout: Rate,
+        seed: int,
+    ) -> None:
+        self.trained = trained
+        self.tasks = dict(tasks)
+        self.shared = keras.layers.Dense(
+            shared_units, activation="relu", kernel_initializer=_initializer("he_normal", seed, "shared"), name="shared"
+        )
+        self.dropout = keras.layers.Dropout(dropout, seed=seed_of(seed, "dropout"))
+        self.heads = {
+            name: keras.layers.Dense(task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=name)
+            for name, task in tasks.items()
+        }
+        self._losses = {
+            name: keras.losses.get({"class_name": task.loss, "config": {"from_logits": True, "reduction": None}})
+            for name, task in tasks.items()
+        }
+        self.shared.build((None, n_features))
+        for head in self.heads.values():
+            head.build((None, shared_units))
+
+    def __call__(self, rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Logits (b, units) by task name."""
+        hidden = self.dropout(self.shared(self.trained(rows, training)), training=training)
+        return {name: head(hidden) for name, head in self.heads.items()}
+
+    def frame_losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Unweighted loss of every frame (b,) by task name.
+
+        Parameters
+        ----------
+        logits : mapping of str to tensor (b, units)
+        targets : mapping of str to int tensor (b,)
+        """
+        # targets as (b, 1): beside (b, 1) logits a (b,) would broadcast to (b, b)
+        return {name: loss(targets[name][:, None], logits[name]) for name, loss in self._losses.items()}
+
+    @property
+    def shared_variables(self) -> list[tf.Variable]:
+        """Trained parameters that every task sends a gradient to: backbone and shared dense layer."""
+        return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """Parameters of the heads, in task order."""
+        return [v.value for head in self.heads.values() for v in head.trainable_variables]
+
+    def named_variables(self) -> Iterator[tuple[str, keras.Variable]]:
+        """Every variable of the trained parts under a name of its own, batch norm's statistics included."""
+        for i, variable in enumerate(self.trained.variables):
+            yield f"backbone/{i:04d}/{variable.path}", variable
+        for layer in (self.shared, *self.heads.values()):
+            place = "shared" if layer is self.shared else f"head/{layer.name}"
+            for variable in layer.variables:
+                yield f"{place}/{variable.name}", variable
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copies of all variables of the trained parts, by name."""
+        return {name: np.array(variable.numpy()) for name, variable in self.named_variables()}
+
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put `get_weights` back.
+
+        Raises
+        ------
+        ValueError
+            If names or shapes are not this model's.
+        """
+        own = dict(self.named_variables())
+        if sorted(own) != sorted(weights):
+            raise ValueError(f"weights of another model: {sorted(set(own) ^ set(weights))[:4]} do not match.")
+        for name, variable in own.items():
+            variable.assign(weights[name])
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """A seed of its own for every named part, the same whatever other parts there are."""
+    return zlib.crc32("/".join([str(seed), *names]).encode()) & 0x7FFFFFFF
+
+
+def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:
+    """A seeded initialiser for the part of that name."""
+    return keras.initializers.get({"class_name": kind, "config": {"seed": seed_of(seed, name)}})
+
+
+def n_trained(variables: Sequence[tf.Variable]) -> int:
+    """Number of parameters in variables."""
+    return int(sum(np.prod(v.shape) for v in variables))

@@ -1,0 +1,138 @@
+"""What a run leaves in its folder, besides its log: tables, figures, predictions, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mtl import plots
+from mtl.evaluation import Evaluated
+from mtl.tasks import Task
+from mtl.trace import Relation, Trace
+
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "hydra-core",
+    "omegaconf",
+    "opencv-python-headless",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "mlflow",
+)
+
+
+def predictions_table(
+    frames: pd.DataFrame, targets: Mapping[str, np.ndarray], logits: Mapping[str, np.ndarray], tasks: Mapping[str, Task]
+) -> pd.DataFrame:
+    """One row per frame: `video`, `frame`, `class_name`, and per task the target and the probabilities.
+
+    Returns
+    -------
+    DataFrame
+        ``target/<task>``; ``probability/<task>`` for a task of one column, else
+        ``probability/<task>/<column>``, as float32.
+    """
+    columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("video", "frame", "class_name")}
+    for name, task in tasks.items():
+        columns[f"target/{name}"] = targets[name]
+        probabilities = task.probabilities(logits[name]).astype(np.float32)
+        for i, column in enumerate(task.columns):
+            key = f"probability/{name}" if len(task.columns) == 1 else f"probability/{name}/{column}"
+            columns[key] = probabilities[:, i]
+    return pd.DataFrame(columns)
+
+
+def table_digest(frames: pd.DataFrame) -> str:
+    """36 characters that tell one frame table from another: paths, classes and splits in their order."""
+    hashed = hashlib.blake2b(digest_size=18)
+    for column in ("path", "class_name", "split"):
+        values = frames[column].astype("string[pyarrow]").array
+        hashed.update(pd.util.hash_array(np.asarray(values, dtype=object)).tobytes())
+    return hashed.hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that determine the numbers."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write content as indented JSON."""
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name, without pickle."""
+    np.savez(path, **weights)  # type: ignore[arg-type]
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Arrays by name, as `write_weights` left them."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def write_trace(path: Path, trace: Trace) -> None:
+    """Write the trace's arrays, without pickle."""
+    arrays = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
+    np.savez_compressed(path, tasks=np.array(trace.tasks), steps_per_epoch=trace.steps_per_epoch, **arrays)
+
+
+def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Relation], trace: Trace) -> None:
+    """Scores, classes, confusion matrices and relations as csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = pd.DataFrame({name: vars(score) for name, score in evaluated.scores.items()}).T
+    scores.to_csv(folder / "scores.csv", index_label="score")
+    evaluated.classes.to_csv(folder / "classes.csv", index=False)
+    for task, table in evaluated.confusions.items():
+        table.to_csv(folder / f"confusion_{task}.csv")
+    for name, relation in relations.items():
+        values = pd.DataFrame(relation.values, index=trace.tasks, columns=trace.tasks)
+        values.to_csv(folder / f"{name}.csv", index_label="task")
+
+
+def figures(
+    evaluated: Evaluated,
+    relations: Mapping[str, Relation],
+    trace: Trace,
+    history: pd.DataFrame,
+    chosen: int,
+) -> dict[str, Figure]:
+    """Every curve, matrix and comparison of a run as a figure, by file name without suffix."""
+    drawn = {"learning_curves": plots.learning_curves(history, chosen)}
+    if evaluated.roc:
+        drawn["roc_curves"] = plots.roc_curves(evaluated.roc, evaluated.scores)
+    for task, table in evaluated.confusions.items():
+        drawn[f"confusion_{task}"] = plots.confusion_matrix(table, task)
+    if len(evaluated.classes):
+        drawn["class_auc"] = plots.class_auc(evaluated.classes)
+    if len(trace.tasks) > 1:
+        for name, relation in relations.items():
+            drawn[name] = plots.relation_matrix(relation, trace.tasks, name)
+            if relation.course is not None:
+                drawn[f"{name}_course"] = plots.relation_course(relation, trace.tasks, name)
+    return drawn
+
+
+def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
+    """Write figures as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png")

@@ -1,0 +1,97 @@
+"""The multirun: one parent run over its jobs, and the table at its end."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from mtl.experiment import PARENT
+from mtl.mistakes import Mistake
+
+log = logging.getLogger(__name__)
+
+
+class Sweep(Callback):
+    """Opens the parent run before the first job and closes it, with the summary, after the last.
+
+    `on_multirun_end` is not called by Hydra 1.3 after a failed job or Ctrl-C, so
+    `finish` hangs on the end of the process as well, and does its work once.
+    """
+
+    def __init__(self) -> None:
+        self._parent: Any = None
+        self._tracking: Any = None
+        self._main_task = ""
+        self._owner = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher's worker gets: nothing of the parent, which is this process's alone."""
+        return {"_parent": None, "_tracking": None, "_main_task": self._main_task, "_owner": 0}
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Create store, experiment and parent once, before any job could race for them."""
+        from hydra.utils import instantiate
+        from omegaconf import OmegaConf
+
+        OmegaConf.resolve(config.tracking)
+        try:
+            self._tracking = instantiate(config.tracking)
+            self._tracking.prepare()
+            words = [str(word) for word in config.hydra.overrides.task]
+            folder = Path(str(config.hydra.sweep.dir)).absolute()
+            self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
+        except Mistake as mistake:
+            print(mistake, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
+            sys.exit(1)
+        os.environ[PARENT] = self._parent.id
+        self._main_task = str(config.main_task)
+        self._owner = os.getpid()
+        atexit.register(self.finish, interrupted=True)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """All jobs came to an end."""
+        self.finish(interrupted=False)
+
+    def finish(self, interrupted: bool) -> None:
+        """Put the summary into the parent and on the terminal, and close the parent truthfully.
+
+        Parameters
+        ----------
+        interrupted : bool
+            Whether the process ends without Hydra having said that all jobs are done.
+        """
+        if self._parent is None or self._owner != os.getpid():
+            return
+        parent, self._parent = self._parent, None
+        atexit.unregister(self.finish)
+        os.environ.pop(PARENT, None)
+        from mtl import report
+        from mtl.terminal import show
+        from mtl.tracking import recorded
+
+        runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
+        statuses = {run.status for run in runs}
+        summary = report.summarise(runs, self._main_task)
+        show(report.summary_table(summary))
+        for line in report.failures(runs):
+            show(line)
+        parent.text(report.markdown(summary, runs))
+        written = parent.folder / "summary"
+        report.write_summary(written, summary, runs, self._main_task)
+        parent.artifacts(written)
+        killed = "KILLED" in statuses or "RUNNING" in statuses or (interrupted and "FAILED" not in statuses)
+        parent.end("KILLED" if killed else "FAILED" if "FAILED" in statuses else "FINISHED")
+        for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}"):
+            show(line)
+
+
+def _name(words: list[str]) -> str:
+    """What was asked for."""
+    return f"sweep {' '.join(words)}"[:250]

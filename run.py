@@ -1,0 +1,16 @@
+"""Train one task set, or sweep over many: `python run.py --help` lists what can be set."""
+
+import hydra
+
+from mtl import commandline
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(config):  # noqa: ANN001, ANN201, D103
+    from mtl.experiment import run
+
+    return run(config)
+
+
+if __name__ == "__main__":
+    commandline.launch(main)
