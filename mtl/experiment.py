@@ -319,7 +319,7 @@ def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_sha
     import tensorflow as tf
 
     n_features = int(cut.trained(tf.zeros((1, *row_shape)), training=False).shape[-1])
-    return instantiate(config.model, trained=cut.trained, n_features=n_features, tasks=tasks, _convert_="none")
+    return instantiate(config.model)(trained=cut.trained, n_features=n_features, tasks=tasks)
 
 
 def _check_splits(frames: Any) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from mtl.trace import Relation, Score, pairs
 
@@ -20,7 +23,8 @@ DPI = 150
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
-SHADES = colormaps["cividis"]  # its lightness rises all the way, so a grey print keeps the order
+# Their lightness goes one way only, so a grey print keeps the order.
+SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]
 SMALL = 7.5
 
 
@@ -45,9 +49,9 @@ def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_aspect("equal")
     axes.set_title("ROC by frame; AUC with 95 % interval over videos", fontsize=10)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8.5, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), handlelength=3.2, fontsize=8.5, frameon=False)
     _grid(axes)
-    return figure
+    return _fitted(figure)
 
 
 def confusion_matrix(table: pd.DataFrame, title: str) -> Figure:
@@ -67,11 +71,11 @@ def confusion_matrix(table: pd.DataFrame, title: str) -> Figure:
     figure = _figure(2.6 + 0.62 * width, 2.2 + 0.52 * height)
     axes = figure.add_subplot()
     small = [[f"{count:,.0f}" for count in row] for row in counts]
-    _cells(axes, shares, 0.0, 1.0, lambda share: f"{100 * share:.0f} %", small)
+    _cells(axes, shares, (0.0, 1.0), lambda share: f"{100 * share:.0f} %", small)
     _names_on_axes(axes, _words(table.index), _words(table.columns))
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(_plain(f"{title}\nshare of the true class's frames, and their number"), fontsize=10)
-    return figure
+    axes.set_title(_plain(f"{_wrapped(title, 40)}\nshare of the true class's frames, and their number"), fontsize=10)
+    return _fitted(figure)
 
 
 def class_auc(table: pd.DataFrame) -> Figure:
@@ -90,9 +94,10 @@ def class_auc(table: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     _forest(axes, labels, table["auc"], table["low"], table["high"])
     _reference(axes, 0.5, "chance")
-    axes.set(xlabel="AUC against the other classes, by frame (95 % interval over videos)")
+    axes.set_xlabel("AUC by frame (95 % interval over videos)")
+    axes.set_title("Each class against the others", fontsize=10)
     _room_for(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
-    return figure
+    return _fitted(figure)
 
 
 def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
@@ -110,10 +115,10 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
     figure = _figure(max(4.2, 0.8 + 2.7 * len(tasks)), 5.2)
-    if not tasks:
+    if not tasks or history.empty:
         _say(figure, "no epoch was recorded")
-        return figure
-    grid = figure.subplots(2, len(tasks), sharex=True, sharey="row" if len(tasks) == 1 else False, squeeze=False)
+        return _fitted(figure)
+    grid = figure.subplots(2, len(tasks), sharex=True, squeeze=False)
     for j, task in enumerate(tasks):
         for i, kind in enumerate(kinds):
             if f"{kind}/{task}" in history:
@@ -121,19 +126,26 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
                 axes.plot(history.index, history[f"{kind}/{task}"], label=kinds[kind], markersize=4, **_style(i))
         grid[0, j].set_title(_plain(_wrapped(task)), fontsize=10)
         grid[1, j].set_xlabel("epoch")
-        grid[1, j].xaxis.set_major_locator(MaxNLocator(integer=True))
+        _epochs(grid[1, j], history.index)
         for axes in grid[:, j]:
             _grid(axes)
             if chosen is not None:
-                axes.axvline(chosen, color="0.35", linewidth=1.0, linestyle=":", label=f"chosen: epoch {chosen}")
+                axes.axvline(chosen, color="0.25", linewidth=1.4, linestyle=":", label=f"chosen: epoch {chosen}")
     grid[0, 0].set_ylabel("loss")
     grid[1, 0].set_ylabel("AUC")
     _share_rows(grid[1])
-    looks = {
-        label: handle for axes in grid[:, 0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(list(looks.values()), list(looks), loc="outside lower center", ncols=4, fontsize=8.5, frameon=False)
-    return figure
+    looks = {label: line for axes in grid[:, 0] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    looks = dict(sorted(looks.items(), key=lambda look: look[0].startswith("chosen")))
+    figure.legend(
+        list(looks.values()),
+        list(looks),
+        loc="outside lower center",
+        ncols=4,
+        handlelength=3.2,
+        fontsize=8.5,
+        frameon=False,
+    )
+    return _fitted(figure)
 
 
 def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
@@ -150,15 +162,16 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     values = np.asarray(relation.values)
     figure = _figure(3.0 + 1.25 * len(tasks), 2.2 + 0.9 * len(tasks))
     axes = figure.add_subplot()
-    low, high = _limits_of(values)
-    _cells(axes, values, low, high, _signed, _intervals(relation))
+    reach = _limits_of(values)
+    digits = 2 if reach[1] >= 0.1 else 4
+    _cells(axes, values, reach, lambda value: _signed(value, digits), _intervals(relation, digits))
     labels = [_wrapped(task) for task in tasks]
     _names_on_axes(axes, labels, labels)
     if not np.allclose(values, values.T, equal_nan=True):
         axes.set(xlabel="recipient", ylabel="source")
     title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
     axes.set_title(_plain(title), fontsize=10)
-    return figure
+    return _fitted(figure)
 
 
 def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
@@ -177,17 +190,19 @@ def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     course = relation.course
     if course is None or len(tasks) < 2 or not len(course):
         _say(figure, "one task: no pair" if len(tasks) < 2 else "no course was recorded")
-        return figure
+        return _fitted(figure)
     axes = figure.add_subplot()
     epochs = np.arange(1, len(course) + 1)
     for i, (label, a, b) in enumerate(_directed(course, tasks)):
-        axes.plot(epochs, course[:, a, b], label=_plain(label), markersize=4, **_style(i))
+        values = course[:, a, b]
+        label += "" if np.isfinite(values).any() else " (undefined)"
+        axes.plot(epochs, values, label=_plain(label), markersize=4, **_style(i))
     axes.axhline(0, color="0.55", linewidth=0.9)
     axes.set(xlabel="epoch", ylabel=_plain(name.replace("_", " ")))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _epochs(axes, epochs)
     _grid(axes)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
-    return figure
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2, fontsize=8.5, frameon=False)
+    return _fitted(figure)
 
 
 def auc_by_set(
@@ -219,7 +234,7 @@ def auc_by_set(
     _forest(axes, labels, means, lows, highs, mark="|", size=14)
     _room_for(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
     axes.set(xlabel=_plain(f"{measure}: mean (bar), seeds (rings)" + (", 95 % interval (line)" if intervals else "")))
-    return figure
+    return _fitted(figure)
 
 
 def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
@@ -245,7 +260,7 @@ def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
         )
         right.tick_params(length=0)
     axes.set(xlabel=_plain(f"difference in {measure} (95 % interval)"))
-    return figure
+    return _fitted(figure)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -253,6 +268,22 @@ def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
 
 def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def _fitted(figure: Figure) -> Figure:
+    """The figure, made larger until no name or title is cut off."""
+    FigureCanvasAgg(figure)
+    for _ in range(4):
+        figure.draw_without_rendering()
+        size = figure.get_size_inches()
+        ink = figure.get_tightbbox()
+        # twice: what is centred grows on both sides
+        lacking = 2 * np.array([max(-ink.x0, ink.x1 - size[0], 0.0), max(-ink.y0, ink.y1 - size[1], 0.0)])
+        if (lacking < 0.01).all():
+            break
+        figure.set_size_inches(size + lacking + 0.05)
+    figure.set_layout_engine("none")  # the places are found: to save the figure need not find them again
+    return figure
 
 
 def _style(i: int) -> dict:
@@ -264,6 +295,12 @@ def _style(i: int) -> dict:
 def _grid(axes: Axes) -> None:
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _epochs(axes: Axes, epochs: Sequence[int] | np.ndarray | pd.Index) -> None:
+    """Whole numbers below, also where there is one epoch only."""
+    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _say(figure: Figure, text: str) -> None:
@@ -296,10 +333,9 @@ def _counted(n: float, noun: str) -> str:
     return f"{int(n)} {noun}{'' if int(n) == 1 else 's'}"
 
 
-def _signed(value: float) -> str:
-    """Two decimals with a real minus; more where two would show nothing."""
-    digits = 2 if abs(value) >= 0.01 or value == 0 else 4
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+def _signed(value: Any, digits: int) -> str:
+    """The number with a real minus, and none before a zero."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _labelled(task: str, score: Score | None) -> str:
@@ -315,22 +351,27 @@ def _labelled(task: str, score: Score | None) -> str:
 def _cells(
     axes: Axes,
     values: np.ndarray,
-    low: float,
-    high: float,
+    reach: tuple[float, float],
     write: Callable[[float], str],
     small: Sequence[Sequence[str]],
 ) -> None:
-    """A matrix of shaded cells, each with its number and a line of small print."""
-    axes.imshow(np.ma.masked_invalid(values), cmap=SHADES, vmin=low, vmax=high, aspect="auto")
+    """A matrix of shaded cells, each with its number and a line of small print; hatched where not finite."""
+    low, high = reach
+    shades = SIGNED if low < 0 else SHARES
+    points = axes.figure.dpi_scale_trans
+    above, under = (axes.transData + ScaledTranslation(0, shift / 72, points) for shift in (4, -7))
+    axes.imshow(np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if not np.isfinite(value):
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="0.95", edgecolor="0.6", hatch="////", lw=0))
             continue
-        shade = SHADES((value - low) / (high - low))
+        shade = shades((value - low) / (high - low))
         ink = "black" if np.dot(shade[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
+        how: dict[str, Any] = {"ha": "center", "va": "center", "color": ink, "in_layout": False}
         below = small[i][j]
-        axes.text(j, i - (0.16 if below else 0), write(value), ha="center", va="center", color=ink, fontsize=9)
-        axes.text(j, i + 0.24, below, ha="center", va="center", color=ink, fontsize=6.5)
+        axes.text(j, i, write(value), transform=above if below else axes.transData, fontsize=9, **how)
+        if below:
+            axes.text(j, i, below, transform=under, fontsize=6.5, **how)
 
 
 def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -359,9 +400,9 @@ def _forest(
         if np.isfinite(value):
             axes.plot([value], [i], mark, color="black", markersize=size, markeredgewidth=1.6, zorder=4)
         else:
-            axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), ha="center", va="center", color="0.35",
-                      fontsize=8.5)  # fmt: skip
-    axes.set_yticks(range(len(labels)), [_plain(label) for label in labels], fontsize=8.5)
+            how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.35", "backgroundcolor": "white"}
+            axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), fontsize=8.5, **how)
+    axes.set_yticks(range(len(labels)), [_plain(_wrapped(label, 40)) for label in labels], fontsize=8.5)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -369,8 +410,8 @@ def _forest(
 
 def _reference(axes: Axes, at: float, name: str) -> None:
     axes.axvline(at, color="0.45", linewidth=1.0, linestyle="--", zorder=1)
-    axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-                  ha="center", va="bottom", fontsize=SMALL, color="0.35")  # fmt: skip
+    how: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), fontsize=SMALL, color="0.35", **how)
 
 
 def _room_for(axes: Axes, values: Sequence[float]) -> None:
@@ -399,14 +440,15 @@ def _limits_of(values: np.ndarray) -> tuple[float, float]:
     return (-reach if (finite < 0).any() else 0.0), reach
 
 
-def _intervals(relation: Relation) -> list[list[str]]:
-    if relation.low is None or relation.high is None:
-        return [[""] * len(relation.values)] * len(relation.values)
-    ends = zip(relation.low, relation.high, strict=True)
-    return [
-        [f"[{_signed(a)}, {_signed(b)}]" if np.isfinite(a) and a != b else "" for a, b in zip(low, high, strict=True)]
-        for low, high in ends
-    ]
+def _intervals(relation: Relation, digits: int) -> list[list[str]]:
+    """The intervals as small print, empty where there is none or where it is a point."""
+    small = [[""] * len(relation.values) for _ in range(len(relation.values))]
+    if relation.low is not None and relation.high is not None:
+        for (i, j), low in np.ndenumerate(relation.low):
+            high = relation.high[i, j]
+            if np.isfinite(low) and np.isfinite(high) and low < high:
+                small[i][j] = f"[{_signed(low, digits)}, {_signed(high, digits)}]"
+    return small
 
 
 def _directed(course: np.ndarray, tasks: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -60,10 +60,10 @@ def test_wins_are_comparisons_of_frames(rows: list[tuple[int, bool, int]]) -> No
             assert found.wins[row, column] == (difference > 0).sum() + (difference == 0).sum() / 2
 
 
-def test_wins_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wins_do_not_depend_on_how_many_levels_are_cumulated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, events, videos = frames(0)
     whole = video_wins(scores, events, videos)
-    monkeypatch.setattr("mtl.statistics.CHUNK", 3)
+    monkeypatch.setattr("mtl.statistics.CELLS", 30)
     np.testing.assert_array_equal(video_wins(scores, events, videos).wins, whole.wins)
     flipped = video_wins(-scores, ~events, videos)  # cumulates over the other side
     np.testing.assert_array_equal(flipped.wins.T, whole.wins)

@@ -48,6 +48,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -502,6 +503,9 @@ class Scene:
         return self.car is not None
 
 
+WALLS: list[Colour] = [(170, 165, 155), (150, 150, 160), (180, 170, 140), (140, 155, 150), (165, 145, 135)]
+
+
 def paint_wall(canvas: Canvas, floor: float, dice: Dice, wall: Colour, ground: Colour) -> None:
     """Wall and floor, each a little uneven."""
     canvas.box(0, 0, SIZE, floor, wall)
@@ -514,7 +518,7 @@ def paint_wall(canvas: Canvas, floor: float, dice: Dice, wall: Colour, ground: C
 
 def paint_street(canvas: Canvas, floor: float, dice: Dice) -> None:
     """House fronts, a pavement and a road."""
-    paint_wall(canvas, floor, dice, dice.colour(70, 200), dice.near((130, 130, 128), 25))
+    paint_wall(canvas, floor, dice, dice.near(dice.pick(WALLS), 20), dice.near((130, 130, 128), 25))
     x = dice.between(-5, 3)
     pane = dice.near((70, 85, 100), 30)
     while x < SIZE:
@@ -572,7 +576,7 @@ def paint_shop(canvas: Canvas, floor: float, dice: Dice) -> None:
 
 def paint_room(canvas: Canvas, floor: float, dice: Dice) -> None:
     """A wall with a picture, a carpet, a sofa."""
-    paint_wall(canvas, floor, dice, dice.colour(90, 215), dice.near((120, 95, 75), 35))
+    paint_wall(canvas, floor, dice, dice.near(dice.pick(WALLS), 20), dice.near((120, 95, 75), 35))
     x, y = dice.between(4, 50), dice.between(3, 9)
     canvas.box(x, y, x + 9, y + 7, (60, 50, 40))
     canvas.box(x + 0.8, y + 0.8, x + 8.2, y + 6.2, dice.colour())
@@ -593,11 +597,14 @@ PAINTERS: dict[str, Callable[[Canvas, float, Dice], None]] = {
 }
 
 
-def some_scene(place: str, dice: Dice) -> Scene:
-    """A place of this kind as one camera sees it."""
+@lru_cache(maxsize=None)
+def view(seed: int, camera: str) -> Scene:
+    """What a camera sees when nobody is there; `camera` is a place and a number."""
+    dice = Dice(VERSION, seed, camera)
+    place = camera.rpartition(" ")[0]
     canvas = Canvas()
-    floor = dice.between(24, 32)
-    tall = dice.between(25, 33)
+    floor = dice.between(24, 30)
+    tall = dice.between(29, 35)
     PAINTERS[place](canvas, floor, dice)
     left, indoors = dice.between(8, 48), place in ("shop", "room")
     door = Box(left, floor - 0.66 * tall, left + 0.3 * tall, floor)
@@ -608,9 +615,8 @@ def some_scene(place: str, dice: Dice) -> Scene:
         x = dice.between(14, 40) if abs(left - 24) > 14 else dice.pick([2.0, 44.0])
         shelf = Box(x, floor - 0.62 * tall, x + dice.between(15, 22), floor + 2)
         draw_shelf(canvas, shelf, goods, gaps=0)
-    car = None if indoors else some_car(dice, tall)
     car_at = (dice.between(16, 48), floor + dice.between(9, 17))
-    return Scene(place, canvas, floor, tall, door, colour, shelf, goods, car, car_at, dice.pick([-1, 1]))
+    return Scene(place, canvas, floor, tall, door, colour, shelf, goods, None, car_at, dice.pick([-1, 1]))
 
 
 # ---------------------------------------------------------------- a shot: one frame being drawn
@@ -1073,6 +1079,7 @@ EVENTS: dict[str, tuple[Event, ...]] = {
     "NormalVideos": (hug, dance, moving_house, glare, steam, loading),
 }
 
+CAMERAS = 3  # at each kind of place; all classes and both splits are seen by the same ones
 EVERYWHERE = ("street", "shop", "car park", "room")
 PLACES: dict[str, tuple[str, ...]] = dict.fromkeys(EVENTS, EVERYWHERE) | {
     "Burglary": ("street", "room", "shop"),
@@ -1161,20 +1168,20 @@ def compress(frames: np.ndarray, quality: float) -> np.ndarray:
 def film(frames: np.ndarray, dice: Dice) -> np.ndarray:
     """What the video's camera makes of its frames: colours, light, vignette, clock, noise, compression."""
     n = len(frames)
-    if dice.chance(0.2):
+    if dice.chance(0.1):
         grey = frames @ np.array([77, 150, 29], np.int32) >> 8
         frames = np.repeat(grey[..., None], 3, axis=-1)
-    exposure = dice.between(0.6, 1.15)
-    gains = np.array([round(64 * exposure * dice.between(0.9, 1.1)) for _ in range(3)], np.int32)
-    frames = (frames * gains >> 6) + dice.whole(-5, 25)
+    exposure = dice.between(0.75, 1.1)
+    gains = np.array([round(64 * exposure * dice.between(0.95, 1.05)) for _ in range(3)], np.int32)
+    frames = (frames * gains >> 6) + dice.whole(-5, 12)
     ramp = np.arange(SIZE, dtype=np.int32) * 2 - SIZE
     frames = frames - (np.add.outer(ramp**2, ramp**2) * dice.whole(0, 30) >> 13)[None, :, :, None]
     if dice.chance(0.6):
         stamp_clock(frames, dice)
     raw = np.random.PCG64(dice.whole(0, 2**48)).random_raw(n * SIZE * SIZE // 2).astype("<u8").view(np.uint8)
     noise = raw.reshape(n, SIZE, SIZE, 4).astype(np.int32).sum(axis=-1) - 510  # nearly normal, sd 148
-    frames = frames + (noise * dice.whole(2, 9) >> 7)[..., None]
-    return np.clip(compress(np.clip(frames, 0, 255), dice.between(0.2, 2.5)), 0, 255).astype(np.uint8)
+    frames = frames + (noise * dice.whole(2, 5) >> 7)[..., None]
+    return np.clip(compress(np.clip(frames, 0, 255), dice.between(0.1, 0.9)), 0, 255).astype(np.uint8)
 
 
 def stamp_clock(frames: np.ndarray, dice: Dice) -> None:
@@ -1193,7 +1200,7 @@ def stamp_clock(frames: np.ndarray, dice: Dice) -> None:
 # ---------------------------------------------------------------- videos
 
 
-def draw_video(folder: str, video: str, place: str, seed: int, n_frames: int) -> np.ndarray:
+def draw_video(folder: str, video: str, camera: str, seed: int, n_frames: int) -> np.ndarray:
     """The kept frames of one video.
 
     Parameters
@@ -1202,8 +1209,8 @@ def draw_video(folder: str, video: str, place: str, seed: int, n_frames: int) ->
         The class as its folder is called, a key of `EVENTS`.
     video : str
         The video's name; with the seed it determines every throw.
-    place : str
-        One of `PLACES`.
+    camera : str
+        One of those at the places of `PLACES`, such as "shop 2".
     seed : int
     n_frames : int
         Kept frames, that is, a tenth of the original's.
@@ -1215,7 +1222,9 @@ def draw_video(folder: str, video: str, place: str, seed: int, n_frames: int) ->
     """
     name = f"{VERSION}/{seed}/{video}"
     dice = Dice(name, "scene")
-    scene = some_scene(place, dice)
+    scene = view(seed, camera)
+    if scene.shelf is None:
+        scene = replace(scene, car=some_car(dice, scene.tall))
     cast = [some_person(dice) for _ in range(dice.whole(2, 4))]
     errands = [some_errand(dice, scene.floor) for _ in cast]
     traffic = some_car(dice, scene.tall) if scene.outdoors and dice.chance(0.4) else None
@@ -1280,9 +1289,9 @@ class Drawing:
         return f"seed{self.seed}-{digest[:8]}"
 
     def videos(self) -> Iterator[tuple[str, str, str, str]]:
-        """Split folder, class folder, name and place of every video.
+        """Split folder, class folder, name and camera of every video.
 
-        The places of a class take turns, so that chance makes none of them tell the class.
+        The cameras of a class take turns, so that chance makes none of them tell the class.
         """
         for folder in EVENTS:
             normal = folder == "NormalVideos"
@@ -1290,14 +1299,15 @@ class Drawing:
                 (self.normal_train_videos, self.normal_test_videos) if normal else (self.train_videos, self.test_videos)
             )
             for split, numbers in (("Train", range(1, train + 1)), ("Test", range(train + 1, train + test + 1))):
-                places = Dice(VERSION, self.seed, folder, split).shuffled(PLACES[folder])
+                cameras = [f"{place} {number}" for place in PLACES[folder] for number in range(CAMERAS)]
+                cameras = Dice(VERSION, self.seed, folder, split).shuffled(cameras)
                 for i, number in enumerate(numbers):
                     name = f"{folder}{number:03d}_x264"
                     if normal:  # as in the real set, where test names differ by an underscore
                         name = (
                             f"Normal_Videos{number:03d}_x264" if split == "Train" else f"Normal_Videos_{i + 1:03d}_x264"
                         )
-                    yield split, folder, name, places[i % len(places)]
+                    yield split, folder, name, cameras[i % len(cameras)]
 
 
 def is_whole(tree: Path, drawing: Drawing) -> bool:
@@ -1349,9 +1359,9 @@ def write_tree(tree: Path, drawing: Drawing) -> None:
     log.info("Drew the demo's frames to %s in %.1f s.", tree, time.perf_counter() - started)
 
 
-def write_video(root: Path, drawing: Drawing, split: str, folder: str, video: str, place: str) -> None:
+def write_video(root: Path, drawing: Drawing, split: str, folder: str, video: str, camera: str) -> None:
     """Draw and write the frames of one video."""
-    frames = draw_video(folder, video, place, drawing.seed, drawing.frames_per_video)
+    frames = draw_video(folder, video, camera, drawing.seed, drawing.frames_per_video)
     for t, frame in enumerate(frames):
         path = root / split / folder / f"{video}_{t * STRIDE}.png"
         good, png = cv2.imencode(".png", frame[..., ::-1])
