@@ -68,11 +68,12 @@ def confusion_matrix(table: pd.DataFrame, title: str) -> Figure:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(totals > 0, counts / totals, np.nan)
     height, width = counts.shape
+    rows, columns = ([_wrapped(word, 20) for word in _words(names)] for names in (table.index, table.columns))
     figure = _figure(2.6 + 0.62 * width, 2.2 + 0.52 * height)
     axes = figure.add_subplot()
     small = [[f"{count:,.0f}" for count in row] for row in counts]
     _cells(axes, shares, (0.0, 1.0), lambda share: f"{100 * share:.0f} %", small)
-    _names_on_axes(axes, _words(table.index), _words(table.columns))
+    _names_on_axes(axes, rows, columns, slanted=max(map(len, columns)) > 8)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(_plain(f"{_wrapped(title, 40)}\nshare of the true class's frames, and their number"), fontsize=10)
     return _fitted(figure)
@@ -165,8 +166,8 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     reach = _limits_of(values)
     digits = 2 if reach[1] >= 0.1 else 4
     _cells(axes, values, reach, lambda value: _signed(value, digits), _intervals(relation, digits))
-    labels = [_wrapped(task) for task in tasks]
-    _names_on_axes(axes, labels, labels)
+    labels = [_wrapped(task) for task in tasks]  # a cell is as wide as such a line
+    _names_on_axes(axes, labels, labels, slanted=False)
     if not np.allclose(values, values.T, equal_nan=True):
         axes.set(xlabel="recipient", ylabel="source")
     title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
@@ -374,8 +375,7 @@ def _cells(
             axes.text(j, i, below, transform=under, fontsize=6.5, **how)
 
 
-def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
-    slanted = max(map(len, columns), default=0) > 8 and len(columns) > 6
+def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str], slanted: bool) -> None:
     axes.set_xticks(range(len(columns)), [_plain(each) for each in columns], fontsize=8.5)
     if slanted:
         for label in axes.get_xticklabels():
