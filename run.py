@@ -9,7 +9,7 @@ from mtl import commandline
 def main(config):  # noqa: ANN001, ANN201, D103
     from mtl.experiment import run
 
-    return run(config)
+    return commandline.said(run, config)
 
 
 if __name__ == "__main__":

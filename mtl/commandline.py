@@ -9,10 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from mtl.mistakes import Mistake, nearest
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 CONF = Path(__file__).resolve().parents[1] / "conf"
+PARENT_RUN = "MTL_PARENT_RUN"  # environment variable: id of the sweep's own run, for its jobs
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -82,8 +87,7 @@ def _bad_override(error: BaseException) -> str:
     key = re.search(r"full_key: (\S+)", cause)
     if key and ("not in struct" in cause or "is not in" in cause):
         parent, _, name = key[1].rpartition(".")
-        siblings = _keys(parent)
-        return f"{key[1]}: there is no such key. {nearest(name, siblings)}" if siblings else text
+        return f"{key[1]}: there is no such key. {nearest(name, _keys(parent))}"
     group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
     if group:
         return f"{group[1]}: there is no such group. {nearest(group[1].split('@')[0], _groups())}"
@@ -114,7 +118,7 @@ def _keys(parent: str) -> list[str]:
             except Exception:  # the choices themselves may be what is wrong
                 continue
             node = OmegaConf.select(config, parent) if parent else config
-            return [str(key) for key in node] if OmegaConf.is_dict(node) else []
+            return [str(key) for key in node if not str(key).startswith("_")] if OmegaConf.is_dict(node) else []
     return []
 
 
@@ -132,7 +136,41 @@ def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)
 
 
-def choices(words: Sequence[str]) -> dict[str, str]:
-    """The overrides `key=value` of a command line, `+` and `++` taken off."""
-    pairs = (word.lstrip("+").partition("=") for word in words)
-    return {key: value for key, _, value in pairs}
+def check_choices(words: Sequence[str]) -> None:
+    """Raise `Mistake` where an override of a sweep names a choice that no group has.
+
+    Hydra itself would say so too, but after the sweep has been opened.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Overrides, such as ``tasks=anomaly,all``.
+    """
+    for word in words:
+        group, _, values = word.partition("=")
+        if group not in _groups():
+            continue
+        for choice in re.findall(r"[\w./-]+", values) if re.fullmatch(r"[\w./,-]+", values) else []:
+            if choice != "null" and not (CONF / group / f"{choice}.yaml").is_file():
+                known = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+                raise Mistake(f"{group}={choice}: there is no conf/{group}/{choice}.yaml. {nearest(choice, known)}")
+
+
+def said(job: Callable[[DictConfig], float], config: DictConfig) -> float:
+    """Do a job; as a run of its own say a mistake and leave, in a sweep leave it to the launcher.
+
+    Parameters
+    ----------
+    job : callable
+    config : DictConfig
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    try:
+        return job(config)
+    except Mistake as mistake:
+        if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
+            raise
+        _say(str(mistake))
+        sys.exit(1)

@@ -190,10 +190,8 @@ def _auc(scores: np.ndarray, events: np.ndarray, answers: _Answers, drawn: np.nd
         return _Sampled(np.nan, nothing, answers.fault or _one_sided(events))
     wins = video_wins(scores, events, answers.videos)
     value = float(wins.auc(np.ones((1, drawn.shape[1])))[0])
-    if min(len(wins.rows), len(wins.columns)) < 2:
-        side = "positive" if len(wins.rows) < 2 else "negative"
-        return _Sampled(value, nothing, f"no interval: a single video has {side} frames")
-    return _Sampled(value, wins.auc(drawn))
+    reason = _no_interval(events, answers.videos)
+    return _Sampled(value, nothing if reason else wins.auc(drawn), reason)
 
 
 def _macro(aucs: Sequence[_Sampled], columns: Sequence[str]) -> Score:
@@ -213,6 +211,14 @@ def _over(columns: Sequence[str], counted: Iterable[bool]) -> str:
     missing = [column for column, counts in zip(columns, counted, strict=True) if not counts]
     over = f"mean over {len(columns) - len(missing)} of {len(columns)} classes"
     return f"{over}, without {', '.join(missing)}" if missing else over
+
+
+def _no_interval(events: np.ndarray, videos: np.ndarray) -> str:
+    """Why resampling videos tells nothing: a side of one video is the same in every resample. Else empty."""
+    for outcome, side in ((True, "positive"), (False, "negative")):
+        if len(np.unique(videos[events == outcome])) < 2:
+            return f"no interval: a single video has {side} frames"
+    return ""
 
 
 def _one_sided(events: np.ndarray) -> str:
@@ -260,10 +266,10 @@ def _decision_scores(name: str, answers: _Answers, drawn: np.ndarray, threshold:
     if len(answers.columns) == 1:  # of a single question the F1 of the yes is meant, and both recalls are needed
         if not present.all():
             return dict.fromkeys(keys, Score(np.nan, reason=_one_sided(answers.events)))
-        return {
-            keys[0]: _Sampled(float(plain_recall.mean()), recall.mean(axis=1)).score(),
-            keys[1]: _Sampled(float(plain_f1[0, 1]), f1[:, 1]).score(),
-        }
+        reason = _no_interval(answers.events[:, 0], answers.videos)
+        draws = np.full((2, len(drawn)), np.nan) if reason else np.array([recall.mean(axis=1), f1[:, 1]])
+        values = (float(plain_recall.mean()), float(plain_f1[0, 1]))
+        return {key: _Sampled(v, d, reason).score() for key, v, d in zip(keys, values, draws, strict=True)}
     over = _over(names, present)
     return {
         key: _Sampled(float(mean_of_defined(plain, 1)[0]), mean_of_defined(draws, 1), over).score()

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl import schema
+from mtl.commandline import PARENT_RUN
 from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PARENT = "MTL_PARENT_RUN"  # environment variable: id of the sweep's run in MLflow
 GIVEN = {  # what the code hands to a constructor beside its config
     "model": frozenset({"trained", "n_features", "tasks"}),
     "weighting": frozenset({"tasks"}),
@@ -63,14 +64,14 @@ def run(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
-    parent = os.environ.get(PARENT)
+    parent = os.environ.get(PARENT_RUN)
     try:
         check(config)
     except Mistake as mistake:
         if parent:
             _track_failure(config, folder, run_name(choices, words), parent, mistake)
         raise
-    tracking = instantiate(config.tracking)
+    tracking = build(config.tracking)
     tracking.prepare()
     tracked = tracking.start(run_name(choices, words), folder, parent, {"tasks": str(choices["tasks"])})
     with _closing(tracked, folder):
@@ -85,8 +86,8 @@ def _experiment(
 ) -> Result:
     """The run itself: every step leaves its numbers with the tracked run and its files in the folder."""
     stages = Stages()
-    data: UCFCrime = instantiate(config.data)
-    tasks: dict[str, Task] = instantiate(config.tasks)
+    data: UCFCrime = build(config.data)
+    tasks: dict[str, Task] = build(config.tasks)
     tracked.params(parameters(config, choices))
     artifacts.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
@@ -100,8 +101,8 @@ def _experiment(
         from mtl.trace import Result, pairs
 
         keras.utils.set_random_seed(config.seed)
-        cut: Cut = instantiate(config.backbone).cut(instantiate(config.freeze))
-        weighting = instantiate(config.weighting, tasks=tuple(tasks))
+        cut: Cut = build(config.backbone).cut(build(config.freeze))
+        weighting = build(config.weighting, tasks=tuple(tasks))
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
@@ -117,7 +118,7 @@ def _experiment(
     model = build_model(config, cut, tasks, features.rows.shape[1:])
     _log_model(cut, model, tracked)
     with stages("training"):
-        trace, history = instantiate(config.training).train(
+        trace, history = build(config.training).train(
             model, examples, weighting, config.main_task, lambda epoch, row: _log_epoch(tracked, config, epoch, row)
         )
     with stages("evaluation"):
@@ -125,9 +126,9 @@ def _experiment(
         logits = training.predict(model, features.rows, test)
         at_test = {name: target[test] for name, target in targets.items()}
         predictions = record.predictions_table(frames.iloc[test], at_test, logits, tasks)
-        evaluated: Evaluated = instantiate(config.evaluation).evaluate(predictions, tasks)
+        evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
     with stages("relations"):
-        related = {name: relation(trace) for name, relation in instantiate(config.relations).items()}
+        related = {name: relation(trace) for name, relation in build(config.relations).items()}
 
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
@@ -177,8 +178,8 @@ def check(config: DictConfig) -> None:
         raise Mistake(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
         )
-    data: UCFCrime = instantiate(config.data)
-    for name, task in instantiate(config.tasks).items():
+    data: UCFCrime = build(config.data)
+    for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
         except Mistake as mistake:
@@ -186,7 +187,25 @@ def check(config: DictConfig) -> None:
     data.check()
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
-        instantiate(config.weighting, tasks=tuple(plain["tasks"]))
+        build(config.weighting, tasks=tuple(plain["tasks"]))
+
+
+def build(node: DictConfig, **given: Any) -> Any:
+    """The object a config node describes; a mistake its constructor finds comes out as it is.
+
+    Parameters
+    ----------
+    node : DictConfig
+        With a `_target_`, or holding nodes that have one.
+    **given
+        What the code hands to the constructor beside the config.
+    """
+    try:
+        return instantiate(node, **given)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, Mistake):
+            raise error.__cause__ from None
+        raise
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
@@ -292,7 +311,7 @@ def one_line(error: BaseException) -> str:
 def _track_failure(config: DictConfig, folder: Path, name: str, parent: str, mistake: Mistake) -> None:
     """In a sweep a job that was refused is a row too."""
     try:
-        tracked = instantiate(config.tracking).start(name, folder, parent, {"failure": one_line(mistake)})
+        tracked = build(config.tracking).start(name, folder, parent, {"failure": one_line(mistake)})
         tracked.end("FAILED")
     except (Mistake, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")
@@ -311,7 +330,7 @@ def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features
         def advance(n: int) -> None:
             bar[0](n)
 
-        return instantiate(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
+        return build(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
 
 
 def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:
@@ -319,7 +338,7 @@ def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_sha
     import tensorflow as tf
 
     n_features = int(cut.trained(tf.zeros((1, *row_shape)), training=False).shape[-1])
-    return instantiate(config.model)(trained=cut.trained, n_features=n_features, tasks=tasks)
+    return build(config.model)(trained=cut.trained, n_features=n_features, tasks=tasks)
 
 
 def _check_splits(frames: Any) -> None:
@@ -494,14 +513,14 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
         assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
-        cut: Cut = instantiate(config.backbone).cut(instantiate(config.freeze))
+        cut: Cut = build(config.backbone).cut(build(config.freeze))
     for key in ("architecture", "weights"):
         if stored["frozen"].get(key) != cut.frozen.spec.get(key):
             raise Mistake(
                 f"Run {run_id} was made with another backbone: its {key} has digest {stored['frozen'].get(key)}, "
                 f"found {cut.frozen.spec.get(key)}; right would be the weights file it was made with."
             )
-    tasks = instantiate(config.tasks)
+    tasks = build(config.tasks)
     model = build_model(config, cut, tasks, tuple(stored["features"]))
     model.set_weights(record.read_weights(tracking.download(run_id, "weights.npz")))
     return LoadedRun(config, tasks, cut, model)

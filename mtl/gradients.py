@@ -72,3 +72,50 @@ def combine(gradients: Sequence[Sequence[tf.Tensor]], weights: tf.Tensor) -> lis
         tf.add_n([tf.cast(part, gradient.dtype) * gradient for part, gradient in zip(parts, of_variable, strict=True)])
         for of_variable in zip(*gradients, strict=True)
     ]
+
+
+def dense_gramian(inputs: tf.Tensor, output_gradients: tf.Tensor) -> tf.Tensor:
+    """Inner products of the tasks' gradients on one dense layer, without those gradients.
+
+    Kernel gradient i is X' D_i, so the inner products are those of X X' and D_i D_j',
+    taken entry by entry; the bias adds those of the column sums of D_i and D_j.
+
+    Parameters
+    ----------
+    inputs : tensor of shape (batch, n_in)
+        The layer's inputs X.
+    output_gradients : tensor of shape (n_tasks, batch, n_out)
+        Gradients D_i of each task's loss with respect to the layer's outputs before
+        the activation.
+
+    Returns
+    -------
+    float32 tensor of shape (n_tasks, n_tasks)
+        As `gramian` of the gradients on kernel and bias.
+    """
+    inputs, of_tasks = tf.cast(inputs, tf.float32), tf.cast(output_gradients, tf.float32)
+    similarity = tf.matmul(inputs, inputs, transpose_b=True)  # (batch, batch)
+    spread = tf.einsum("bc,tcn->tbn", similarity, of_tasks)
+    n_tasks = of_tasks.shape[0]
+    flat = tf.reshape(of_tasks, [n_tasks, -1])
+    biases = tf.reduce_sum(of_tasks, axis=1)  # (n_tasks, n_out)
+    kernels = tf.matmul(flat, tf.reshape(spread, [n_tasks, -1]), transpose_b=True)
+    return kernels + tf.matmul(biases, biases, transpose_b=True)
+
+
+def dense_gradients(inputs: tf.Tensor, output_gradient: tf.Tensor) -> list[tf.Tensor]:
+    """Gradients on a dense layer's kernel and bias from the one on its outputs.
+
+    Parameters
+    ----------
+    inputs : tensor of shape (batch, n_in)
+    output_gradient : tensor of shape (batch, n_out)
+        With respect to the outputs before the activation; a weighted sum over tasks
+        gives what `combine` would.
+
+    Returns
+    -------
+    list of tensors
+        Shapes (n_in, n_out) and (n_out,).
+    """
+    return [tf.matmul(inputs, output_gradient, transpose_a=True), tf.reduce_sum(output_gradient, axis=0)]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import keras
 import numpy as np
 import tensorflow as tf
 from pydantic import Field, PositiveInt
 
-from mtl.backbone import Trained
 from mtl.tasks import Task
+
+if TYPE_CHECKING:
+    from mtl.backbone import Trained
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

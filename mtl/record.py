@@ -8,15 +8,18 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mtl import plots
-from mtl.evaluation import Evaluated
 from mtl.tasks import Task
 from mtl.trace import Relation, Trace
+
+if TYPE_CHECKING:
+    from mtl.evaluation import Evaluated
 
 PACKAGES = (
     "tensorflow",

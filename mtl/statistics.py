@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata, spearmanr, t
 
 LEVEL = 0.95
+POWER = 0.8  # of the study that `verdict` asks for
+FEWEST_SEEDS = 6  # with fewer no sign-flip test can fall below .05
+FEWEST_POINTS = 5  # with fewer no rank correlation can fall below .05
+EXACT_SEEDS, FLIPS = 16, 100_000  # all sign flips are tried up to 2^16, beyond that so many random ones
+EXACT_POINTS = 7  # all orders are tried up to 7!
 CELLS = 2**16  # counts cumulated at once: few enough to stay in the cache, changes no number
 
 
@@ -168,10 +177,10 @@ def stratified_multiplicities(strata: np.ndarray, resamples: int, seed: int) -> 
     return drawn
 
 
-def percentile_interval(draws: np.ndarray, axis: int = -1) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95 % percentile interval over the defined draws; NaN where none is defined."""
+def percentile_interval(draws: np.ndarray, axis: int = -1, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the percentile interval over the defined draws; NaN where none is defined."""
     defined = np.isfinite(draws).any(axis=axis, keepdims=True)
-    low, high = np.nanquantile(np.where(defined, draws, 0.0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=axis)
+    low, high = np.nanquantile(np.where(defined, draws, 0.0), [(1 - level) / 2, (1 + level) / 2], axis=axis)
     some = defined.squeeze(axis)
     return np.where(some, low, np.nan), np.where(some, high, np.nan)
 
@@ -284,3 +293,415 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     centred = values - values.mean(axis=0)
     spread = np.abs(centred).max(axis=0)
     return np.where(spread > 1e-12 * np.abs(values).max(axis=0), centred / np.where(spread > 0, spread, 1), 0.0)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A number made of AUCs, for example a difference of two sets, and how sure one can be of it.
+
+    Attributes
+    ----------
+    value : float
+        Mean over seeds; NaN where undefined.
+    low, high : float
+        Ends of its interval over videos and seeds.
+    p : float
+        Sign-flip p over seeds; never below 2 / 2^n_seeds.
+    n_seeds : int
+        Seeds that count.
+    seed_sd : float
+        Standard deviation over seeds, NaN with a single one.
+    video_error : float
+        Standard error that comes from the choice of videos.
+    reason : str
+        Why something is NaN or left out; else empty.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    n_seeds: int
+    seed_sd: float
+    video_error: float
+    reason: str = ""
+
+
+def sampled_aucs(runs: Sequence[VideoWins], multiplicities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUC of every run, plain and in the same resamples of videos for all of them.
+
+    Parameters
+    ----------
+    runs : sequence of VideoWins
+        Their videos must be coded alike.
+    multiplicities : ndarray of shape (n_resamples, n_videos)
+
+    Returns
+    -------
+    ndarray of shape (n_runs,), ndarray of shape (n_runs, n_resamples)
+    """
+    once = np.ones((1, multiplicities.shape[1]))
+    plain = np.array([run.auc(once)[0] for run in runs])
+    return plain, np.array([run.auc(multiplicities) for run in runs]).reshape(len(runs), -1)
+
+
+def paired_difference(
+    first: Sequence[VideoWins], second: Sequence[VideoWins], multiplicities: np.ndarray, seed: int
+) -> Effect:
+    """Mean AUC of the first set of runs less that of the second, run by run.
+
+    Parameters
+    ----------
+    first, second : sequence of VideoWins
+        One run per seed, in the same order of seeds; videos coded alike.
+    multiplicities : ndarray of shape (n_resamples, n_videos)
+        The same resampled videos serve both.
+    seed : int
+        Of the bootstrap over seeds.
+    """
+    (plain, draws), (base, base_draws) = sampled_aucs(first, multiplicities), sampled_aucs(second, multiplicities)
+    return effect(plain - base, draws - base_draws, seed)
+
+
+def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 1) -> Effect:
+    """Mean over seeds with an interval over videos and seeds.
+
+    In every resample of the videos the seeds are resampled too. A bootstrap over
+    few units is too narrow by nature, so what the drawn seeds add is widened by
+    sqrt(n / (n - 1)) t / z (expanded percentiles): six seeds then cover as a t
+    interval would. Interaction of seed and video counts more than once, which
+    makes the interval wider rather than narrower (Owen, The pigeonhole bootstrap,
+    2007).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_seeds,)
+        The number of every seed: an AUC, or a contrast of AUCs of that seed. Seeds
+        where it is NaN are left out.
+    draws : ndarray of shape (n_seeds, n_resamples)
+        The same in every resample of the videos.
+    seed : int
+        Of the bootstrap over seeds.
+    comparisons : int
+        Number of effects judged together; the interval is widened to hold for all
+        of them at once (Bonferroni).
+
+    References
+    ----------
+    Hesterberg, What teachers should know about the bootstrap, 2015.
+    """
+    defined = np.isfinite(values)
+    values, draws = values[defined], draws[defined]
+    n_seeds = len(values)
+    reason = f"{len(defined) - n_seeds} of {len(defined)} seeds are undefined" if not defined.all() else ""
+    if n_seeds == 0:
+        nan = float("nan")
+        return Effect(nan, nan, nan, nan, 0, nan, nan, reason or "no seeds")
+    by_videos = draws.mean(axis=0)
+    level = 1 - (1 - LEVEL) / comparisons
+    if n_seeds > 1:
+        times = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), len(by_videos))
+        seeds_add = (times * draws.T).mean(axis=1) - by_videos
+        both = by_videos + _expansion(n_seeds, level) * seeds_add
+    else:
+        both = by_videos
+        reason = "; ".join(filter(None, [reason, "one seed: the interval is over videos only"]))
+    low, high = percentile_interval(both, level=level)
+    seed_sd = float(values.std(ddof=1)) if n_seeds > 1 else float("nan")
+    video_error = float(np.nanstd(by_videos)) if np.isfinite(by_videos).any() else float("nan")
+    return Effect(
+        float(values.mean()), float(low), float(high), sign_flip(values), n_seeds, seed_sd, video_error, reason
+    )
+
+
+def _expansion(n: int, level: float) -> float:
+    """By how much a bootstrap over n units is narrower than the t interval over them."""
+    tail = (1 + level) / 2
+    return math.sqrt(n / (n - 1)) * float(t.ppf(tail, n - 1) / norm.ppf(tail))
+
+
+def sign_flip(values: np.ndarray) -> float:
+    """Two-sided p of a mean of zero: share of the sign flips with a mean as far from zero.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Paired differences. Up to 16 of them all 2^n flips are tried, beyond that
+        100,000 random ones.
+
+    Returns
+    -------
+    float
+        Never below 2 / 2^n; NaN without values.
+    """
+    n = len(values)
+    if n == 0:
+        return float("nan")
+    if n <= EXACT_SEEDS:
+        positive = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    else:
+        positive = np.random.default_rng(0).integers(2, size=(FLIPS, n))
+        positive[0] = values > 0  # the data themselves are one of the flips
+    scale = np.abs(values).sum()
+    # sums that differ by rounding only are alike
+    return float((np.abs((2 * positive - 1) @ np.abs(values)) >= abs(values.sum()) - 1e-12 * scale).mean())
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's corrected p of several comparisons, in their order; NaN are no comparisons and stay NaN."""
+    p = np.asarray(p, float)
+    corrected = np.full(p.shape, np.nan)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN sort last
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return corrected
+
+
+def bundles(sets: Sequence[Collection[str]]) -> list[tuple[str, ...]]:
+    """Auxiliaries that a design can tell apart: those always used together come as one.
+
+    Parameters
+    ----------
+    sets : sequence of collections of str
+        Auxiliary tasks of every set of the design; the main task is not named.
+
+    Returns
+    -------
+    list of tuple of str
+        In order of first appearance.
+    """
+    names = list(dict.fromkeys(name for used in sets for name in used))
+    by_use: dict[tuple[bool, ...], list[str]] = {}
+    for name in names:
+        by_use.setdefault(tuple(name in used for used in sets), []).append(name)
+    return [tuple(alike) for alike in by_use.values()]
+
+
+def main_effects(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.ndarray]:
+    """Weights that turn the AUCs of all sets into the main effect of each auxiliary.
+
+    The main effect of j is the mean of AUC(S + j) - AUC(S) over every set S of the
+    design without j whose S + j is there too: all of them in a full factorial.
+
+    Parameters
+    ----------
+    sets : sequence of collections of str
+        Distinct sets of auxiliaries, the empty one among them or not.
+
+    Returns
+    -------
+    dict of tuple of str to ndarray of shape (n_sets,)
+        By bundle (see `bundles`); those that no pair of sets isolates are missing.
+    """
+    position = _positions(sets)
+    contrasts = {}
+    for bundle in bundles(sets):
+        pairs = [
+            (position[s | set(bundle)], i)
+            for s, i in position.items()
+            if not s & set(bundle) and s | set(bundle) in position
+        ]
+        if pairs:
+            contrasts[bundle] = np.zeros(len(sets))
+            for with_it, without in pairs:
+                contrasts[bundle][with_it] += 1 / len(pairs)
+                contrasts[bundle][without] -= 1 / len(pairs)
+    return contrasts
+
+
+def shapley_values(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.ndarray]:
+    """Weights that turn the AUCs of all sets into the Shapley value of each auxiliary.
+
+    The mean over all orders of joining of what j adds to those before it; the
+    values sum to AUC(all) - AUC(none).
+
+    Parameters
+    ----------
+    sets : sequence of collections of str
+        Distinct sets of auxiliaries.
+
+    Returns
+    -------
+    dict of tuple of str to ndarray of shape (n_sets,)
+        By bundle, for the largest full factorial that the design holds; sets
+        outside of it have no weight. Empty where it holds none.
+
+    References
+    ----------
+    Shapley, A value for n-person games, 1953.
+    """
+    position = _positions(sets)
+    factors = _largest_factorial(bundles(sets), position)
+    contrasts = {factor: np.zeros(len(sets)) for factor in factors}
+    n = len(factors)
+    for factor, contrast in contrasts.items():
+        others = [other for other in factors if other != factor]
+        for size in range(n):
+            weight = 1 / (n * math.comb(n - 1, size))
+            for before in combinations(others, size):
+                joined = frozenset().union(*before)
+                contrast[position[joined | set(factor)]] += weight
+                contrast[position[joined]] -= weight
+    return contrasts
+
+
+def _positions(sets: Sequence[Collection[str]]) -> dict[frozenset[str], int]:
+    """Where each set stands."""
+    position = {frozenset(used): i for i, used in enumerate(sets)}
+    if len(position) != len(sets):
+        raise ValueError("A set of auxiliaries is listed twice.")
+    return position
+
+
+def _largest_factorial(factors: list[tuple[str, ...]], position: Collection[frozenset[str]]) -> list[tuple[str, ...]]:
+    """The most factors of which every combination is there; the first such in order."""
+    for size in range(len(factors), 0, -1):
+        for chosen in combinations(factors, size):
+            unions = (frozenset().union(*some) for k in range(size + 1) for some in combinations(chosen, k))
+            if all(union in position for union in unions):
+                return list(chosen)
+    return []
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an effect comes to, in a word, and what it would take to say more.
+
+    Attributes
+    ----------
+    word : {"helps", "hurts", "cannot tell"}
+    seeds, videos : float
+        How many of the one, with as many of the other as now, would tell with 80 %
+        probability if the effect is as large as measured; infinite where no number
+        would, NaN where the word is out already.
+    factor : float
+        By how much both would have to grow together.
+    """
+
+    word: Literal["helps", "hurts", "cannot tell"]
+    seeds: float = float("nan")
+    videos: float = float("nan")
+    factor: float = float("nan")
+
+
+def verdict(of: Effect, n_videos: int) -> Verdict:
+    """Say whether an auxiliary helps: yes or no where the interval leaves zero out.
+
+    Else: the variance of the effect is v / n_videos + s^2 / n_seeds, and to tell
+    it must come down to (effect / (z_.975 + z_.8))^2, so that
+
+        seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
+        videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds).
+
+    Parameters
+    ----------
+    of : Effect
+    n_videos : int
+        Test videos that the effect was measured on.
+    """
+    if of.low > 0:
+        return Verdict("helps")
+    if of.high < 0:
+        return Verdict("hurts")
+    wanted = (of.value / (norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER))) ** 2
+    by_videos, by_seeds = of.video_error**2, of.seed_sd**2
+    seeds = max(_needed(by_seeds, wanted - by_videos), FEWEST_SEEDS)
+    videos = _needed(by_videos * n_videos, wanted - by_seeds / max(of.n_seeds, 1))
+    factor = (by_videos + by_seeds / max(of.n_seeds, 1)) / wanted if wanted > 0 else math.inf
+    return Verdict("cannot tell", seeds, videos, factor)
+
+
+def _needed(variance: float, left: float) -> float:
+    """Least number that brings a variance per unit down to what is left for it."""
+    return float(np.ceil(variance / left)) if left > 0 else math.inf
+
+
+def delta_m(scores: np.ndarray, single: np.ndarray, higher_is_better: np.ndarray) -> np.ndarray:
+    """Mean relative gain of several tasks over their single-task scores.
+
+    Parameters
+    ----------
+    scores, single : ndarray of shape (..., n_tasks)
+    higher_is_better : ndarray of bool, shape (n_tasks,)
+
+    Returns
+    -------
+    ndarray of shape (...)
+        A share: .01 is one percent. NaN where a score is.
+
+    References
+    ----------
+    Maninis et al., Attentive single-tasking of multiple tasks, CVPR 2019, eq. 4.
+    """
+    return (np.where(higher_is_better, 1, -1) * (scores - single) / single).mean(axis=-1)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's correlation of a few points.
+
+    Attributes
+    ----------
+    value, low, high : float
+    p : float
+        Of no relation, two-sided.
+    n : int
+        Points that count.
+    reason : str
+        Why something is NaN; else empty.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    n: int
+    reason: str = ""
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> RankCorrelation:
+    """Spearman's correlation with an interval that is honest about few points.
+
+    The interval is Fisher's with the error sqrt((1 + r^2 / 2) / (n - 3)); a perfect
+    order counts as half a step less than perfect, as it would otherwise have no
+    width. p is exact up to seven points. Points that share runs are not
+    independent; then both are too sure.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n,)
+        Points where one is NaN are left out.
+
+    Returns
+    -------
+    RankCorrelation
+        Without interval below five points; NaN below three or where all are alike.
+
+    References
+    ----------
+    Bonett and Wright, Sample size requirements for estimating Pearson, Kendall and
+    Spearman correlations, 2000.
+    """
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = rankdata(np.asarray(x)[both]), rankdata(np.asarray(y)[both])
+    n, nan = len(x), float("nan")
+    if n < 3:
+        return RankCorrelation(nan, nan, nan, nan, n, f"{n} points are too few to correlate")
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return RankCorrelation(nan, nan, nan, nan, n, "all points are alike in one of the two")
+    r = float(np.corrcoef(x, y)[0, 1])
+    p = _permutation_p(x, y) if n <= EXACT_POINTS else float(spearmanr(x, y).pvalue)
+    if n < FEWEST_POINTS:
+        reason = f"{n} points are too few to tell: even a perfect order of {n} comes by chance"
+        return RankCorrelation(r, nan, nan, p, n, reason)
+    step = 12 / (n * (n**2 - 1))  # smallest change of r without ties
+    z = math.atanh(math.copysign(min(abs(r), 1 - step / 2), r))
+    half = float(norm.ppf((1 + LEVEL) / 2)) * math.sqrt((1 + r**2 / 2) / (n - 3))
+    return RankCorrelation(r, min(math.tanh(z - half), r), max(math.tanh(z + half), r), p, n)
+
+
+def _permutation_p(x: np.ndarray, y: np.ndarray) -> float:
+    """Share of all orders of y that correlate with x as strongly."""
+    x, y = x - x.mean(), y - y.mean()
+    products = np.array(list(permutations(y))) @ x
+    return float((np.abs(products) >= abs(x @ y) - 1e-9).mean())

@@ -9,9 +9,8 @@ An archive is a folder that holds the rows of one key:
     bad.jsonl          identities that have no row, with the reason
     000000-<crc>.npy, 000000-<crc>.ids.npy     the part's rows and their identities
 
-Every file is written under a temporary name, flushed to the disk and renamed, and
-each line carries its own checksum: whatever the instant of a kill, and whichever
-byte rots, at most one part is lost. Nothing is pickled.
+Whatever the instant of a kill, and whichever byte rots, at most one part is lost.
+Reading takes no lock. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ import errno
 import fcntl
 import json
 import logging
+import mmap
 import os
 import shutil
 import socket
-import threading
-import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,20 +34,21 @@ from types import TracebackType
 
 import numpy as np
 
+from mtl import files
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
 
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
-TEMPORARY = ".writing-"
 REMOVED = ".removed-"
 ID_BYTES = 16
-GIB = 2**30
-READ_BYTES = 2**22  # at a time, when a checksum is recomputed
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
+MAPPED_BYTES = 2**27  # of touched pages, before they are given back
+FAULT_BYTES = 2**16  # the kernel maps around a touched page
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+REMEDY = (
+    "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
+    "or let features.max_gib be smaller than these rows, so that they are not kept."
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ class Places:
 
     Attributes
     ----------
-    parts : sequence of ndarray
-        The rows of each part, memory-mapped and read-only.
+    parts : sequence of memmap
+        The rows of each part, read-only.
     part, row : ndarray of int32, shape (n,)
         Part and row in it of each identity asked for; -1 where there is none.
     unusable : sequence of Part
@@ -106,22 +105,27 @@ def lookup(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     known, asked : ndarray of uint64, shape (n, 2)
-        Identities as two halves. Halves may collide, identities do not.
+        Identities as two halves. First halves may collide, identities do not.
     """
     found = np.full(len(asked), -1, np.int64)
     order = np.argsort(known[:, 0], kind="stable")
     halves = known[order, 0]
     at = np.searchsorted(halves, asked[:, 0])
-    open_ = np.arange(len(asked))
-    while len(open_):
-        open_ = open_[at[open_] < len(known)]
-        open_ = open_[halves[at[open_]] == asked[open_, 0]]
-        candidates = order[at[open_]]
-        same = known[candidates, 1] == asked[open_, 1]
-        found[open_[same]] = candidates[same]
-        open_ = open_[~same]
-        at[open_] += 1
+    left = np.arange(len(asked))
+    while len(left):
+        left = left[at[left] < len(known)]
+        left = left[halves[at[left]] == asked[left, 0]]
+        candidates = order[at[left]]
+        same = known[candidates, 1] == asked[left, 1]
+        found[left[same]] = candidates[same]
+        left = left[~same]
+        at[left] += 1
     return found
+
+
+def row_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Bytes of one row."""
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
 
 
 class Archive:
@@ -137,15 +141,15 @@ class Archive:
         self.folder = folder
         self.key = folder.name
 
-    # reading: without a lock, since every file is whole or not there
+    # reading
 
     def parts(self) -> list[Part]:
         """The parts that the manifest names, in the order they were written."""
-        return [Part(**line) for line in read_lines(self.folder / MANIFEST)]
+        return [Part(**line) for line in files.read_lines(self.folder / MANIFEST)]
 
     def bad(self) -> dict[bytes, str]:
         """Reason by identity of what has no row."""
-        return {bytes.fromhex(line["id"]): line["reason"] for line in read_lines(self.folder / BAD)}
+        return {bytes.fromhex(line["id"]): line["reason"] for line in files.read_lines(self.folder / BAD)}
 
     def find(self, ids: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Places:
         """Where the rows of identities (n, 2) are."""
@@ -155,9 +159,7 @@ class Archive:
             try:
                 part_ids, rows = self._open(part, shape, dtype)
             except (FileNotFoundError, ValueError) as error:  # any other error is the machine's, not the part's
-                log.warning(
-                    "features: part %s of %s is damaged, its rows are made again: %s", part.name, self.key, error
-                )
+                log.warning("Part %s of %s is damaged, its rows are made again: %s", part.name, self.folder, error)
                 unusable.append(part)
                 continue
             known.append(part_ids)
@@ -165,8 +167,7 @@ class Archive:
             row_of.append(np.arange(part.rows, dtype=np.int32))
             maps.append(rows)
         at = lookup(np.concatenate(known), ids)
-        # position -1 means not there, and so does the -1 at the end that it picks
-        nowhere = [np.full(1, -1, np.int32)]
+        nowhere = [np.full(1, -1, np.int32)]  # stands at the end, where position -1 picks it
         return Places(maps, np.concatenate(part_of + nowhere)[at], np.concatenate(row_of + nowhere)[at], unusable)
 
     def _open(self, part: Part, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.memmap]:
@@ -177,12 +178,12 @@ class Archive:
         path = self.folder / f"{part.name}.npy"
         size = path.stat().st_size
         if size != part.bytes:
-            raise ValueError(f"it has {size} bytes instead of {part.bytes}")
+            raise ValueError(f"it has {size:,} bytes instead of {part.bytes:,}")
         data = (self.folder / f"{part.name}.ids.npy").read_bytes()
         if zlib.crc32(data) != part.ids_crc:
             raise ValueError("the checksum of its identities is wrong")
         ids = np.load(BytesIO(data), allow_pickle=False)
-        start = size - part.rows * row_bytes(shape, dtype)  # behind the header, which the key makes superfluous
+        start = size - part.rows * row_bytes(shape, dtype)  # behind the header, which says what the key says
         return ids, np.memmap(path, dtype, "r", start, (part.rows, *shape))
 
     def size(self) -> int:
@@ -191,11 +192,11 @@ class Archive:
 
     def spec(self) -> Mapping[str, object]:
         """What determines the numbers; empty where that cannot be read any more."""
-        return _read_json(self.folder / SPEC)
+        return files.read_json(self.folder / SPEC)
 
     def roots(self) -> list[str]:
         """Data roots it served."""
-        found = _read_json(self.folder / USED).get("roots", [])
+        found = files.read_json(self.folder / USED).get("roots", [])
         return [str(root) for root in found] if isinstance(found, list) else []
 
     def last_used(self) -> float:
@@ -205,72 +206,20 @@ class Archive:
         return self.folder.stat().st_mtime
 
     def touch(self, root: Path) -> None:
-        """Note a use; a store that may only be read is used all the same."""
+        """Note a use; a store that may only be read serves all the same."""
         roots = self.roots()
         try:
             if str(root) not in roots:
-                publish(self.folder / USED, json.dumps({"roots": [*roots, str(root)]}).encode())
+                files.publish(self.folder / USED, json.dumps({"roots": [*roots, str(root)]}).encode())
             os.utime(self.folder / USED)
-        except (OSError, Mistake):
-            log.debug("features: the use of %s could not be noted.", self.folder)
-
-    # writing: by the owner of the lock only
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Be the only writer, after waiting for whoever is; a dead owner holds nothing.
-
-        Raises
-        ------
-        Mistake
-            If the folder cannot be written to.
-        """
-        try:
-            descriptor = self._lock()
-        except OSError as error:
-            raise explained(error, self.folder, 0) from error
-        try:
-            self._tidy()
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self) -> int:
-        """Descriptor of the locked lock file."""
-        told = False
-        while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not told:
-                        log.info("features: waiting for process %s, which is computing %s", self.owner(), self.key)
-                        told = True
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if self._is_lock(descriptor):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
-                    return descriptor
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
-
-    def _is_lock(self, descriptor: int) -> bool:
-        """Whether the lock file is still the one that was opened: the folder may have been removed meanwhile."""
-        try:
-            return os.path.samestat(os.fstat(descriptor), (self.folder / LOCK).stat())
-        except FileNotFoundError:
-            return False
+        except OSError:
+            log.debug("The use of %s could not be noted.", self.folder)
 
     def owner(self) -> str:
-        """Process id and host of who wrote last."""
-        try:
+        """Process and host of who wrote last."""
+        with contextlib.suppress(OSError):
             return (self.folder / LOCK).read_text(encoding="utf-8", errors="replace") or "unknown"
-        except OSError:
-            return "unknown"
+        return "unknown"
 
     def busy(self) -> bool:
         """Whether somebody is writing now."""
@@ -286,56 +235,131 @@ class Archive:
             os.close(descriptor)
         return False
 
+    def damaged(self, part: Part) -> str:
+        """What is wrong with a part's files; empty if nothing."""
+        rows = files.damage(self.folder / f"{part.name}.npy", part.bytes, part.crc)
+        return rows or files.damage(self.folder / f"{part.name}.ids.npy", part.ids_bytes, part.ids_crc)
+
+    # writing, by the owner of the lock only
+
+    @contextlib.contextmanager
+    def locked(self, wait: bool = True) -> Iterator[bool]:
+        """Be the only writer, after waiting for whoever is; the kernel frees a dead owner's lock.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait, or go without the lock.
+
+        Yields
+        ------
+        bool
+            Whether the lock is held.
+
+        Raises
+        ------
+        Mistake
+            If the folder cannot be written to, or its file system locks nothing.
+        """
+        try:
+            descriptor = self._lock(wait)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise Mistake(f"The file system of {self.folder} cannot lock files. {REMEDY}") from error
+            raise files.explained(error, self.folder, 0, REMEDY) from error
+        if descriptor is None:
+            yield False
+            return
+        try:
+            self._tidy()
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, wait: bool) -> int | None:
+        """Descriptor of the locked lock file; None where somebody has it and there is no waiting."""
+        told = False
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # removed since the line above
+                descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                try:
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if not wait:
+                            os.close(descriptor)
+                            return None
+                        if not told:
+                            log.info("Waiting for process %s, which is writing %s", self.owner(), self.folder)
+                            told = True
+                        fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    if self._is_lock(descriptor):
+                        os.ftruncate(descriptor, 0)
+                        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+                        return descriptor
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                os.close(descriptor)
+
+    def _is_lock(self, descriptor: int) -> bool:
+        """Whether the lock file is still the one that was opened: the archive may have been removed meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(descriptor), (self.folder / LOCK).stat())
+        return False
+
     def _tidy(self) -> None:
         """Remove what killed writers left behind: files that the manifest does not name."""
-        named = {MANIFEST, BAD, SPEC, USED, LOCK}
-        for part in self.parts():
-            named |= {f"{part.name}.npy", f"{part.name}.ids.npy"}
+        named = {f"{part.name}{suffix}" for part in self.parts() for suffix in (".npy", ".ids.npy")}
         for entry in self.folder.iterdir():
-            if entry.name not in named and (entry.suffix == ".npy" or entry.name.startswith(TEMPORARY)):
+            if entry.name not in named and (entry.suffix == ".npy" or entry.name.startswith(files.TEMPORARY)):
                 entry.unlink(missing_ok=True)
 
     def describe(self, spec: Mapping[str, object]) -> None:
         """Write what determines the numbers, for people."""
-        publish(self.folder / SPEC, (json.dumps(spec, indent=2) + "\n").encode())
+        if self.spec() != spec:
+            self._publish(SPEC, (json.dumps(spec, indent=2) + "\n").encode())
 
     def append(self, ids: np.ndarray, rows: np.ndarray) -> Part:
         """Write identities (n, 2) and their rows (n, ...) as one part."""
         parts = self.parts()
         number = 1 + max((int(part.name.split("-")[0]) for part in parts), default=-1)
         header, data = _npy(rows)
-        crc = zlib.crc32(data, zlib.crc32(header))
         ids_header, ids_data = _npy(ids)
+        crc, ids_crc = zlib.crc32(data, zlib.crc32(header)), zlib.crc32(ids_data, zlib.crc32(ids_header))
         name = f"{number:06d}-{crc:08x}"
-        publish(self.folder / f"{name}.ids.npy", ids_header, ids_data)
-        publish(self.folder / f"{name}.npy", header, data)
-        ids_crc = zlib.crc32(ids_data, zlib.crc32(ids_header))
+        self._publish(f"{name}.ids.npy", ids_header, ids_data)
+        self._publish(f"{name}.npy", header, data)
         part = Part(name, len(rows), len(header) + data.nbytes, crc, len(ids_header) + ids_data.nbytes, ids_crc)
         self._save([*parts, part])
         return part
 
+    def _publish(self, name: str, *chunks: bytes | memoryview) -> None:
+        """Write a file of the archive, or say what is in the way."""
+        try:
+            files.publish(self.folder / name, *chunks)
+        except OSError as error:
+            needed = sum(memoryview(chunk).nbytes for chunk in chunks)
+            raise files.explained(error, self.folder, needed, REMEDY) from error
+
     def _save(self, parts: Sequence[Part]) -> None:
         """Replace the manifest."""
-        write_lines(self.folder / MANIFEST, [asdict(part) for part in parts])
+        try:
+            files.write_lines(self.folder / MANIFEST, [asdict(part) for part in parts])
+        except OSError as error:
+            raise files.explained(error, self.folder, 200 * len(parts), REMEDY) from error
 
     def remember_bad(self, reasons: Mapping[bytes, str]) -> None:
         """Add identities that have no row."""
-        lines = [{"id": identity.hex(), "reason": reason} for identity, reason in {**self.bad(), **reasons}.items()]
-        write_lines(self.folder / BAD, lines)
-
-    def damaged(self) -> list[tuple[Part, str]]:
-        """Parts whose files are missing or do not have their checksum, with the reason."""
-        found = []
-        for part in self.parts():
-            for suffix, size, crc in ((".npy", part.bytes, part.crc), (".ids.npy", part.ids_bytes, part.ids_crc)):
-                reason = _damage(self.folder / f"{part.name}{suffix}", size, crc)
-                if reason:
-                    found.append((part, reason))
-                    break
-        return found
+        known = {**self.bad(), **reasons}
+        try:
+            files.write_lines(self.folder / BAD, [{"id": one.hex(), "reason": why} for one, why in known.items()])
+        except OSError as error:
+            raise files.explained(error, self.folder, 100 * len(known), REMEDY) from error
 
     def drop(self, parts: Sequence[Part]) -> None:
-        """Remove parts, so that the next run computes their rows again."""
+        """Remove parts, so that the next run makes their rows again."""
         names = {part.name for part in parts}
         self._save([part for part in self.parts() if part.name not in names])
         self._tidy()
@@ -343,8 +367,33 @@ class Archive:
     def remove(self) -> None:
         """Remove the whole archive; nobody sees half of it."""
         aside = self.folder.with_name(f"{REMOVED}{self.key}-{os.getpid()}")
-        self.folder.rename(aside)
+        try:
+            self.folder.rename(aside)
+        except OSError as error:
+            raise files.explained(error, self.folder, 0, REMEDY) from error
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
+    """Header and data of an array as `np.load` wants them, without a copy of the data."""
+    array = np.ascontiguousarray(array)
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array.reshape(-1).view(np.uint8).data
+
+
+def archives(folder: Path) -> list[Archive]:
+    """Every archive of a store's folder, the last used first."""
+    if not folder.is_dir():
+        return []
+    found = [Archive(entry) for entry in folder.iterdir() if (entry / LOCK).exists() and entry.name[0] != "."]
+    return sorted(found, key=Archive.last_used, reverse=True)
+
+
+def finish_removals(folder: Path) -> None:
+    """Remove what an interrupted `Archive.remove` left."""
+    for entry in folder.glob(f"{REMOVED}*"):
+        shutil.rmtree(entry, ignore_errors=True)
 
 
 class Writer:
@@ -379,7 +428,7 @@ class Writer:
         self._filled = 0
 
     def add(self, ids: np.ndarray, rows: np.ndarray) -> None:
-        """Take rows over; waits where two parts are under way."""
+        """Copy rows into the part; waits where the one before is still being written when it is full."""
         while len(rows):
             n = min(len(rows), self.rows_per_part - self._filled)
             end = self._filled + n
@@ -390,7 +439,7 @@ class Writer:
                 self._send()
 
     def _send(self) -> None:
-        """Hand the buffer to the thread, once the part before is on the disk."""
+        """Hand the part to the thread, once the one before is on the disk."""
         self._wait()
         ids, rows, n = self._ids, self._rows, self._filled
         self._start_part()
@@ -413,165 +462,78 @@ class Writer:
                 self._send()
             self._wait()
         except (OSError, Mistake):
-            if error is None:
+            if error is None:  # else the first failure is the one to tell
                 raise
         finally:
             self._pool.shutdown()
 
 
-def row_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """Bytes of one row."""
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+class MemoryRows:
+    """Rows held in memory, read-only.
 
-
-def check_room(folder: Path, needed: int) -> None:
-    """Raise `Mistake` where the disk of `folder` has fewer bytes free than are needed."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise Mistake(_no_room(folder, needed, free))
-
-
-def _no_room(folder: Path, needed: int, free: int) -> str:
-    return (
-        f"features: no room in {folder}: {needed:,} bytes needed, {free:,} free. "
-        "Free some (python -m mtl.features prune), or set features.dir (MTL_FEATURES_DIR) to a larger disk."
-    )
-
-
-def explained(error: OSError, path: Path, needed: int) -> OSError | Mistake:
-    """The one line that a person can act on, where the error is not the program's."""
-    folder = path if path.is_dir() else path.parent
-    if error.errno in NO_ROOM:
-        try:
-            free = shutil.disk_usage(folder).free
-        except OSError:
-            return error
-        reason = "" if needed > free else f" ({os.strerror(error.errno or 0)}: a quota or a limit on file sizes)"
-        return Mistake(_no_room(folder, needed, free) + reason)
-    if error.errno in NOT_ALLOWED | NO_LOCKS:
-        verb = "lock files in" if error.errno in NO_LOCKS else "write to"
-        return Mistake(
-            f"features: cannot {verb} {error.filename or folder}: {os.strerror(error.errno or 0)}. "
-            "Set features.dir (MTL_FEATURES_DIR) to a folder you may write to."
-        )
-    return error
-
-
-def publish(path: Path, *chunks: bytes | memoryview) -> None:
-    """Write a file that is whole or not there: reserved, flushed to the disk, then renamed.
-
-    Raises
-    ------
-    Mistake
-        If there is no room or no permission, with the path and the bytes.
+    Attributes
+    ----------
+    array : ndarray
+        All of them.
     """
-    size = sum(memoryview(chunk).nbytes for chunk in chunks)
-    # unique, since notes of use are written without the lock
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            _reserve(file.fileno(), size)
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise explained(error, path, size) from error
+
+    def __init__(self, array: np.ndarray) -> None:
+        array.flags.writeable = False
+        self._array = array
+        self.array: np.ndarray | None = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Rows at positions."""
+        return self._array[positions]
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    """Take the room before the first byte is written, where the file system can."""
-    if not size or not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in NO_RESERVATION:
-            raise
+class MappedRows:
+    """Rows read from mapped parts.
+
+    Touched pages count as this process's memory until they are given back, so that is
+    done every `MAPPED_BYTES`; the system's cache keeps them.
+    """
+
+    array: np.ndarray | None = None
+
+    def __init__(self, places: Places, positions: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._parts = places.parts
+        self._part = places.part[positions]
+        self._row = places.row[positions]
+        self._touched = 0
+        self.shape = (len(positions), *shape)
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Rows at positions, gathered part by part."""
+        part, row = self._part[positions], self._row[positions]
+        out = np.empty((len(part), *self.shape[1:]), self.dtype)
+        order = np.lexsort((row, part))
+        starts = np.flatnonzero(np.diff(part[order], prepend=-1))
+        for there in np.split(order, starts[1:]) if len(order) else ():
+            rows = self._parts[part[there[0]]]
+            out[_run(there)] = rows[_run(row[there])]
+            self._give_back(min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
+        return out
+
+    def _give_back(self, touched: int) -> None:
+        self._touched += touched
+        if self._touched > MAPPED_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._touched = 0
+            for rows in self._parts:
+                rows.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
-    """Replace a file of JSON lines, each behind its own checksum."""
-    texts = [json.dumps(line) for line in lines]
-    publish(path, "".join(f"{zlib.crc32(text.encode()):08x} {text}\n" for text in texts).encode())
-
-
-def read_lines(path: Path) -> list[dict]:
-    """The lines whose checksum holds; a damaged one is left out with a warning, no file is no lines."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    found = []
-    for number, line in enumerate(data.rstrip(b"\n").split(b"\n") if data else [], start=1):
-        checksum, _, text = line.partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(text):
-            found.append(json.loads(text))
-        else:
-            log.warning("features: line %d of %s is damaged and left out; what it named is made again.", number, path)
-    return found
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    """An object of JSON; empty where there is none."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
-    """Header and data of an array as `np.load` wants them, without a copy of the data."""
-    array = np.ascontiguousarray(array)
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    return header.getvalue(), array.reshape(-1).view(np.uint8).data
-
-
-def _damage(path: Path, size: int, crc: int) -> str:
-    """What is wrong with a file; empty if nothing."""
-    found, n = 0, 0
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(READ_BYTES):
-                found = zlib.crc32(chunk, found)
-                n += len(chunk)
-    except OSError as error:
-        return f"{path.name}: {os.strerror(error.errno or 0)}"
-    if n != size:
-        return f"{path.name}: {n} bytes instead of {size}"
-    return "" if found == crc else f"{path.name}: checksum {found:08x} instead of {crc:08x}"
-
-
-def archives(folder: Path) -> list[Archive]:
-    """Every archive below a store's folder, the last used first."""
-    if not folder.is_dir():
-        return []
-    found = [Archive(entry) for entry in folder.iterdir() if entry.is_dir() and (entry / LOCK).exists()]
-    return sorted(found, key=Archive.last_used, reverse=True)
-
-
-def clear_removed(folder: Path) -> None:
-    """Finish removals that were interrupted."""
-    for entry in folder.glob(f"{REMOVED}*"):
-        shutil.rmtree(entry, ignore_errors=True)
-
-
-def age_in_days(archive: Archive) -> float:
-    """Days since the last use."""
-    return (time.time() - archive.last_used()) / 86400
+def _run(indices: np.ndarray) -> slice | np.ndarray:
+    """Consecutive indices as a slice, which saves the copy of a gather; others as they are."""
+    if (np.diff(indices) == 1).all():
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return indices

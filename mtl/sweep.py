@@ -12,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from mtl.experiment import PARENT
+from mtl import commandline
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Sweep(Callback):
 
         OmegaConf.resolve(config.tracking)
         try:
+            commandline.check_choices(config.hydra.overrides.task)
             self._tracking = instantiate(config.tracking)
             self._tracking.prepare()
             words = [str(word) for word in config.hydra.overrides.task]
@@ -50,7 +51,7 @@ class Sweep(Callback):
         except Mistake as mistake:
             print(mistake, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
             sys.exit(1)
-        os.environ[PARENT] = self._parent.id
+        os.environ[commandline.PARENT_RUN] = self._parent.id
         self._main_task = str(config.main_task)
         self._owner = os.getpid()
         atexit.register(self.finish, interrupted=True)
@@ -71,7 +72,7 @@ class Sweep(Callback):
             return
         parent, self._parent = self._parent, None
         atexit.unregister(self.finish)
-        os.environ.pop(PARENT, None)
+        os.environ.pop(commandline.PARENT_RUN, None)
         from mtl import report
         from mtl.terminal import show
         from mtl.tracking import recorded

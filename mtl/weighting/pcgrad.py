@@ -41,9 +41,9 @@ class PCGrad(GramianWeighting):
 
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:
         """Sum of the projected gradients' coefficients, in this step's orders."""
-        keys = tf.random.stateless_uniform(
-            (self.n_tasks, self.n_tasks), tf.stack([tf.cast(self.seed, tf.int64), self.steps])
-        )
+        shape = (self.n_tasks, self.n_tasks)
+        step_seed = tf.stack([tf.constant(self.seed, tf.int64), self.steps])
+        keys = tf.random.stateless_uniform(shape, step_seed, alg="philox")
         return pcgrad(gramian, tf.argsort(keys))
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
@@ -58,9 +58,7 @@ def pcgrad(gramian: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:
     ----------
     gramian : tensor of shape (n_tasks, n_tasks)
     orders : int tensor of shape (n_tasks, n_tasks)
-        Row i: the order in which gradient i meets all gradients (itself included,
-        where nothing happens: g_i.g_i is never negative, and neither is what is left
-        of g_i after projections times g_i).
+        Row i: the order in which gradient i meets all gradients; itself it passes by.
 
     Returns
     -------
@@ -73,7 +71,7 @@ def pcgrad(gramian: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:
     for step in range(n_tasks):
         other = orders[:, step]
         inner = tf.reduce_sum(rows * tf.gather(gramian, other), axis=1)
-        conflict = tf.where(tf.equal(other, itself), tf.zeros_like(inner), tf.minimum(inner, 0.0))
+        conflict = tf.where(tf.equal(other, itself), 0.0, tf.minimum(inner, 0.0))
         share = tf.math.divide_no_nan(conflict, tf.gather(norms, other))
         rows -= share[:, None] * tf.one_hot(other, n_tasks, dtype=gramian.dtype)
     return tf.reduce_sum(rows, axis=0)

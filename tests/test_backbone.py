@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+pytestmark = pytest.mark.tensorflow
+
+CONF = Path(__file__).resolve().parents[1] / "conf" / "backbone"
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
+
+
+def backbone(name, **changes):
+    config = OmegaConf.merge({"seed": 0, "b": OmegaConf.load(CONF / f"{name}.yaml")}, {"b": {"weights": "random", **changes}})
+    return instantiate(config.b)
+
+
+@pytest.fixture(params=sorted(path.stem for path in CONF.glob("*.yaml")), scope="module")
+def any_backbone(request):
+    return backbone(request.param, image_size=64)
+
+
+def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
+    from mtl.backbone import Freeze
+
+    whole = any_backbone.cut(Freeze("all")).frozen(IMAGES)
+    counts = set()
+    for stages in range(len(any_backbone.stages) + 1):
+        cut = any_backbone.cut(Freeze(stages))
+        rows = cut.frozen(IMAGES)
+        assert rows.shape[1:] == cut.frozen.row_shape(IMAGES.shape[1:3])
+        assert rows.dtype == cut.frozen.dtype
+        # the resize of the untrained front runs outside a compiled function once: the last bit may differ
+        np.testing.assert_allclose(cut.trained(rows, training=False), whole, rtol=1e-4, atol=1e-5)
+        counts.add(cut.n_frozen + cut.n_trained)
+    assert len(counts) == 1
+
+
+def test_each_stage_named_in_the_yaml_is_a_cut_of_its_own(any_backbone):
+    from mtl.backbone import Freeze
+
+    frozen = [any_backbone.cut(Freeze(stages)).n_frozen for stages in range(len(any_backbone.stages) + 1)]
+    assert frozen == sorted(frozen)
+    assert frozen[0] == 0
+    assert frozen[-1] > frozen[1]
+
+
+def test_more_stages_than_there_are_is_a_mistake(any_backbone):
+    from mtl.backbone import Freeze
+    from mtl.mistakes import Mistake
+
+    with pytest.raises(Mistake, match=r"freeze\.stages: .* stages .*, found 99"):
+        any_backbone.cut(Freeze(99))
+
+
+def test_frozen_batch_norm_is_in_inference_mode():
+    from mtl.backbone import Freeze
+
+    cut = backbone("small_cnn").cut(Freeze(2))
+    together = cut.frozen(IMAGES)
+    alone = np.concatenate([cut.frozen(one[None]) for one in IMAGES])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    before = [v.numpy() for v in cut.trained.variables]
+    cut.trained(together, training=True)
+    assert any((v.numpy() != old).any() for v, old in zip(cut.trained.variables, before, strict=True))
+
+
+def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
+    from mtl.backbone import Freeze
+
+    first = backbone("mobilenet_v2", image_size=64, seed=1)
+    path = tmp_path / "with spaces.weights.h5"
+    first.network.save_weights(path)
+    loaded = backbone("mobilenet_v2", image_size=64, seed=2, weights=str(path)).cut(Freeze("all"))
+    other = backbone("mobilenet_v2", image_size=64, seed=2).cut(Freeze("all"))
+    one = first.cut(Freeze("all"))
+    np.testing.assert_array_equal(loaded.frozen(IMAGES), one.frozen(IMAGES))
+    assert loaded.frozen.spec == one.frozen.spec
+    assert other.frozen.spec["weights"] != one.frozen.spec["weights"]
+
+
+def test_what_changes_the_numbers_changes_the_spec():
+    from mtl.backbone import Freeze
+
+    specs = [
+        backbone("small_cnn").cut(Freeze(4)).frozen.spec,
+        backbone("small_cnn", seed=1).cut(Freeze(4)).frozen.spec,
+        backbone("small_cnn", image_size=32).cut(Freeze(4)).frozen.spec,
+        backbone("small_cnn", precision="bfloat16").cut(Freeze(4)).frozen.spec,
+        backbone("small_cnn", preprocess=None).cut(Freeze(4)).frozen.spec,
+        backbone("small_cnn").cut(Freeze(3)).frozen.spec,
+    ]
+    assert len({str(sorted(spec.items(), key=str)) for spec in specs}) == len(specs)
+    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec == specs[0]
+
+
+def test_missing_weights_file_is_one_line():
+    from mtl.mistakes import Mistake
+
+    with pytest.raises(Mistake, match=r"backbone\.weights: no file '/nowhere/w\.h5'"):
+        backbone("resnet50", weights="/nowhere/w.h5")
+
+
+def test_weights_of_another_architecture_are_one_line(tmp_path):
+    from mtl.mistakes import Mistake
+
+    path = tmp_path / "small.weights.h5"
+    backbone("small_cnn").network.save_weights(path)
+    with pytest.raises(Mistake) as caught:
+        backbone("mobilenet_v2", image_size=64, weights=str(path))
+    assert str(caught.value).startswith(f"backbone.weights={path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_imagenet_weights_that_cannot_be_had_say_what_to_do(monkeypatch, tmp_path):
+    import keras
+
+    from mtl.mistakes import Mistake
+
+    def unreachable(**kwargs):
+        raise Exception("URL fetch failure on https://example.org/w_notop.h5: None -- [Errno -2] Name not known")
+
+    with pytest.raises(Mistake) as caught:
+        backbone("resnet50", weights="imagenet", network={"_target_": "keras.utils.get_file", "_partial_": True}).network
+    del unreachable, monkeypatch, keras
+    assert "\n" not in str(caught.value)

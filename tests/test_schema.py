@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from mtl import schema
+from mtl.mistakes import Mistake, nearest
+
+TRAINING = {
+    "_target_": "mtl.training.Training",
+    "epochs": 3,
+    "batch_size": 32,
+    "optimizer": {"_target_": "keras.optimizers.Adam", "_partial_": True},
+    "sampling": "natural",
+    "early_stopping": True,
+    "patience": 2,
+    "probe_batches": 4,
+    "probe_batch_size": 8,
+    "seed": 0,
+}
+
+
+def test_a_signature_is_read_without_importing_the_module():
+    import sys
+
+    found = schema.signature("mtl.training.Training")
+    assert {"epochs", "optimizer", "seed"} <= set(found.annotations)
+    assert "tensorflow" not in sys.modules or "mtl.training" in sys.modules
+
+
+def test_a_right_node_passes():
+    schema.check_node("training", TRAINING)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 3}, "training.epoch: no such key. Did you mean 'epochs'?"),
+        ({"epochs": -1}, "training.epochs: input should be greater than 0, found -1."),
+        ({"epochs": "abc"}, "training.epochs: input should be a valid integer, found 'abc'."),
+        ({"epochs": 2.5}, "training.epochs: input should be a valid integer, found 2.5."),
+        ({"early_stopping": "maybe"}, "training.early_stopping: input should be a valid boolean, found 'maybe'."),
+        ({"sampling": "balance"}, "training.sampling: input should be 'natural' or 'balanced', found 'balance'."),
+        ({"_target_": "os.system"}, "training._target_: 'os.system' is not trusted"),
+        ({"_target_": "mtl.training.Trainig"}, "module mtl.training has no 'Trainig'. Did you mean 'Training'?"),
+        ({"_target_": "mtl.trainig.Training"}, "_target_ names module 'mtl.trainig', which does not exist."),
+        ({"_target_": "mtl.training.os"}, "module mtl.training has no 'os'"),
+    ],
+)
+def test_a_wrong_node_is_one_line(change, message):
+    with pytest.raises(Mistake) as caught:
+        schema.check_node("training", TRAINING | change)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named():
+    node = {key: value for key, value in TRAINING.items() if key != "patience"}
+    with pytest.raises(Mistake, match="key 'patience' is missing"):
+        schema.check_node("training", node)
+
+
+def test_a_keyword_the_code_passes_itself_may_be_missing():
+    node = {"_target_": "mtl.weighting.dwa.DWA", "temperature": 2.0}
+    with pytest.raises(Mistake, match="'tasks' is missing"):
+        schema.check_node("weighting", node)
+    schema.check_node("weighting", node, frozenset({"tasks"}))
+
+
+def test_nearest_ignores_letter_case_and_lists_all_where_none_is_near():
+    assert nearest("FIGHTNG", ["Fighting", "Arson"]) == "Did you mean 'Fighting'?"
+    assert nearest("zzz", ["b", "a"]) == "Known: a, b."
