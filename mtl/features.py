@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -25,11 +26,14 @@ from typing import Annotated, Protocol
 import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from rich.table import Table
 
 from mtl import files, store
 from mtl.data.batches import Batch, Decoder, usual_size
 from mtl.mistakes import Mistake, nearest
 from mtl.store import ID_BYTES, Archive, MappedRows, MemoryRows, Places, Writer, row_bytes
+from mtl.terminal import ConsoleHandler, show
+from mtl.terminal import progress as progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,22 @@ EXAMPLES = 3  # bad frames named in a message
 PATHS_AT_ONCE = 2**16  # as python strings, which take several times their text
 GIB, MIB = 2**30, 2**20
 DAY = 86400.0
+SHORT = 8  # of a key or a hash, shown
+INTERRUPTED = 130
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
+
+
+def _opencv() -> str:
+    """Version of the library that decodes, whichever wheel it came in."""
+    for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+DECODING = {"colours": "RGB uint8", "opencv": _opencv()}
 
 
 class Frozen(Protocol):
@@ -113,47 +132,6 @@ class Features:
     seconds: float
 
 
-class ComputedRows:
-    """Rows computed on every take, for what is too large to be kept."""
-
-    array: np.ndarray | None = None
-
-    def __init__(
-        self, root: Path, paths: pd.Series, frozen: Frozen, frame_shape: tuple[int, int], decoder: Decoder
-    ) -> None:
-        self._root = root
-        self._paths = paths
-        self._frozen = frozen
-        self._frame_shape = frame_shape
-        self._decoder = decoder
-        self._one = threading.Lock()
-        self.shape = (len(paths), *frozen.row_shape(frame_shape))
-        self.dtype = np.dtype(frozen.dtype)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, each computed once.
-
-        Raises
-        ------
-        Mistake
-            If a frame that could be read before cannot be any more.
-        """
-        once, where = np.unique(np.asarray(positions), return_inverse=True)
-        paths = self._paths.iloc[once]
-        out = np.empty((len(once), *self.shape[1:]), self.dtype)
-        batches = self._decoder.batches(self._root, paths, self._frame_shape, self._frozen.batch_size)
-        with self._one, closing(batches):
-            for batch in batches:
-                for at, error in batch.bad:
-                    raise Mistake(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
-                for places, images in batch.groups:
-                    out[places] = _checked(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
-        return out[where]
-
-
 class FrameSizes:
     """Height and width of a frame as its row: what is kept of frames whose rows are not."""
 
@@ -205,7 +183,9 @@ def identities(root: Path, paths: pd.Series) -> tuple[np.ndarray, dict[bytes, st
                     text, reason = f"{path}\0{found.st_size}\0{found.st_mtime_ns}", ""
                 except OSError as error:
                     text = path
-                    reason = "missing" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or 0).lower()
+                    reason = (
+                        "missing" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or 0).lower()
+                    )
                 digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
                 digests += digest
                 if reason:
@@ -221,21 +201,11 @@ def key(spec: Mapping[str, object], shape: tuple[int, ...], dtype: np.dtype) -> 
         "frozen": dict(spec),
         "row_shape": list(shape),
         "dtype": np.dtype(dtype).str,
-        "decoding": {"colours": "RGB uint8", "opencv": _opencv()},
+        "decoding": DECODING,
         "extraction": VERSION,
     }
     text = json.dumps(whole, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=10).hexdigest(), json.loads(text)
-
-
-def _opencv() -> str:
-    """Version of the library that decodes, whichever wheel it came in."""
-    for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "unknown"
 
 
 @dataclass
@@ -250,6 +220,11 @@ class Request:
     bad : dict of bytes to str
         Reason by identity; may hold others' too.
     max_bad_share : float
+    decoder : Decoder
+    progress, on_start : callable
+        As `FeatureStore.of` was given them.
+    frame_shape : (int, int)
+        The usual height and width.
     """
 
     root: Path
@@ -257,7 +232,10 @@ class Request:
     ids: np.ndarray
     bad: dict[bytes, str]
     max_bad_share: float
-    frame_shape: tuple[int, int] = field(default=(0, 0))
+    decoder: Decoder
+    progress: Advance
+    on_start: Advance
+    frame_shape: tuple[int, int] = (0, 0)
 
     def is_bad(self) -> np.ndarray:
         """Whether each frame is bad as far as one knows, bool of shape (n,)."""
@@ -295,15 +273,17 @@ class Extraction:
 
     Parameters
     ----------
-    archive : Archive
+    folder : Path
+        Of the store.
     request : Request
     frozen : Frozen
     shape : tuple of int
         Of a row.
     """
 
-    def __init__(self, archive: Archive, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> None:
-        self.archive = archive
+    def __init__(self, folder: Path, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> None:
+        name, self.spec = key(frozen.spec, shape, frozen.dtype)
+        self.archive = Archive(folder / name)
         self.request = request
         self.frozen = frozen
         self.shape = shape
@@ -322,7 +302,7 @@ class Extraction:
         todo = np.flatnonzero(places.missing & ~self.request.is_bad())
         return places, todo[~pd.DataFrame(self.request.ids[todo]).duplicated().to_numpy()]
 
-    def complete(self, decoder: Decoder, part_bytes: int, progress: Advance, on_start: Advance) -> Places:
+    def complete(self, part_bytes: int) -> Places:
         """Where rows are once none is missing; the lock is held from the second look to the last."""
         places, todo = self.look()
         if not len(todo):
@@ -333,18 +313,19 @@ class Extraction:
                 self.archive.drop(places.unusable)
             if not len(todo):
                 return places
+            self.archive.describe(self.spec)
             needed = len(todo) * (row_bytes(self.shape, self.dtype) + ID_BYTES)
             files.check_room(self.archive.folder, needed, store.REMEDY)
-            on_start(len(todo))
-            self._compute(todo, decoder, part_bytes, progress)
+            self.request.on_start(len(todo))
+            self._compute(todo, part_bytes)
             return self.look()[0]
 
-    def _compute(self, todo: np.ndarray, decoder: Decoder, part_bytes: int, progress: Advance) -> None:
+    def _compute(self, todo: np.ndarray, part_bytes: int) -> None:
         """Decode, run and write the frames at positions `todo`."""
         request = self.request
         ids, paths = request.ids[todo], request.paths.iloc[todo]
         n_bad = int(request.is_bad().sum())
-        batches = decoder.batches(request.root, paths, request.frame_shape, self.frozen.batch_size)
+        batches = request.decoder.batches(request.root, paths, request.frame_shape, self.frozen.batch_size)
         try:
             with Writer(self.archive, self.shape, self.dtype, part_bytes, len(todo)) as writer, closing(batches):
                 for batch in batches:
@@ -356,7 +337,7 @@ class Extraction:
                     n_bad += self._book(batch, ids)
                     if n_bad > request.max_bad_share * len(request.ids):
                         request.check()
-                    progress(batch.size)
+                    request.progress(batch.size)
         finally:
             if self.lasting:
                 self.archive.remember_bad(self.lasting)
@@ -390,6 +371,44 @@ def _checked(rows: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.nd
     if rows.shape != shape or rows.dtype != dtype:
         raise ValueError(f"The frozen part gave {rows.dtype} {rows.shape} where it promised {dtype} {shape}.")
     return rows
+
+
+class ComputedRows:
+    """Rows computed on every take, for what is too large to be kept."""
+
+    array: np.ndarray | None = None
+
+    def __init__(self, request: Request, paths: pd.Series, frozen: Frozen, shape: tuple[int, ...]) -> None:
+        self._request = request
+        self._paths = paths
+        self._frozen = frozen
+        self._one = threading.Lock()
+        self.shape = (len(paths), *shape)
+        self.dtype = np.dtype(frozen.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Rows at positions, each computed once.
+
+        Raises
+        ------
+        Mistake
+            If a frame that could be read before cannot be any more.
+        """
+        once, where = np.unique(np.asarray(positions), return_inverse=True)
+        paths = self._paths.iloc[once]
+        out = np.empty((len(once), *self.shape[1:]), self.dtype)
+        request = self._request
+        batches = request.decoder.batches(request.root, paths, request.frame_shape, self._frozen.batch_size)
+        with self._one, closing(batches):
+            for batch in batches:
+                for at, error in batch.bad:
+                    raise Mistake(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
+                for places, images in batch.groups:
+                    out[places] = _checked(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+        return out[where]
 
 
 class FeatureStore:
@@ -457,14 +476,16 @@ class FeatureStore:
         start = time.perf_counter()
         if frames.empty:
             raise Mistake("There are no frames to make features of.")
-        request = self._request(frames, Path(root))
-        shape = frozen.row_shape(request.frame_shape)
+        ids, gone = identities(Path(root), frames["path"])
         decoder = Decoder(self.decode_threads)
-        size = len(frames) * (row_bytes(shape, frozen.dtype) + ID_BYTES)
         hooks = (progress or _nothing, on_start or _nothing)
+        request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
+        request.check()
+        request.frame_shape = usual_size(request.root, request.paths[~request.is_bad()])
+        shape = frozen.row_shape(request.frame_shape)
+        size = len(frames) * (row_bytes(shape, frozen.dtype) + ID_BYTES)
         if size <= self.max_gib * GIB:
-            places, computed = self._complete(request, frozen, shape, decoder, *hooks)
-            rows = self._read(places, np.flatnonzero(~request.is_bad()), shape, frozen)
+            rows, computed = self._kept(request, frozen, shape)
         else:
             log.info(
                 "Rows of %s for %s frames would take %.1f GiB, more than features.max_gib=%g: computed on every use.",
@@ -473,37 +494,45 @@ class FeatureStore:
                 size / GIB,
                 self.max_gib,
             )
-            computed = 0
-            self._look_at_sizes(request, frozen, shape, decoder, *hooks)
-            rows = ComputedRows(request.root, request.paths[~request.is_bad()], frozen, request.frame_shape, decoder)
+            rows, computed = self._not_kept(request, frozen, shape), 0
         bad = request.is_bad()
         good = frames[~bad] if bad.any() else frames
-        return Features(
-            good.reset_index(drop=True), rows, request.table(bad), computed, time.perf_counter() - start
+        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, time.perf_counter() - start)
+
+    def _kept(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> tuple[Rows, int]:
+        """Rows in memory where they fit, else mapped; and how many were computed now."""
+        places, computed = self._complete(request, frozen, shape)
+        good = np.flatnonzero(~request.is_bad())
+        mapped = MappedRows(places, good, shape, frozen.dtype)
+        size = len(good) * row_bytes(shape, frozen.dtype)
+        if size <= self.memory_gib * GIB:
+            return MemoryRows(mapped.take(np.arange(len(good)))), computed
+        log.info(
+            "Rows of %s take %.1f GiB, more than features.memory_gib=%g: read from disk.",
+            _name(frozen.spec),
+            size / GIB,
+            self.memory_gib,
         )
+        return mapped, computed
 
-    def _request(self, frames: pd.DataFrame, root: Path) -> Request:
-        """Who the frames are, which are not there, and their usual size."""
-        ids, gone = identities(root, frames["path"])
-        request = Request(root, frames["path"], ids, gone, self.max_bad_share)
+    def _not_kept(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> ComputedRows:
+        """Rows computed on every use; what is kept is each frame's size, so that bad ones are known beforehand."""
+        sizes = FrameSizes(frozen.batch_size)
+        places, _ = self._complete(request, sizes, (2,))
+        good = np.flatnonzero(~request.is_bad())
+        found = MappedRows(places, good, (2,), sizes.dtype).take(np.arange(len(good)))
+        for height, width in np.unique(found, axis=0).tolist():
+            if (height, width) != request.frame_shape and frozen.row_shape((height, width)) != shape:
+                odd = good[(found == (height, width)).all(axis=1)]
+                request.bad.update({request.ids[i].tobytes(): request.misfit((height, width)) for i in odd})
         request.check()
-        request.frame_shape = usual_size(root, request.paths[~request.is_bad()] if gone else request.paths)
-        return request
+        return ComputedRows(request, request.paths[~request.is_bad()], frozen, shape)
 
-    def _complete(
-        self,
-        request: Request,
-        frozen: Frozen,
-        shape: tuple[int, ...],
-        decoder: Decoder,
-        progress: Advance,
-        on_start: Advance,
-    ) -> tuple[Places, int]:
+    def _complete(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> tuple[Places, int]:
         """Where the rows are, and how many were computed now; one log line."""
         start = time.perf_counter()
-        name, spec = key(frozen.spec, shape, frozen.dtype)
-        extraction = Extraction(Archive(self.dir / name), request, frozen, shape)
-        places = extraction.complete(decoder, spec, int(self.part_mib * MIB), progress, on_start)
+        extraction = Extraction(self.dir, request, frozen, shape)
+        places = extraction.complete(int(self.part_mib * MIB))
         extraction.archive.touch(request.root)
         computed, bad, seconds = extraction.computed, int(request.is_bad().sum()), time.perf_counter() - start
         made = "nothing to compute"
@@ -514,40 +543,6 @@ class FeatureStore:
         log.info("features: %s rows of %s found, %s%s", f"{found:,}", _name(frozen.spec), made, left_out)
         return places, computed
 
-    def _read(self, places: Places, positions: np.ndarray, shape: tuple[int, ...], frozen: Frozen) -> Rows:
-        """Rows in memory where they fit, else mapped."""
-        mapped = MappedRows(places, positions, shape, frozen.dtype)
-        size = len(positions) * row_bytes(shape, frozen.dtype)
-        if size <= self.memory_gib * GIB:
-            return MemoryRows(mapped.take(np.arange(len(positions))))
-        log.info(
-            "Rows of %s take %.1f GiB, more than features.memory_gib=%g: read from disk.",
-            _name(frozen.spec),
-            size / GIB,
-            self.memory_gib,
-        )
-        return mapped
-
-    def _look_at_sizes(
-        self,
-        request: Request,
-        frozen: Frozen,
-        shape: tuple[int, ...],
-        decoder: Decoder,
-        progress: Advance,
-        on_start: Advance,
-    ) -> None:
-        """Find the bad frames where rows are not kept: what is kept then is each frame's size."""
-        sizes = FrameSizes(frozen.batch_size)
-        places, _ = self._complete(request, sizes, (2,), decoder, progress, on_start)
-        good = np.flatnonzero(~request.is_bad())
-        found = MappedRows(places, good, (2,), sizes.dtype).take(np.arange(len(good)))
-        for height, width in np.unique(found, axis=0).tolist():
-            if (height, width) != request.frame_shape and frozen.row_shape((height, width)) != shape:
-                odd = good[(found == (height, width)).all(axis=1)]
-                request.bad.update({request.ids[i].tobytes(): request.misfit((height, width)) for i in odd})
-        request.check()
-
 
 def _nothing(n: int) -> None:
     """Hear of progress and do nothing."""
@@ -556,3 +551,189 @@ def _nothing(n: int) -> None:
 def _name(spec: Mapping[str, object]) -> str:
     """What the rows are, in a word."""
     return str(spec.get("backbone") or "packed frames")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Look after the store; the exit status, 1 where there was damage or a mistake."""
+    asked = _parser().parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()], force=True)
+    try:
+        return asked.action(asked)
+    except Mistake as error:
+        log.error("%s", error)
+        return 1
+    except OSError as error:
+        log.error("%s: %s", error.filename or asked.dir, os.strerror(error.errno or 0))
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m mtl.features", description="Look after stored features.")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("keys", nargs="*", metavar="KEY", help="the beginning of a key")
+    place = os.environ.get(PLACE, HERE)
+    common.add_argument("--dir", type=Path, default=place, help=f"the store (now: {place}; {PLACE} moves it)")
+    actions = parser.add_subparsers(required=True, metavar="list | verify | prune")
+
+    one = actions.add_parser("list", parents=[common], help="what is kept; all about it where a KEY is given")
+    one.set_defaults(action=_list)
+
+    one = actions.add_parser(
+        "verify", parents=[common], help="compare checksums; damaged parts go, a run makes them again"
+    )
+    one.set_defaults(action=_verify)
+
+    one = actions.add_parser(
+        "prune", parents=[common], help="remove by KEY, age, size, or what no run asks for any more"
+    )
+    one.add_argument("--unused-for", type=float, metavar="DAYS", help="what was last used longer ago")
+    one.add_argument("--keep-gib", type=float, metavar="GIB", help="the longest unused, until the store is no larger")
+    one.add_argument("--orphaned", action="store_true", help="of an older extraction, or of data that is gone")
+    one.add_argument("--all", action="store_true", help="everything")
+    one.add_argument("--dry-run", action="store_true", help="only say what would go")
+    one.set_defaults(action=_prune)
+    return parser
+
+
+def _chosen(asked: argparse.Namespace) -> list[Archive]:
+    """The archives whose keys begin as asked, all where nothing was."""
+    known = store.archives(asked.dir)
+    for start in asked.keys:
+        if not any(archive.key.startswith(start) for archive in known):
+            raise Mistake(f"{asked.dir} holds no key that begins with '{start}'. {nearest(start, _short(known))}")
+    return [archive for archive in known if not asked.keys or archive.key.startswith(tuple(asked.keys))]
+
+
+def _short(known: Sequence[Archive]) -> list[str]:
+    return [archive.key[:SHORT] for archive in known]
+
+
+def _list(asked: argparse.Namespace) -> int:
+    """What is kept."""
+    known = _chosen(asked)
+    if asked.keys:
+        for archive in known:
+            show(json.dumps({"key": archive.key, "roots": archive.roots(), **archive.spec()}, indent=2))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for name in ("key", "backbone", "weights", "cut"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("data", overflow="fold")
+    for name in ("rows", "bad", "MiB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last used", no_wrap=True)
+    total = 0
+    for archive in known:
+        size = archive.size()
+        total += size
+        table.add_row(
+            archive.key[:SHORT],
+            *_described(archive.spec()),
+            "\n".join(Path(root).name for root in archive.roots()),
+            f"{sum(part.rows for part in archive.parts()):,}",
+            f"{len(archive.bad()):,}",
+            f"{size / MIB:,.1f}",
+            f"now, by {archive.owner()}" if archive.busy() else _when(archive.last_used()),
+        )
+    if known:
+        show(table)
+    show(f"{len(known)} kept in {asked.dir.absolute()}, {total / MIB:,.1f} MiB")
+    return 0
+
+
+def _described(spec: Mapping[str, object]) -> tuple[str, str, str]:
+    """Backbone, weights and cut of a spec, for people."""
+    frozen = spec.get("frozen")
+    if not isinstance(frozen, Mapping):
+        return "?", "?", "?"
+    return _name(frozen), str(frozen.get("weights") or "-")[:SHORT], str(frozen.get("cut") or "-")
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    """Compare checksums; remove what does not have its own."""
+    known = _chosen(asked)
+    found = 0
+    with progress_bar("verify", sum(len(archive.parts()) for archive in known), "parts") as advance:
+        for archive in known:
+            lines = archive.damaged_lines()
+            damaged = []
+            for part in archive.parts():
+                reason = archive.damaged(part)
+                advance(1)
+                if reason:
+                    damaged.append(part)
+                    show(f"{archive.key[:SHORT]}: {part.rows:,} rows are damaged, {reason}")
+            for line in lines:
+                show(f"{archive.key[:SHORT]}: damaged, {line}")
+            if damaged or lines:
+                with archive.locked():
+                    archive.drop(damaged)
+                    archive.mend_lines()
+            found += len(damaged) + len(lines)
+    show("removed; the next run makes these rows again" if found else f"{len(known)} kept, all whole")
+    return 1 if found else 0
+
+
+def _prune(asked: argparse.Namespace) -> int:
+    """Remove what was asked for."""
+    doomed = _doomed(asked, store.archives(asked.dir))
+    for archive, reason in doomed:
+        what = f"{archive.key[:SHORT]} ({_described(archive.spec())[0]}, {archive.size() / MIB:,.1f} MiB): {reason}"
+        if asked.dry_run:
+            show(f"would remove {what}")
+            continue
+        with archive.locked(wait=False) as mine:
+            if mine:
+                archive.remove()
+        show(f"removed {what}" if mine else f"left {what}, but process {archive.owner()} is writing it")
+    if not asked.dry_run:
+        store.finish_removals(asked.dir)
+    if not doomed:
+        show("nothing to remove")
+    return 0
+
+
+def _doomed(asked: argparse.Namespace, known: Sequence[Archive]) -> list[tuple[Archive, str]]:
+    """What is to go, each with the reason."""
+    if not (asked.keys or asked.all or asked.orphaned) and asked.unused_for is None and asked.keep_gib is None:
+        raise Mistake("Say what to remove: KEY, --unused-for DAYS, --keep-gib GIB, --orphaned or --all.")
+    named = {archive.key for archive in _chosen(asked)} if asked.keys else set()
+    reasons: dict[str, str] = {}
+    for archive in known:
+        days = (time.time() - archive.last_used()) / DAY
+        if archive.key in named or asked.all:
+            reasons[archive.key] = "as asked"
+        elif asked.unused_for is not None and days > asked.unused_for:
+            reasons[archive.key] = f"not used for {days:.0f} days"
+        elif asked.orphaned and (orphaned := _orphaned(archive)):
+            reasons[archive.key] = orphaned
+    if asked.keep_gib is not None:
+        left = [archive for archive in known if archive.key not in reasons]
+        sizes = np.cumsum([archive.size() for archive in left])  # the last used first
+        for archive, size in zip(left, sizes, strict=True):
+            if size > asked.keep_gib * GIB:
+                reasons[archive.key] = f"beyond {asked.keep_gib:g} GiB"
+    return [(archive, reasons[archive.key]) for archive in known if archive.key in reasons]
+
+
+def _orphaned(archive: Archive) -> str:
+    """Why no run can ask for it any more; empty if one may."""
+    spec, roots = archive.spec(), archive.roots()
+    if not spec:
+        return "what it holds cannot be read any more"
+    if (spec.get("extraction"), spec.get("decoding")) != (VERSION, DECODING):
+        return "made by another version of the extraction"
+    if roots and not any(Path(root).exists() for root in roots):
+        return f"its data are gone: {', '.join(roots)}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -240,6 +240,10 @@ class Archive:
         rows = files.damage(self.folder / f"{part.name}.npy", part.bytes, part.crc)
         return rows or files.damage(self.folder / f"{part.name}.ids.npy", part.ids_bytes, part.ids_crc)
 
+    def damaged_lines(self) -> list[str]:
+        """Which lines of the two lists are damaged."""
+        return [f"{name}: line {n}" for name in (MANIFEST, BAD) for n in files.damaged_lines(self.folder / name)]
+
     # writing, by the owner of the lock only
 
     @contextlib.contextmanager
@@ -363,6 +367,11 @@ class Archive:
         names = {part.name for part in parts}
         self._save([part for part in self.parts() if part.name not in names])
         self._tidy()
+
+    def mend_lines(self) -> None:
+        """Write both lists anew without their damaged lines; what those stood for is made again."""
+        self.drop(())
+        self.remember_bad({})
 
     def remove(self) -> None:
         """Remove the whole archive; nobody sees half of it."""
