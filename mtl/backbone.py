@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +184,13 @@ class Backbone:
             if self.weights == "imagenet":
                 return network(weights="imagenet", input_shape=shape)
             built = network(weights=None, input_shape=shape)
-            built.load_weights(str(Path(self.weights).expanduser()))
+            with warnings.catch_warnings():
+                # Keras warns where a part of the file does not fit, and leaves that part random
+                warnings.simplefilter("error", UserWarning)
+                built.load_weights(str(Path(self.weights).expanduser()))
             return built
+        except UserWarning as error:
+            raise Mistake(f"backbone.weights={self.weights}: not the weights of {self.name}: {error}") from error
         except (OSError, ValueError, KeyError) as error:
             raise Mistake(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
         except Exception as error:  # keras wraps whatever the download met in a bare Exception
@@ -194,7 +201,7 @@ class Backbone:
     def _where_to_get_weights(self, failure: str) -> str:
         """One line: where ImageNet weights were looked for, what to download, where to put it, what else to set."""
         url = next((word.rstrip(".:,") for word in failure.split() if word.startswith("http")), "")
-        folder = Path(keras.config.keras_home()) / "models"
+        folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
         return (
             f"ImageNet weights of {self.name} are not in {folder} and could not be downloaded. "
             f"Download {url} on a machine that can, put it into {folder}, "
