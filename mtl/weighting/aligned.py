@@ -40,11 +40,13 @@ def aligned(gramian: tf.Tensor) -> tf.Tensor:
     -------
     tensor of shape (n_tasks,)
     """
-    _, cosines = scale_and_cosines(gramian)
-    rank = tf.math.count_nonzero(tf.linalg.eigvalsh(cosines) > 2 * LEAST_EIGENVALUE, dtype=tf.int32)
-    values, vectors = tf.linalg.eigh(gramian)  # ascending
-    n_tasks = gramian.shape[0]
-    kept = tf.logical_and(tf.range(n_tasks) >= n_tasks - rank, values > 0)
-    least = tf.reduce_min(tf.where(kept, values, values[-1]))
-    factors = tf.where(kept, tf.sqrt(least / tf.where(kept, values, 1.0)), 0.0)
-    return tf.linalg.matvec(vectors, factors * tf.reduce_mean(vectors, axis=0))
+    norms, cosines = scale_and_cosines(gramian)
+    values, vectors = tf.linalg.eigh(cosines)
+    regular = values > 2 * LEAST_EIGENVALUE
+    # rows with this Gramian: their singular values are exact where eigenvalues of K would drown in the largest
+    rows = norms[:, None] * vectors * tf.sqrt(tf.where(regular, values, 0.0))
+    lengths, components, _ = tf.linalg.svd(rows)  # descending
+    kept = tf.range(gramian.shape[0]) < tf.math.count_nonzero(regular, dtype=tf.int32)
+    least = tf.reduce_min(tf.where(kept, lengths, lengths[0]))
+    factors = tf.where(kept, tf.math.divide_no_nan(least, lengths), 0.0)
+    return tf.linalg.matvec(components, factors * tf.reduce_mean(components, axis=0))

@@ -66,12 +66,12 @@ def pcgrad(gramian: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:
     """
     n_tasks = gramian.shape[0]
     rows = tf.eye(n_tasks, dtype=gramian.dtype)  # row i: coefficients of what is left of g_i
-    itself = tf.range(n_tasks)
+    itself = tf.range(n_tasks, dtype=orders.dtype)
     norms = tf.linalg.diag_part(gramian)
     for step in range(n_tasks):
         other = orders[:, step]
         inner = tf.reduce_sum(rows * tf.gather(gramian, other), axis=1)
-        conflict = tf.where(tf.equal(other, itself), 0.0, tf.minimum(inner, 0.0))
+        conflict = tf.where(other == itself, tf.zeros_like(inner), tf.minimum(inner, 0.0))
         share = tf.math.divide_no_nan(conflict, tf.gather(norms, other))
         rows -= share[:, None] * tf.one_hot(other, n_tasks, dtype=gramian.dtype)
     return tf.reduce_sum(rows, axis=0)

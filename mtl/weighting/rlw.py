@@ -35,7 +35,9 @@ class RLW(Weighting):
 
     def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
         """Draw of the step; it sums to n_tasks."""
-        normal = tf.random.stateless_normal((self.n_tasks,), tf.stack([tf.constant(self.seed, tf.int64), self.steps]), alg="philox")
+        normal = tf.random.stateless_normal(
+            (self.n_tasks,), tf.stack([tf.constant(self.seed, tf.int64), self.steps]), alg="philox"
+        )
         return self.n_tasks * tf.nn.softmax(normal)
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
