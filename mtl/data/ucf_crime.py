@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -61,6 +61,10 @@ FRAME_NAME = r"^(?:[^\r\n]*/)?(?P<video>[^/\r\n]+)_(?P<frame>[0-9]{1,9})\.(?i:pn
 NO_VIDEO = pa.array(
     ["Normal_Videos"], pa.large_string()
 )  # `Normal_Videos_003.png` is the picture of a video, not frame 3 of one
+# <path> <class>; the path may contain spaces
+ANNOTATION = r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$"
+# what needs a closer look in a path: backslashes, a root or a drive, empty steps, steps to here or upwards
+ODD_PATH = r"\\|^/|^[A-Za-z]:|//|(?:^|/)\.\.?(?:/|$)"
 # above this share the names follow another rule, and skipping would be the wrong thing to do
 MAX_SKIPPED_SHARE = 0.02
 TEXT = pd.StringDtype("pyarrow")
@@ -195,9 +199,10 @@ class UCFCrime:
 
     def _listings(self, skipped: list[tuple[str, str]]) -> Iterator[Listing]:
         """What is there, split by split and class by class."""
+        listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
-                yield from read_annotations(_annotation_file(file), self.root, split)
+                yield from read_annotations(_annotation_file(file), self.root, split, listed)
             elif split != "val":
                 for class_name, folder in self._class_folders(split):
                     yield Listing(split, class_name, _image_paths(folder, self.root, skipped))
@@ -346,11 +351,16 @@ def _check_frames(path: pa.Array, video: np.ndarray, frame: np.ndarray) -> None:
         raise Mistake(f"The same frame is there twice: '{first}' and '{second}' ({len(twice)} such). Keep one.")
 
 
-def read_annotations(file: Path, root: Path, split: str) -> Iterator[Listing]:
+def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.Array]) -> Iterator[Listing]:
     """Frames of an annotation file, class by class.
 
     Each line is a path relative to `root` and, as the last word, a class; the path
     may contain spaces. Blank lines, CRLF and a byte order mark are taken as they come.
+
+    Parameters
+    ----------
+    listed : dict of Path to pyarrow.Array
+        Images of folders that were listed already; train and val share theirs.
 
     Raises
     ------
@@ -358,20 +368,22 @@ def read_annotations(file: Path, root: Path, split: str) -> Iterator[Listing]:
         With the line's number: wrong columns, unknown class, a path that is
         absolute, leads out of the root, is there twice, is no image or is missing.
     """
-    lines = _text(file).split("\n")
-    words = pc.extract_regex(pa.array(lines, pa.large_string()), r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$")
-    number = np.flatnonzero(pc.match_substring_regex(pa.array(lines, pa.large_string()), r"\S").to_numpy(False)) + 1
-    words = words.take(pa.array(number - 1))
-    wrong = np.flatnonzero(pc.is_null(words).to_numpy(False))
+    lines = pa.array(_text(file).split("\n"), pa.large_string())
+    words = pc.extract_regex(lines, ANNOTATION)
+    wrong = pc.is_null(words).to_numpy(False)
+    wrong[wrong] = pc.match_substring_regex(lines.filter(pa.array(wrong)), r"\S").to_numpy(False)  # blank is not wrong
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        found = lines[at].as_py().strip()
+        raise Mistake(f"{file}:{at + 1}: expected `<path> <class>`, found '{found}'{_more(wrong.sum())}.")
+    number = np.flatnonzero(pc.is_valid(words).to_numpy(False)) + 1
     if len(number) == 0:
         raise Mistake(f"{file} is empty; it should hold lines of `<path> <class>`.")
-    if len(wrong):
-        found = lines[number[wrong[0]] - 1].strip()
-        raise Mistake(f"{file}:{number[wrong[0]]}: expected `<path> <class>`, found '{found}'{_more(len(wrong))}.")
+    words = words.filter(pc.is_valid(words))
     del lines
     classes = _label_codes(pc.struct_field(words, "label"), file, number)
     paths = _inside_paths(pc.struct_field(words, "path"), file, number)
-    _check_present(paths, root, file, number)
+    _check_present(paths, root, file, number, listed)
     for code in np.unique(classes):
         yield Listing(split, CLASSES[code], paths.filter(pa.array(classes == code)))
 
@@ -392,18 +404,19 @@ def _label_codes(labels: pa.Array, file: Path, number: np.ndarray) -> np.ndarray
 
 def _inside_paths(paths: pa.Array, file: Path, number: np.ndarray) -> pa.Array:
     """The paths in posix form, none of them absolute, leading upwards, double or no image."""
-    only_back = pc.invert(pc.match_substring(paths, "/"))  # written on Windows
-    paths = pc.if_else(only_back, pc.replace_substring(paths, "\\", "/"), paths)
-    paths = pc.replace_substring_regex(paths, r"(^|/)(?:\./)+", r"\1")
-    paths = pc.replace_substring_regex(paths, r"([^/])/{2,}", r"\1/")
 
     def refuse(pattern: str, reason: str) -> None:
         at = np.flatnonzero(pc.match_substring_regex(paths, pattern).to_numpy(False))
         if len(at):
             raise Mistake(f"{file}:{number[at[0]]}: {reason}: '{paths[int(at[0])].as_py()}'{_more(len(at))}.")
 
-    refuse(r"^(?:/|\\|[A-Za-z]:)", "the path is absolute, it should be relative to data.root")
-    refuse(r"(?:^|/)\.\.(?:/|$)", "the path leads out of data.root")
+    if pc.any(pc.match_substring_regex(paths, ODD_PATH)).as_py():
+        only_back = pc.invert(pc.match_substring(paths, "/"))  # written on Windows
+        paths = pc.if_else(only_back, pc.replace_substring(paths, "\\", "/"), paths)
+        paths = pc.replace_substring_regex(paths, r"(^|/)(?:\./)+", r"\1")
+        paths = pc.replace_substring_regex(paths, r"([^/])/{2,}", r"\1/")
+        refuse(r"^(?:/|\\|[A-Za-z]:)", "the path is absolute, it should be relative to data.root")
+        refuse(r"(?:^|/)\.\.(?:/|$)", "the path leads out of data.root")
     encoded = paths.dictionary_encode()
     if len(encoded.dictionary) < len(paths):
         codes = encoded.indices.to_numpy()
@@ -422,22 +435,18 @@ def _inside_paths(paths: pa.Array, file: Path, number: np.ndarray) -> pa.Array:
     return paths
 
 
-def _check_present(paths: pa.Array, root: Path, file: Path, number: np.ndarray) -> None:
+def _check_present(paths: pa.Array, root: Path, file: Path, number: np.ndarray, listed: dict[Path, pa.Array]) -> None:
     """Refuse paths that are missing or links out of the root; every folder is listed once."""
-    parts = pc.extract_regex(paths, r"^(?:(?P<folder>.*)/)?(?P<name>[^/]*)$")
-    codes, folders = _sorted_codes(pc.struct_field(parts, "folder"))
-    names = pc.struct_field(parts, "name")
-    missing = np.zeros(len(paths), bool)
-    for code, folder in enumerate(folders):
-        rows = np.flatnonzero(codes == code)
-        at = root / folder
-        if not at.is_dir():
-            missing[rows] = True
-            continue
-        skipped: list[tuple[str, str]] = []
-        _refuse_link_out(at, root)
-        there = pc.replace_substring_regex(_image_paths(at, root, skipped), r"^.*/", "")
-        missing[rows] = ~pc.is_in(names.take(pa.array(rows)), value_set=there.cast(names.type)).to_numpy(False)
+    codes, folders = _sorted_codes(pc.replace_substring_regex(paths, r"/?[^/]*$", ""))
+    missing = np.ones(len(paths), bool)
+    for code, name in enumerate(folders):
+        folder = root / name
+        if folder not in listed and os.path.isdir(folder):  # noqa: PTH112 (no error for odd names)
+            _refuse_link_out(folder, root)
+            listed[folder] = _image_paths(folder, root, [])
+        if folder in listed:
+            rows = np.flatnonzero(codes == code)
+            missing[rows] = ~pc.is_in(paths.take(pa.array(rows)), value_set=listed[folder]).to_numpy(False)
     if missing.any():
         at_line = int(np.flatnonzero(missing)[0])
         raise Mistake(
@@ -471,19 +480,18 @@ def counts(found: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
 
 def _image_paths(folder: Path, root: Path, skipped: list[tuple[str, str]]) -> pa.Array:
     """Paths relative to the root of the images of a folder, links out of the root refused."""
+    prefix = folder.relative_to(root).as_posix() + "/" if folder != root else ""
     names = []
-    prefix = PurePosixPath(folder.relative_to(root)).as_posix()
-    prefix = "" if prefix == "." else prefix + "/"
-    for entry in _scan(folder):
+    for entry in _scan(folder):  # a million of them: their names are kept, not the entries
         name = entry.name
         if not _is_image(name):
             continue
         if entry.is_symlink():
             _refuse_link_out(Path(entry.path), root)
-        elif not entry.is_file():
+        if entry.is_file():
+            names.append(name)
+        else:
             skipped.append((prefix + name, "not a plain file"))
-            continue
-        names.append(name)
     try:
         array = pa.array(names, pa.large_string())
     except UnicodeEncodeError:
