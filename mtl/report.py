@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,8 @@ STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 LONGEST_DESCRIPTION = 7500  # MLflow cuts a description at 8,000 characters
 NOTHING = "–"
+INTERVAL = "95\N{NO-BREAK SPACE}% interval"
+PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
 
 
 class TrackedRun(Protocol):
@@ -239,12 +242,14 @@ def run_tables(result: Result) -> list[RenderableType]:
     tasks = task_table(result.scores, result.tasks)
     written = pd.DataFrame(index=tasks.index)
     written["AUC"] = [_number(value) for value in tasks["auc"]]
-    written["95 % interval"] = [_interval(low, high) for low, high in zip(tasks["low"], tasks["high"], strict=True)]
+    written[INTERVAL] = [_interval(low, high) for low, high in zip(tasks["low"], tasks["high"], strict=True)]
     for name in SCORES[1:]:
-        written[name.replace("_", " ")] = [_number(value) for value in tasks[name]]
+        written[name.replace("_", " ").replace("f1", "F1")] = [_number(value) for value in tasks[name]]
     shown: list[RenderableType] = [_rich("Test scores", written)]
     if len(result.tasks) > 1 and result.relations:
-        shown.append(_rich("Relations", _pairs_written(result.relations, result.tasks)))
+        written = _pairs_written(result.relations, result.tasks)
+        for i in range(0, written.shape[1], PAIRS_SIDE_BY_SIDE):
+            shown.append(_rich("Relations of pairs", written.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
     notes = {f"auc of {task}": reason for task, reason in tasks["reason"].items() if reason}
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
@@ -300,22 +305,22 @@ def _written(summary: pd.DataFrame) -> pd.DataFrame:
     if (summary["seeds"] > 1).any():
         words["sd"] = [_number(value) for value in summary["sd"]]
     if summary["low"].notna().any():
-        words["95 %"] = [_interval(low, high) for low, high in zip(summary["low"], summary["high"], strict=True)]
+        words[INTERVAL] = [_interval(low, high) for low, high in zip(summary["low"], summary["high"], strict=True)]
     for name in summary.columns:
         if str(name).startswith("auc/") and name != main:
             words[f"AUC {str(name).removeprefix('auc/')}"] = [_number(value) for value in summary[name]]
     words["status"] = [
-        ", ".join(f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()])
-        for _, row in summary.iterrows()
+        ", ".join(f"{n} {status.lower()}" for n, status in zip(counts, STATUSES, strict=True) if n)
+        for counts in summary[[status.lower() for status in STATUSES]].to_numpy(dtype=int)
     ]
     return words
 
 
 def _pairs_written(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
-    table = pair_table(relations, tasks)
-    table.index = pd.Index([str(name).replace("_vs_", " vs ") for name in table.index], name="pair")
-    table.columns = pd.Index([str(name).replace("_", " ") for name in table.columns])
-    return table.map(_number)
+    """Measures down, pairs across."""
+    words = pair_table(relations, tasks).map(_number).T
+    words.index = pd.Index([str(name).replace("_", " ") for name in words.index], name="measure")
+    return words
 
 
 def _whole_markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
@@ -327,7 +332,7 @@ def _whole_markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
 def _footnote(summary: pd.DataFrame) -> str:
     several = bool((summary["seeds"] > 1).any())
     spread = "means over seeds, `sd` between them; " if several else ""
-    return f"AUC of the test frames: {spread}`95 %` is the runs' own interval over videos."
+    return f"AUC of the test frames: {spread}the interval is the runs' own interval over videos."
 
 
 def _markdown(words: pd.DataFrame) -> list[str]:
@@ -338,11 +343,14 @@ def _markdown(words: pd.DataFrame) -> list[str]:
 
 
 def _rich(title: str, words: pd.DataFrame) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(Text(str(words.index.name)), overflow="fold")
+    """A table that fits into 80 columns where it can: heads stand in narrow lines, numbers are never broken."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    longest = max((len(word) for name in words.index for word in str(name).split()), default=1)
+    table.add_column(Text(str(words.index.name)), overflow="fold", min_width=min(longest, 24))
     for name in words.columns:
-        is_text = str(name) == "status"
-        table.add_column(Text(str(name)), justify="left" if is_text else "right", overflow="fold")
+        is_number = bool(words[name].map(lambda cell: " " not in cell).all())
+        head = Text(str(name).replace("_vs_", "\N{NO-BREAK SPACE}/ ").replace("_", "_\n").replace(" ", "\n"))
+        table.add_column(head, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for index, row in zip(words.index, words.to_numpy(), strict=True):
         table.add_row(*(Text(str(cell)) for cell in [index, *row]))
     return table
@@ -358,7 +366,7 @@ def _number(value: float) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}" if np.isfinite(low) and np.isfinite(high) else NOTHING
+    return f"{low:.3f}–{high:.3f}" if np.isfinite(low) and np.isfinite(high) else NOTHING
 
 
 def _plural(n: int, noun: str) -> str:

@@ -139,7 +139,7 @@ def test_no_run_at_all_is_an_empty_summary(tmp_path):
     assert report.headline(summary) == "0 settings, 0 runs."
     report.write_summary(tmp_path, summary, [], "main")
     assert (tmp_path / "summary.csv").exists()
-    assert "AUC main" in shown(report.summary_table(summary))
+    assert "AUC" in shown(report.summary_table(summary))
 
 
 def test_the_headline_counts_and_names_the_best():
@@ -158,7 +158,7 @@ def test_markdown_is_a_table_with_the_failures_below():
     cells = {line.count("|") for line in lines[head : head + 5]}
     assert len(cells) == 1
     assert "| 0.720 |" in lines[head + 2]
-    assert "0.680 to 0.760" in lines[head + 2]
+    assert "0.680–0.760" in lines[head + 2]
     assert "* anomaly_violence seed=0: failed, ResourceExhausted: out of memory" in text
 
 
@@ -208,8 +208,8 @@ def result(tasks: tuple[str, ...], relations: Mapping[str, Relation]) -> Result:
 def test_a_run_shows_scores_by_task_and_relations_by_pair():
     similarity = Relation(np.array([[1.0, -0.25], [-0.25, 1.0]]))
     scores, relations = report.run_tables(result(("violence", "anomaly"), {"gradient_similarity": similarity}))
-    assert "0.700 to 0.800" in shown(scores)
-    assert "anomaly vs violence" in shown(relations)
+    assert "0.700–0.800" in shown(scores)
+    assert "anomaly\N{NO-BREAK SPACE}/" in shown(relations)
     assert "-0.250" in shown(relations)
 
 
