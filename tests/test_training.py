@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtl.tasks import BinaryTask, CategoricalTask
+
+pytestmark = pytest.mark.tensorflow
+
+CLASSES = ("Arson", "Fighting", "Normal")
+TASKS = {
+    "general_anomaly": BinaryTask(["Arson", "Fighting"]),
+    "violence": BinaryTask(["Fighting"]),
+    "anomaly_type": CategoricalTask(list(CLASSES)),
+}
+N, D = 300, 6
+
+
+class ArrayRows:
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __len__(self):
+        return len(self.array)
+
+    def take(self, positions):
+        return self.array[positions]
+
+
+def examples(tasks=TASKS, seed=0):
+    """Rows whose class is linear in them, ten rows a video, three splits."""
+    from mtl.training import Examples
+
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(N, D)).astype(np.float32)
+    codes = (rows[:, :3] + 0.3 * rng.normal(size=(N, 3))).argmax(axis=1)
+    frames = pd.DataFrame(
+        {
+            "class_name": pd.Categorical.from_codes(codes, CLASSES),
+            "video": pd.Categorical([f"v{i // 10}" for i in range(N)]),
+            "split": pd.Categorical(np.repeat(["train", "val", "test"], [200, 60, 40])),
+        }
+    )
+    return Examples(ArrayRows(rows), {name: task.targets(frames) for name, task in tasks.items()}, frames)
+
+
+def model(tasks=TASKS, seed=0, dropout=0.0):
+    import tensorflow as tf
+
+    from mtl.backbone import Trained
+    from mtl.model import MultiTaskModel
+
+    identity = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+    return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, seed=seed)
+
+
+def training(**changes):
+    import keras
+
+    from mtl.training import Training
+
+    settings = {
+        "epochs": 3,
+        "batch_size": 32,
+        "optimizer": lambda: keras.optimizers.Adam(0.01),
+        "sampling": "natural",
+        "early_stopping": False,
+        "patience": 2,
+        "probe_batches": 3,
+        "probe_batch_size": 16,
+        "seed": 0,
+    }
+    return Training(**settings | changes)
+
+
+def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes):
+    from mtl.weighting.equal import Equal
+
+    built = built or model(tasks, seed)
+    rows: list = []
+    trace, history = training(seed=seed, **changes).train(
+        built, data or examples(tasks), weighting or Equal(tuple(tasks)), "general_anomaly", lambda e, row: rows.append(row)
+    )
+    assert rows == history.epochs
+    return built, trace, history
+
+
+@pytest.mark.parametrize("names", [["general_anomaly"], list(TASKS)])
+def test_one_task_has_the_same_shapes_as_many(names):
+    tasks = {name: TASKS[name] for name in names}
+    _, trace, history = train(tasks)
+    t = len(tasks)
+    assert trace.tasks == tuple(names)
+    assert trace.steps_per_epoch == 7
+    assert trace.losses.shape == trace.weights.shape == (21, t)
+    assert trace.gramians.shape == (9, t, t)
+    assert trace.probe_steps.tolist() == [7, 7, 7, 14, 14, 14, 21, 21, 21]
+    assert trace.val_losses.shape == (60, t)
+    assert set(history.epochs[0]) == {
+        f"{q}/{name}" for q in ("train_loss", "val_loss", "val_auc", "weight") for name in names
+    }
+
+
+def test_it_learns_what_can_be_learnt():
+    _, trace, history = train(epochs=12)
+    assert trace.losses[-7:].mean() < 0.6 * trace.losses[:7].mean()
+    assert history.epochs[-1]["val_auc/general_anomaly"] > 0.9
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not():
+    first, again, other = (train(seed=seed)[1] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.losses, again.losses)
+    np.testing.assert_array_equal(first.gramians, again.gramians)
+    assert (first.losses != other.losses).any()
+
+
+def test_the_shared_layer_and_the_order_are_the_same_in_every_task_set():
+    alone, together = model({"general_anomaly": TASKS["general_anomaly"]}), model()
+    for name in ("shared/kernel", "head/general_anomaly/kernel"):
+        np.testing.assert_array_equal(alone.get_weights()[name], together.get_weights()[name])
+
+
+def test_a_step_is_the_gradient_of_the_weighted_sum():
+    import keras
+    import tensorflow as tf
+
+    from mtl.training import compile_steps
+    from mtl.weighting.fixed import Fixed
+
+    weights = {"general_anomaly": 1.0, "violence": 0.5, "anomaly_type": 2.0}
+    data, built = examples(), model()
+    before = built.get_weights()
+    rows = tf.constant(data.rows.array[:32])
+    targets = {name: tf.constant(one[:32]) for name, one in data.targets.items()}
+    with tf.GradientTape() as tape:
+        losses = built.frame_losses(built(rows, training=True), targets)
+        total = sum(weights[name] * tf.reduce_mean(loss) for name, loss in losses.items())
+    expected = tape.gradient(total, [*built.shared_variables, *built.head_variables])
+    weighting = Fixed(tuple(TASKS), weights, None, strict=True)
+    steps = compile_steps(built, weighting, keras.optimizers.SGD(0.1))
+    steps(rows[None], {name: one[None] for name, one in targets.items()})
+    after = built.get_weights()
+    names = [name for name, v in built.named_variables()]
+    for name, gradient in zip(names, expected, strict=True):
+        np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
+
+
+def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
+    from mtl.weighting.base import GramianWeighting
+    from mtl.weighting.equal import Equal
+
+    class Ones(GramianWeighting):
+        def solve(self, gramian):
+            import tensorflow as tf
+
+            return tf.ones(self.n_tasks, gramian.dtype)
+
+    by_sum, _, _ = train(weighting=Equal(tuple(TASKS)))
+    by_task, _, _ = train(weighting=Ones(tuple(TASKS)))
+    for name, weight in by_sum.get_weights().items():
+        np.testing.assert_allclose(by_task.get_weights()[name], weight, atol=1e-4)
+
+
+def test_the_probe_is_the_inner_product_of_task_gradients():
+    import tensorflow as tf
+
+    from mtl.training import compile_probe
+
+    data, built = examples(), model(dropout=0.5)
+    rows, targets = data.rows.array[:16], {name: one[:16] for name, one in data.targets.items()}
+    flat = []
+    for name in TASKS:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(built.frame_losses(built(rows, training=False), targets)[name])
+        flat.append(np.concatenate([np.ravel(g) for g in tape.gradient(loss, built.shared_variables)]))
+    expected = np.array(flat) @ np.array(flat).T
+    np.testing.assert_allclose(compile_probe(built)(rows, targets), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_early_stopping_goes_back_to_the_best_epoch():
+    data = examples()
+    built, trace, history = train(data=data, epochs=30, early_stopping=True, patience=2)
+    aucs = [row["val_auc/general_anomaly"] for row in history.epochs]
+    assert history.chosen == int(np.argmax(aucs))
+    assert len(aucs) <= history.chosen + 3
+    from mtl.training import predict, task_auc
+
+    val = data.positions("val")
+    logits = predict(built, data.rows, val)["general_anomaly"]
+    again = task_auc(TASKS["general_anomaly"], data.targets["general_anomaly"][val], logits)
+    assert again == pytest.approx(aucs[history.chosen])
+    mean = trace.val_losses[:, 0].mean()
+    assert mean == pytest.approx(history.epochs[history.chosen]["val_loss/general_anomaly"], abs=1e-5)
+
+
+def test_without_early_stopping_every_epoch_runs_and_the_last_counts():
+    _, trace, history = train(epochs=5)
+    assert (len(history.epochs), history.chosen) == (5, 4)
+    assert len(trace.losses) == 5 * trace.steps_per_epoch
+
+
+def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
+    import keras
+
+    from mtl.weighting.equal import Equal
+
+    class Exploding(Equal):
+        def start_epoch(self, epoch, epoch_losses):
+            optimizer.learning_rate.assign(0.01 if epoch < 2 else 1e30)
+
+    optimizer = keras.optimizers.SGD(0.01)
+    built, trace, history = train(weighting=Exploding(tuple(TASKS)), epochs=6, optimizer=lambda: optimizer)
+    assert "is not finite in epoch 3" in history.diverged
+    assert len(history.epochs) == 3
+    assert history.chosen == 1
+    assert not np.isfinite(trace.losses).all()
+    assert all(np.isfinite(weight).all() for weight in built.get_weights().values())
+    assert np.isfinite(trace.val_losses).all()
+
+
+def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
+    from mtl.training import _orders
+
+    frames = examples().frames.iloc[:200]
+    order = next(_orders(frames, "natural", 32, 0))
+    assert len(order) == 224
+    assert set(order) == set(range(200))
+
+
+def test_balanced_sampling_shows_every_class_as_often():
+    from mtl.training import _orders
+
+    frames = pd.DataFrame({"class_name": pd.Categorical(["Arson"] * 20 + ["Normal"] * 980)})
+    order = next(_orders(frames, "balanced", 1000, 0))
+    assert 430 < (order < 20).sum() < 570
+
+
+def test_every_optimizer_step_of_every_weighting_of_conf_trains():
+    from pathlib import Path
+
+    from omegaconf import OmegaConf
+
+    from mtl.experiment import build
+
+    folder = Path(__file__).resolve().parents[1] / "conf" / "weighting"
+    data = examples()
+    for path in sorted(folder.glob("*.yaml")):
+        config = OmegaConf.create({"seed": 0, "main_task": "general_anomaly", "w": OmegaConf.load(path)})
+        weighting = build(config.w, tasks=tuple(TASKS))
+        _, trace, history = train(weighting=weighting, data=data, epochs=6)
+        assert not history.diverged, path.stem
+        assert np.isfinite(trace.weights).all(), path.stem
+        assert history.epochs[-1]["val_auc/general_anomaly"] > 0.75, path.stem
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    from mtl.record import read_weights, write_weights
+
+    built, _, _ = train()
+    write_weights(tmp_path / "weights.npz", built.get_weights())
+    other = model(seed=5)
+    other.set_weights(read_weights(tmp_path / "weights.npz"))
+    for name, weight in built.get_weights().items():
+        np.testing.assert_array_equal(other.get_weights()[name], weight)
+    with pytest.raises(ValueError, match="another model"):
+        model({"violence": TASKS["violence"]}).set_weights(built.get_weights())
