@@ -14,9 +14,10 @@ from scipy.stats import norm, rankdata, spearmanr, t
 
 LEVEL = 0.95
 POWER = 0.8  # of the study that `verdict` asks for
+WITHIN_REACH, WITHIN_REACH_TIMES = 10_000, 20  # seeds or videos, or times as many of both, that a verdict may ask for
 FEWEST_SEEDS = 6  # with fewer no sign-flip test can fall below .05
 FEWEST_POINTS = 5  # with fewer no rank correlation can fall below .05
-EXACT_SEEDS, FLIPS = 16, 100_000  # all sign flips are tried up to 2^16, beyond that so many random ones
+EXACT_SEEDS, FLIPS = 16, 20_000  # all sign flips are tried up to 2^16, beyond that so many random ones
 EXACT_POINTS = 7  # all orders are tried up to 7!
 CELLS = 2**16  # counts cumulated at once: few enough to stay in the cache, changes no number
 
@@ -312,7 +313,9 @@ class Effect:
     seed_sd : float
         Standard deviation over seeds, NaN with a single one.
     video_error : float
-        Standard error that comes from the choice of videos.
+        Standard error that comes from the choice of videos, whatever the seed.
+    level : float
+        Of the interval.
     reason : str
         Why something is NaN or left out; else empty.
     """
@@ -324,6 +327,7 @@ class Effect:
     n_seeds: int
     seed_sd: float
     video_error: float
+    level: float = LEVEL
     reason: str = ""
 
 
@@ -366,12 +370,14 @@ def paired_difference(
 def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 1) -> Effect:
     """Mean over seeds with an interval over videos and seeds.
 
-    In every resample of the videos the seeds are resampled too. A bootstrap over
-    few units is too narrow by nature, so what the drawn seeds add is widened by
-    sqrt(n / (n - 1)) t / z (expanded percentiles): six seeds then cover as a t
-    interval would. Interaction of seed and video counts more than once, which
-    makes the interval wider rather than narrower (Owen, The pigeonhole bootstrap,
-    2007).
+    Videos and seeds are crossed: every seed sees every video. In every resample of
+    the videos the seeds are resampled too, with two corrections. What a seed does
+    to single videos shows in the spread over seeds and again in the spread over
+    videos, so of the latter only what the seeds have in common counts: its
+    variance is the mean covariance of two seeds' draws (a plain two-way bootstrap
+    covers 99.6 % where 95 % are promised). And a bootstrap over few units is too
+    narrow by nature, so the seeds' part is widened by sqrt(n / (n - 1)) t / z
+    (expanded percentiles): that of six seeds is as wide as a t interval.
 
     Parameters
     ----------
@@ -388,30 +394,39 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
 
     References
     ----------
-    Hesterberg, What teachers should know about the bootstrap, 2015.
+    Owen, The pigeonhole bootstrap, 2007; Hesterberg, What teachers should know
+    about the bootstrap, 2015.
     """
     defined = np.isfinite(values)
     values, draws = values[defined], draws[defined]
     n_seeds = len(values)
+    level = 1 - (1 - LEVEL) / comparisons
     reason = f"{len(defined) - n_seeds} of {len(defined)} seeds are undefined" if not defined.all() else ""
     if n_seeds == 0:
         nan = float("nan")
-        return Effect(nan, nan, nan, nan, 0, nan, nan, reason or "no seeds")
-    by_videos = draws.mean(axis=0)
-    level = 1 - (1 - LEVEL) / comparisons
-    if n_seeds > 1:
-        times = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), len(by_videos))
-        seeds_add = (times * draws.T).mean(axis=1) - by_videos
-        both = by_videos + _expansion(n_seeds, level) * seeds_add
-    else:
-        both = by_videos
+        return Effect(nan, nan, nan, nan, 0, nan, nan, level, reason or "no seeds")
+    value, by_videos = float(values.mean()), draws.mean(axis=0)
+    if n_seeds == 1:
         reason = "; ".join(filter(None, [reason, "one seed: the interval is over videos only"]))
-    low, high = percentile_interval(both, level=level)
-    seed_sd = float(values.std(ddof=1)) if n_seeds > 1 else float("nan")
-    video_error = float(np.nanstd(by_videos)) if np.isfinite(by_videos).any() else float("nan")
-    return Effect(
-        float(values.mean()), float(low), float(high), sign_flip(values), n_seeds, seed_sd, video_error, reason
-    )
+        low, high = percentile_interval(by_videos, level=level)
+        return Effect(value, float(low), float(high), 1.0, 1, float("nan"), float(np.nanstd(by_videos)), level, reason)
+    shared, share = _shared_by_seeds(draws)
+    times = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
+    of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
+    low, high = percentile_interval(value + share * (by_videos - mean_of_defined(by_videos)) + of_seeds, level=level)
+    seed_sd = float(values.std(ddof=1))
+    return Effect(value, float(low), float(high), sign_flip(values), n_seeds, seed_sd, shared, level, reason)
+
+
+def _shared_by_seeds(draws: np.ndarray) -> tuple[float, float]:
+    """Standard deviation over resamples that the seeds share, and its ratio to that of their mean."""
+    draws = draws[:, np.isfinite(draws).all(axis=0)]
+    if draws.shape[1] < 2:
+        return float("nan"), float("nan")
+    n_seeds, of_mean = len(draws), draws.mean(axis=0).var()
+    covariance = (n_seeds**2 * of_mean - draws.var(axis=1).sum()) / (n_seeds * (n_seeds - 1))
+    shared = math.sqrt(max(covariance, 0.0))
+    return shared, shared / math.sqrt(of_mean) if of_mean > 0 else 0.0
 
 
 def _expansion(n: int, level: float) -> float:
@@ -427,7 +442,7 @@ def sign_flip(values: np.ndarray) -> float:
     ----------
     values : ndarray of shape (n,)
         Paired differences. Up to 16 of them all 2^n flips are tried, beyond that
-        100,000 random ones.
+        20,000 random ones.
 
     Returns
     -------
@@ -572,8 +587,8 @@ class Verdict:
     word : {"helps", "hurts", "cannot tell"}
     seeds, videos : float
         How many of the one, with as many of the other as now, would tell with 80 %
-        probability if the effect is as large as measured; infinite where no number
-        would, NaN where the word is out already.
+        probability if the effect is as large as measured: infinite where no number
+        would, NaN where the word is out already or nothing can be foreseen.
     factor : float
         By how much both would have to grow together.
     """
@@ -583,6 +598,17 @@ class Verdict:
     videos: float = float("nan")
     factor: float = float("nan")
 
+    def __str__(self) -> str:
+        """The word, and what would tell where anything within reach would."""
+        if self.word != "cannot tell":
+            return self.word
+        ways = [f"{n:,.0f} {unit}" for n, unit in ((self.seeds, "seeds"), (self.videos, "videos")) if n <= WITHIN_REACH]
+        if ways:
+            return f"{self.word}: {' or '.join(ways)} would"
+        if self.factor <= WITHIN_REACH_TIMES:
+            return f"{self.word}: {self.factor:.1f} times the seeds and the videos would"
+        return f"{self.word}: nothing within reach would" if self.factor > 0 else self.word
+
 
 def verdict(of: Effect, n_videos: int) -> Verdict:
     """Say whether an auxiliary helps: yes or no where the interval leaves zero out.
@@ -591,7 +617,9 @@ def verdict(of: Effect, n_videos: int) -> Verdict:
     it must come down to (effect / (z_.975 + z_.8))^2, so that
 
         seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
-        videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds).
+        videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds),
+
+    with the z of the effect's own level. A single seed never tells.
 
     Parameters
     ----------
@@ -599,16 +627,18 @@ def verdict(of: Effect, n_videos: int) -> Verdict:
     n_videos : int
         Test videos that the effect was measured on.
     """
+    if of.n_seeds < 2:
+        return Verdict("cannot tell", FEWEST_SEEDS)
     if of.low > 0:
         return Verdict("helps")
     if of.high < 0:
         return Verdict("hurts")
-    wanted = (of.value / (norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER))) ** 2
-    by_videos, by_seeds = of.video_error**2, of.seed_sd**2
-    seeds = max(_needed(by_seeds, wanted - by_videos), FEWEST_SEEDS)
-    videos = _needed(by_videos * n_videos, wanted - by_seeds / max(of.n_seeds, 1))
-    factor = (by_videos + by_seeds / max(of.n_seeds, 1)) / wanted if wanted > 0 else math.inf
-    return Verdict("cannot tell", seeds, videos, factor)
+    wanted = (of.value / float(norm.ppf((1 + of.level) / 2) + norm.ppf(POWER))) ** 2
+    by_videos, by_seeds = of.video_error**2, of.seed_sd**2 / of.n_seeds
+    seeds = _needed(by_seeds * of.n_seeds, wanted - by_videos)
+    videos = _needed(by_videos * n_videos, wanted - by_seeds)
+    factor = (by_videos + by_seeds) / wanted if wanted > 0 else math.inf
+    return Verdict("cannot tell", max(seeds, of.n_seeds + 1, FEWEST_SEEDS), max(videos, n_videos + 1), factor)
 
 
 def _needed(variance: float, left: float) -> float:
