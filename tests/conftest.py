@@ -1,0 +1,42 @@
+"""What several tests need: the real command line on a tiny demo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = (
+    "data.train_videos=3",
+    "data.test_videos=2",
+    "data.normal_train_videos=12",
+    "data.normal_test_videos=8",
+    "data.frames_per_video=4",
+    "training.epochs=2",
+    "training.probe_batches=2",
+    "training.probe_batch_size=16",
+    "evaluation.resamples=100",
+)
+
+
+def call(folder: Path, *words: str, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The finished `python run.py WORDS`, typed in a folder."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *words],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture
+def tiny() -> tuple[str, ...]:
+    """Overrides that make a run last seconds."""
+    return TINY
