@@ -409,7 +409,8 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
     if n_seeds == 1:
         reason = "; ".join(filter(None, [reason, "one seed: the interval is over videos only"]))
         low, high = percentile_interval(by_videos, level=level)
-        return Effect(value, float(low), float(high), 1.0, 1, float("nan"), float(np.nanstd(by_videos)), level, reason)
+        video_error = math.sqrt(float(mean_of_defined((by_videos - mean_of_defined(by_videos)) ** 2)))
+        return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason)
     shared, share = _shared_by_seeds(draws)
     times = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
@@ -509,7 +510,7 @@ def main_effects(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.nd
         By bundle (see `bundles`); those that no pair of sets isolates are missing.
     """
     position = _positions(sets)
-    contrasts = {}
+    effects = {}
     for bundle in bundles(sets):
         pairs = [
             (position[s | set(bundle)], i)
@@ -517,11 +518,11 @@ def main_effects(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.nd
             if not s & set(bundle) and s | set(bundle) in position
         ]
         if pairs:
-            contrasts[bundle] = np.zeros(len(sets))
+            effects[bundle] = np.zeros(len(sets))
             for with_it, without in pairs:
-                contrasts[bundle][with_it] += 1 / len(pairs)
-                contrasts[bundle][without] -= 1 / len(pairs)
-    return contrasts
+                effects[bundle][with_it] += 1 / len(pairs)
+                effects[bundle][without] -= 1 / len(pairs)
+    return effects
 
 
 def shapley_values(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.ndarray]:
@@ -547,17 +548,36 @@ def shapley_values(sets: Sequence[Collection[str]]) -> dict[tuple[str, ...], np.
     """
     position = _positions(sets)
     factors = _largest_factorial(bundles(sets), position)
-    contrasts = {factor: np.zeros(len(sets)) for factor in factors}
+    values = {factor: np.zeros(len(sets)) for factor in factors}
     n = len(factors)
-    for factor, contrast in contrasts.items():
+    for factor, weights in values.items():
         others = [other for other in factors if other != factor]
         for size in range(n):
-            weight = 1 / (n * math.comb(n - 1, size))
+            share = 1 / (n * math.comb(n - 1, size))
             for before in combinations(others, size):
                 joined = frozenset().union(*before)
-                contrast[position[joined | set(factor)]] += weight
-                contrast[position[joined]] -= weight
-    return contrasts
+                weights[position[joined | set(factor)]] += share
+                weights[position[joined]] -= share
+    return values
+
+
+def contrast(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted sum over the first axis; what has no weight may be NaN.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_sets,)
+        For example of `main_effects`.
+    values : ndarray of shape (n_sets, ...)
+        AUCs by set, then seed, then resample: both arguments of `effect`, for one
+        set after the other.
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
+    used = weights != 0
+    return np.tensordot(weights[used], values[used], axes=1)
 
 
 def _positions(sets: Sequence[Collection[str]]) -> dict[frozenset[str], int]:

@@ -19,6 +19,7 @@ from mtl.statistics import (
     VideoWins,
     block_correlation,
     bundles,
+    contrast,
     delta_m,
     effect,
     holm,
@@ -352,6 +353,26 @@ def test_auxiliaries_always_together_are_one_bundle() -> None:
     shapley = shapley_values(sets)
     assert set(shapley) == {("violence", "property"), ("type",)}
     np.testing.assert_allclose(sum(shapley.values()), [-1, 0, 0, 1, 0])
+
+
+def test_what_has_no_weight_may_be_missing() -> None:
+    values = np.array([[0.7, 0.8], [np.nan, np.nan], [0.9, np.nan]])
+    np.testing.assert_allclose(contrast(np.array([-1.0, 0, 1]), values), [0.2, np.nan])
+    draws = np.random.default_rng(0).random((3, 2, 5))
+    np.testing.assert_allclose(contrast(np.array([-1.0, 0, 1]), draws), draws[2] - draws[0])
+
+
+def test_shapley_values_of_runs_come_with_intervals_that_share_the_draws() -> None:
+    """Their effects sum, draw by draw, to that of all against none."""
+    drawn = stratified_multiplicities(np.arange(12) % 2, 50, 1)
+    sets = full("ab")
+    sampled = [sampled_aucs(runs(0, 3, 0.05 * len(s)), drawn) for s in sets]
+    plain, draws = (np.array(part) for part in zip(*sampled, strict=True))
+    shapley = shapley_values(sets)
+    joint = sum(contrast(weights, draws) for weights in shapley.values())
+    np.testing.assert_allclose(joint, draws[3] - draws[0], atol=1e-12)
+    found = effect(contrast(shapley["a",], plain), contrast(shapley["a",], draws), 0)
+    assert found.low < found.value < found.high
 
 
 def test_designs_that_isolate_nothing_have_no_effect() -> None:
