@@ -124,18 +124,18 @@ class _Answers:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A value, the same value in every resample of videos, and what is to be said of it."""
+    """A value, the same value in every resample of videos, and why it has no interval of its own, or no value."""
 
     value: float
     draws: np.ndarray
-    reason: str = ""
+    fault: str = ""
 
-    def score(self) -> Score:
-        """With the interval that the draws give; without one where the value is undefined."""
-        if np.isnan(self.value):
-            return Score(float("nan"), reason=self.reason)
+    def score(self, said: str = "") -> Score:
+        """With the interval that the draws give; with what is to be said where nothing is at fault."""
+        if self.fault:
+            return Score(self.value, reason=self.fault)
         low, high = percentile_interval(self.draws)
-        return Score(self.value, float(low), float(high), self.reason)
+        return Score(self.value, float(low), float(high), said)
 
 
 def _videos(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -164,9 +164,8 @@ def _per_video(answers: _Answers, reduce: Literal["mean", "max"]) -> _Answers:
     order = np.argsort(answers.videos, kind="stable")
     videos, starts = np.unique(answers.videos[order], return_index=True)
     probabilities, events = answers.probabilities[order], answers.events[order]
-    changing = int(
-        (np.logical_or.reduceat(events, starts) != np.logical_and.reduceat(events, starts)).any(axis=1).sum()
-    )
+    sometimes, always = np.logical_or.reduceat(events, starts), np.logical_and.reduceat(events, starts)
+    changing = int((sometimes != always).any(axis=1).sum())
     fault = f"the label changes within {changing} of {len(videos)} videos" if changing else ""
     if reduce == "max":
         scores = np.maximum.reduceat(probabilities, starts)
@@ -184,26 +183,24 @@ def _aucs(answers: _Answers, drawn: np.ndarray) -> list[_Sampled]:
 
 
 def _auc(scores: np.ndarray, events: np.ndarray, answers: _Answers, drawn: np.ndarray) -> _Sampled:
-    """AUC of one column; without draws where one side has a single video."""
-    nothing = np.full(len(drawn), np.nan)
+    """AUC of one column."""
     if answers.fault or events.all() or not events.any():
-        return _Sampled(np.nan, nothing, answers.fault or _one_sided(events))
+        return _Sampled(np.nan, np.full(len(drawn), np.nan), answers.fault or _one_sided(events))
     wins = video_wins(scores, events, answers.videos)
     value = float(wins.auc(np.ones((1, drawn.shape[1])))[0])
-    reason = _no_interval(events, answers.videos)
-    return _Sampled(value, nothing if reason else wins.auc(drawn), reason)
+    return _Sampled(value, wins.auc(drawn), _no_interval(events, answers.videos))
 
 
 def _macro(aucs: Sequence[_Sampled], columns: Sequence[str]) -> Score:
     """Mean over the columns that have an AUC, in every resample over those that have one there."""
     if len(aucs) == 1:
         return aucs[0].score()
-    defined = [not np.isnan(auc.value) for auc in aucs]
-    if not any(defined):
-        return Score(np.nan, reason=aucs[0].reason)
-    value = np.mean([auc.value for auc, counts in zip(aucs, defined, strict=True) if counts])
+    values = np.array([auc.value for auc in aucs])
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return Score(np.nan, reason=aucs[0].fault)
     draws = mean_of_defined(np.array([auc.draws for auc in aucs]))
-    return _Sampled(float(value), draws, _over(columns, defined)).score()
+    return _Sampled(float(values[defined].mean()), draws).score(_over(columns, defined))
 
 
 def _over(columns: Sequence[str], counted: Iterable[bool]) -> str:
@@ -266,13 +263,12 @@ def _decision_scores(name: str, answers: _Answers, drawn: np.ndarray, threshold:
     if len(answers.columns) == 1:  # of a single question the F1 of the yes is meant, and both recalls are needed
         if not present.all():
             return dict.fromkeys(keys, Score(np.nan, reason=_one_sided(answers.events)))
-        reason = _no_interval(answers.events[:, 0], answers.videos)
-        draws = np.full((2, len(drawn)), np.nan) if reason else np.array([recall.mean(axis=1), f1[:, 1]])
-        values = (float(plain_recall.mean()), float(plain_f1[0, 1]))
-        return {key: _Sampled(v, d, reason).score() for key, v, d in zip(keys, values, draws, strict=True)}
+        fault = _no_interval(answers.events[:, 0], answers.videos)
+        accuracy = _Sampled(float(plain_recall.mean()), recall.mean(axis=1), fault)
+        return {keys[0]: accuracy.score(), keys[1]: _Sampled(float(plain_f1[0, 1]), f1[:, 1], fault).score()}
     over = _over(names, present)
     return {
-        key: _Sampled(float(mean_of_defined(plain, 1)[0]), mean_of_defined(draws, 1), over).score()
+        key: _Sampled(float(mean_of_defined(plain, 1)[0]), mean_of_defined(draws, 1)).score(over)
         for key, plain, draws in zip(keys, (plain_recall, plain_f1), (recall, f1), strict=True)
     }
 

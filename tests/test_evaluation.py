@@ -171,6 +171,19 @@ def test_single_video_of_a_side_has_no_interval() -> None:
         assert scores[name].reason == "no interval: a single video has positive frames"
 
 
+def test_mean_over_classes_keeps_a_class_of_a_single_video() -> None:
+    """Value and interval are of the same classes: Abuse is perfect, the others are guessed."""
+    table = predict(videos=("Abuse", *("Arson", "Fighting", "Normal") * 8))
+    rng = np.random.default_rng(0)
+    for name in CLASSES:
+        table[f"probability/kind/{name}"] = rng.random(len(table))
+    table["probability/kind/Abuse"] = (table["class_name"] == "Abuse").astype(float)
+    scores = evaluate(table).scores
+    assert scores["class_auc/kind.Abuse"].reason == "no interval: a single video has positive frames"
+    assert scores["auc/kind"].reason == "mean over 4 of 4 classes"
+    assert scores["auc/kind"].low < scores["auc/kind"].value < scores["auc/kind"].high
+
+
 def test_label_changing_within_a_video_has_no_video_score() -> None:
     tasks: dict[str, Task] = {"odd": PerFrame(("Abuse",))}
     scores = evaluate(predict(tasks), tasks).scores
