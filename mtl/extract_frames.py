@@ -105,6 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Mistake as mistake:
         log.error("%s", mistake)
         return 1
+    except OSError as error:
+        log.error("%s: %s. The same command goes on from here.", error.strerror or error, error.filename)
+        return 1
     except KeyboardInterrupt:
         log.warning("Interrupted. The same command goes on from here.")
         return 130
@@ -112,7 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
-    from mtl.data.videos import Cut, find_videos, one_of_each, split_videos, write_json
+    from mtl.data.videos import Cut, find_videos, one_of_each, split_videos
+    from mtl.files import publish
 
     root, out = given.videos.expanduser().absolute(), given.out.expanduser().absolute()
     lists = _lists(given, root)
@@ -122,7 +126,7 @@ def _extract_all(given: argparse.Namespace) -> int:
         earlier = _earlier(out, cut)
         split_of = split_videos(videos, lists, earlier, given.test_fraction, given.seed)
         _refuse_moved(videos, split_of, earlier, out)
-        write_json(out / STATE / "plan.json", {"cut": vars(cut), "split_of": earlier | split_of})
+        publish(out / STATE / "plan.json", json.dumps({"cut": vars(cut), "split_of": earlier | split_of}).encode())
         _say_splits(videos, split_of, lists, given.test_fraction)
         jobs = _plan(videos, split_of, out)
         n_done = len(split_of) - len(jobs)
@@ -175,13 +179,14 @@ def _only_one(out: Path) -> Iterator[None]:
 
 def _earlier(out: Path, cut: Cut) -> dict[str, str]:
     """Split by video of an earlier extraction into OUT, which must have cut frames alike."""
-    file = out / STATE / "plan.json"
+    from mtl.files import read_json
+
     frames = [name for name in ("Train", "Test") if (out / name).exists()]
     if not frames:
         return {}
-    if not file.exists():
+    plan = read_json(out / STATE / "plan.json")
+    if not plan:
         raise Mistake(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
-    plan = json.loads(file.read_text(encoding="utf-8"))
     if plan["cut"] != vars(cut):
         was = plan["cut"]
         raise Mistake(
@@ -229,6 +234,7 @@ def _absent(videos: list[Video], lists: SplitLists) -> list[str]:
 def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[Job]:
     """What is left to do, the largest first so that no core waits at the end."""
     from mtl.data.videos import Job, frame_folder, record
+    from mtl.files import read_json
 
     there: dict[Path, dict[str, int]] = {}
     jobs = []
@@ -240,7 +246,7 @@ def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[Job]
             there[folder] = _frames_by_video(folder)
         n_there = there[folder].get(video.name, 0)
         marker = out / STATE / "done" / f"{video.name}.json"
-        done = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+        done = read_json(marker)
         if done.get("written") == n_there and n_there and record(video).items() <= done.items():
             continue
         jobs.append(Job(video, folder, marker, out / STATE / "partial", n_there > 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import struct
@@ -102,17 +103,17 @@ def _checked_size(data: bytes) -> tuple[int, int]:
 
 def _png_size(data: bytes) -> tuple[int, int]:
     """Size of a PNG whose chunks are all there and whose checksums hold."""
-    at, size = len(PNG_START), (0, 0)
+    at = len(PNG_START)
+    _, kind, width, height = struct.unpack_from(">I4sII", data, at)
+    if kind != b"IHDR":
+        raise BadFrame("damaged: it does not start with its size")
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IHDR":
-            width, height = struct.unpack_from(">II", data, at + 8)
-            size = (height, width)
         (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
         if zlib.crc32(memoryview(data)[at + 4 : at + 8 + length]) != checksum:
             raise BadFrame("damaged: a checksum is wrong")
         if kind == b"IEND":
-            return size
+            return height, width
         at += 12 + length
 
 
@@ -128,7 +129,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             continue
         (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in JPEG_SIZES:
-            size = struct.unpack_from(">HH", data, at + 5)
+            size = max(size, struct.unpack_from(">HH", data, at + 5), key=math.prod)
         if marker == 0xDA:
             break
         at += 2 + length

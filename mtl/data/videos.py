@@ -19,6 +19,7 @@ import cv2
 from mtl.data.frames import MAX_PIXELS
 from mtl.data.splits import hold_out_videos
 from mtl.data.ucf_crime import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
+from mtl.files import publish
 from mtl.mistakes import Mistake, nearest
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
@@ -392,7 +393,8 @@ def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
             frame.replace(job.folder / frame.name)
     finally:
         shutil.rmtree(written_to, ignore_errors=True)
-    write_json(job.marker, seen | {"frames": n_frames, "written": n_written})
+    job.marker.parent.mkdir(exist_ok=True)
+    publish(job.marker, json.dumps(seen | {"frames": n_frames, "written": n_written}).encode())
     return n_written
 
 
@@ -446,11 +448,3 @@ def serve(connection: Connection, cut: Cut) -> None:
             connection.send(answer)
         except (EOFError, OSError):
             return
-
-
-def write_json(file: Path, content: Mapping[str, object]) -> None:
-    """Write a small file that is never seen half."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(file)
