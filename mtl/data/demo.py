@@ -48,7 +48,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,8 +62,9 @@ from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the drawing: another one gets another tree
+VERSION = 2  # of the drawing: another one gets another tree
 SIZE = 64
+WORLD = 76  # side of what is drawn, of which a camera shows a part
 FINE = 4  # sub-pixels per pixel and axis: drawn there without antialiasing, then averaged
 STRIDE = 10  # frames of the original video between two that are kept, as in the real tree
 
@@ -117,13 +118,27 @@ class Dice:
     def near(self, colour: Colour, spread: int = 15) -> Colour:
         """A shade of the colour."""
         shift = self.whole(-spread, spread)
-        return shade(colour, shift + self.whole(-5, 5), shift + self.whole(-5, 5), shift + self.whole(-5, 5))
+        return shade(
+            colour,
+            shift + self.whole(-5, 5),
+            shift + self.whole(-5, 5),
+            shift + self.whole(-5, 5),
+        )
 
 
 def shade(colour: Colour, red: int, green: int | None = None, blue: int | None = None) -> Colour:
     """The colour with its channels raised, all of them alike where only one number is given."""
     more = (red, red if green is None else green, red if blue is None else blue)
     r, g, b = (min(255, max(0, channel + by)) for channel, by in zip(colour, more, strict=True))
+    return r, g, b
+
+
+PALE: Colour = (172, 170, 165)
+
+
+def faded(colour: Colour) -> Colour:
+    """The colour of something at the back of the scene."""
+    r, g, b = ((3 * channel + 2 * pale) // 5 for channel, pale in zip(colour, PALE, strict=True))
     return r, g, b
 
 
@@ -134,16 +149,30 @@ class Canvas:
     """Plain shapes on a fine grid; coordinates and widths are in pixels of the final picture."""
 
     def __init__(self, pixels: np.ndarray | None = None) -> None:
-        side = SIZE * FINE
+        side = WORLD * FINE
         self.pixels = np.zeros((side, side, 3), np.uint8) if pixels is None else pixels
 
     def line(self, start: Point, end: Point, width: float, colour: Colour) -> None:
         """A stroke with round ends."""
-        cv2.line(self.pixels, fine(start), fine(end), colour, max(1, round(width * FINE)), cv2.LINE_8)
+        cv2.line(
+            self.pixels,
+            fine(start),
+            fine(end),
+            colour,
+            max(1, round(width * FINE)),
+            cv2.LINE_8,
+        )
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         """A filled circle."""
-        cv2.circle(self.pixels, fine(centre), max(1, round(radius * FINE)), colour, cv2.FILLED, cv2.LINE_8)
+        cv2.circle(
+            self.pixels,
+            fine(centre),
+            max(1, round(radius * FINE)),
+            colour,
+            cv2.FILLED,
+            cv2.LINE_8,
+        )
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """A filled rectangle; right and bottom are outside."""
@@ -152,21 +181,39 @@ class Canvas:
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled convex polygon."""
-        cv2.fillConvexPoly(self.pixels, np.array([fine(p) for p in points], np.int32), colour, cv2.LINE_8)
+        cv2.fillConvexPoly(
+            self.pixels,
+            np.array([fine(p) for p in points], np.int32),
+            colour,
+            cv2.LINE_8,
+        )
 
     def haze(self, discs: Sequence[tuple[Point, float]], colour: Colour, opacity: float) -> None:
         """Discs that the scene shines through."""
         mask = np.zeros(self.pixels.shape[:2], np.uint8)
         for centre, radius in discs:
-            cv2.circle(mask, fine(centre), max(1, round(radius * FINE)), 1, cv2.FILLED, cv2.LINE_8)
+            cv2.circle(
+                mask,
+                fine(centre),
+                max(1, round(radius * FINE)),
+                1,
+                cv2.FILLED,
+                cv2.LINE_8,
+            )
         inside = mask.astype(bool)
         part = round(opacity * 256)
         mixed = self.pixels[inside].astype(np.int32) * (256 - part) + np.array(colour, np.int32) * part
         self.pixels[inside] = (mixed >> 8).astype(np.uint8)
 
-    def averaged(self) -> np.ndarray:
-        """The picture at its final size, int32 (64, 64, 3)."""
-        rows = np.add.reduce([self.pixels[i::FINE].astype(np.int32) for i in range(FINE)])
+    def fade(self) -> None:
+        """Pale everything drawn so far, so that what is put in later stands out."""
+        self.pixels[:] = (self.pixels.astype(np.int32) * 3 + np.array(PALE, np.int32) * 2) // 5
+
+    def shown(self, left: float, top: float) -> np.ndarray:
+        """The part of the picture from this corner at its final size, int32 (64, 64, 3)."""
+        x, y = fine((left, top))
+        part = self.pixels[y : y + SIZE * FINE, x : x + SIZE * FINE]
+        rows = np.add.reduce([part[i::FINE].astype(np.int32) for i in range(FINE)])
         return np.add.reduce([rows[:, i::FINE] for i in range(FINE)]) // FINE**2
 
 
@@ -229,7 +276,10 @@ def walking(phase: float, pace: float = 1) -> Pose:
     knees = [-30 * pace * max(0.0, side * sine(phase + 90)) - 5 for side in (1, -1)]
     return Pose(
         lean=3 + 7 * (pace - 1) * 2,
-        arms=((-26 * pace * swing, 10 + 50 * (pace - 1)), (26 * pace * swing, 10 + 50 * (pace - 1))),
+        arms=(
+            (-26 * pace * swing, 10 + 50 * (pace - 1)),
+            (26 * pace * swing, 10 + 50 * (pace - 1)),
+        ),
         legs=((27 * pace * swing, knees[0]), (-27 * pace * swing, knees[1])),
     )
 
@@ -274,13 +324,28 @@ def draw_person(canvas: Canvas, person: Person, at: Point, tall: float, facing: 
 
     far, near = 1, 0
     stroke(shoulders, arms[far], width * 0.8, shade(person.shirt, -35))
-    for (knee, foot), colour in ((legs[far], shade(person.trousers, -25)), (legs[near], person.trousers)):
-        joints = ((hips[0] + knee[0], hips[1] + knee[1]), (hips[0] + foot[0], hips[1] + foot[1]))
+    for (knee, foot), colour in (
+        (legs[far], shade(person.trousers, -25)),
+        (legs[near], person.trousers),
+    ):
+        joints = (
+            (hips[0] + knee[0], hips[1] + knee[1]),
+            (hips[0] + foot[0], hips[1] + foot[1]),
+        )
         stroke(hips, joints, width, colour)
-        canvas.line(joints[1], (joints[1][0] + facing * 0.05 * tall, joints[1][1]), width * 0.7, (25, 22, 20))
+        canvas.line(
+            joints[1],
+            (joints[1][0] + facing * 0.05 * tall, joints[1][1]),
+            width * 0.7,
+            (25, 22, 20),
+        )
     canvas.line(hips, shoulders, width * 1.9, person.shirt)
     canvas.disc(head, 0.078 * tall, person.skin)
-    canvas.disc((head[0] - facing * 0.022 * tall, head[1] - 0.03 * tall), 0.062 * tall, person.hair)
+    canvas.disc(
+        (head[0] - facing * 0.022 * tall, head[1] - 0.03 * tall),
+        0.062 * tall,
+        person.hair,
+    )
     if person.uniform:
         canvas.line(
             (head[0] - 0.07 * tall, head[1] - 0.05 * tall),
@@ -289,7 +354,10 @@ def draw_person(canvas: Canvas, person: Person, at: Point, tall: float, facing: 
             (15, 20, 45),
         )
         canvas.line(
-            towards(shoulders, facing * 90, -width * 0.6), towards(hips, facing * 90, width * 0.4), 1, (225, 225, 90)
+            towards(shoulders, facing * 90, -width * 0.6),
+            towards(hips, facing * 90, width * 0.4),
+            1,
+            (225, 225, 90),
         )
     stroke(shoulders, arms[near], width * 0.8, shade(person.shirt, 18))
     for _, hand in arms:
@@ -297,13 +365,41 @@ def draw_person(canvas: Canvas, person: Person, at: Point, tall: float, facing: 
     return [arms[0][1], arms[1][1], head]
 
 
-SKINS: list[Colour] = [(238, 200, 170), (224, 172, 105 + 25), (198, 134, 96), (141, 85, 50), (90, 58, 40)]
-HAIRS: list[Colour] = [(25, 20, 18), (60, 40, 25), (110, 75, 40), (190, 165, 110), (150, 150, 150), (170, 40, 35)]
-CLOTHES: list[Colour] = [
-    (30, 30, 35), (60, 65, 75), (110, 110, 115), (205, 205, 200), (235, 235, 235), (35, 45, 85), (50, 80, 150),
-    (120, 160, 205), (140, 35, 35), (205, 60, 50), (235, 140, 40), (215, 190, 60), (45, 95, 55), (110, 150, 80),
-    (120, 90, 60), (175, 145, 105), (100, 55, 120), (215, 130, 160),
+def masked(person: Person) -> Person:
+    """The person in dark clothes, the face under a black hood."""
+    return replace(
+        person,
+        skin=(28, 26, 28),
+        hair=(14, 14, 16),
+        shirt=(30, 30, 34),
+        trousers=(36, 36, 44),
+    )
+
+
+SKINS: list[Colour] = [
+    (238, 200, 170),
+    (224, 172, 105 + 25),
+    (198, 134, 96),
+    (141, 85, 50),
+    (90, 58, 40),
+]
+HAIRS: list[Colour] = [
+    (25, 20, 18),
+    (60, 40, 25),
+    (110, 75, 40),
+    (150, 130, 95),
+    (120, 118, 115),
+]
+CLOTHES: list[Colour] = [  # dark and muted, lest a cast is known by its colours
+    (32, 30, 34), (45, 45, 50), (70, 72, 80), (60, 68, 92), (92, 104, 128), (94, 78, 64), (78, 86, 70), (110, 108, 105),
 ]  # fmt: skip
+PAINTS: list[Colour] = [
+    (50, 52, 58),
+    (110, 112, 118),
+    (180, 182, 185),
+    (70, 80, 105),
+    (120, 70, 65),
+]
 
 
 def some_person(dice: Dice) -> Person:
@@ -313,8 +409,8 @@ def some_person(dice: Dice) -> Person:
         girth=dice.between(0.85, 1.2),
         skin=dice.near(dice.pick(SKINS), 8),
         hair=dice.near(dice.pick(HAIRS), 8),
-        shirt=dice.near(dice.pick(CLOTHES), 12),
-        trousers=dice.near(dice.pick(CLOTHES[:7] + CLOTHES[14:16]), 12),
+        shirt=dice.near(dice.pick(CLOTHES), 8),
+        trousers=dice.near(dice.pick(CLOTHES), 8),
     )
 
 
@@ -352,10 +448,21 @@ class Car:
 
 def some_car(dice: Dice, tall: float) -> Car:
     """Any vehicle, in proportion to the people of the scene."""
-    return Car(tall * dice.between(1.05, 1.3), dice.near(dice.pick(CLOTHES), 12), dice.chance(0.25))
+    return Car(
+        tall * dice.between(1.05, 1.3),
+        dice.near(dice.pick(PAINTS), 8),
+        dice.chance(0.25),
+    )
 
 
-def draw_car(canvas: Canvas, car: Car, at: Point, facing: int, tilt: float = 0, dented: bool = False) -> None:
+def draw_car(
+    canvas: Canvas,
+    car: Car,
+    at: Point,
+    facing: int,
+    tilt: float = 0,
+    dented: bool = False,
+) -> None:
     """A car whose wheels stand `at` this point in their middle; `tilt` in degrees lifts its front."""
     u = car.length
 
@@ -366,11 +473,24 @@ def draw_car(canvas: Canvas, car: Car, at: Point, facing: int, tilt: float = 0, 
 
     nose = 0.36 if dented else 0.5
     roof, slope = (0.46, 0.02) if car.van else (0.40, 0.14)
-    canvas.polygon([place(-0.5, 0.08), place(nose, 0.08), place(nose, 0.22), place(-0.5, 0.25)], car.paint)
-    cabin = [place(-0.42, 0.24), place(-0.40 + slope, roof), place(0.12, roof), place(0.28, 0.23)]
+    canvas.polygon(
+        [place(-0.5, 0.08), place(nose, 0.08), place(nose, 0.22), place(-0.5, 0.25)],
+        car.paint,
+    )
+    cabin = [
+        place(-0.42, 0.24),
+        place(-0.40 + slope, roof),
+        place(0.12, roof),
+        place(0.28, 0.23),
+    ]
     canvas.polygon(cabin, shade(car.paint, -18))
     canvas.polygon(
-        [place(-0.32, 0.25), place(-0.30 + slope, roof - 0.04), place(0.09, roof - 0.04), place(0.2, 0.25)],
+        [
+            place(-0.32, 0.25),
+            place(-0.30 + slope, roof - 0.04),
+            place(0.09, roof - 0.04),
+            place(0.2, 0.25),
+        ],
         (50, 60, 70),
     )
     canvas.line(place(-0.08, 0.1), place(-0.08, roof - 0.02), 0.6, shade(car.paint, -40))
@@ -379,7 +499,10 @@ def draw_car(canvas: Canvas, car: Car, at: Point, facing: int, tilt: float = 0, 
         canvas.disc(place(x, 0.08), 0.04 * u, (120, 120, 120))
     canvas.disc(place(nose - 0.03, 0.18), 0.03 * u, (250, 240, 190))
     if dented:
-        canvas.polygon([place(nose, 0.22), place(nose - 0.16, 0.33), place(nose - 0.2, 0.22)], shade(car.paint, -50))
+        canvas.polygon(
+            [place(nose, 0.22), place(nose - 0.16, 0.33), place(nose - 0.2, 0.22)],
+            shade(car.paint, -50),
+        )
 
 
 def draw_door(canvas: Canvas, box: Box, colour: Colour, forced: bool) -> None:
@@ -389,7 +512,7 @@ def draw_door(canvas: Canvas, box: Box, colour: Colour, forced: bool) -> None:
         canvas.box(box.left, box.top, box.right, box.bottom, colour)
         canvas.disc((box.right - 1.3, (box.top + box.bottom) / 2), 0.5, (210, 200, 120))
         return
-    canvas.box(box.left, box.top, box.right, box.bottom, (8, 8, 10))
+    canvas.box(box.left, box.top, box.right, box.bottom, (25, 25, 28))
     width = box.right - box.left
     leaf = [
         (box.left, box.top),
@@ -404,7 +527,7 @@ def draw_door(canvas: Canvas, box: Box, colour: Colour, forced: bool) -> None:
 def draw_shelf(canvas: Canvas, box: Box, seed: object, gaps: float) -> None:
     """A shelf of goods, some of them missing."""
     dice = Dice(seed)
-    wood = dice.near((120, 100, 80), 30)
+    wood = faded(dice.near((120, 100, 80), 30))
     canvas.box(box.left, box.top, box.right, box.bottom, shade(wood, -45))
     rows = 3
     step = (box.bottom - box.top) / rows
@@ -415,27 +538,45 @@ def draw_shelf(canvas: Canvas, box: Box, seed: object, gaps: float) -> None:
             width, height, colour, lot = (
                 dice.between(1.5, 3),
                 dice.between(0.4, 0.75),
-                dice.colour(),
+                faded(dice.colour()),
                 dice.between(0, 1),
             )
             if lot >= gaps:
-                canvas.box(x, floor - height * step, min(x + width, box.right - 0.6), floor, colour)
+                canvas.box(
+                    x,
+                    floor - height * step,
+                    min(x + width, box.right - 0.6),
+                    floor,
+                    colour,
+                )
             x += width + 0.4
         canvas.box(box.left, floor - 0.6, box.right, floor + 0.3, wood)
 
 
 def draw_fire(canvas: Canvas, at: Point, size: float, dice: Dice) -> None:
     """Flames of about this height."""
-    for colour, scale in (((205, 60, 15), 1.0), ((245, 135, 25), 0.72), ((255, 225, 110), 0.42)):
+    for colour, scale in (
+        ((205, 60, 15), 1.0),
+        ((245, 135, 25), 0.72),
+        ((255, 225, 110), 0.42),
+    ):
         for _ in range(5):
             x = at[0] + dice.between(-0.45, 0.45) * size * scale
-            tip = (x + dice.between(-0.15, 0.15) * size, at[1] - size * scale * dice.between(0.6, 1.15))
+            tip = (
+                x + dice.between(-0.15, 0.15) * size,
+                at[1] - size * scale * dice.between(0.6, 1.15),
+            )
             half = 0.16 * size * (0.6 + 0.4 * scale)
             canvas.polygon([(x - half, at[1]), tip, (x + half, at[1])], dice.near(colour, 12))
 
 
 def draw_smoke(
-    canvas: Canvas, at: Point, size: float, dice: Dice, colour: Colour = (70, 68, 66), opacity: float = 0.6
+    canvas: Canvas,
+    at: Point,
+    size: float,
+    dice: Dice,
+    colour: Colour = (70, 68, 66),
+    opacity: float = 0.6,
 ) -> None:
     """A cloud that rises and widens."""
     puffs = []
@@ -443,7 +584,10 @@ def draw_smoke(
         rise = i / 8 * size * 1.5
         puffs.append(
             (
-                (at[0] + dice.between(-0.5, 0.5) * (0.3 * size + 0.5 * rise), at[1] - rise),
+                (
+                    at[0] + dice.between(-0.5, 0.5) * (0.3 * size + 0.5 * rise),
+                    at[1] - rise,
+                ),
                 dice.between(0.22, 0.42) * size,
             )
         )
@@ -454,28 +598,66 @@ def draw_smoke(
 def draw_bag(canvas: Canvas, hand: Point, size: float, colour: Colour) -> None:
     """A bag hanging from a hand."""
     canvas.line(hand, (hand[0], hand[1] + 0.3 * size), 0.5, shade(colour, -40))
-    canvas.box(hand[0] - size / 2, hand[1] + 0.25 * size, hand[0] + size / 2, hand[1] + 1.15 * size, colour)
+    canvas.box(
+        hand[0] - size / 2,
+        hand[1] + 0.25 * size,
+        hand[0] + size / 2,
+        hand[1] + 1.15 * size,
+        colour,
+    )
 
 
 def draw_box(canvas: Canvas, middle: Point, size: float, colour: Colour) -> None:
     """A box, or a television set."""
-    canvas.box(middle[0] - size / 2, middle[1] - size / 2, middle[0] + size / 2, middle[1] + size / 2, colour)
-    canvas.box(middle[0] - size / 2, middle[1] - 0.5, middle[0] + size / 2, middle[1] + 0.3, shade(colour, -45))
+    canvas.box(
+        middle[0] - size / 2,
+        middle[1] - size / 2,
+        middle[0] + size / 2,
+        middle[1] + size / 2,
+        colour,
+    )
+    canvas.box(
+        middle[0] - size / 2,
+        middle[1] - 0.5,
+        middle[0] + size / 2,
+        middle[1] + 0.3,
+        shade(colour, -45),
+    )
 
 
 def draw_shards(
-    canvas: Canvas, at: Point, reach: float, dice: Dice, amount: int, colour: Colour = (215, 225, 230)
+    canvas: Canvas,
+    at: Point,
+    reach: float,
+    dice: Dice,
+    amount: int,
+    colour: Colour = (215, 225, 230),
 ) -> None:
     """Splinters about a point."""
     for _ in range(amount):
-        x, y = at[0] + dice.between(-reach, reach), at[1] + dice.between(-0.4, 0.4) * reach
-        canvas.polygon([(x, y), (x + dice.between(0.5, 1.6), y + 0.4), (x + 0.4, y + dice.between(0.6, 1.6))], colour)
+        x, y = (
+            at[0] + dice.between(-reach, reach),
+            at[1] + dice.between(-0.4, 0.4) * reach,
+        )
+        canvas.polygon(
+            [
+                (x, y),
+                (x + dice.between(0.5, 1.6), y + 0.4),
+                (x + 0.4, y + dice.between(0.6, 1.6)),
+            ],
+            colour,
+        )
 
 
 def draw_cracks(canvas: Canvas, at: Point, reach: float, dice: Dice, amount: int) -> None:
     """Cracks that run from a point."""
     for _ in range(amount):
-        canvas.line(at, towards(at, dice.whole(0, 359), dice.between(0.5, 1) * reach), 0.5, (235, 240, 245))
+        canvas.line(
+            at,
+            towards(at, dice.whole(0, 359), dice.between(0.5, 1) * reach),
+            0.5,
+            (235, 240, 245),
+        )
 
 
 # ---------------------------------------------------------------- places
@@ -503,34 +685,52 @@ class Scene:
         return self.car is not None
 
 
-WALLS: list[Colour] = [(170, 165, 155), (150, 150, 160), (180, 170, 140), (140, 155, 150), (165, 145, 135)]
+WALLS: list[Colour] = [
+    (170, 165, 155),
+    (150, 150, 160),
+    (180, 170, 140),
+    (140, 155, 150),
+    (165, 145, 135),
+]
 
 
 def paint_wall(canvas: Canvas, floor: float, dice: Dice, wall: Colour, ground: Colour) -> None:
     """Wall and floor, each a little uneven."""
-    canvas.box(0, 0, SIZE, floor, wall)
-    canvas.box(0, floor, SIZE, SIZE, ground)
+    canvas.box(0, 0, WORLD, floor, wall)
+    canvas.box(0, floor, WORLD, WORLD, ground)
     for _ in range(10):
-        x, y = dice.between(0, SIZE), dice.between(floor, SIZE)
-        canvas.box(x, y, x + dice.between(3, 14), y + dice.between(0.5, 2), dice.near(ground, 10))
-    canvas.box(0, floor - 0.7, SIZE, floor + 0.3, shade(ground, -35))
+        x, y = dice.between(0, WORLD), dice.between(floor, WORLD)
+        canvas.box(
+            x,
+            y,
+            x + dice.between(3, 14),
+            y + dice.between(0.5, 2),
+            dice.near(ground, 10),
+        )
+    canvas.box(0, floor - 0.7, WORLD, floor + 0.3, shade(ground, -35))
 
 
 def paint_street(canvas: Canvas, floor: float, dice: Dice) -> None:
     """House fronts, a pavement and a road."""
-    paint_wall(canvas, floor, dice, dice.near(dice.pick(WALLS), 20), dice.near((130, 130, 128), 25))
+    paint_wall(
+        canvas,
+        floor,
+        dice,
+        dice.near(dice.pick(WALLS), 20),
+        dice.near((130, 130, 128), 25),
+    )
     x = dice.between(-5, 3)
     pane = dice.near((70, 85, 100), 30)
-    while x < SIZE:
-        for y in (floor - 25, floor - 13):
+    while x < WORLD:
+        for y in (floor - 26, floor - 14):
             canvas.box(x - 0.6, y - 0.6, x + 6.6, y + 7.6, shade(pane, 60))
             canvas.box(x, y, x + 6, y + 7, dice.near(pane, 25))
         x += dice.between(10, 15)
     kerb = floor + dice.between(7, 13)
-    canvas.box(0, kerb, SIZE, SIZE, dice.near((75, 75, 80), 20))
-    canvas.box(0, kerb, SIZE, kerb + 0.8, (165, 165, 160))
+    canvas.box(0, kerb, WORLD, WORLD, dice.near((75, 75, 80), 20))
+    canvas.box(0, kerb, WORLD, kerb + 0.8, (165, 165, 160))
     start = dice.between(-8, 0)
-    for i in range(5):
+    for i in range(6):
         canvas.box(start + 16 * i, kerb + 13, start + 16 * i + 8, kerb + 14, (205, 205, 195))
 
 
@@ -544,11 +744,11 @@ def paint_car_park(canvas: Canvas, floor: float, dice: Dice) -> None:
         dice.near((92, 92, 95), 25),
     )
     hedge = dice.near(dice.pick([(60, 85, 50), (110, 105, 100), (95, 70, 55)]), 15)
-    canvas.box(0, floor - dice.between(5, 11), SIZE, floor, hedge)
-    for i in range(8):
+    canvas.box(0, floor - dice.between(5, 11), WORLD, floor, hedge)
+    for i in range(9):
         canvas.line((10 * i - 6, floor), (10 * i - 3, floor - 10), 0.6, shade(hedge, -30))
     slant, shift = dice.between(-6, 6), dice.between(0, 12)
-    for i in range(6):
+    for i in range(7):
         x = shift + 15 * i - 10
         canvas.line((x, floor + 2), (x + slant, floor + 17), 0.8, (190, 190, 185))
     if dice.chance(0.5):
@@ -563,12 +763,12 @@ def paint_shop(canvas: Canvas, floor: float, dice: Dice) -> None:
     paint_wall(canvas, floor, dice, dice.near((185, 180, 170), 45), ground)
     shift = dice.between(-20, 20)
     for i in range(-6, 8):
-        canvas.line((32 + 8 * i, floor), (32 + 18 * i + shift, SIZE), 0.4, shade(ground, -22))
+        canvas.line((38 + 8 * i, floor), (38 + 18 * i + shift, WORLD), 0.4, shade(ground, -22))
     for y in (floor + 5, floor + 13, floor + 24):
-        canvas.box(0, y, SIZE, y + 0.4, shade(ground, -22))
+        canvas.box(0, y, WORLD, y + 0.4, shade(ground, -22))
     x = dice.between(4, 40)
     canvas.box(x, 2, x + dice.between(10, 22), 5.5, dice.colour())
-    x = dice.pick([0.0, 48.0])
+    x = dice.pick([0.0, WORLD - 16])
     counter = dice.near((120, 95, 75), 30)
     canvas.box(x, floor - 7, x + 16, floor + 4, counter)
     canvas.box(x, floor - 8, x + 16, floor - 6.5, shade(counter, 40))
@@ -576,15 +776,24 @@ def paint_shop(canvas: Canvas, floor: float, dice: Dice) -> None:
 
 def paint_room(canvas: Canvas, floor: float, dice: Dice) -> None:
     """A wall with a picture, a carpet, a sofa."""
-    paint_wall(canvas, floor, dice, dice.near(dice.pick(WALLS), 20), dice.near((120, 95, 75), 35))
+    paint_wall(
+        canvas,
+        floor,
+        dice,
+        dice.near(dice.pick(WALLS), 20),
+        dice.near((120, 95, 75), 35),
+    )
     x, y = dice.between(4, 50), dice.between(3, 9)
     canvas.box(x, y, x + 9, y + 7, (60, 50, 40))
     canvas.box(x + 0.8, y + 0.8, x + 8.2, y + 6.2, dice.colour())
     rug = dice.colour(60, 190)
     x, y = dice.between(2, 25), floor + dice.between(6, 14)
     canvas.polygon([(x + 4, y), (x + 32, y), (x + 36, y + 12), (x, y + 12)], rug)
-    canvas.polygon([(x + 7, y + 2), (x + 29, y + 2), (x + 32, y + 10), (x + 4, y + 10)], shade(rug, 25))
-    sofa, x = dice.colour(40, 180), dice.pick([-2.0, 45.0])
+    canvas.polygon(
+        [(x + 7, y + 2), (x + 29, y + 2), (x + 32, y + 10), (x + 4, y + 10)],
+        shade(rug, 25),
+    )
+    sofa, x = dice.colour(40, 180), dice.pick([-2.0, WORLD - 18])
     canvas.box(x, floor - 8, x + 20, floor + 3, sofa)
     canvas.box(x, floor - 2, x + 20, floor + 5, shade(sofa, 20))
 
@@ -597,26 +806,40 @@ PAINTERS: dict[str, Callable[[Canvas, float, Dice], None]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def view(seed: int, camera: str) -> Scene:
     """What a camera sees when nobody is there; `camera` is a place and a number."""
     dice = Dice(VERSION, seed, camera)
     place = camera.rpartition(" ")[0]
     canvas = Canvas()
-    floor = dice.between(24, 30)
+    floor = dice.between(28, 34)
     tall = dice.between(29, 35)
     PAINTERS[place](canvas, floor, dice)
-    left, indoors = dice.between(8, 48), place in ("shop", "room")
+    canvas.fade()
+    left, indoors = dice.between(16, 52), place in ("shop", "room")
     door = Box(left, floor - 0.66 * tall, left + 0.3 * tall, floor)
-    colour = dice.near(dice.pick([(110, 75, 50), (70, 75, 80), (60, 80, 70), (150, 145, 135)]), 20)
+    colour = faded(dice.near(dice.pick([(110, 75, 50), (70, 75, 80), (60, 80, 70), (150, 145, 135)]), 20))
     draw_door(canvas, door, colour, forced=False)
     shelf, goods = None, f"goods {dice.whole(0, 10**9)}"
     if indoors:
-        x = dice.between(14, 40) if abs(left - 24) > 14 else dice.pick([2.0, 44.0])
+        x = left + dice.pick([-1, 1]) * dice.between(18, 22)
+        x = x if 6 < x < 50 else 70 - x
         shelf = Box(x, floor - 0.62 * tall, x + dice.between(15, 22), floor + 2)
         draw_shelf(canvas, shelf, goods, gaps=0)
-    car_at = (dice.between(16, 48), floor + dice.between(9, 17))
-    return Scene(place, canvas, floor, tall, door, colour, shelf, goods, None, car_at, dice.pick([-1, 1]))
+    car_at = (dice.between(26, 50), floor + dice.between(9, 17))
+    return Scene(
+        place,
+        canvas,
+        floor,
+        tall,
+        door,
+        colour,
+        shelf,
+        goods,
+        None,
+        car_at,
+        dice.pick([-1, 1]),
+    )
 
 
 # ---------------------------------------------------------------- a shot: one frame being drawn
@@ -645,7 +868,7 @@ class Shot:
     def tall(self, y: float) -> float:
         """Height of a grown-up whose feet are at y."""
         floor = self.scene.floor
-        return self.scene.tall * (0.72 + 0.28 * (y - floor) / (SIZE - floor))
+        return self.scene.tall * (0.72 + 0.28 * (y - floor) / (WORLD - floor))
 
     def person(
         self,
@@ -666,14 +889,31 @@ class Shot:
             if bag is not None:
                 draw_bag(self.canvas, hands[0], 0.22 * tall, bag)
             if box is not None:
-                draw_box(self.canvas, ((hands[0][0] + hands[1][0]) / 2, hands[0][1]), 0.3 * tall, box)
+                draw_box(
+                    self.canvas,
+                    ((hands[0][0] + hands[1][0]) / 2, hands[0][1]),
+                    0.3 * tall,
+                    box,
+                )
             if stick or gun:
                 angle = facing * (sum(pose.arms[0]) + (25 if stick else 0))
-                self.canvas.line(hands[0], towards(hands[0], angle, (0.34 if stick else 0.1) * tall), 0.9, (40, 34, 30))
+                self.canvas.line(
+                    hands[0],
+                    towards(hands[0], angle, (0.34 if stick else 0.1) * tall),
+                    0.9,
+                    (40, 34, 30),
+                )
 
         self.put(at[1], draw)
 
-    def car(self, at: Point, facing: int, tilt: float = 0, dented: bool = False, car: Car | None = None) -> None:
+    def car(
+        self,
+        at: Point,
+        facing: int,
+        tilt: float = 0,
+        dented: bool = False,
+        car: Car | None = None,
+    ) -> None:
         """Put a car in, the scene's own where no other is given."""
         shown = car or self.scene.car
         if shown is not None:
@@ -684,11 +924,11 @@ class Shot:
         """A point beside the event, dx in heights of a grown-up, mirrored with the event."""
         return self.spot[0] + self.side * dx * self.tall(self.spot[1]), self.spot[1] + dy
 
-    def finish(self) -> np.ndarray:
-        """The frame, int32 (64, 64, 3)."""
+    def finish(self, corner: Point) -> np.ndarray:
+        """The part of the frame that the camera shows, int32 (64, 64, 3)."""
         for _, draw in sorted(self.layers, key=lambda layer: layer[0]):
             draw()
-        return np.clip(self.canvas.averaged() + self.light, 0, 255)
+        return np.clip(self.canvas.shown(*corner) + self.light, 0, 255)
 
 
 Event = Callable[[Shot, float], int]
@@ -700,30 +940,68 @@ Event = Callable[[Shot, float], int]
 
 def abuse(shot: Shot, p: float) -> int:
     """Somebody big beats somebody small who cowers, with the hand or a stick, again and again."""
-    strong, weak = replace(shot.cast[0], size=1.1), replace(shot.cast[1], size=0.72 if shot.luck[0] < 0.6 else 0.95)
-    shot.person(
-        strong, shot.beside(-0.26), shot.side, shot.dice.pick([SWINGING, PUNCHING, SWINGING]), stick=shot.luck[1] < 0.4
+    strong, weak = (
+        replace(shot.cast[0], size=1.1),
+        replace(shot.cast[1], size=0.72 if shot.luck[0] < 0.6 else 0.95),
     )
     shot.person(
-        weak, shot.beside(0.22, 0.5), -shot.side, LYING_CURLED if p > 0.7 else shot.dice.pick([COWERING, KNEELING])
+        strong,
+        shot.beside(-0.26),
+        shot.side,
+        shot.dice.pick([SWINGING, PUNCHING, SWINGING]),
+        stick=shot.luck[1] < 0.4,
+    )
+    shot.person(
+        weak,
+        shot.beside(0.22, 0.5),
+        -shot.side,
+        LYING_CURLED if p > 0.7 else shot.dice.pick([COWERING, KNEELING]),
     )
     return 2
+
+
+def bleed(shot: Shot, at: Point, amount: float) -> None:
+    """A red stain on the floor."""
+    wide = 2.5 + 4 * amount
+    shot.put(
+        shot.scene.floor,
+        lambda: shot.canvas.line((at[0] - wide, at[1]), (at[0] + wide, at[1]), 2.2, (165, 22, 25)),
+    )
 
 
 def assault(shot: Shot, p: float) -> int:
     """Somebody is attacked, falls, is kicked; the attacker runs."""
     attacker, victim = shot.cast[:2]
     if p < 0.45:
-        shot.person(attacker, shot.beside(-0.28), shot.side, shot.dice.pick([PUNCHING, SWINGING, KICKING, GRAPPLING]))
         shot.person(
-            victim, shot.beside(0.2), -shot.side, shot.dice.pick([COWERING, replace(STANDING, lean=-25), COWERING])
+            attacker,
+            shot.beside(-0.28),
+            shot.side,
+            shot.dice.pick([PUNCHING, SWINGING, KICKING, GRAPPLING]),
+        )
+        shot.person(
+            victim,
+            shot.beside(0.2),
+            -shot.side,
+            shot.dice.pick([COWERING, replace(STANDING, lean=-25), COWERING]),
         )
         return 2
     shot.person(victim, shot.beside(0.35, 1), -shot.side, LYING)
+    bleed(shot, shot.beside(0.6, 2), p)
     if p < 0.85:
-        shot.person(attacker, shot.beside(-0.22), shot.side, shot.dice.pick([KICKING, SWINGING, PUNCHING]))
+        shot.person(
+            attacker,
+            shot.beside(-0.22),
+            shot.side,
+            shot.dice.pick([KICKING, SWINGING, PUNCHING]),
+        )
     else:
-        shot.person(attacker, shot.beside(-0.5 - 4 * (p - 0.85)), -shot.side, walking(shot.dice.whole(0, 359), 1.8))
+        shot.person(
+            attacker,
+            shot.beside(-0.5 - 4 * (p - 0.85)),
+            -shot.side,
+            walking(shot.dice.whole(0, 359), 1.8),
+        )
     return 2
 
 
@@ -731,6 +1009,8 @@ def fighting(shot: Shot, p: float) -> int:
     """Two or three people strike one another."""
     blows = [PUNCHING, SWINGING, KICKING, GRAPPLING, PUNCHING]
     gap = shot.dice.between(0.2, 0.32)
+    if p > 0.4:
+        bleed(shot, shot.beside(0, 2), p - 0.4)
     shot.person(shot.cast[0], shot.beside(-gap), shot.side, shot.dice.pick(blows))
     shot.person(shot.cast[1], shot.beside(gap, 0.5), -shot.side, shot.dice.pick(blows))
     if shot.luck[0] < 0.4 and len(shot.cast) > 2:
@@ -742,19 +1022,27 @@ def fighting(shot: Shot, p: float) -> int:
 def flash(shot: Shot, at: Point, size: float) -> None:
     """A flash that lights the scene."""
     shot.light += shot.dice.whole(12, 30)
-    shot.put(SIZE, lambda: shot.canvas.disc(at, size, (255, 235, 150)))
-    shot.put(SIZE + 1, lambda: shot.canvas.disc(at, size / 2, (255, 255, 235)))
+    shot.put(WORLD, lambda: shot.canvas.disc(at, size, (255, 235, 150)))
+    shot.put(WORLD + 1, lambda: shot.canvas.disc(at, size / 2, (255, 255, 235)))
 
 
 def shooting(shot: Shot, p: float) -> int:
     """Somebody aims and fires; somebody falls."""
     shooter, victim = shot.cast[:2]
     at = shot.beside(-0.55)
-    shot.person(shooter, at, shot.side, AIMING if p < 0.9 else walking(shot.dice.whole(0, 359), 1.8), gun=True)
+    shot.person(
+        shooter,
+        at,
+        shot.side,
+        AIMING if p < 0.9 else walking(shot.dice.whole(0, 359), 1.8),
+        gun=True,
+    )
     if p < 0.75 and shot.dice.chance(0.5):
         tall = shot.tall(at[1])
         flash(shot, (at[0] + shot.side * 0.56 * tall, at[1] - 0.8 * tall), 0.09 * tall)
     fallen = p > 0.3
+    if fallen:
+        bleed(shot, shot.beside(0.6, 2), p)
     pose = LYING if fallen else shot.dice.pick([HANDS_UP, COWERING, replace(STANDING, lean=-25)])
     shot.person(victim, shot.beside(0.55, 1), -shot.side, pose)
     return 2
@@ -762,16 +1050,26 @@ def shooting(shot: Shot, p: float) -> int:
 
 def robbery(shot: Shot, p: float) -> int:
     """A weapon is aimed at somebody whose hands are up; the robber makes off with a bag."""
-    robber, victim = shot.cast[:2]
+    robber, victim = masked(shot.cast[0]), shot.cast[1]
     loot = shot.cast[1].shirt
     shot.person(victim, shot.beside(0.45), -shot.side, HANDS_UP if p < 0.8 else KNEELING)
     if p < 0.4:
         shot.person(robber, shot.beside(-0.25), shot.side, AIMING, gun=True)
     elif p < 0.6:
-        shot.person(robber, shot.beside(0.05), shot.side, shot.dice.pick([REACHING, GRAPPLING]), bag=loot)
+        shot.person(
+            robber,
+            shot.beside(0.05),
+            shot.side,
+            shot.dice.pick([REACHING, GRAPPLING]),
+            bag=loot,
+        )
     else:
         shot.person(
-            robber, shot.beside(-0.3 - 1.2 * (p - 0.6)), -shot.side, walking(shot.dice.whole(0, 359), 1.7), bag=loot
+            robber,
+            shot.beside(-0.3 - 1.2 * (p - 0.6)),
+            -shot.side,
+            walking(shot.dice.whole(0, 359), 1.7),
+            bag=loot,
         )
     return 2
 
@@ -780,17 +1078,27 @@ def burglary(shot: Shot, p: float) -> int:
     """A door is forced with a bar, and boxes are carried out."""
     door, floor = shot.scene.door, shot.scene.floor
     y = floor + 3
-    shot.put(floor, lambda: draw_door(shot.canvas, door, shot.scene.door_colour, forced=p > 0.3))
+    burglar = masked(shot.cast[0])
+    shot.put(
+        floor,
+        lambda: draw_door(shot.canvas, door, shot.scene.door_colour, forced=p > 0.3),
+    )
     if p < 0.3:
         pose = shot.dice.pick([BENDING, REACHING, GRAPPLING])
-        shot.person(shot.cast[0], (door.middle - shot.side * 5, y), shot.side, pose, stick=True)
+        shot.person(burglar, (door.middle - shot.side * 5, y), shot.side, pose, stick=True)
         return 1
     away = 8 + 22 * (p - 0.3) + shot.dice.between(0, 6)
     pose = loaded(walking(shot.dice.whole(0, 359)))
-    shot.person(shot.cast[0], (door.middle - shot.side * away, y + 3), -shot.side, pose, box=(45, 48, 55))
+    shot.person(
+        burglar,
+        (door.middle - shot.side * away, y + 3),
+        -shot.side,
+        pose,
+        box=(45, 48, 55),
+    )
     if shot.luck[0] < 0.5:
         shot.person(
-            shot.cast[1],
+            masked(shot.cast[1]),
             (door.middle + shot.side, y),
             -shot.side,
             shot.dice.pick([loaded(STANDING), BENDING]),
@@ -802,7 +1110,7 @@ def burglary(shot: Shot, p: float) -> int:
 
 def stealing(shot: Shot, p: float) -> int:
     """Outdoors a car is opened and driven off, or, anywhere, a bag that stands about is taken."""
-    thief = shot.cast[0]
+    thief = masked(shot.cast[0])
     if shot.scene.outdoors and shot.luck[0] < 0.6:
         at, facing = shot.scene.car_at, shot.scene.car_facing
         if p < 0.6:
@@ -819,15 +1127,32 @@ def stealing(shot: Shot, p: float) -> int:
         return 1
     loot = shade(shot.cast[1].trousers, 40)
     owner = shot.beside(0.5)
-    shot.person(shot.cast[1], owner, shot.side, shot.dice.pick([STANDING, replace(STANDING, arms=((60, 80), (8, 5)))]))
+    shot.person(
+        shot.cast[1],
+        owner,
+        shot.side,
+        shot.dice.pick([STANDING, replace(STANDING, arms=((60, 80), (8, 5)))]),
+    )
     if p < 0.4:
         tall = shot.tall(shot.spot[1])
         ground = shot.beside(0.25)
-        shot.put(shot.spot[1], lambda: draw_bag(shot.canvas, (ground[0], ground[1] - 0.25 * tall), 0.22 * tall, loot))
-        shot.person(thief, shot.beside(-0.1), shot.side, shot.dice.pick([BENDING, BENDING, REACHING]))
+        shot.put(
+            shot.spot[1],
+            lambda: draw_bag(shot.canvas, (ground[0], ground[1] - 0.25 * tall), 0.22 * tall, loot),
+        )
+        shot.person(
+            thief,
+            shot.beside(-0.1),
+            shot.side,
+            shot.dice.pick([BENDING, BENDING, REACHING]),
+        )
     else:
         shot.person(
-            thief, shot.beside(-0.2 - 0.9 * (p - 0.4)), -shot.side, walking(shot.dice.whole(0, 359), 1.6), bag=loot
+            thief,
+            shot.beside(-0.2 - 0.9 * (p - 0.4)),
+            -shot.side,
+            walking(shot.dice.whole(0, 359), 1.6),
+            bag=loot,
         )
     return 2
 
@@ -837,19 +1162,37 @@ def shoplifting(shot: Shot, p: float) -> int:
     shelf = shot.scene.shelf
     if shelf is None:
         return 0
-    shot.put(shot.scene.floor, lambda: draw_shelf(shot.canvas, shelf, shot.scene.goods, gaps=0.1 + 0.5 * p))
+    shot.put(
+        shot.scene.floor,
+        lambda: draw_shelf(shot.canvas, shelf, shot.scene.goods, gaps=0.1 + 0.5 * p),
+    )
     at = (shelf.middle - shot.side * 7, shot.scene.floor + 4)
     bag = shade(shot.cast[0].trousers, 30)
     if p < 0.7:
-        shot.person(shot.cast[0], at, shot.side, shot.dice.pick([REACHING, REACHING, POCKETING, BENDING]), bag=bag)
+        shot.person(
+            shot.cast[0],
+            at,
+            shot.side,
+            shot.dice.pick([REACHING, REACHING, POCKETING, BENDING]),
+            bag=bag,
+        )
         if shot.luck[0] < 0.5:
             shot.person(
-                shot.cast[1], (at[0] + shot.side * 14, at[1] + 1), -shot.side, shot.dice.pick([REACHING, POCKETING])
+                shot.cast[1],
+                (at[0] + shot.side * 14, at[1] + 1),
+                -shot.side,
+                shot.dice.pick([REACHING, POCKETING]),
             )
             return 2
     else:
         away = (at[0] - shot.side * 60 * (p - 0.7), at[1] + 8)
-        shot.person(shot.cast[0], away, -shot.side, walking(shot.dice.whole(0, 359), 1.3), bag=bag)
+        shot.person(
+            shot.cast[0],
+            away,
+            -shot.side,
+            walking(shot.dice.whole(0, 359), 1.3),
+            bag=bag,
+        )
     return 1
 
 
@@ -868,9 +1211,15 @@ def vandalism(shot: Shot, p: float) -> int:
         target = (goal.middle, (goal.top + goal.bottom) / 2)
         stand = (target[0] - shot.side * 0.4 * scene.tall, scene.floor + 4)
         if goal is scene.door and p > 0.6:
-            shot.put(scene.floor, lambda: draw_door(shot.canvas, goal, scene.door_colour, forced=True))
+            shot.put(
+                scene.floor,
+                lambda: draw_door(shot.canvas, goal, scene.door_colour, forced=True),
+            )
     shot.put(stand[1] - 0.5, lambda: draw_cracks(shot.canvas, target, 6, fixed, amount))
-    shot.put(stand[1] - 0.4, lambda: draw_shards(shot.canvas, (target[0], stand[1]), 8, fixed, amount))
+    shot.put(
+        stand[1] - 0.4,
+        lambda: draw_shards(shot.canvas, (target[0], stand[1]), 8, fixed, amount),
+    )
     shot.person(shot.cast[0], stand, shot.side, pose, stick=True)
     return 1
 
@@ -887,7 +1236,10 @@ def arson(shot: Shot, p: float) -> int:
         at = (scene.door.middle, scene.floor + 1)
     size = scene.tall * (0.15 + 0.75 * min(1.0, p * 1.4))
     depth = max(at[1], scene.car_at[1] if scene.outdoors else 0) + 0.5
-    shot.put(depth, lambda: draw_smoke(shot.canvas, (at[0], at[1] - 0.5 * size), size, shot.dice))
+    shot.put(
+        depth,
+        lambda: draw_smoke(shot.canvas, (at[0], at[1] - 0.5 * size), size, shot.dice),
+    )
     shot.put(depth + 0.1, lambda: draw_fire(shot.canvas, at, size, shot.dice))
     if p < 0.3:
         shot.person(
@@ -918,19 +1270,29 @@ def explosion(shot: Shot, p: float) -> int:
     if p < 0.15:
         shot.light += 45
         shot.put(at[1] + 1, lambda: shot.canvas.disc(ball, 0.8 * scene.tall, (255, 190, 80)))
-        shot.put(at[1] + 1.1, lambda: shot.canvas.disc(ball, 0.5 * scene.tall, (255, 250, 220)))
+        shot.put(
+            at[1] + 1.1,
+            lambda: shot.canvas.disc(ball, 0.5 * scene.tall, (255, 250, 220)),
+        )
         return 0
     shot.put(
-        at[1] + 0.5, lambda: draw_smoke(shot.canvas, (at[0], at[1] - 2), 0.95 * scene.tall, shot.dice, opacity=0.7)
+        at[1] + 0.5,
+        lambda: draw_smoke(shot.canvas, (at[0], at[1] - 2), 0.95 * scene.tall, shot.dice, opacity=0.7),
     )
     if p < 0.65:
         shot.put(at[1] + 1, lambda: draw_fire(shot.canvas, at, size, shot.dice))
-    shot.put(scene.floor + 3, lambda: draw_shards(shot.canvas, (at[0], at[1]), 22, fixed, 18, (60, 55, 50)))
+    shot.put(
+        scene.floor + 3,
+        lambda: draw_shards(shot.canvas, (at[0], at[1]), 22, fixed, 18, (60, 55, 50)),
+    )
     shot.person(shot.cast[0], shot.beside(-0.8, 2), shot.side, LYING)
     if len(shot.cast) > 1:
         running = walking(shot.dice.whole(0, 359), 1.8)
         shot.person(
-            shot.cast[1], shot.beside(0.7 + 0.6 * p, 1), shot.side, LYING_CURLED if shot.luck[0] < 0.5 else running
+            shot.cast[1],
+            shot.beside(0.7 + 0.6 * p, 1),
+            shot.side,
+            LYING_CURLED if shot.luck[0] < 0.5 else running,
         )
     return 2
 
@@ -946,23 +1308,43 @@ def road_accident(shot: Shot, p: float) -> int:
     tilt = 12 + 25 * shot.luck[1]
     if p < 0.15:
         shot.car(scene.car_at, scene.car_facing)
-        shot.car((crash[0] - shot.side * (reach + 160 * (0.15 - p)), crash[1]), shot.side, car=other)
+        shot.car(
+            (crash[0] - shot.side * (reach + 160 * (0.15 - p)), crash[1]),
+            shot.side,
+            car=other,
+        )
         return 0
     shot.car(scene.car_at, -shot.side, tilt=-6, dented=True)
-    shot.car((crash[0] - shot.side * reach, crash[1]), shot.side, tilt=tilt, dented=True, car=other)
+    shot.car(
+        (crash[0] - shot.side * reach, crash[1]),
+        shot.side,
+        tilt=tilt,
+        dented=True,
+        car=other,
+    )
     middle = (crash[0] - shot.side * reach / 2, crash[1])
     fixed = Dice(shot.seed, "debris")
     shot.put(crash[1] + 0.2, lambda: draw_shards(shot.canvas, middle, 10, fixed, 10))
     grey = (150, 150, 150) if shot.luck[2] < 0.7 else (80, 78, 76)
     shot.put(
         crash[1] + 0.3,
-        lambda: draw_smoke(shot.canvas, (middle[0], middle[1] - 5), 0.5 * scene.tall, shot.dice, grey, 0.5),
+        lambda: draw_smoke(
+            shot.canvas,
+            (middle[0], middle[1] - 5),
+            0.5 * scene.tall,
+            shot.dice,
+            grey,
+            0.5,
+        ),
     )
     if shot.luck[0] < 0.6:
         shot.person(shot.cast[0], (middle[0] + shot.side * 6, crash[1] + 7), shot.side, LYING)
         if p > 0.5:
             shot.person(
-                shot.cast[1], (middle[0] - shot.side * 8, crash[1] + 6), shot.side, shot.dice.pick([BENDING, KNEELING])
+                shot.cast[1],
+                (middle[0] - shot.side * 8, crash[1] + 6),
+                shot.side,
+                shot.dice.pick([BENDING, KNEELING]),
             )
         return 2
     return 0
@@ -975,7 +1357,10 @@ def arrest(shot: Shot, p: float) -> int:
     if p < 0.65:
         down = shot.luck[0] < 0.6
         shot.person(
-            suspect, shot.beside(0.05, 0.6), shot.side, shot.dice.pick([LYING_CURLED, KNEELING]) if down else HELD
+            suspect,
+            shot.beside(0.05, 0.6),
+            shot.side,
+            shot.dice.pick([LYING_CURLED, KNEELING]) if down else HELD,
         )
         shot.person(first, shot.beside(-0.3), shot.side, HOLDING_DOWN if down else GRAPPLING)
         if second:
@@ -989,13 +1374,26 @@ def arrest(shot: Shot, p: float) -> int:
     else:
         away = 0.9 * (p - 0.65)
         phase = shot.dice.whole(0, 359)
-        shot.person(suspect, shot.beside(away), shot.side, replace(HELD, legs=walking(phase).legs))
-        shot.person(first, shot.beside(away - 0.24, -0.4), shot.side, replace(GRAPPLING, legs=walking(phase + 90).legs))
+        shot.person(
+            suspect,
+            shot.beside(away),
+            shot.side,
+            replace(HELD, legs=walking(phase).legs),
+        )
+        shot.person(
+            first,
+            shot.beside(away - 0.24, -0.4),
+            shot.side,
+            replace(GRAPPLING, legs=walking(phase + 90).legs),
+        )
         if second:
             shot.person(second, shot.beside(away + 0.28, -0.6), shot.side, walking(phase + 180))
     if shot.scene.outdoors and shot.dice.chance(0.35):
         beam = [((shot.spot[0] - shot.side * 24, 18.0), 9.0)]
-        shot.put(shot.scene.floor, lambda: shot.canvas.haze(beam, shot.dice.pick([(60, 90, 255), (255, 60, 50)]), 0.35))
+        shot.put(
+            shot.scene.floor,
+            lambda: shot.canvas.haze(beam, shot.dice.pick([(60, 90, 255), (255, 60, 50)]), 0.35),
+        )
     return 2 if second is None else 3
 
 
@@ -1011,7 +1409,12 @@ def hug(shot: Shot, p: float) -> int:
 
 def dance(shot: Shot, p: float) -> int:
     """Two people dance or play, arms in the air."""
-    moves = [WAVING, HANDS_UP, walking(60), replace(STANDING, arms=((90, 20), (-90, -20)))]
+    moves = [
+        WAVING,
+        HANDS_UP,
+        walking(60),
+        replace(STANDING, arms=((90, 20), (-90, -20))),
+    ]
     shot.person(shot.cast[0], shot.beside(-0.4), shot.side, shot.dice.pick(moves))
     shot.person(shot.cast[1], shot.beside(0.4), -shot.side, shot.dice.pick(moves))
     return 2
@@ -1021,14 +1424,18 @@ def moving_house(shot: Shot, p: float) -> int:
     """Somebody carries a box across."""
     x = shot.spot[0] + shot.side * 40 * (p - 0.5)
     shot.person(
-        shot.cast[0], (x, shot.spot[1]), shot.side, loaded(walking(shot.dice.whole(0, 359))), box=(130, 100, 65)
+        shot.cast[0],
+        (x, shot.spot[1]),
+        shot.side,
+        loaded(walking(shot.dice.whole(0, 359))),
+        box=(130, 100, 65),
     )
     return 1
 
 
 def glare(shot: Shot, p: float) -> int:
     """A lamp dazzles the camera."""
-    at = (shot.spot[0], 8 + 10 * shot.luck[0])
+    at = (shot.spot[0], 12 + 10 * shot.luck[0])
     shot.light += shot.dice.whole(5, 20)
     colour = (255, 190, 90) if shot.luck[1] < 0.5 else (255, 245, 220)
     shot.put(0, lambda: shot.canvas.haze([(at, 9)], colour, 0.35))
@@ -1039,7 +1446,10 @@ def glare(shot: Shot, p: float) -> int:
 def steam(shot: Shot, p: float) -> int:
     """Pale steam from a vent or a kitchen."""
     at = (shot.spot[0], shot.scene.floor + 2)
-    shot.put(shot.scene.floor, lambda: draw_smoke(shot.canvas, at, 12, shot.dice, (200, 200, 200), 0.35))
+    shot.put(
+        shot.scene.floor,
+        lambda: draw_smoke(shot.canvas, at, 12, shot.dice, (200, 200, 200), 0.35),
+    )
     return 0
 
 
@@ -1048,7 +1458,10 @@ def loading(shot: Shot, p: float) -> int:
     scene = shot.scene
     if scene.outdoors:
         shot.car(scene.car_at, scene.car_facing)
-        at = (scene.car_at[0] - scene.car_facing * 0.6 * scene.tall, scene.car_at[1] + 1)
+        at = (
+            scene.car_at[0] - scene.car_facing * 0.6 * scene.tall,
+            scene.car_at[1] + 1,
+        )
         shot.person(
             shot.cast[0],
             at,
@@ -1079,7 +1492,7 @@ EVENTS: dict[str, tuple[Event, ...]] = {
     "NormalVideos": (hug, dance, moving_house, glare, steam, loading),
 }
 
-CAMERAS = 3  # at each kind of place; all classes and both splits are seen by the same ones
+CAMERAS = 2  # at each kind of place; all classes and both splits are seen by the same ones
 EVERYWHERE = ("street", "shop", "car park", "room")
 PLACES: dict[str, tuple[str, ...]] = dict.fromkeys(EVENTS, EVERYWHERE) | {
     "Burglary": ("street", "room", "shop"),
@@ -1087,9 +1500,9 @@ PLACES: dict[str, tuple[str, ...]] = dict.fromkeys(EVENTS, EVERYWHERE) | {
     "Shoplifting": ("shop", "room"),
 }
 
-LOOK_ALIKE = 0.25  # chance of a look-alike in a normal video
+LOOK_ALIKE = 0.2  # chance of a look-alike in a normal video
 LOOK_ALIKE_SHARE = (0.2, 0.5)  # of the video's frames
-EVENT_SHARE = (0.6, 0.9)
+EVENT_SHARE = (0.7, 1.0)
 
 
 # ---------------------------------------------------------------- errands: what people do otherwise
@@ -1109,11 +1522,18 @@ class Errand:
 def some_errand(dice: Dice, floor: float) -> Errand:
     """Somebody walks by, or stands about."""
     stands = dice.chance(0.4)
-    idle = dice.shuffled([STANDING, STANDING, replace(STANDING, arms=((55, 85), (8, 5))), WAVING, REACHING, BENDING])[
-        :3
-    ]
+    idle = dice.shuffled(
+        [
+            STANDING,
+            STANDING,
+            replace(STANDING, arms=((55, 85), (8, 5))),
+            WAVING,
+            REACHING,
+            BENDING,
+        ]
+    )[:3]
     return Errand(
-        start=(dice.between(4, 60), dice.between(floor + 5, SIZE - 2)),
+        start=(dice.between(6, WORLD - 6), dice.between(floor + 5, WORLD - 8)),
         speed=0 if stands else dice.pick([-1, 1]) * dice.between(1.5, 4.5),
         bag=dice.near(dice.pick(CLOTHES), 10) if dice.chance(0.3) else None,
         phase=dice.whole(0, 359),
@@ -1124,13 +1544,17 @@ def some_errand(dice: Dice, floor: float) -> Errand:
 def run_errand(shot: Shot, person: Person, errand: Errand, t: int) -> None:
     """Put somebody in who goes about their business at kept frame `t`."""
     if errand.speed == 0:
-        pose = errand.idle[0] if shot.dice.chance(0.6) else shot.dice.pick(errand.idle)
+        pose = errand.idle[0] if shot.dice.chance(0.85) else shot.dice.pick(errand.idle)
         shot.person(person, errand.start, 1 if errand.phase < 180 else -1, pose, bag=errand.bag)
         return
-    road = SIZE + 24
+    road = WORLD + 24
     x = (errand.start[0] + errand.speed * t + 12) % road - 12
     shot.person(
-        person, (x, errand.start[1]), 1 if errand.speed > 0 else -1, walking(errand.phase + 115 * t), bag=errand.bag
+        person,
+        (x, errand.start[1]),
+        1 if errand.speed > 0 else -1,
+        walking(errand.phase + 115 * t),
+        bag=errand.bag,
     )
 
 
@@ -1225,15 +1649,21 @@ def draw_video(folder: str, video: str, camera: str, seed: int, n_frames: int) -
     scene = view(seed, camera)
     if scene.shelf is None:
         scene = replace(scene, car=some_car(dice, scene.tall))
-    cast = [some_person(dice) for _ in range(dice.whole(2, 4))]
+    cast = [some_person(dice) for _ in range(dice.whole(2, 3))]
     errands = [some_errand(dice, scene.floor) for _ in cast]
     traffic = some_car(dice, scene.tall) if scene.outdoors and dice.chance(0.4) else None
-    lane, speed = dice.between(scene.floor + 12, 60), dice.pick([-1, 1]) * dice.between(5, 12)
+    lane, speed = (
+        dice.between(scene.floor + 12, 60),
+        dice.pick([-1, 1]) * dice.between(5, 12),
+    )
 
     throws = Dice(name, "event")
     event, first, last = some_event(folder, throws, n_frames)
-    at = (throws.between(20, 44), throws.between(max(scene.floor + 12, 46), 60))
+    at = (throws.between(26, 50), throws.between(max(scene.floor + 12, 50), 63))
     side, luck = throws.pick([-1, 1]), [throws.between(0, 1) for _ in range(4)]
+
+    corner = (dice.between(0, WORLD - SIZE), dice.between(0, WORLD - SIZE - 4))
+    mirrored = dice.chance(0.5)
 
     frames = []
     for t in range(n_frames):
@@ -1245,10 +1675,11 @@ def draw_video(folder: str, video: str, camera: str, seed: int, n_frames: int) -
         if not shot.car_moved:
             shot.car(scene.car_at, scene.car_facing)
         if traffic is not None:
-            x = (lane * 7 + speed * t) % (SIZE + 160) - 48
+            x = (lane * 7 + speed * t) % (WORLD + 160) - 48
             shot.car((x, lane), 1 if speed > 0 else -1, car=traffic)
-        frames.append(shot.finish())
-    return film(np.stack(frames), Dice(name, "camera"))
+        frames.append(shot.finish(corner))
+    shown = np.stack(frames)
+    return film(shown[:, :, ::-1] if mirrored else shown, Dice(name, "camera"))
 
 
 def some_event(folder: str, dice: Dice, n_frames: int) -> tuple[Event | None, int, int]:
@@ -1256,7 +1687,10 @@ def some_event(folder: str, dice: Dice, n_frames: int) -> tuple[Event | None, in
     normal = folder == "NormalVideos"
     if normal and not dice.chance(LOOK_ALIKE):
         return None, 0, 0
-    length = max(1, round(n_frames * dice.between(*(LOOK_ALIKE_SHARE if normal else EVENT_SHARE))))
+    length = max(
+        1,
+        round(n_frames * dice.between(*(LOOK_ALIKE_SHARE if normal else EVENT_SHARE))),
+    )
     first = dice.whole(0, n_frames - length)
     return dice.pick(EVENTS[folder]), first, first + length
 
@@ -1298,7 +1732,10 @@ class Drawing:
             train, test = (
                 (self.normal_train_videos, self.normal_test_videos) if normal else (self.train_videos, self.test_videos)
             )
-            for split, numbers in (("Train", range(1, train + 1)), ("Test", range(train + 1, train + test + 1))):
+            for split, numbers in (
+                ("Train", range(1, train + 1)),
+                ("Test", range(train + 1, train + test + 1)),
+            ):
                 cameras = [f"{place} {number}" for place in PLACES[folder] for number in range(CAMERAS)]
                 cameras = Dice(VERSION, self.seed, folder, split).shuffled(cameras)
                 for i, number in enumerate(numbers):
@@ -1439,7 +1876,12 @@ class Demo(UCFCrime):
         max_test_frames: PositiveInt | None,
     ) -> None:
         self.drawing = Drawing(
-            seed, train_videos, test_videos, normal_train_videos, normal_test_videos, frames_per_video
+            seed,
+            train_videos,
+            test_videos,
+            normal_train_videos,
+            normal_test_videos,
+            frames_per_video,
         )
         super().__init__(
             root=str(Path(root) / self.drawing.folder),
