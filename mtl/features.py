@@ -310,6 +310,8 @@ class Extraction:
         with self.archive.locked():
             places, todo = self.look()
             if places.unusable:
+                names = ", ".join(part.name for part in places.unusable)
+                log.warning("Damaged parts of %s, their rows are made again: %s", self.archive.folder, names)
                 self.archive.drop(places.unusable)
             if not len(todo):
                 return places
@@ -675,7 +677,6 @@ def _verify(asked: argparse.Namespace) -> int:
             if damaged or lines:
                 with archive.locked():
                     archive.drop(damaged)
-                    archive.mend_lines()
             found += len(damaged) + len(lines)
     show("removed; the next run makes these rows again" if found else f"{len(known)} kept, all whole")
     return 1 if found else 0

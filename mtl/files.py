@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import logging
 import os
 import shutil
 import threading
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mtl.mistakes import Mistake
-
-log = logging.getLogger(__name__)
 
 TEMPORARY = ".writing-"
 READ_BYTES = 2**22  # at a time, when a checksum is recomputed
@@ -104,11 +101,8 @@ def write_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines whose checksum holds; a damaged one is left out with a warning, no file is no lines."""
-    whole, damaged = _lines(path)
-    if damaged:
-        log.warning("Lines %s of %s are damaged and left out; what they stood for is made again.", damaged, path)
-    return whole
+    """The lines whose checksum holds; no file is no lines."""
+    return _lines(path)[0]
 
 
 def damaged_lines(path: Path) -> list[int]:

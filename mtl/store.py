@@ -158,8 +158,7 @@ class Archive:
         for part in self.parts():
             try:
                 part_ids, rows = self._open(part, shape, dtype)
-            except (FileNotFoundError, ValueError) as error:  # any other error is the machine's, not the part's
-                log.warning("Part %s of %s is damaged, its rows are made again: %s", part.name, self.folder, error)
+            except (FileNotFoundError, ValueError):  # any other error is the machine's, not the part's
                 unusable.append(part)
                 continue
             known.append(part_ids)
@@ -314,7 +313,12 @@ class Archive:
         return False
 
     def _tidy(self) -> None:
-        """Remove what killed writers left behind: files that the manifest does not name."""
+        """Remove what killed writers left behind, files that the manifest does not name, and lines that rotted."""
+        lines = self.damaged_lines()
+        if lines:
+            log.warning("%s is damaged (%s); what these lines stood for is made again.", self.folder, ", ".join(lines))
+            self._save(self.parts())
+            self.remember_bad({})
         named = {f"{part.name}{suffix}" for part in self.parts() for suffix in (".npy", ".ids.npy")}
         for entry in self.folder.iterdir():
             if entry.name not in named and (entry.suffix == ".npy" or entry.name.startswith(files.TEMPORARY)):
@@ -367,11 +371,6 @@ class Archive:
         names = {part.name for part in parts}
         self._save([part for part in self.parts() if part.name not in names])
         self._tidy()
-
-    def mend_lines(self) -> None:
-        """Write both lists anew without their damaged lines; what those stood for is made again."""
-        self.drop(())
-        self.remember_bad({})
 
     def remove(self) -> None:
         """Remove the whole archive; nobody sees half of it."""
