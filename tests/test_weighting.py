@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -723,3 +724,39 @@ def test_methods_that_look_at_every_subset_refuse_too_many_tasks():
     most = random_gradients(0, MOST_TASKS_BY_SUBSETS)
     shortest = direction(mgda, most)
     assert (most @ shortest).min() >= shortest @ shortest - 1e-9
+
+
+# --- the two-task toy of CAGrad and Nash-MTL ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def toy():
+    spec = importlib.util.spec_from_file_location("toy", ROOT / "benchmarks" / "toy.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def ends_of(toy, name):
+    ends = toy.descend(toy.METHODS[name]())[:, -1]
+    return ends, np.mean([loss.numpy() for loss in toy.losses(tf.constant(ends))], axis=0)
+
+
+@pytest.mark.slow
+def test_toy_cagrad_reaches_the_least_mean_from_everywhere(toy):
+    ends, means = ends_of(toy, "cagrad")
+    np.testing.assert_allclose(ends, np.tile([0, -8.3551], (3, 1)), atol=0.01)
+    np.testing.assert_allclose(means, -15.0916, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_toy_equal_weights_get_stuck_from_two_starts(toy):
+    assert sorted(ends_of(toy, "equal")[1] > 3) == [False, True, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mgda", "pcgrad", "imtl_g", "nash", "upgrad"])
+def test_toy_others_end_elsewhere_on_the_pareto_set(toy, name):
+    ends, means = ends_of(toy, name)
+    assert np.abs(ends[:, 1] + 8.39).max() < 0.06
+    assert means.min() > -15

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mtl.weighting.base import LEAST_EIGENVALUE, GramianWeighting, scale_and_cosines
+from mtl.weighting.base import LEAST_EIGENVALUE, NEARLY_ZERO, GramianWeighting, scale_and_cosines
 
 
 class Aligned(GramianWeighting):
@@ -40,9 +40,9 @@ def aligned(gramian: tf.Tensor) -> tf.Tensor:
     -------
     tensor of shape (n_tasks,)
     """
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     values, vectors = tf.linalg.eigh(cosines)
-    regular = values > 2 * LEAST_EIGENVALUE
+    regular = values > LEAST_EIGENVALUE
     # rows with this Gramian: their singular values are exact where eigenvalues of K would drown in the largest
     rows = norms[:, None] * vectors * tf.sqrt(tf.where(regular, values, 0.0))
     lengths, components, _ = tf.linalg.svd(rows)  # descending

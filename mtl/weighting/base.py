@@ -174,29 +174,36 @@ MOST_TASKS_BY_SUBSETS = 10
 # A Gramian comes in float32, whose rounding moves the eigenvalues of the cosines by about this much.
 LEAST_EIGENVALUE = 1e-6
 
+# In place of a smaller one, where weights stay bounded anyway: what is left of a direction that should be zero
+# is then below float32's rounding. (An optimizer that divides by the gradient's size would follow it.)
+NEARLY_ZERO = 1e-8
+
 # A gradient smaller than this, beside the largest, is told from zero no more.
 LEAST_NORM = 1e-8
 
 
-def scale_and_cosines(gramian: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def scale_and_cosines(gramian: tf.Tensor, dependent: float = LEAST_EIGENVALUE) -> tuple[tf.Tensor, tf.Tensor]:
     """Norms of the gradients, and their cosines made positive definite.
 
     Dependent gradients (identical, opposite, zero) leave a method's problem without
     a solution or with many. Eigenvalues of the cosines below `LEAST_EIGENVALUE`, which
-    float32 cannot tell from zero, are lifted to it, as if each such gradient had a
-    thousandth of its length in a direction of its own. The solution is then unique, so
+    float32 cannot tell from zero, become `dependent`, as if each such gradient had a
+    small part of its length in a direction of its own. The solution is then unique, so
     it follows a permutation of the tasks. A regular Gramian stays as it is.
 
     Parameters
     ----------
     gramian : float64 tensor of shape (n_tasks, n_tasks)
+    dependent : float
+        Smallest eigenvalue of the result. The weights of a method without bounds on
+        them grow as its inverse root: `NEARLY_ZERO` is for the others.
 
     Returns
     -------
     norms : tensor of shape (n_tasks,)
         Positive, at least `LEAST_NORM` of the largest; ones where all are zero.
     cosines : tensor of shape (n_tasks, n_tasks)
-        Their eigenvalues are at least `LEAST_EIGENVALUE`.
+        Each eigenvalue is either above `LEAST_EIGENVALUE` or is `dependent`.
     """
     import tensorflow as tf
 
@@ -204,7 +211,7 @@ def scale_and_cosines(gramian: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     largest = tf.reduce_max(norms)
     norms = tf.where(largest > 0, tf.maximum(norms, LEAST_NORM * largest), tf.ones_like(norms))
     values, vectors = tf.linalg.eigh(gramian / (norms[:, None] * norms[None, :]))
-    lifted = vectors * tf.maximum(values, LEAST_EIGENVALUE)
+    lifted = vectors * tf.where(values > LEAST_EIGENVALUE, values, dependent)
     return norms, tf.matmul(lifted, vectors, transpose_b=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mtl.weighting.base import GramianWeighting, scale_and_cosines
+from mtl.weighting.base import NEARLY_ZERO, GramianWeighting, scale_and_cosines
 
 # The weights' sum may come near zero, or below it; they are not blown up beyond this factor.
 LEAST_SUM = 1e-3
@@ -43,7 +43,7 @@ def imtl_g(gramian: tf.Tensor) -> tf.Tensor:
     -------
     tensor of shape (n_tasks,)
     """
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     directed = tf.cast(tf.linalg.diag_part(gramian) > 0, gramian.dtype)
     solution = tf.linalg.solve(cosines, directed[:, None])[:, 0]
     weights = directed * solution * tf.reduce_min(norms) / norms

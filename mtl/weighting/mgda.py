@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, GramianWeighting, scale_and_cosines, subsets
+from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, NEARLY_ZERO, GramianWeighting, scale_and_cosines, subsets
 
 
 class MGDA(GramianWeighting):
@@ -44,7 +44,7 @@ def mgda(gramian: tf.Tensor) -> tf.Tensor:
     tensor of shape (n_tasks,)
         At least 0, of sum 1.
     """
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     inverse_norms = tf.reduce_min(norms) / norms
     members = tf.constant(subsets(gramian.shape[0]))  # (n_faces, n_tasks)
     systems = members[:, :, None] * members[:, None, :] * cosines + tf.linalg.diag(1 - members)

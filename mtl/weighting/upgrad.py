@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, GramianWeighting, scale_and_cosines, subsets
+from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, NEARLY_ZERO, GramianWeighting, scale_and_cosines, subsets
 
 
 class UPGrad(GramianWeighting):
@@ -43,7 +43,7 @@ def upgrad(gramian: tf.Tensor) -> tf.Tensor:
     tensor of shape (n_tasks,)
     """
     n_tasks = gramian.shape[0]
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     bounds = tf.eye(n_tasks, dtype=gramian.dtype)  # column i: e_i
     bound = tf.constant(1 - subsets(n_tasks))  # (n_sets, n_tasks), one where an entry is at its bound
     bound = tf.concat([tf.ones_like(bound[:1]), bound], axis=0)
