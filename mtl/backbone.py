@@ -190,7 +190,7 @@ class Backbone:
                 built.load_weights(str(Path(self.weights).expanduser()))
             return built
         except UserWarning as error:
-            raise Mistake(f"backbone.weights={self.weights}: not the weights of {self.name}: {error}") from error
+            raise Mistake(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
         except (OSError, ValueError, KeyError) as error:
             raise Mistake(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
         except Exception as error:  # keras wraps whatever the download met in a bare Exception

@@ -111,7 +111,7 @@ def _experiment(
     frames = features.frames
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
-    _record_data(artifacts, data, features, tracked, record.table_digest(frames))
+    _record_data(artifacts, data, features, tracked)
 
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     examples = training.Examples(features.rows, targets, frames)
@@ -232,7 +232,9 @@ def _check_members(group: str, members: object) -> None:
         raise Mistake(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
     for name, member in members.items():
         if not isinstance(member, Mapping) or "_target_" not in member:
-            raise Mistake(f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}")
+            raise Mistake(
+                f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}"
+            )
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,13 +354,16 @@ def _check_splits(frames: Any) -> None:
 def _log_data(data: UCFCrime, frames: Any) -> None:
     """How many frames of how many videos there are."""
     by_split = frames.groupby("split", observed=True)["video"].agg(["size", "nunique"])
-    counted = ", ".join(f"{split} {row['size']:,} frames of {row['nunique']:,} videos" for split, row in by_split.iterrows())
+    counted = ", ".join(
+        f"{split} {row['size']:,} frames of {row['nunique']:,} videos" for split, row in by_split.iterrows()
+    )
     log.info("data %s: %s", data.name, counted)
 
 
-def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: Run, digest: str) -> None:
+def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: Run) -> None:
     """Frame counts, annotation files and bad frames; the data set as the run's input."""
     from mtl.data.ucf_crime import annotation_lines
+    from mtl.record import table_digest
 
     data.kept.to_csv(artifacts / "frame_counts.csv")
     for split in ("train", "val", "test"):
@@ -367,10 +372,12 @@ def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: R
     features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
     if len(features.bad):
         log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")
-    counts = features.frames["split"].value_counts()
-    profile = {"frames": {str(split): int(n) for split, n in counts.items()}, "bad_frames": len(features.bad)}
-    for context in ("train", "test"):
-        tracked.dataset(data.name, digest, str(data.root), profile, context)  # type: ignore[arg-type]
+    at_test = (features.frames["split"] == "test").to_numpy()
+    for context, chosen in (("train", ~at_test), ("test", at_test)):
+        part = features.frames[chosen]
+        counts = part.groupby(["split", "class_name"], observed=True).size()
+        profile = {" ".join(map(str, place)): int(n) for place, n in counts.to_dict().items()}
+        tracked.dataset(data.name, table_digest(part), str(data.root), profile, context)  # type: ignore[arg-type]
 
 
 def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
@@ -393,7 +400,9 @@ def _log_epoch(tracked: Run, config: DictConfig, epoch: int, row: Mapping[str, f
         "epoch %d/%d: train loss %s; val AUC of %s %.3f",
         epoch + 1,
         config.training.epochs,
-        ", ".join(f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")),
+        ", ".join(
+            f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")
+        ),
         main,
         row[f"val_auc/{main}"],
     )
@@ -408,7 +417,12 @@ def history_table(history: History) -> Any:
 
 
 def _log_result(
-    tracked: Run, result: Result, history: History, named_pairs: list[tuple[str, int, int]], n_computed: int, n_test: int
+    tracked: Run,
+    result: Result,
+    history: History,
+    named_pairs: list[tuple[str, int, int]],
+    n_computed: int,
+    n_test: int,
 ) -> None:
     """Scores, relations and times as metrics; what is undefined with its reason."""
     metrics: dict[str, float] = {}

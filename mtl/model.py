@@ -55,7 +55,9 @@ class MultiTaskModel:
         )
         self.dropout = keras.layers.Dropout(dropout, seed=seed_of(seed, "dropout"))
         self.heads = {
-            name: keras.layers.Dense(task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=name)
+            name: keras.layers.Dense(
+                task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=name
+            )
             for name, task in tasks.items()
         }
         self._losses = {

@@ -95,7 +95,8 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 def write_trace(path: Path, trace: Trace) -> None:
     """Write the trace's arrays, without pickle."""
     arrays = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
-    np.savez_compressed(path, tasks=np.array(trace.tasks), steps_per_epoch=trace.steps_per_epoch, **arrays)
+    scalars = {"tasks": np.array(trace.tasks), "steps_per_epoch": np.array(trace.steps_per_epoch)}
+    np.savez_compressed(path, **arrays, **scalars)  # type: ignore[arg-type]
 
 
 def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Relation], trace: Trace) -> None:

@@ -11,7 +11,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Signature:
     open_ended: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def signature(target: str) -> Signature:
     """Signature of a class or function of ours by its dotted path.
 
@@ -62,7 +62,7 @@ def signature(target: str) -> Signature:
     return Signature(annotations, open_ended=function.args.kwarg is not None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(module: str) -> tuple[ast.Module, dict[str, Any]]:
     """Syntax tree of a module and the light names its annotations may use."""
     try:

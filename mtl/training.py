@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from pydantic import NonNegativeInt, PositiveInt
-from sklearn.metrics import roc_auc_score
 
 from mtl import gradients
 from mtl.model import MultiTaskModel, seed_of
+from mtl.statistics import macro_auc
 from mtl.tasks import Task
 from mtl.terminal import progress
 from mtl.trace import Trace
@@ -341,10 +341,7 @@ def task_auc(task: Task, targets: np.ndarray, logits: np.ndarray) -> float:
     """ROC AUC by frames, macro over the task's columns; NaN where none has both outcomes."""
     if not len(targets) or not np.isfinite(logits).all():
         return float("nan")
-    events, scores = task.events(targets), task.probabilities(logits)
-    both = events.any(axis=0) & ~events.all(axis=0)
-    aucs = [roc_auc_score(events[:, i], scores[:, i]) for i in np.flatnonzero(both)]
-    return float(np.mean(aucs)) if aucs else float("nan")
+    return macro_auc(task.events(targets), task.probabilities(logits))
 
 
 def _validate(model: MultiTaskModel, examples: Examples, val: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:

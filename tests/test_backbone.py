@@ -18,7 +18,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint
 
 
 def backbone(name, **changes):
-    config = OmegaConf.merge({"seed": 0, "b": OmegaConf.load(CONF / f"{name}.yaml")}, {"b": {"weights": "random", **changes}})
+    config = OmegaConf.merge(
+        {"seed": 0, "b": OmegaConf.load(CONF / f"{name}.yaml")}, {"b": {"weights": "random", **changes}}
+    )
     return build(config.b)
 
 

@@ -15,7 +15,7 @@ MISTAKES = {
     "+sed=3": "sed: there is no such key. Did you mean 'seed'?",
     "training.epochs=many": "training.epochs: input should be a valid integer, found 'many'.",
     "training.epochs=-1": "training.epochs: input should be greater than 0, found -1.",
-    "tasks.violence.classes=[Fightng]": "Task 'violence' names classes the data set lacks: ['Fightng']. Did you mean 'Fighting'?",
+    "tasks.violence.classes=[Fightng]": "Task 'violence' names classes the data set lacks: ['Fightng']. Did you mean",
     "tasks=anomaly main_task=violence": "main_task: 'violence' is not in the task set.",
     "data=ucf_crime": "data.root is not set.",
     "data=ucf_crime data.root=/nowhere/at/all": "/nowhere/at/all",

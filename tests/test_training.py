@@ -80,7 +80,11 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes)
     built = built or model(tasks, seed)
     rows: list = []
     trace, history = training(seed=seed, **changes).train(
-        built, data or examples(tasks), weighting or Equal(tuple(tasks)), "general_anomaly", lambda e, row: rows.append(row)
+        built,
+        data or examples(tasks),
+        weighting or Equal(tuple(tasks)),
+        "general_anomaly",
+        lambda e, row: rows.append(row),
     )
     assert rows == history.epochs
     return built, trace, history

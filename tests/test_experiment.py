@@ -1,0 +1,191 @@
+"""Whole runs of the real command line on a tiny demo, tracked in a real store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, call
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with one run of four tasks, then one of one task, made by separate processes."""
+    folder = tmp_path_factory.mktemp("runs")
+    for tasks in ("all", "anomaly"):
+        done = call(folder, f"tasks={tasks}", *TINY)
+        assert done.returncode == 0, done.stderr
+        (folder / f"{tasks}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+    return folder
+
+
+def tracked(folder: Path):
+    from mtl.tracking import MLflowTracking
+
+    tracking = MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
+    return tracking, {run.params["tasks"]: run for run in tracking.runs()}
+
+
+def artifacts(folder: Path, tasks: str) -> Path:
+    tracking, runs = tracked(folder)
+    return tracking.download(runs[tasks].id, "")
+
+
+def test_the_terminal_ends_in_a_table_and_where_to_look(folder):
+    shown = (folder / "all.txt").read_text(encoding="utf-8")
+    assert "general_anomaly" in shown
+    assert "conflict rate" in shown
+    assert "mlflow ui" in shown
+    assert "Traceback" not in shown
+    assert "oneDNN" not in shown
+    assert "alembic" not in shown
+
+
+@pytest.mark.parametrize("tasks", ["all", "anomaly"])
+def test_one_task_is_tracked_under_the_same_names_as_four(folder, tasks):
+    _, runs = tracked(folder)
+    run = runs[tasks]
+    assert run.status == "FINISHED"
+    for name in ("auc/", "auc_low/", "auc_high/", "val_auc/", "train_loss/", "val_loss/"):
+        assert f"{name}general_anomaly" in run.metrics
+    assert {"time/training_s", "frames_per_s/training", "memory/peak_mib"} <= set(run.metrics)
+    assert run.params["task.violence"] == str(int(tasks == "all"))
+    assert run.params["weighting"] == "equal"
+    assert run.params["training.epochs"] == "2"
+    pairs = {key for key in run.metrics if key.startswith("gradient_similarity/")}
+    assert len(pairs) == (6 if tasks == "all" else 0)
+    if tasks == "all":
+        assert "gradient_similarity/anomaly_type_vs_general_anomaly" in pairs
+
+
+def test_the_data_set_is_an_input_of_the_run(folder):
+    tracking, runs = tracked(folder)
+    inputs = tracking._store.client.get_run(runs["all"].id).inputs.dataset_inputs
+    assert {tag.value for one in inputs for tag in one.tags} == {"train", "test"}
+    assert {one.dataset.name for one in inputs} == {"demo"}
+
+
+def test_everything_that_made_the_numbers_is_an_artifact(folder):
+    kept = artifacts(folder, "all")
+    names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml",
+        "overrides.txt",
+        "packages.json",
+        "frame_counts.csv",
+        "train_annotations.txt",
+        "val_annotations.txt",
+        "test_annotations.txt",
+        "bad_frames.csv",
+        "predictions.parquet",
+        "weights.npz",
+        "trace.npz",
+        "history.csv",
+        "figures/roc_curves.png",
+        "figures/learning_curves.png",
+        "figures/class_auc.png",
+        "figures/confusion_anomaly_type.png",
+        "figures/gradient_similarity.png",
+        "figures/gradient_similarity_course.png",
+        "figures/loss_correlation.png",
+    } <= names
+
+
+def test_tracked_scores_are_those_of_the_tracked_predictions(folder):
+    from sklearn.metrics import roc_auc_score
+
+    predictions = pd.read_parquet(artifacts(folder, "all") / "predictions.parquet")
+    _, runs = tracked(folder)
+    for task in ("general_anomaly", "violence", "property_crime"):
+        auc = roc_auc_score(predictions[f"target/{task}"], predictions[f"probability/{task}"])
+        assert runs["all"].metrics[f"auc/{task}"] == pytest.approx(auc, abs=1e-6)
+    columns = [name for name in predictions if name.startswith("probability/anomaly_type/")]
+    assert len(columns) == 14
+    np.testing.assert_allclose(predictions[columns].sum(axis=1), 1, atol=1e-5)
+
+
+def test_no_video_is_in_two_splits_and_test_is_the_official_one(folder):
+    kept = artifacts(folder, "all")
+    videos = {}
+    for split in ("train", "val", "test"):
+        lines = (kept / f"{split}_annotations.txt").read_text(encoding="utf-8").splitlines()
+        paths = [line.rpartition(" ")[0] for line in lines]
+        assert all(path.startswith("Test/" if split == "test" else "Train/") for path in paths)
+        videos[split] = {path.rpartition("_")[0].rpartition("/")[2] for path in paths}
+    assert not videos["train"] & videos["val"]
+    assert not (videos["train"] | videos["val"]) & videos["test"]
+
+
+def test_a_loaded_run_gives_the_tracked_predictions_on_raw_frames(folder, monkeypatch):
+    from mtl.data.frames import read_frame
+    from mtl.experiment import load_run
+
+    monkeypatch.chdir(folder)
+    _, runs = tracked(folder)
+    kept = artifacts(folder, "all")
+    loaded = load_run(runs["all"].id)
+    predictions = pd.read_parquet(kept / "predictions.parquet")
+    root = next((folder / ".cache" / "demo").glob("seed*"))
+    lines = (kept / "test_annotations.txt").read_text(encoding="utf-8").splitlines()
+    frames = np.stack([read_frame(root, line.rpartition(" ")[0]) for line in lines])
+    found = loaded(frames)
+    for task in ("general_anomaly", "violence", "property_crime"):
+        np.testing.assert_allclose(found[task][:, 0], predictions[f"probability/{task}"], atol=1e-6)
+    assert found["anomaly_type"].shape == (len(lines), 14)
+
+
+def test_the_same_command_twice_gives_the_same_numbers(folder):
+    done = call(folder, "tasks=all", *TINY, "tracking=none", "hydra.run.dir=again")
+    assert done.returncode == 0, done.stderr
+    again = pd.read_parquet(folder / "again" / "artifacts" / "predictions.parquet")
+    pd.testing.assert_frame_equal(again, pd.read_parquet(artifacts(folder, "all") / "predictions.parquet"))
+    assert len(list((folder / "mlruns").glob("*")) if (folder / "mlruns").exists() else []) == 0
+
+
+@pytest.mark.parametrize("freeze", ["all", "stages"])
+def test_stored_features_give_the_numbers_of_computed_ones(folder, freeze):
+    words = (
+        "tasks=all",
+        f"freeze={freeze}",
+        "freeze.stages=2" if freeze == "stages" else "seed=0",
+        *TINY,
+        "tracking=none",
+    )
+    for name, more in {"stored": (), "computed": ("features.max_gib=1e-6",)}.items():
+        done = call(folder, *words, *more, f"hydra.run.dir={freeze}_{name}")
+        assert done.returncode == 0, done.stderr
+    stored, computed = (
+        pd.read_parquet(folder / f"{freeze}_{name}" / "artifacts" / "predictions.parquet")
+        for name in ("stored", "computed")
+    )
+    numbers = [name for name in stored if name.startswith("probability/")]
+    np.testing.assert_allclose(stored[numbers], computed[numbers], atol=1e-6)
+
+
+def test_a_tree_of_frames_runs_end_to_end_with_resnet50(folder, tmp_path):
+    done = call(folder, "tasks=anomaly", *TINY, "tracking=none", "hydra.run.dir=drawn")
+    assert done.returncode == 0, done.stderr
+    tree = next((folder / ".cache" / "demo").glob("seed*"))
+    done = call(
+        tmp_path,
+        "data=ucf_crime",
+        f"data.root={tree}",
+        "tasks=all",
+        "backbone=resnet50",
+        "backbone.weights=random",
+        "backbone.image_size=64",
+        "freeze=all",
+        "weighting=notebook",
+        "training.epochs=2",
+        "data.max_frames_per_video=2",
+        "hydra.run.dir=run",
+    )
+    assert done.returncode == 0, done.stderr
+    model = json.loads((tmp_path / "run" / "artifacts" / "model.json").read_text(encoding="utf-8"))
+    assert model["features"] == [2048]
+    assert "resnet50 is frozen with random weights" in done.stdout + done.stderr
