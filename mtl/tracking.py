@@ -1,15 +1,14 @@
 """The one door to MLflow: every call is on disk first, then in the store.
 
-A run's folder holds its record, ``tracking.jsonl``: one line per call, and one
-line for every call the store has taken. A store that does not answer therefore
-costs a bounded wait and nothing else; ``python -m mtl.tracking send FOLDER``
-brings the rest over later.
+A run's folder holds its record (`mtl.journal`): one line per call, and one line
+for every call the store has taken. A store that does not answer therefore costs
+a bounded wait and nothing else; ``python -m mtl.tracking send FOLDER`` brings the
+rest over later.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import getpass
 import hashlib
@@ -17,77 +16,62 @@ import json
 import logging
 import math
 import os
-import platform
-import posixpath
 import re
 import shlex
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import PositiveFloat
 
-from mtl.mistakes import Mistake
+from mtl import journal
+from mtl.journal import FAILURE, FINGERPRINT, HOST, KEY, PARENT, PROCESS, Journal, TrackedRun
+from mtl.journal import recorded as recorded
+from mtl.mistakes import Mistake, nearest
 
 if TYPE_CHECKING:
     import mlflow
     import mlflow.entities
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 T = TypeVar("T")
 
-JOURNAL = "tracking.jsonl"
+NOTE = "mlflow.note.content"
 UNDEFINED = "undefined.json"
-
-# MLflow's own limits.
-MAX_KEY, MAX_PARAM, MAX_TAG, MAX_DIGEST, MAX_PROFILE = 250, 6000, 8000, 36, 1_000_000
 BATCH_OF_PARAMS, BATCH_OF_METRICS = 100, 1000
-
-# Tags of ours that let a run be found again.
-KEY, HOST, PROCESS, FINGERPRINT = "mtl.key", "mtl.host", "mtl.process", "fingerprint"
-PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+RIGHT_URI = "sqlite:///mlflow.db or http://host:5000"
+DEFAULT_PAGE = "http://127.0.0.1:5000"
+MOST_COMPARED = 20  # links longer than that are no longer clicked
 
 # An upload may be long in taking a large file in; that the store lives is asked before.
-UPLOAD_TIMEOUT_S = 120
-LOCK_TIMEOUT_S = 120
+UPLOAD_TIMEOUT_S = 120.0
+LOCK_TIMEOUT_S = 120.0
 
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """A run as it was tracked.
-
-    Attributes
-    ----------
-    id, name : str
-    status : str
-        RUNNING, FINISHED, FAILED or KILLED.
-    params, tags : mapping of str to str
-    metrics : mapping of str to float
-        The value of the last step.
-    start, end : datetime or None
-        In UTC.
-    artifact_uri : str
-    """
-
-    id: str
-    name: str
-    status: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    start: datetime.datetime | None = None
-    end: datetime.datetime | None = None
-    artifact_uri: str = ""
+# Answers that stay the same however often one asks.
+REFUSALS = {
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "INVALID_STATE",
+    "PERMISSION_DENIED",
+    "UNAUTHENTICATED",
+    "CUSTOMER_UNAUTHORIZED",
+    "ENDPOINT_NOT_FOUND",
+    "FEATURE_DISABLED",
+}
 
 
 class UnreachableError(ConnectionError):
@@ -98,89 +82,7 @@ class RefusedError(ValueError):
     """The store answers, and will not take this call however often it is sent."""
 
 
-# --- names and values as MLflow allows them ---------------------------------------------------------------------------
-
-
-def legal_key(key: str) -> str:
-    """The name as MLflow takes it: other characters become ``_``, a long one is cut and told apart by a hash."""
-    legal = re.sub(r"[^\w\-./: ]" if os.name != "nt" else r"[^\w\-./ ]", "_", key)
-    legal = re.sub(r"^(\.\.?(?=/|$)|/)", "_", legal)
-    legal = posixpath.normpath(legal) if legal else "_"
-    return legal if len(legal) <= MAX_KEY else f"{legal[: MAX_KEY - 9]}-{_short_hash(key)}"
-
-
-def legal_keys(mapping: Mapping[str, T]) -> dict[str, T]:
-    """The mapping under legal names; names that became equal are told apart by a hash."""
-    legal: dict[str, T] = {}
-    for key, value in mapping.items():
-        name = legal_key(key)
-        if name in legal or (name != key and name in mapping):
-            name = f"{name[: MAX_KEY - 9]}-{_short_hash(key)}"
-        legal[name] = value
-    return legal
-
-
-def flatten(mapping: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested mappings as one, names joined by dots; an empty mapping stays as a value."""
-    flat: dict[str, object] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-
-
-def _text(value: object, limit: int) -> str:
-    """The value as text that every store can hold, cut at the limit."""
-    text = str(value).encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
-# --- who runs: so that a dead run can be told from a living one -------------------------------------------------------
-
-
-def this_host() -> str:
-    """The machine, and the name space its process numbers belong to."""
-    with suppress(OSError):
-        return f"{platform.node()}/{Path('/proc/self/ns/pid').readlink()}"
-    return platform.node()
-
-
-def process_mark(pid: int) -> str:
-    """A process by its number and start, empty where there is none; a number used again has another mark."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return _process_mark_by_ps(pid) if not Path("/proc/self/stat").exists() else ""
-    state, *rest = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else f"{pid}@{boot}/{rest[18]}"
-
-
-def _process_mark_by_ps(pid: int) -> str:
-    """The same where there is no /proc."""
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    try:
-        started = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return f"{pid}@unknown"
-    return f"{pid}@{started}" if started else ""
-
-
-def is_dead(tags: Mapping[str, str]) -> bool:
-    """Whether the process that wrote these tags ran on this host and is gone."""
-    mark = tags.get(PROCESS, "")
-    pid = mark.partition("@")[0]
-    return tags.get(HOST) == this_host() and pid.isdigit() and process_mark(int(pid)) != mark
-
-
-def _who() -> dict[str, str]:
-    return {HOST: this_host(), PROCESS: process_mark(os.getpid())}
+# --- where a run comes from -------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -210,88 +112,6 @@ def _source_tags() -> dict[str, str]:
     return tags
 
 
-# --- the record on disk -----------------------------------------------------------------------------------------------
-
-
-class Journal:
-    """The record of one run: its calls in order, and which of them the store has taken.
-
-    Parameters
-    ----------
-    path : Path
-        Read where it exists. A line cut short by a kill is left out.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries: list[dict] = []
-        self.run_id = ""
-        self._done: set[int] = set()
-        if path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                logger.warning("%s: line %d is not whole and is left out.", self.path, number)
-                continue
-            if "done" in entry:
-                self._done.add(entry["done"])
-                self.run_id = entry.get("id", self.run_id)
-            else:
-                self.entries.append(entry)
-
-    @property
-    def first(self) -> dict:
-        """The call that started the run."""
-        return self.entries[0]
-
-    @property
-    def pending(self) -> list[dict]:
-        """Calls the store has not taken yet, in order."""
-        return [entry for entry in self.entries if entry["n"] not in self._done]
-
-    @property
-    def status(self) -> str:
-        """Status after the last call."""
-        for entry in reversed(self.entries):
-            if entry["call"] == "end":
-                return entry["status"]
-            if entry["call"] == "again":
-                break
-        return "RUNNING"
-
-    def tags(self) -> dict[str, str]:
-        """Tags as the calls set them, one after the other."""
-        return {key: value for entry in self.entries for key, value in entry.get("tags", {}).items()}
-
-    def add(self, call: str, **details: object) -> None:
-        """Write one call down."""
-        n = self.entries[-1]["n"] + 1 if self.entries else 0
-        entry = {"n": n, "call": call, "time": int(time.time() * 1000), **details}
-        self._write(entry)
-        self.entries.append(entry)
-
-    def done(self, entry: Mapping[str, object], run_id: str, refused: str = "") -> None:
-        """Write down that the store took a call, or refused it for good."""
-        line = {"done": entry["n"]} | ({"id": run_id} if run_id != self.run_id else {})
-        self._write(line | ({"refused": refused} if refused else {}))
-        self._done.add(entry["n"])  # type: ignore[arg-type]
-        self.run_id = run_id
-
-    def _write(self, entry: Mapping[str, object]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(entry).encode("ascii") + b"\n"
-        with self.path.open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # the last writer was killed within a line
-                    line = b"\n" + line
-            file.write(line)
-
-
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
@@ -313,12 +133,12 @@ class Store:
         self.experiment = experiment
         self.artifacts = artifacts
         self.timeout_s = timeout_s
-        self._experiment_id = ""
+        self._experiment_id: str | None = None
 
     @functools.cached_property
     def client(self) -> mlflow.MlflowClient:
         """MLflow's client; the import of MLflow waits until here."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what runs here is nobody else's business
+        _no_telemetry()
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
@@ -343,49 +163,55 @@ class Store:
                 raise
             except Exception as error:  # MLflow's, the database's, the network's or the disk's own: the run must go on
                 reason = _reason(error)
-                if _is_refusal(error):
+                if getattr(error, "error_code", "") in REFUSALS:
                     raise RefusedError(reason) from error
                 if time.monotonic() + pause >= end:
                     raise UnreachableError(reason) from error
             time.sleep(pause)
             pause *= 2
 
-    def experiment_id(self) -> str:
-        """Id of the experiment, which is made, or brought back from the deleted ones, where needed."""
-        if not self._experiment_id:
-            self._experiment_id = self._find_or_create_experiment()
+    def experiment_id(self) -> str | None:
+        """Id of the experiment; None where there is none."""
+        if self._experiment_id is None:
+            found = self.client.get_experiment_by_name(self.experiment)
+            self._experiment_id = found.experiment_id if found else None
         return self._experiment_id
 
-    def _find_or_create_experiment(self) -> str:
+    def create_experiment(self) -> str:
+        """Id of the experiment, which is made, or brought back from the deleted ones, where needed."""
         from mlflow.exceptions import MlflowException
 
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
-                return self.client.create_experiment(self.experiment, artifact_location=self.artifacts)
-            except MlflowException as error:  # another process was faster
+                self._experiment_id = self.client.create_experiment(self.experiment, artifact_location=self.artifacts)
+            except MlflowException:
                 found = self.client.get_experiment_by_name(self.experiment)
-                if found is None:
-                    raise error
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-            logger.warning("Experiment '%s' had been deleted; it is restored.", self.experiment)
-        return found.experiment_id
+                if found is None:  # else another process was faster
+                    raise
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+                log.warning("Experiment '%s' had been deleted: it is restored.", self.experiment)
+            self._experiment_id = found.experiment_id
+        return str(self._experiment_id)
 
     def find(self, tags: Mapping[str, str], status: str | None = None) -> list[mlflow.entities.Run]:
-        """Runs of the experiment with these tags, first started first."""
-        words = [f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items()]
+        """Runs of the experiment with these tags, first started first; deleted ones are left out."""
+        experiment = self.experiment_id()
+        words = [f"tags.`{key}` = '{value}'" for key, value in tags.items() if "'" not in value]
         words += [f"attributes.status = '{status}'"] if status else []
         runs: list[mlflow.entities.Run] = []
         token = None
-        while True:
+        while experiment is not None:
             page = self.client.search_runs(
-                [self.experiment_id()], " and ".join(words), order_by=["attributes.start_time ASC"], page_token=token
+                [experiment], " and ".join(words), order_by=["attributes.start_time ASC"], page_token=token
             )
             runs += page
             token = page.token
             if not token:
-                return runs
+                break
+        return [run for run in runs if all(run.data.tags.get(key) == value for key, value in tags.items())]
 
     def play(self, entry: Mapping, run_id: str, folder: Path) -> str:
         """Bring one call of a record over and return the run's id; to do it twice changes nothing."""
@@ -393,8 +219,7 @@ class Store:
         if call == "start":
             return self._start(entry)
         if call == "again":
-            self.client.update_run(run_id, status="RUNNING")
-            self._log_tags(run_id, self._tags(entry))
+            self._reopen(run_id, self._tags(entry))
         elif call == "params":
             self._log_params(run_id, entry["params"])
         elif call == "metrics":
@@ -405,16 +230,29 @@ class Store:
             self._log_dataset(run_id, entry)
         elif call == "artifacts":
             self._upload(run_id, folder / entry["folder"], entry["under"])
+        elif call == "file":
+            self._upload(run_id, folder / entry["file"], "")
         elif call == "end":
             self.client.set_terminated(run_id, entry["status"], entry["time"])
         return run_id
+
+    def _reopen(self, run_id: str, tags: Mapping[str, str]) -> None:
+        run = self.client.get_run(run_id)
+        if run.info.lifecycle_stage == "deleted":
+            self.client.restore_run(run_id)
+        self.client.update_run(run_id, status="RUNNING")
+        if FAILURE in run.data.tags:
+            self.client.delete_tag(run_id, FAILURE)
+        self._log_tags(run_id, tags)
 
     def _start(self, entry: Mapping) -> str:
         found = self.find({KEY: entry["key"]})
         if found:
             return found[0].info.run_id
         tags = self._tags(entry) | {KEY: entry["key"]}
-        run = self.client.create_run(self.experiment_id(), entry["time"], tags, entry["name"])
+        run = self.client.create_run(
+            self.experiment_id() or self.create_experiment(), entry["time"], tags, entry["name"]
+        )
         return run.info.run_id
 
     def _tags(self, entry: Mapping) -> dict[str, str]:
@@ -423,7 +261,7 @@ class Store:
         if parent and parent.startswith("local-"):
             found = self.find({KEY: parent.removeprefix("local-")})
             if not found:
-                raise RefusedError("its parent run is not in the store yet: send the parent's folder first")
+                raise RefusedError("its parent run is not there yet: send the parent's folder first")
             parent = found[0].info.run_id
         return entry["tags"] | ({PARENT: parent} if parent else {})
 
@@ -458,20 +296,24 @@ class Store:
         )
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", entry["context"])])])
 
-    def _upload(self, run_id: str, folder: Path, under: str) -> None:
-        if not folder.is_dir():
-            raise RefusedError(f"folder {folder} is not there any more")
+    def _upload(self, run_id: str, path: Path, under: str) -> None:
+        if not path.exists():
+            raise RefusedError(f"{path} is not there any more")
         self.client.get_run(run_id)  # a store that is gone is found out here, within the short wait
         with _limits(UPLOAD_TIMEOUT_S):
-            self.client.log_artifacts(run_id, str(folder), under or None)
+            if path.is_dir():
+                self.client.log_artifacts(run_id, str(path), under or None)
+            else:
+                self.client.log_artifact(run_id, str(path), under or None)
 
 
 def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (rows[i : i + size] for i in range(0, len(rows), size))
 
 
-def _quoted(value: str) -> str:
-    return f'"{value}"' if "'" in value else f"'{value}'"
+def _no_telemetry() -> None:
+    """What is trained here is nobody else's business; to be said before MLflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def _reason(error: Exception) -> str:
@@ -479,23 +321,6 @@ def _reason(error: Exception) -> str:
     line = next(iter(str(error).strip().splitlines()), "")
     root = re.search(r"Connection refused|timed out|Name or service not known|No route to host", str(error))
     return root.group() if root else (line[:200] or type(error).__name__)
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether asking again cannot help."""
-    code = getattr(error, "error_code", "")
-    return code in {
-        "INVALID_PARAMETER_VALUE",
-        "BAD_REQUEST",
-        "RESOURCE_DOES_NOT_EXIST",
-        "RESOURCE_ALREADY_EXISTS",
-        "INVALID_STATE",
-        "PERMISSION_DENIED",
-        "UNAUTHENTICATED",
-        "CUSTOMER_UNAUTHORIZED",
-        "ENDPOINT_NOT_FOUND",
-        "FEATURE_DISABLED",
-    }
 
 
 @contextmanager
@@ -509,9 +334,14 @@ def _limits(seconds: float) -> Iterator[None]:
     }
     before = {key: os.environ.get(key) for key in wanted}
     os.environ.update(wanted)
+    loggers = {name: logging.getLogger(name).level for name in ("mlflow", "alembic")}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # every failed try would come with a traceback
     try:
         yield
     finally:
+        for name, level in loggers.items():
+            logging.getLogger(name).setLevel(level)
         for key, value in before.items():
             if value is None:
                 os.environ.pop(key, None)
@@ -537,7 +367,7 @@ def _schema_version(database: Path) -> str | None:
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
         try:
             row = connection.execute("select version_num from alembic_version").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError:
             row = None
     return row[0] if row else ""
 
@@ -548,8 +378,13 @@ def create_database(database: Path, artifacts: str) -> None:
     Raises
     ------
     Mistake
-        If there is a file that is no MLflow store.
+        If there is a file that is no MLflow store, or nothing may be written there.
     """
+    for path in (database, next(parent for parent in database.parents if parent.exists())):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise Mistake(
+                f"{path} cannot be written (permission): set tracking.uri to a store that can, or tracking=none."
+            )
     version = _schema_version(database)
     if version is None:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -565,18 +400,10 @@ def _create_whole(database: Path, artifacts: str) -> None:
     """The migrations run on a file of another name: a kill in their midst leaves no half store behind."""
     new = database.with_name(f"{database.name}.new")
     new.unlink(missing_ok=True)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    _no_telemetry()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    noisy = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
-    levels = [each.level for each in noisy]
-    for each in noisy:
-        each.setLevel(logging.WARNING)
-    try:
-        SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
-    finally:
-        for each, level in zip(noisy, levels, strict=True):
-            each.setLevel(level)
+    SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
     new.replace(database)
 
 
@@ -586,16 +413,18 @@ def _create_whole(database: Path, artifacts: str) -> None:
 class Run:
     """One run being tracked: every call goes to disk, then to the store while that answers."""
 
-    def __init__(self, journal: Journal, store: Store | None, down: str = "") -> None:
-        self._journal = journal
+    def __init__(self, record: Journal, store: Store | None, down: str = "") -> None:
+        self._journal = record
         self._store = store
-        self._down = ""
+        self._down, self._warned = "", False
         self._seen = {
-            (key, entry["step"]) for entry in journal.entries if entry["call"] == "metrics" for key in entry["metrics"]
+            (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
         }
         self.seconds = 0.0
         if down:
             self._go_on_alone(down)
+        else:
+            self._send()
 
     @property
     def folder(self) -> Path:
@@ -611,8 +440,8 @@ class Run:
 
     def params(self, params: Mapping[str, object]) -> None:
         """Parameters, nested ones flattened with dots; values as text."""
-        texts = {key: _text(value, MAX_PARAM) for key, value in legal_keys(flatten(params)).items()}
-        self._call("params", params=texts)
+        flat = journal.legal_keys(journal.flatten(params))
+        self._call("params", params={key: journal.text(value, journal.MAX_PARAM) for key, value in flat.items()})
 
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Metrics of one step.
@@ -621,7 +450,7 @@ class Run:
         after a kill is not written twice. What is not finite is noted as
         undefined instead of written as a number.
         """
-        numbers = {key: float(value) for key, value in legal_keys(metrics).items()}
+        numbers = {key: float(value) for key, value in journal.legal_keys(metrics).items()}
         new = {key: value for key, value in numbers.items() if (key, step) not in self._seen}
         finite = {key: value for key, value in new.items() if math.isfinite(value)}
         self._seen |= {(key, step) for key in finite}
@@ -647,7 +476,7 @@ class Run:
 
     def tags(self, tags: Mapping[str, object]) -> None:
         """Tags; a later value replaces an earlier one."""
-        self._call("tags", tags={key: _text(value, MAX_TAG) for key, value in legal_keys(tags).items()})
+        self._call("tags", tags=_legal_tags(tags))
 
     def text(self, markdown: str) -> None:
         """The run's description, shown as Markdown on its page."""
@@ -661,15 +490,17 @@ class Run:
         Parameters
         ----------
         name, digest : str
-            Together they say which data; the digest is cut at 36 characters.
+            Together they say which data; the digest is cut to leave room for the context.
         source : str
             Where the data lies.
         profile : mapping
             Counts and the like, to be shown.
         context : {'train', 'test'}
         """
-        text = _text(json.dumps(dict(profile), default=str), MAX_PROFILE)
-        self._call("dataset", name=name, digest=digest[:MAX_DIGEST], source=source, profile=text, context=context)
+        text = journal.text(json.dumps(dict(profile), default=str), journal.MAX_PROFILE)
+        # MLflow keeps one context per name and digest: each part of the data needs a digest of its own
+        digest = f"{digest[: journal.MAX_DIGEST - len(context) - 1]}-{context}"
+        self._call("dataset", name=name, digest=digest, source=source, profile=text, context=context)
 
     def artifacts(self, folder: Path, under: str = "") -> None:
         """Upload what a folder holds, to the folder `under` of the run's artifacts."""
@@ -678,43 +509,48 @@ class Run:
 
     def end(self, status: Status) -> None:
         """Close the run; a store that had gone is asked once more."""
-        if self._down:
-            self._down = ""
+        was_down, self._down = self._down, ""
+        if (self.folder / UNDEFINED).exists():
+            self._call("file", file=UNDEFINED)
+        if not self._down:
             self._call("end", status=status)
-            if not self._down:
-                logger.info("MLflow answers again: everything was sent.")
         else:
-            self._call("end", status=status)
-        logger.info("Tracking took %.1f s.", self.seconds)
+            self._journal.add("end", status=status)
+        if was_down and not self._down:
+            log.info("MLflow answers again: everything was sent.")
+        log.debug("Tracking took %.1f s.", self.seconds)
 
     def _call(self, call: str, **details: object) -> None:
-        began = time.monotonic()
         self._journal.add(call, **details)
-        if self._store and not self._down:
+        if not self._down:
             self._send()
-        self.seconds += time.monotonic() - began
 
     def _send(self) -> None:
+        """Bring over what is missing; where that fails, go on with the disk."""
+        if self._store is None:
+            return
+        began = time.monotonic()
         try:
-            send_pending(self._journal, self._store)  # type: ignore[arg-type]
+            send_pending(self._journal, self._store)
         except UnreachableError as error:
             self._go_on_alone(str(error))
+        self.seconds += time.monotonic() - began
 
     def _go_on_alone(self, reason: str) -> None:
         """Say once that the rest stays on disk."""
-        if not self._down:
-            where = shlex.quote(str(self.folder))
-            logger.warning(
-                "MLflow at %s does not answer (%s). The run goes on; what is missing there can be sent later: "
-                "python -m mtl.tracking send %s",
-                masked(self._store.uri if self._store else ""),
-                reason,
-                where,
-            )
         self._down = reason
+        if not self._warned and self._store is not None:
+            self._warned = True
+            log.warning(
+                "MLflow at %s cannot be had (%s): the run goes on, and what is missing there can be sent later by "
+                "`python -m mtl.tracking send %s`.",
+                masked(self._store.uri),
+                reason,
+                shlex.quote(str(self.folder)),
+            )
 
 
-def send_pending(journal: Journal, store: Store) -> int:
+def send_pending(record: Journal, store: Store) -> int:
     """Bring over what the store lacks of a record, in order; return how many calls it took.
 
     Raises
@@ -723,19 +559,30 @@ def send_pending(journal: Journal, store: Store) -> int:
         If the store does not answer, or the run was deleted there.
     """
     sent = 0
-    for entry in journal.pending:
-        play = functools.partial(store.play, entry, journal.run_id, journal.path.parent)
+    for entry in record.pending:
         try:
-            run_id = store.ask(play)
+            run_id = store.ask(functools.partial(store.play, entry, record.run_id, record.path.parent))
         except RefusedError as error:
-            if entry["call"] in ("start", "again"):
+            if entry["call"] in ("start", "again") or not _takes_calls(store, record.run_id):
                 raise UnreachableError(str(error)) from error
-            logger.warning("MLflow refused %s of run %s: %s", entry["call"], journal.run_id, error)
-            journal.done(entry, journal.run_id, str(error))
-            continue
-        journal.done(entry, run_id)
-        sent += 1
+            log.warning("MLflow refused %s of run %s: %s", entry["call"], record.run_id, error)
+            record.done(entry, record.run_id, str(error))
+        else:
+            record.done(entry, run_id)
+            sent += 1
     return sent
+
+
+def _takes_calls(store: Store, run_id: str) -> bool:
+    """Whether only the call was at fault: the run is there and open to calls."""
+    try:
+        return store.ask(lambda: store.client.get_run(run_id).info.lifecycle_stage == "active")
+    except RefusedError:
+        return False
+
+
+def _legal_tags(tags: Mapping[str, object]) -> dict[str, str]:
+    return {key: journal.text(value, journal.MAX_TAG) for key, value in journal.legal_keys(tags).items()}
 
 
 # --- the two ways to track --------------------------------------------------------------------------------------------
@@ -765,8 +612,8 @@ class MLflowTracking:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat) -> None:
         self.uri, self._database = absolute_uri(uri)
-        if self._database and artifacts is None:
-            artifacts = str(self._database.with_name("mlartifacts"))
+        if artifacts is None and not self._is_server:
+            artifacts = str((self._database or Path.cwd() / "mlflow.db").with_name("mlartifacts"))
         if artifacts is not None and "://" not in artifacts:
             artifacts = Path(artifacts).absolute().as_uri()
         self._store = Store(self.uri, experiment, artifacts, timeout_s)
@@ -801,7 +648,7 @@ class MLflowTracking:
         if self._database:
             create_database(self._database, str(self._store.artifacts))
         try:
-            self._store.experiment_id()
+            self._store.create_experiment()
         except MlflowException as error:
             if "out-of-date database schema" not in str(error):
                 raise
@@ -833,10 +680,7 @@ class MLflowTracking:
         if not self._prepared and not self._down:
             self.prepare()
         where = {"uri": masked(self.uri), "experiment": self.experiment, "artifacts": self._store.artifacts}
-        run = Run(_begin(name, folder, parent, tags, where), self._store, self._down)
-        if not self._down:
-            run._send()
-        return run
+        return Run(_begin(name, folder, parent, tags, where), self._store, self._down)
 
     def runs(
         self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
@@ -870,64 +714,81 @@ class MLflowTracking:
         return _tracked(self._read(lambda: self._store.client.get_run(run_id)))
 
     def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
-        """A run's artifact as a local file or folder; those of a local store are not copied unless `to` is given.
+        """A run's artifact as a local file or folder.
+
+        Parameters
+        ----------
+        run_id, path : str
+        to : Path, optional
+            Folder to put it in. Without it an artifact that lies on this machine is
+            not copied, and any other goes to a temporary folder.
 
         Raises
         ------
         Mistake
             If there is no such run or artifact, or the store does not answer.
         """
-        target = str(to) if to else None
-        if to:
+        if to is None:
+            place = urllib.parse.urlparse(self.run(run_id).artifact_uri)
+            local = Path(urllib.request.url2pathname(place.path)) / path
+            if place.scheme == "file" and local.exists():
+                return local
+        else:
             to.mkdir(parents=True, exist_ok=True)
-        return Path(self._read(lambda: self._store.client.download_artifacts(run_id, path, target)))
+        question = functools.partial(self._store.client.download_artifacts, run_id, path, str(to) if to else None)
+        with _limits(UPLOAD_TIMEOUT_S):
+            return Path(self._read(question))
 
     def close_stale(self) -> list[TrackedRun]:
         """Close, as KILLED, the runs whose process died on this host without a word; return them."""
-        stale = [run for run in self.runs(status="RUNNING") if is_dead(run.tags)]
+        stale = [run for run in self.runs(status="RUNNING") if journal.is_dead(run.tags)]
         for run in stale:
             self._read(functools.partial(self._close, run.id))
         return stale
 
     def _close(self, run_id: str) -> None:
-        self._store.client.set_tag(run_id, "failure", "its process died without a word")
+        self._store.client.set_tag(run_id, FAILURE, journal.NO_WORD)
         self._store.client.set_terminated(run_id, "KILLED")
 
     def _read(self, question: Callable[[], T]) -> T:
-        self.prepare()
-        if self._down:
-            raise Mistake(f"MLflow at {masked(self.uri)} does not answer: {self._down}.")
+        if self._database and not self._database.exists():
+            raise Mistake(f"There is no MLflow store at {self._database}; tracking.uri says where to look.")
         try:
             return self._store.ask(question)
         except (RefusedError, UnreachableError) as error:
             raise Mistake(f"MLflow at {masked(self.uri)}: {error}.") from error
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str) -> list[str]:
+    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
         """Lines that tell a person where these runs are seen: the command, and links to compare and to chart them.
 
         Parameters
         ----------
         run_ids : sequence of str
+            Those that the store has not taken are left out.
         metric : str
             What the chart view is sorted by.
+        parent : str, optional
+            Sweep the charts are confined to.
         """
-        if self._down or not self._store._experiment_id:
+        experiment = None if self._down else self._store._experiment_id
+        tracked = [run_id for run_id in run_ids if run_id and not run_id.startswith("local-")]
+        if experiment is None or not tracked:
             return []
-        is_server = self.uri.startswith("http")
-        page = masked(self.uri).rstrip("/") if is_server else "http://127.0.0.1:5000"
-        lines = [] if is_server else [f"mlflow ui{self._ui_option()}"]
-        experiment = self._store.experiment_id()
-        if len(run_ids) > 1:
-            ids, experiments = (
-                urllib.parse.quote(json.dumps(x, separators=(",", ":"))) for x in (run_ids, [experiment])
-            )
-            lines.append(f"compare  {page}/#/compare-runs?runs={ids}&experiments={experiments}")
-        elif run_ids:
-            lines.append(f"run      {page}/#/experiments/{experiment}/runs/{run_ids[0]}")
-        order = urllib.parse.quote(f"metrics.`{metric}`", safe="")
-        view = f"workflowType=machine_learning&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
-        lines.append(f"charts   {page}/#/experiments/{experiment}/runs?{view}")
-        return lines
+        page = f"{masked(self.uri).rstrip('/') if self._is_server else DEFAULT_PAGE}/#"
+        lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
+        if len(tracked) == 1:
+            return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}"]
+        if len(tracked) <= MOST_COMPARED:
+            lines.append(f"compare  {page}/compare-runs?runs={_in_link(tracked)}&experiments={_in_link([experiment])}")
+        view = {"workflowType": "machine_learning", "orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
+        if parent and not parent.startswith("local-"):
+            view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
+        query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)
+        return [*lines, f"charts   {page}/experiments/{experiment}/runs?{query}"]
+
+    @property
+    def _is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
 
     def _ui_option(self) -> str:
         """What `mlflow ui`, typed in the working directory, needs to find this store."""
@@ -952,7 +813,7 @@ class NoTracking:
     def runs(
         self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
     ) -> list[TrackedRun]:
-        """No run; `recorded` reads those of a folder."""
+        """No run; `mtl.journal.recorded` reads those of a folder."""
         return []
 
     def run(self, run_id: str) -> TrackedRun:
@@ -977,7 +838,7 @@ class NoTracking:
         """Nothing to close."""
         return []
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str) -> list[str]:
+    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
         """No line."""
         return []
 
@@ -986,23 +847,20 @@ def _begin(
     name: str, folder: Path, parent: str | None, tags: Mapping[str, str], where: Mapping[str, str | None]
 ) -> Journal:
     """The record to write to: a killed run's is continued, any other is put aside."""
-    path = folder / JOURNAL
-    journal = Journal(path)
-    tags = _source_tags() | {key: _text(value, MAX_TAG) for key, value in legal_keys(tags).items()} | _who()
-    if journal.entries:
-        before = journal.tags()
-        is_ours = before[PROCESS] == tags[PROCESS] or before[HOST] != this_host() or is_dead(before)
-        if journal.status == "RUNNING" and not is_ours:
-            raise Mistake(f"Folder {folder} belongs to a run that is still going on ({before[PROCESS]}).")
-        same = all(journal.first.get(key) == value for key, value in where.items())
-        same = same and before.get(FINGERPRINT) == tags.get(FINGERPRINT)
-        if same and journal.status in ("RUNNING", "KILLED"):
-            journal.add("again", parent=parent or None, tags=tags)
-            return journal
-        path.rename(path.with_name(f"tracking-{journal.first['key'][:8]}.jsonl"))
-        journal = Journal(path)
-    journal.add("start", key=uuid.uuid4().hex, name=name, parent=parent or None, tags=tags, **where)
-    return journal
+    record = Journal(folder / journal.JOURNAL)
+    tags = _source_tags() | _legal_tags(tags) | journal.this_process()
+    if record.entries:
+        before = record.tags()
+        is_ours = before[PROCESS] == tags[PROCESS] or before[HOST] != tags[HOST] or journal.is_dead(before)
+        if record.status == "RUNNING" and not is_ours:
+            raise Mistake(f"{folder} belongs to a run that is still going on (process {before[PROCESS]}).")
+        same = all(record.first.get(key) == value for key, value in where.items())
+        if same and before.get(FINGERPRINT) == tags.get(FINGERPRINT) and record.status in ("RUNNING", "KILLED"):
+            record.add("again", parent=parent or None, tags=tags)
+            return record
+        record = record.put_aside()
+    record.add("start", key=uuid.uuid4().hex, name=name, parent=parent or None, tags=tags, **where)
+    return record
 
 
 def absolute_uri(uri: str) -> tuple[str, Path | None]:
@@ -1015,11 +873,11 @@ def absolute_uri(uri: str) -> tuple[str, Path | None]:
     """
     scheme, found, rest = uri.partition("://")
     kind = scheme.split("+")[0]
-    right = "sqlite:///mlflow.db or http://host:5000"
-    if not found or kind in ("file", ""):
-        raise Mistake(f"Tracking URI '{uri}': MLflow keeps no runs in plain folders any more; right would be {right}.")
-    if kind not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks"):
-        raise Mistake(f"Tracking URI '{masked(uri)}': '{scheme}' is no kind of store; right would be {right}.")
+    if not found or kind == "file":
+        raise Mistake(f"Tracking URI '{uri}': MLflow keeps no runs in plain folders; right would be {RIGHT_URI}.")
+    if kind not in SCHEMES:
+        hint = nearest(kind, SCHEMES)
+        raise Mistake(f"Tracking URI '{masked(uri)}': there is no store '{scheme}'; right would be {RIGHT_URI}. {hint}")
     if kind != "sqlite":
         return uri, None
     name, mark, query = rest.removeprefix("/").partition("?")
@@ -1034,10 +892,8 @@ def masked(uri: str) -> str:
     return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
-def _moment(milliseconds: int | None) -> datetime.datetime | None:
-    if milliseconds is None:
-        return None
-    return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.timezone.utc)
+def _in_link(names: Sequence[str]) -> str:
+    return urllib.parse.quote(json.dumps(list(names), separators=(",", ":")))
 
 
 def _tracked(run: mlflow.entities.Run) -> TrackedRun:
@@ -1048,49 +904,13 @@ def _tracked(run: mlflow.entities.Run) -> TrackedRun:
         params=run.data.params,
         metrics=run.data.metrics,
         tags=run.data.tags,
-        start=_moment(run.info.start_time),
-        end=_moment(run.info.end_time),
+        start=journal.moment(run.info.start_time),
+        end=journal.moment(run.info.end_time),
         artifact_uri=run.info.artifact_uri,
     )
 
 
-# --- records of runs, without the store -------------------------------------------------------------------------------
-
-
-def journals(folder: Path) -> list[Path]:
-    """The records below a folder, those put aside included; outer folders first."""
-    return sorted(folder.rglob("tracking*.jsonl"), key=lambda path: (len(path.parts), path))
-
-
-def recorded(folder: Path) -> list[TrackedRun]:
-    """The runs below a folder as their records say, first started first: a table needs no store."""
-    found = [Journal(path) for path in journals(folder)]
-    return sorted((_recorded(each) for each in found if each.entries), key=lambda run: run.start or _moment(0))  # type: ignore[arg-type, return-value]
-
-
-def _recorded(journal: Journal) -> TrackedRun:
-    params: dict[str, str] = {}
-    metrics: dict[str, float] = {}
-    steps: dict[str, int] = {}
-    for entry in journal.entries:
-        params |= entry.get("params", {})
-        for key, value in entry.get("metrics", {}).items():
-            if entry["step"] >= steps.get(key, entry["step"]):
-                metrics[key], steps[key] = value, entry["step"]
-    first, last = journal.first, journal.entries[-1]
-    status = journal.status
-    parents = [entry["parent"] for entry in journal.entries if entry.get("parent")]
-    return TrackedRun(
-        id=journal.run_id or f"local-{first['key']}",
-        name=first["name"],
-        status="KILLED" if status == "RUNNING" and is_dead(journal.tags()) else status,
-        params=params,
-        metrics=metrics,
-        tags=journal.tags() | ({PARENT: parents[-1]} if parents else {}),
-        start=_moment(first["time"]),
-        end=_moment(last["time"]) if status != "RUNNING" else None,
-        artifact_uri=journal.path.parent.as_uri() if journal.path.is_absolute() else str(journal.path.parent),
-    )
+# --- what a store has not got yet -------------------------------------------------------------------------------------
 
 
 def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
@@ -1117,37 +937,42 @@ def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
     Mistake
         If nothing is recorded there, or a store does not answer.
     """
-    found = journals(folder)
+    found = journal.journals(folder)
     if not found:
-        raise Mistake(f"No run is recorded in {folder}: there is no {JOURNAL} in it or below.")
-    return [_send_one(Journal(path), timeout_s, uri) for path in found]
+        raise Mistake(f"No run is recorded in {folder}: there is no {journal.JOURNAL} in it or below.")
+    lines = []
+    for path in found:
+        name = f"mtl-send-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]}.lock"
+        with _alone(Path(tempfile.gettempdir()) / name):
+            lines.append(f"{path.parent}: {_send_one(Journal(path), timeout_s, uri)}")
+    return lines
 
 
-def _send_one(journal: Journal, timeout_s: float, uri: str | None) -> str:
-    where = journal.path.parent
-    if not journal.entries:
-        return f"{where}: its record is empty"
-    uri = uri or journal.first["uri"]
+def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
+    """Send one record and say what came of it."""
+    if not record.entries:
+        return "its record is empty"
+    uri = uri or record.first["uri"]
     if not uri:
-        return f"{where}: was not to be tracked (tracking=none); --uri says where to send it all the same"
-    if journal.status == "RUNNING":
-        tags = journal.tags()
-        if tags[HOST] != this_host():
-            return f"{where}: left alone, it was started on another host and has no end yet"
-        if not is_dead(tags):
-            return f"{where}: left alone, it is still going on"
-        journal.add("tags", tags={"failure": "its process died without a word"})
-        journal.add("end", status="KILLED")
-    first = journal.first
-    tracking = MLflowTracking(uri, first.get("experiment") or "mtl", first.get("artifacts"), timeout_s)
+        return "was not to be tracked (tracking=none); --uri says where to send it all the same"
+    if "***" in uri:
+        raise Mistake(f"{record.path.parent}: the password of {uri} is not kept; --uri takes the whole address.")
+    if record.status == "RUNNING":
+        tags = record.tags()
+        if not journal.is_dead(tags):
+            where = "" if tags[HOST] == journal.this_host() else f" as far as is known here; it runs on {tags[HOST]}"
+            return f"left alone, it is still going on{where}"
+        record.add("tags", tags={FAILURE: journal.NO_WORD})
+        record.add("end", status="KILLED")
+    tracking = MLflowTracking(uri, record.first.get("experiment") or "mtl", record.first.get("artifacts"), timeout_s)
     tracking.prepare()
     try:
         if tracking._down:
             raise UnreachableError(tracking._down)
-        sent = send_pending(journal, tracking._store)
+        sent = send_pending(record, tracking._store)
     except UnreachableError as error:
-        raise Mistake(f"{where}: MLflow at {masked(uri)}: {error}.") from error
-    return f"{where}: {sent} calls sent to run {journal.run_id}" if sent else f"{where}: nothing was missing"
+        raise Mistake(f"{record.path.parent}: MLflow at {masked(uri)}: {error}.") from error
+    return f"{sent} calls sent to run {record.run_id}" if sent else "nothing was missing"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

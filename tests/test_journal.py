@@ -1,0 +1,165 @@
+"""The record of a run survives a kill at any byte, and names and processes are what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl import journal
+from mtl.journal import FAILURE, HOST, PARENT, PROCESS, Journal
+
+
+def started(folder: Path, **details: object) -> Journal:
+    record = Journal(folder / journal.JOURNAL)
+    details = {"key": "k" * 32, "name": "all seed=0", "parent": None, "tags": journal.this_process()} | details
+    record.add("start", **details)
+    return record
+
+
+def test_calls_are_read_back_in_order_with_what_is_missing(tmp_path):
+    record = started(tmp_path)
+    record.add("params", params={"a": "1"})
+    record.done(record.entries[0], "id0")
+    again = Journal(record.path)
+    assert again.entries == record.entries
+    assert again.run_id == "id0"
+    assert [entry["call"] for entry in again.pending] == ["params"]
+
+
+def test_a_record_cut_at_any_byte_is_read_and_continued(tmp_path):
+    record = started(tmp_path)
+    record.add("metrics", metrics={"auc/ä": 0.5}, step=1)
+    record.done(record.entries[0], "id0")
+    whole = record.path.read_bytes()
+    for size in range(len(whole)):
+        record.path.write_bytes(whole[:size])
+        cut = Journal(record.path)
+        whole_lines = [json.loads(line) for line in whole[:size].split(b"\n")[:-1]]
+        assert len(cut.entries) >= len([line for line in whole_lines if "call" in line])
+        if cut.entries:
+            cut.add("end", status="FINISHED")
+            assert Journal(record.path).entries == cut.entries
+
+
+def test_a_record_without_its_start_is_empty(tmp_path):
+    path = tmp_path / journal.JOURNAL
+    path.write_text('{"n": 3, "call": "params", "time": 1, "params": {}}\n')
+    assert Journal(path).entries == []
+
+
+def test_status_follows_the_last_word(tmp_path):
+    record = started(tmp_path)
+    assert record.status == "RUNNING"
+    record.add("end", status="KILLED")
+    assert record.status == "KILLED"
+    record.add("again", parent=None, tags={})
+    assert record.status == "RUNNING"
+    record.add("end", status="FINISHED")
+    assert record.status == "FINISHED"
+
+
+def test_a_run_taken_up_again_has_not_failed_yet(tmp_path):
+    record = started(tmp_path)
+    record.add("tags", tags={FAILURE: "interrupted", "other": "stays"})
+    record.add("again", parent=None, tags={})
+    assert FAILURE not in record.tags()
+    assert record.tags()["other"] == "stays"
+
+
+def test_records_put_aside_are_still_found(tmp_path):
+    record = started(tmp_path)
+    fresh = record.put_aside()
+    assert fresh.entries == []
+    assert len(journal.journals(tmp_path)) == 1
+
+
+def test_runs_are_read_from_their_records_alone(tmp_path):
+    parent = started(tmp_path, name="sweep")
+    parent.add("end", status="FINISHED")
+    child = started(tmp_path / "0", key="c" * 32, parent="local-" + "k" * 32)
+    child.add("params", params={"seed": "1"})
+    child.add("metrics", metrics={"auc/x": 0.5, "val_auc/x": 0.1}, step=1)
+    child.add("metrics", metrics={"val_auc/x": 0.2}, step=2)
+    child.add("tags", tags={FAILURE: "out of memory"})
+    child.add("end", status="FAILED")
+    sweep, job = journal.recorded(tmp_path)
+    assert (sweep.name, sweep.status) == ("sweep", "FINISHED")
+    assert (job.status, job.tags[FAILURE], job.params) == ("FAILED", "out of memory", {"seed": "1"})
+    assert job.metrics == {"auc/x": 0.5, "val_auc/x": 0.2}
+    assert job.tags[PARENT] == sweep.id == "local-" + "k" * 32
+    assert job.end is not None
+    assert job.end >= job.start
+
+
+def test_a_dead_process_is_told_from_a_living_one():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    tags = {HOST: journal.this_host(), PROCESS: journal.process_mark(process.pid)}
+    assert not journal.is_dead(tags)
+    assert not journal.is_dead(journal.this_process())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert journal.is_dead(tags)
+
+
+def test_a_process_of_another_host_is_never_called_dead():
+    assert not journal.is_dead({HOST: "elsewhere", PROCESS: "1@x"})
+    assert not journal.is_dead({})
+
+
+def test_a_number_used_again_is_another_process():
+    mark = journal.process_mark(os.getpid())
+    assert journal.is_dead({HOST: journal.this_host(), PROCESS: f"{mark}9"})
+
+
+@pytest.mark.parametrize(
+    ("key", "legal"),
+    [
+        ("training.epochs", "training.epochs"),
+        ("auc/general anomaly", "auc/general anomaly"),
+        ("a=b[0]", "a_b_0_"),
+        ("größe", "größe"),
+        ("a//b", "a/b"),
+        ("/a", "_a"),
+        ("../a", "_/a"),
+        ("./a", "_/a"),
+        ("a/../b", "b"),
+        ("", "_"),
+        (".", "_"),
+    ],
+)
+def test_keys_are_made_legal(key, legal):
+    assert journal.legal_key(key) == legal
+
+
+@given(st.text(max_size=400))
+def test_any_key_is_accepted_by_mlflows_rules(key):
+    legal = journal.legal_key(key)
+    assert 0 < len(legal) <= 250
+    assert all(sign.isalnum() or sign in "_-./: " for sign in legal) or not legal.isascii()
+    assert os.path.normpath(legal) == legal
+    assert not legal.startswith(("/", ".."))
+    assert journal.legal_key(legal) == legal
+
+
+def test_names_that_become_equal_stay_apart():
+    legal = journal.legal_keys({"a=b": 1, "a_b": 2, "a[b": 3, "x" * 300 + "1": 4, "x" * 300 + "2": 5})
+    assert sorted(legal.values()) == [1, 2, 3, 4, 5]
+    assert legal["a_b"] == 2
+
+
+def test_nested_parameters_are_joined_by_dots():
+    assert journal.flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+def test_text_holds_what_a_store_cannot():
+    assert journal.text("a\0b\udcff", 100) == "a\\0b\\udcff"
+    assert journal.text("x" * 10, 5) == "xx..."
+    assert journal.text(None, 5) == "None"
