@@ -177,7 +177,7 @@ class Backbone:
             return network(weights=None, input_shape=shape)
         if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
             raise Mistake(
-                f"backbone.weights: no file '{self.weights}' (looked for {Path(self.weights).expanduser().absolute()}). "
+                f"backbone.weights: no file '{self.weights}' (that is {Path(self.weights).expanduser().absolute()}). "
                 "Right would be 'imagenet', 'random' or the path of a weights file."
             )
         try:
@@ -293,7 +293,9 @@ class Backbone:
     def _front(self, images: tf.Tensor) -> tf.Tensor:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
         size = (self.image_size, self.image_size)
-        images = tf.image.resize(tf.cast(images, tf.float32), size, antialias=True)
+        images = tf.cast(images, tf.float32)
+        if tuple(images.shape[1:3]) != size:
+            images = tf.image.resize(images, size, antialias=True)
         return images if self.preprocess is None else self.preprocess(images)
 
 

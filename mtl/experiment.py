@@ -376,7 +376,7 @@ def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: R
     for context, chosen in (("train", ~at_test), ("test", at_test)):
         part = features.frames[chosen]
         counts = part.groupby(["split", "class_name"], observed=True).size()
-        profile = {" ".join(map(str, place)): int(n) for place, n in counts.to_dict().items()}
+        profile = {str(place): int(n) for place, n in counts.to_dict().items()}
         tracked.dataset(data.name, table_digest(part), str(data.root), profile, context)  # type: ignore[arg-type]
 
 
