@@ -298,6 +298,7 @@ def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, A
     another takes its place.
     """
     import multiprocessing
+    import signal
     from multiprocessing.connection import Connection, wait
 
     from mtl.data.videos import Answer, serve
@@ -312,7 +313,10 @@ def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, A
     def hire() -> None:
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, cut), daemon=True)
+        # Ctrl-C reaches the whole group, and the parent decides; a child ignores it from its first line on
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         process.start()
+        signal.signal(signal.SIGINT, before)
         theirs.close()
         give(ours, process)
 

@@ -26,7 +26,7 @@ JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 MACHINE_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-class BadFrame(ValueError):  # noqa: N818 (the contract's word)
+class BadFrame(ValueError):
     """A file that holds no usable frame; the message is the short reason."""
 
 

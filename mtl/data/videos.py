@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ SECONDS_BETWEEN_REPORTS = 0.5
 SPLIT_OF_PREFIX = re.compile(r"(training|testing)[_ -]", re.IGNORECASE)
 
 
-class BadVideo(ValueError):  # noqa: N818 (as BadFrame)
+class BadVideo(ValueError):
     """A file of which no video can be read; the message is the short reason."""
 
 
@@ -45,14 +44,15 @@ class Video:
         Canonical, by the folder it lies in.
     folder_split : str or None
         The split that its folders tell, if they do.
-    size : int
-        Bytes.
+    size, modified_ns : int
+        Bytes and time of the file, which tell one version of it from another.
     """
 
     file: Path
     class_name: str
     folder_split: str | None
-    size: int
+    size: int = 0
+    modified_ns: int = 0
 
     @property
     def name(self) -> str:
@@ -121,7 +121,10 @@ def _video(file: Path, root: Path) -> Video:
     for part in file.relative_to(root).parts[:-1]:
         prefix = SPLIT_OF_PREFIX.match(part)
         split = SPLIT_FOLDERS.get(prefix[1].casefold() if prefix else part.casefold(), split)
-    return Video(file, class_name, split, file.stat().st_size if file.exists() else 0)
+    if not file.exists():  # a link to nowhere: listed as bad when its turn comes
+        return Video(file, class_name, split)
+    found = file.stat()
+    return Video(file, class_name, split, found.st_size, found.st_mtime_ns)
 
 
 def read_lists(train: Path | None, test: Path | None) -> SplitLists:
@@ -355,8 +358,8 @@ class Job:
 
 
 def record(video: Video) -> dict[str, object]:
-    """What tells one version of a video's file from another."""
-    return {"bytes": video.size, "modified_ns": video.file.stat().st_mtime_ns}
+    """What a marker says of the file it stands for."""
+    return {"bytes": video.size, "modified_ns": video.modified_ns}
 
 
 def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
@@ -377,7 +380,6 @@ def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
     OSError
         If the output cannot be written.
     """
-    seen = record(job.video)
     written_to = job.partial / str(os.getpid())
     shutil.rmtree(written_to, ignore_errors=True)
     written_to.mkdir(parents=True)
@@ -394,7 +396,7 @@ def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
     finally:
         shutil.rmtree(written_to, ignore_errors=True)
     job.marker.parent.mkdir(exist_ok=True)
-    publish(job.marker, json.dumps(seen | {"frames": n_frames, "written": n_written}).encode())
+    publish(job.marker, json.dumps(record(job.video) | {"frames": n_frames, "written": n_written}).encode())
     return n_written
 
 
@@ -423,7 +425,6 @@ class Answer:
 
 def serve(connection: Connection, cut: Cut) -> None:
     """Extract the jobs that come over a connection, and send answers, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     last = 0.0
 
     def report(share: float, n_written: int) -> None:

@@ -1,0 +1,521 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from mtl import extract_frames
+from mtl.data import videos
+from mtl.data.ucf_crime import UCFCrime
+from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
+from mtl.mistakes import Mistake
+
+ROOT = Path(__file__).parents[1]
+REAL_SERVE = videos.serve
+
+
+def film(file, n_frames=25, size=(96, 72), seed=0, codec="mp4v"):
+    """Write a real video of moving blocks."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    blocks = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    picture = cv2.resize(blocks, size, interpolation=cv2.INTER_LINEAR)
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*codec), 30, size)
+    assert writer.isOpened()
+    for i in range(n_frames):
+        writer.write(np.roll(picture, 3 * i, axis=1))
+    writer.release()
+    return file
+
+
+def decoded(file, step=10, size=(64, 64)):
+    """Frames as the usual set was made: plain decoding, INTER_AREA; by number, RGB."""
+    capture = cv2.VideoCapture(str(file))
+    frames, n = {}, 0
+    while True:
+        there, image = capture.read()
+        if not there:
+            return frames
+        if n % step == 0:
+            frames[n] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)[..., ::-1]
+        n += 1
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "mtl.extract_frames", *map(str, arguments)]
+
+
+def run(*arguments):
+    """The command in a process of its own: exit code and what it said, as one string of words."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def frames_below(out):
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.png") if "/." not in str(path)}
+
+
+def number_of(path):
+    return int(path.stem.rpartition("_")[2])
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """The official release in small, with its lists."""
+    root = tmp_path_factory.mktemp("official")
+    names = [
+        "Part-1/Abuse/Abuse001_x264.mp4",
+        "Part-1/Abuse/Abuse028_x264.mp4",
+        "Part-2/RoadAccidents/RoadAccidents002_x264.mp4",
+        "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4",
+        "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4",
+        "Normal_Videos_event/Normal_Videos_003_x264.mp4",  # the release holds some twice
+    ]
+    for i, name in enumerate(names):
+        film(root / name, n_frames=21 + i, seed=i)
+    lists = tmp_path_factory.mktemp("lists")
+    (lists / "Anomaly_Train.txt").write_text(
+        "Abuse/Abuse001_x264.mp4\r\nRoadAccidents/RoadAccidents002_x264.mp4 \r\n\r\n"
+        "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4\r\n"
+    )
+    (lists / "Anomaly_Test.txt").write_text(
+        "\ufeffAbuse/Abuse028_x264.mp4\nTesting_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4"
+    )
+    return root, lists
+
+
+@pytest.fixture(scope="module")
+def cut(official, tmp_path_factory):
+    """What the command made of the official release."""
+    root, lists = official
+    out = tmp_path_factory.mktemp("cut") / "frames"
+    code, said = run(
+        root,
+        out,
+        "--train-list",
+        lists / "Anomaly_Train.txt",
+        "--test-list",
+        lists / "Anomaly_Test.txt",
+        "--workers",
+        2,
+    )
+    assert code == 0, said
+    return out, said
+
+
+# what comes out
+
+
+def test_names_and_folders_are_those_of_the_usual_set(cut):
+    assert sorted(frames_below(cut[0])) == sorted(
+        f"{folder}_{i}.png"
+        for folder in (
+            "Train/Abuse/Abuse001_x264",
+            "Test/Abuse/Abuse028_x264",
+            "Train/RoadAccidents/RoadAccidents002_x264",
+            "Train/NormalVideos/Normal_Videos001_x264",
+            "Test/NormalVideos/Normal_Videos_003_x264",
+        )
+        for i in (0, 10, 20)
+    )
+
+
+def test_pixels_are_those_of_decoding_and_averaging(official, cut):
+    from mtl.data.frames import read_frame
+
+    root, out = official[0], cut[0]
+    for video, folder in (
+        ("Part-1/Abuse/Abuse001_x264.mp4", "Train/Abuse"),
+        ("Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4", "Test/NormalVideos"),
+    ):
+        for number, frame in decoded(root / video).items():
+            path = f"{folder}/{Path(video).stem}_{number}.png"
+            np.testing.assert_array_equal(read_frame(out, path), frame)
+
+
+def test_data_set_reads_what_was_cut(cut):
+    config = yaml.safe_load((ROOT / "conf" / "data" / "ucf_crime.yaml").read_text()) | {"root": str(cut[0])}
+    del config["_target_"]
+    frames = UCFCrime(**config).frames()
+    assert len(frames) == 15
+    assert frames["split"].value_counts().to_dict() == {"train": 9, "test": 6, "val": 0}
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "step", "expected"), [(30, 10, [0, 10, 20]), (31, 10, [0, 10, 20, 30]), (5, 2, [0, 2, 4])]
+)
+def test_number_of_frames_is_the_ceiling(tmp_path, n_frames, step, expected):
+    film(tmp_path / "v" / "Abuse" / "a.avi", n_frames, codec="MJPG")
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), "--step", str(step), "--workers", "1"]) == 0
+    assert sorted(number_of(path) for path in (tmp_path / "o").rglob("*.png")) == expected
+
+
+def test_step_and_size_are_options(tmp_path):
+    video = film(tmp_path / "v" / "Arson" / "my film é.avi", 20, codec="MJPG")
+    code, said = run(tmp_path / "v", tmp_path / "o", "--step", 7, "--size", "80x60", "--test-fraction", 0)
+    assert code == 0, said
+    expected = decoded(video, 7, (80, 60))
+    for number in (0, 7, 14):
+        image = cv2.imread(str(tmp_path / "o" / "Train" / "Arson" / f"my film é_{number}.png"))
+        np.testing.assert_array_equal(image[..., ::-1], expected[number])
+
+
+# interruption
+
+
+def wait_for(condition, process, seconds=60):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "ended before it could be interrupted"
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def long_films(tmp_path_factory):
+    root = tmp_path_factory.mktemp("long")
+    for i in range(6):
+        film(root / "Fighting" / f"Fighting{i:03d}_x264.mp4", n_frames=400, seed=i)
+    return root
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(long_films, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    assert run(long_films, out, "--step", 2)[0] == 0
+    return frames_below(out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["unfinished", "publishing", "second done"])
+def test_killed_command_goes_on_and_ends_alike(tmp_path, long_films, uninterrupted, moment):
+    out = tmp_path / "killed"
+    state = out / extract_frames.STATE
+    moments = {
+        "unfinished": lambda: any((state / "partial").rglob("*.png")),
+        "publishing": lambda: any(out.glob("T*/*/*.png")),
+        "second done": lambda: len(list((state / "done").glob("*.json"))) >= 2,
+    }
+    process = subprocess.Popen(
+        command(long_films, out, "--step", 2, "--workers", 2),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(moments[moment], process)
+    process.send_signal(signal.SIGKILL)  # the command only: its workers must end by themselves
+    process.wait()
+    assert frames_below(out).items() <= uninterrupted.items()  # never half under its final name
+    code, said = run(long_films, out, "--step", 2)
+    assert code == 0, said
+    assert frames_below(out) == uninterrupted
+    assert not (state / "partial").exists()
+    time.sleep(1)  # an orphan would write now
+    assert frames_below(out) == uninterrupted
+
+
+@pytest.mark.slow
+def test_interrupted_command_says_so_in_one_line(tmp_path, long_films):
+    process = subprocess.Popen(
+        command(long_films, tmp_path / "o", "--step", 1, "--workers", 2),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: any((tmp_path / "o" / extract_frames.STATE / "partial").rglob("*.png")), process)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted. The same command goes on from here." in said
+    assert "Traceback" not in said
+
+
+def test_done_videos_are_not_done_again(official, cut):
+    root, lists = official
+    out = cut[0]
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    code, said = run(root, out, "--train-list", lists / "Anomaly_Train.txt", "--test-list", lists / "Anomaly_Test.txt")
+    assert code == 0
+    assert "0 videos cut into 0 frames" in said
+    assert "5 were done before" in said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
+
+
+def test_lost_frames_and_changed_videos_are_done_again(tmp_path, capsys):
+    videos, out = tmp_path / "v", tmp_path / "o"
+    for i in (1, 2, 3):
+        film(videos / "Abuse" / f"Abuse00{i}.avi", 30, codec="MJPG", seed=i)
+    arguments = [str(videos), str(out), "--workers", "1", "--test-fraction", "0"]
+    assert extract_frames.main(arguments) == 0
+    (out / "Train" / "Abuse" / "Abuse001_10.png").unlink()
+    film(videos / "Abuse" / "Abuse002.avi", 12, codec="MJPG", seed=9)  # shorter than before
+    assert extract_frames.main(arguments) == 0
+    counted = Counter(path.stem.rpartition("_")[0] for path in out.rglob("*.png"))
+    assert counted == {"Abuse001": 3, "Abuse002": 2, "Abuse003": 3}
+
+
+# videos that cannot be read
+
+
+def test_bad_videos_are_listed_and_the_others_go_on(tmp_path):
+    videos, out = tmp_path / "v", tmp_path / "o"
+    film(videos / "Abuse" / "good.mp4", 30)
+    whole = film(videos / "Abuse" / "cut.mp4", 300).read_bytes()
+    (videos / "Abuse" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    whole = film(videos / "Arson" / "half.avi", 60, codec="MJPG").read_bytes()
+    (videos / "Arson" / "half.avi").write_bytes(whole[: len(whole) // 2])
+    (videos / "Arson" / "empty.mp4").touch()
+    (videos / "Arson" / "text.mp4").write_text("not a video " * 100)
+    (videos / "Arson" / "folder.mp4").symlink_to("nowhere")
+    code, said = run(videos, out)
+    assert code == 1
+    failed = dict(line.split("\t") for line in (out / "failed_videos.txt").read_text().splitlines())
+    assert failed.keys() == {
+        "Abuse/cut.mp4", "Arson/half.avi", "Arson/empty.mp4", "Arson/text.mp4", "Arson/folder.mp4",
+    }  # fmt: skip
+    assert failed["Arson/empty.mp4"] == "empty"
+    assert failed["Arson/text.mp4"].startswith("not a video")
+    assert failed["Arson/half.avi"].startswith("cut: ")
+    assert failed["Arson/folder.mp4"] == "no such file or directory"
+    for video, reason in failed.items():
+        assert f"{video}: {reason}" in said
+    assert "5 videos failed" in said
+    assert "moov atom" not in said
+    assert len(frames_below(out)) == 3
+    film(videos / "Arson" / "text.mp4", 30)
+    for name in ("Abuse/cut.mp4", "Arson/half.avi", "Arson/empty.mp4", "Arson/folder.mp4"):
+        (videos / name).unlink()
+    code, said = run(videos, out)
+    assert code == 0, said
+    assert not (out / "failed_videos.txt").exists()
+    assert len(frames_below(out)) == 6
+
+
+def dying(connection, cut):
+    """A worker whose decoder crashes over one video."""
+
+    real = videos.extract
+    videos.extract = lambda job, *rest: os._exit(11) if job.video.name == "deadly" else real(job, *rest)
+    REAL_SERVE(connection, cut)
+
+
+def test_dying_decoder_costs_its_video_only(tmp_path, monkeypatch):
+
+    monkeypatch.setattr(videos, "serve", dying)
+    for i, name in enumerate(("a", "deadly", "b", "c")):
+        film(tmp_path / "v" / "Abuse" / f"{name}.avi", 20 + i, codec="MJPG")
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), "--workers", "1"]) == 1
+    assert "deadly.avi\tthe decoder died (exit code 11)" in (tmp_path / "o" / "failed_videos.txt").read_text()
+    assert len({path.stem.rpartition("_")[0] for path in (tmp_path / "o").rglob("*.png")}) == 3
+
+
+# which split
+
+
+def test_lists_beside_the_videos_are_used(tmp_path, official):
+    lists = official[1]
+    for name in ("Abuse001_x264", "Abuse028_x264"):
+        film(tmp_path / "v" / "Abuse" / f"{name}.mp4", 11)
+    for file in lists.iterdir():
+        (tmp_path / "v" / file.name).write_bytes(file.read_bytes())
+    code, said = run(tmp_path / "v", tmp_path / "o")
+    assert code == 1  # three listed videos are not there
+    assert "The split is that of" in said
+    assert "Normal_Videos001_x264.mp4: on the list, but not below VIDEOS" in said
+    assert {path.rpartition("_")[0] for path in frames_below(tmp_path / "o")} == {
+        "Train/Abuse/Abuse001_x264", "Test/Abuse/Abuse028_x264",
+    }  # fmt: skip
+
+
+def videos_of(**classes):
+    return [Video(Path(f"/v/{name}/{name}{i:03d}.mp4"), name, None, 1) for name, n in classes.items() for i in range(n)]
+
+
+def test_without_a_list_a_share_of_each_class_is_test():
+    split_of = split_videos(videos_of(Abuse=10, Normal=40), SplitLists(), {}, 0.2, 0)
+    in_test = Counter(name[:5] for name, split in split_of.items() if split == "test")
+    assert in_test == {"Abuse": 2, "Norma": 8}
+    assert set(split_videos(videos_of(Abuse=10), SplitLists(), {}, 0, 0).values()) == {"train"}
+
+
+def test_earlier_videos_stay_where_they_are_when_more_come():
+    few = split_videos(videos_of(Abuse=10), SplitLists(), {}, 0.2, 0)
+    more = split_videos(videos_of(Abuse=30), SplitLists(), few, 0.2, 0)
+    assert few.items() <= more.items()
+
+
+def test_one_list_sends_the_rest_to_the_other_split(tmp_path):
+    (tmp_path / "test.txt").write_text("Abuse/Abuse001.mp4\n")
+    split_of = split_videos(videos_of(Abuse=3), read_lists(None, tmp_path / "test.txt"), {}, 0.2, 0)
+    assert split_of == {"Abuse000": "train", "Abuse001": "test", "Abuse002": "train"}
+
+
+def test_two_lists_leave_the_rest_out(tmp_path):
+    (tmp_path / "test.txt").write_text("Abuse/Abuse001.mp4\n")
+    (tmp_path / "train.txt").write_text("Abuse002.mp4\n")
+    lists = read_lists(tmp_path / "train.txt", tmp_path / "test.txt")
+    assert split_videos(videos_of(Abuse=3), lists, {}, 0.2, 0) == {"Abuse001": "test", "Abuse002": "train"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "split"),
+    [("Train/Abuse", "train"), ("testing/Abuse", "test"), ("Testing_Normal_Videos_Anomaly", "test"), ("Abuse", None)],
+)
+def test_folders_tell_the_split(tmp_path, parts, split):
+    (tmp_path / parts).mkdir(parents=True)
+    (tmp_path / parts / "a.MP4").touch()
+    assert [video.folder_split for video in find_videos(tmp_path, tmp_path / "out")] == [split]
+
+
+def test_videos_in_out_and_links_back_are_passed_over(tmp_path):
+    for folder in ("Abuse", "out/Abuse"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.mp4").touch()
+    (tmp_path / "Abuse" / "loop").symlink_to(tmp_path)
+    assert [video.file for video in find_videos(tmp_path, tmp_path / "out")] == [tmp_path / "Abuse" / "a.mp4"]
+
+
+# user's mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Abuse/a.mp4\nAbuse/Abuse002", r"list.txt:2: expected <Class>/<video>.mp4, found 'Abuse/Abuse002'"),
+        ("Abuse/a.mp4\n\nArson/a.mp4\n", r"list.txt:3: 'a' is there already, in .*list.txt:1"),
+        ("\n\n", "names no video"),
+    ],
+)
+def test_wrong_list_is_named_by_line(tmp_path, text, said):
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(Mistake, match=said):
+        read_lists(tmp_path / "list.txt", None)
+
+
+def test_video_on_both_lists_is_refused(tmp_path):
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text("Abuse/a.mp4\n")
+    with pytest.raises(Mistake, match=r"test.txt:1: 'a' is there already, in .*train.txt:1"):
+        read_lists(tmp_path / "train.txt", tmp_path / "test.txt")
+
+
+def test_two_videos_of_one_name_are_refused():
+    same = [Video(Path(f"/v/{name}/a.mp4"), name, None, 1) for name in ("Abuse", "Arson")]
+    with pytest.raises(Mistake, match="Two videos have the name 'a'"):
+        one_of_each(same, SplitLists())
+
+
+def test_class_of_the_list_must_be_that_of_the_folder(tmp_path):
+    (tmp_path / "train.txt").write_text("Arson/Abuse000.mp4\n")
+    with pytest.raises(Mistake, match=r"lies in Abuse, but its split list says 'Arson/Abuse000.mp4'"):
+        split_videos(videos_of(Abuse=1), read_lists(tmp_path / "train.txt", None), {}, 0.2, 0)
+
+
+def prepared(tmp_path):
+    film(tmp_path / "v" / "Abuse" / "a.avi", 12, codec="MJPG")
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "w" / "Abus").mkdir(parents=True)
+    (tmp_path / "w" / "Abus" / "a.mp4").touch()
+    (tmp_path / "kaggle" / "Train").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere", "o"], "There is no folder"),
+        (["empty", "o"], "No video below"),
+        (["w", "o"], "lies in 'Abus', which is no class of UCF-Crime. Did you mean 'Abuse'?"),
+        (["v", "file"], "Cannot write to"),
+        (["v", "kaggle"], "holds a 'Train' that was not made by this command"),
+        (["v", "o", "--train-list", "nowhere.txt"], "Cannot read nowhere.txt: No such file"),
+    ],
+)
+def test_mistake_is_one_line(tmp_path, monkeypatch, caplog, arguments, said):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert extract_frames.main(arguments) == 1
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert said in record.message
+    assert "\n" not in record.message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--step", "0"], ["--size", "-3"], ["--size", "64x"], ["--test-fraction", "1"], ["--workers", "x"]]
+)
+def test_wrong_numbers_are_refused(tmp_path, arguments):
+    with pytest.raises(SystemExit) as ended:
+        extract_frames.main(["v", "o", *arguments])
+    assert ended.value.code == 2
+
+
+def test_other_step_or_split_into_the_same_folder_is_refused(tmp_path, monkeypatch, caplog):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.txt").write_text("Abuse/a.avi\n")
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
+    assert extract_frames.main(["v", "o", "--step", "5"]) == 1
+    assert "holds frames of step 10 and size 64x64, asked for are step 5" in caplog.text
+    assert extract_frames.main(["v", "o", "--test-list", "test.txt"]) == 1
+    assert "'a' belongs to test, but" in caplog.text
+
+
+def test_two_at_once_are_refused(tmp_path, monkeypatch, caplog):
+    fcntl = pytest.importorskip("fcntl")
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    lock = tmp_path / "o" / extract_frames.STATE / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert extract_frames.main(["v", "o"]) == 1
+    assert "Another extraction is writing to" in caplog.text
+
+
+def full_disk(connection, cut):
+    """A worker on a full disk."""
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device", "x.png")
+
+    videos.extract = refuse
+    REAL_SERVE(connection, cut)
+
+
+def test_full_disk_stops_in_one_line(tmp_path, monkeypatch, caplog):
+
+    prepared(tmp_path)
+    monkeypatch.setattr(videos, "serve", full_disk)
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o")]) == 1
+    assert "No space left on device (x.png). The same command goes on from here." in caplog.text
+    assert not list((tmp_path / "o").rglob("*.png"))
+
+
+def test_damaged_marker_means_done_again(tmp_path, monkeypatch):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
+    marker = tmp_path / "o" / extract_frames.STATE / "done" / "a.json"
+    marker.write_text('{"bytes": 1')
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
+    assert json.loads(marker.read_text())["written"] == 2
+
+
+def test_help_is_at_once():
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mtl.extract_frames", "--help"],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    assert time.perf_counter() - start < 5  # a tenth of it on a machine that does nothing else
+    assert "--train-list" in done.stdout
+    for heavy in ("cv2", "numpy", "pandas", "rich"):
+        assert f"| {heavy}\n" not in done.stderr
