@@ -97,7 +97,7 @@ def _experiment(
         import keras
 
         from mtl import record, report, training
-        from mtl.model import MultiTaskModel  # noqa: F401  the heavy imports are here, after every check
+        from mtl.examples import Examples
         from mtl.trace import Result, pairs
 
         keras.utils.set_random_seed(config.seed)
@@ -114,7 +114,7 @@ def _experiment(
     _record_data(artifacts, data, features, tracked)
 
     targets = {name: task.targets(frames) for name, task in tasks.items()}
-    examples = training.Examples(features.rows, targets, frames)
+    examples = Examples(features.rows, targets, frames)
     model = build_model(config, cut, tasks, features.rows.shape[1:])
     _log_model(cut, model, tracked)
     with stages("training"):

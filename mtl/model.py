@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from pydantic import Field, PositiveInt
 
+from mtl.seeds import seed_of
 from mtl.tasks import Task
 
 if TYPE_CHECKING:
@@ -120,11 +120,6 @@ class MultiTaskModel:
             raise ValueError(f"weights of another model: {sorted(set(own) ^ set(weights))[:4]} do not match.")
         for name, variable in own.items():
             variable.assign(weights[name])
-
-
-def seed_of(seed: int, *names: str) -> int:
-    """A seed of its own for every named part, the same whatever other parts there are."""
-    return zlib.crc32("/".join([str(seed), *names]).encode()) & 0x7FFFFFFF
 
 
 def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:

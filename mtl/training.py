@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import keras
 import numpy as np
@@ -16,7 +16,10 @@ import tensorflow as tf
 from pydantic import NonNegativeInt, PositiveInt
 
 from mtl import gradients
-from mtl.model import MultiTaskModel, seed_of
+from mtl.examples import Examples, Rows
+from mtl.model import MultiTaskModel
+from mtl.probes import Probes
+from mtl.seeds import seed_of
 from mtl.statistics import macro_auc
 from mtl.tasks import Task
 from mtl.terminal import progress
@@ -28,41 +31,6 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 64 * 2**20  # of rows handed to the graph at once
 CHUNK_STEPS = 64
 PREDICT_ROWS = 512
-
-
-class Rows(Protocol):
-    """Rows of the frozen part, addressed by position."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    def __len__(self) -> int:
-        """Number of rows."""
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """Copies of the rows at these positions, in this order."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What the loop needs to know of the frames: rows, targets, and who belongs where.
-
-    Attributes
-    ----------
-    rows : Rows
-        One per frame of the table.
-    targets : mapping of str to int32 ndarray (n_frames,)
-    frames : DataFrame
-        The frame table without images; `split`, `video` and `class_name` are used.
-    """
-
-    rows: Rows
-    targets: Mapping[str, np.ndarray]
-    frames: pd.DataFrame
-
-    def positions(self, split: str) -> np.ndarray:
-        """Positions of a split's frames."""
-        return np.flatnonzero((self.frames["split"] == split).to_numpy())
 
 
 @dataclass
@@ -163,12 +131,10 @@ class Training:
         train, val = examples.positions("train"), examples.positions("val")
         order = _orders(examples.frames.iloc[train], self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
-        probes = _probe_batches(val, self.probe_batches, self.probe_batch_size, self.seed)
+        probes = Probes(model, examples, self.probe_batches, self.probe_batch_size, self.seed)
         run_steps = compile_steps(model, weighting, self.optimizer())
-        probe = compile_probe(model)
         losses: list[np.ndarray] = []
         weights: list[np.ndarray] = []
-        gramians: list[np.ndarray] = []
         best = _Best()
         history = History(batch_size=self.batch_size)
         with progress("training", self.epochs * steps_per_epoch * self.batch_size, "frames") as advance:
@@ -183,7 +149,7 @@ class Training:
                     advance(n_steps * self.batch_size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
                 start = time.perf_counter()
-                gramians.extend(probe(*_gather(examples, batch)).numpy() for batch in probes)
+                probes.measure((epoch + 1) * steps_per_epoch)
                 history.probe_seconds += time.perf_counter() - start
                 val_losses, row = _validate(model, examples, val)
                 row |= _named("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
@@ -203,14 +169,12 @@ class Training:
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
         history.chosen = best.epoch
-        n_tasks = len(model.tasks)
         trace = Trace(
             tasks=tuple(model.tasks),
             losses=np.concatenate(losses),
             weights=np.concatenate(weights),
             steps_per_epoch=steps_per_epoch,
-            gramians=np.reshape(gramians, (-1, n_tasks, n_tasks)),
-            probe_steps=np.repeat(np.arange(1, len(history.epochs) + 1) * steps_per_epoch, len(probes)),
+            **probes.arrays(),
             val_losses=best.val_losses,
             val_videos=examples.frames["video"].cat.codes.to_numpy()[val],
             val_classes=examples.frames["class_name"].cat.codes.to_numpy()[val],
@@ -304,21 +268,6 @@ def compile_steps(
     return run_steps
 
 
-def compile_probe(model: MultiTaskModel) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], tf.Tensor]:
-    """A compiled function: rows (b, ...), targets by task (b,) -> Gramian (n_tasks, n_tasks), in inference mode."""
-    shared = model.shared_variables
-
-    @tf.function(reduce_retracing=True)
-    def probe(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(shared)
-            losses = model.frame_losses(model(rows, training=False), targets)
-            separate = [tf.reduce_mean(loss) for loss in losses.values()]
-        return gradients.gramian(gradients.task_gradients(tape, separate, shared))
-
-    return probe
-
-
 def predict(model: MultiTaskModel, rows: Rows, positions: np.ndarray) -> dict[str, np.ndarray]:
     """Logits (n, units) by task name of the rows at these positions, in blocks."""
     if not len(positions):
@@ -369,33 +318,18 @@ def _orders(frames: pd.DataFrame, sampling: str, batch_size: int, seed: int) -> 
             yield np.resize(rng.permutation(n), full)
 
 
-def _probe_batches(val: np.ndarray, n_batches: int, batch_size: int, seed: int) -> list[np.ndarray]:
-    """Fixed batches of validation frames, disjoint; as many as there are frames for."""
-    shuffled = np.random.default_rng(seed_of(seed, "probes")).permutation(val)
-    size = min(batch_size, len(val))
-    n_batches = min(n_batches, len(val) // size) if size else 0
-    return [shuffled[i * size : (i + 1) * size] for i in range(n_batches)]
-
-
 def _chunks(examples: Examples, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], int]]:
     """Rows (k, b, ...) and targets (k, b) of k steps at a time; the next chunk is gathered meanwhile."""
     bytes_per_step = max(1, chosen.shape[1] * int(np.prod(examples.rows.shape[1:])) * examples.rows.dtype.itemsize)
     k = int(np.clip(CHUNK_BYTES // bytes_per_step, 1, CHUNK_STEPS))
     chunks = [chosen[i : i + k] for i in range(0, len(chosen), k)]
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_gather, examples, chunks[0])
+        coming = ahead.submit(examples.gather, chunks[0])
         for i, chunk in enumerate(chunks):
             rows, targets = coming.result()
             if i + 1 < len(chunks):
-                coming = ahead.submit(_gather, examples, chunks[i + 1])
+                coming = ahead.submit(examples.gather, chunks[i + 1])
             yield rows, targets, len(chunk)
-
-
-def _gather(examples: Examples, positions: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Rows and targets at positions of any shape, in that shape."""
-    rows = examples.rows.take(positions.ravel())
-    targets = {name: one[positions] for name, one in examples.targets.items()}
-    return rows.reshape(*positions.shape, *rows.shape[1:]), targets
 
 
 def _block_rows(rows: Rows) -> int:

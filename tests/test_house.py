@@ -14,8 +14,24 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "mtl").rglob("*.py"))
 
 FLOORS = {
-    **dict.fromkeys(("trace", "tasks", "mistakes", "statistics", "terminal", "schema", "commandline", "files"), 1),
+    **dict.fromkeys(
+        (
+            "trace",
+            "tasks",
+            "mistakes",
+            "statistics",
+            "terminal",
+            "schema",
+            "commandline",
+            "files",
+            "examples",
+            "journal",
+            "seeds",
+        ),
+        1,
+    ),
     **dict.fromkeys(("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store"), 2),
+    "probes": 2.5,  # stands on gradients
     **dict.fromkeys(("training", "evaluation", "tracking", "report", "features", "record"), 3),
     **dict.fromkeys(("experiment", "sweep", "extract_frames"), 4),
 }
@@ -25,8 +41,8 @@ DOORS = {
     "cv2": {"data"},
     "hydra": {"experiment", "sweep", "commandline"},
     "omegaconf": {"experiment", "sweep", "commandline"},
-    "tensorflow": {"backbone", "model", "gradients", "weighting", "training", "experiment"},
-    "keras": {"backbone", "model", "gradients", "weighting", "training", "experiment"},
+    "tensorflow": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
+    "keras": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
 }
 
 

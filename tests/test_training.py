@@ -30,7 +30,7 @@ class ArrayRows:
 
 def examples(tasks=TASKS, seed=0):
     """Rows whose class is linear in them, ten rows a video, three splits."""
-    from mtl.training import Examples
+    from mtl.examples import Examples
 
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(N, D)).astype(np.float32)
@@ -169,7 +169,7 @@ def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
 def test_the_probe_is_the_inner_product_of_task_gradients():
     import tensorflow as tf
 
-    from mtl.training import compile_probe
+    from mtl.probes import compile_probe
 
     data, built = examples(), model(dropout=0.5)
     rows, targets = data.rows.array[:16], {name: one[:16] for name, one in data.targets.items()}
