@@ -131,7 +131,7 @@ class GramianWeighting(Weighting):
     task's loss with weight one, so that gradient surgery silences no head.
 
     The direction keeps the scale of its paper: some methods sum the gradients
-    (pcgrad), some average them (mgda, cagrad, imtl_g, upgrad). An optimizer that
+    (pcgrad), some average them (mgda, cagrad, imtl_g, aligned, upgrad). An optimizer that
     divides by the gradient's size, as Adam, does not see the difference.
 
     Attributes
