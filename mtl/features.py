@@ -8,6 +8,7 @@ are computed. Look after the store with ``python -m mtl.features list|verify|pru
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
 import logging
@@ -183,9 +184,7 @@ def identities(root: Path, paths: pd.Series) -> tuple[np.ndarray, dict[bytes, st
                     text, reason = f"{path}\0{found.st_size}\0{found.st_mtime_ns}", ""
                 except OSError as error:
                     text = path
-                    reason = (
-                        "missing" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or 0).lower()
-                    )
+                    reason = "missing" if error.errno == errno.ENOENT else os.strerror(error.errno or 0).lower()
                 digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
                 digests += digest
                 if reason:
@@ -289,6 +288,7 @@ class Extraction:
         self.shape = shape
         self.dtype = np.dtype(frozen.dtype)
         self.computed = 0
+        self.seconds = 0.0
         self.lasting: dict[bytes, str] = {}
         self._fits = {request.frame_shape: True}
 
@@ -324,7 +324,7 @@ class Extraction:
 
     def _compute(self, todo: np.ndarray, part_bytes: int) -> None:
         """Decode, run and write the frames at positions `todo`."""
-        request = self.request
+        request, start = self.request, time.perf_counter()
         ids, paths = request.ids[todo], request.paths.iloc[todo]
         n_bad = int(request.is_bad().sum())
         batches = request.decoder.batches(request.root, paths, request.frame_shape, self.frozen.batch_size)
@@ -343,6 +343,7 @@ class Extraction:
         finally:
             if self.lasting:
                 self.archive.remember_bad(self.lasting)
+        self.seconds = time.perf_counter() - start
 
     def _fit(self, images: np.ndarray) -> bool:
         """Whether frames of this size have rows of the right shape."""
@@ -445,7 +446,7 @@ class FeatureStore:
         self.max_gib = max_gib
         self.memory_gib = memory_gib
         self.part_mib = part_mib
-        self.decode_threads = decode_threads or os.cpu_count() or 1
+        self.decode_threads = decode_threads or _cores()
         self.max_bad_share = max_bad_share
 
     def of(
@@ -483,7 +484,7 @@ class FeatureStore:
         hooks = (progress or _nothing, on_start or _nothing)
         request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
         request.check()
-        request.frame_shape = usual_size(request.root, request.paths[~request.is_bad()])
+        request.frame_shape = usual_size(request.root, request.paths, np.flatnonzero(~request.is_bad()))
         shape = frozen.row_shape(request.frame_shape)
         size = len(frames) * (row_bytes(shape, frozen.dtype) + ID_BYTES)
         if size <= self.max_gib * GIB:
@@ -532,11 +533,10 @@ class FeatureStore:
 
     def _complete(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> tuple[Places, int]:
         """Where the rows are, and how many were computed now; one log line."""
-        start = time.perf_counter()
         extraction = Extraction(self.dir, request, frozen, shape)
         places = extraction.complete(int(self.part_mib * MIB))
-        extraction.archive.touch(request.root)
-        computed, bad, seconds = extraction.computed, int(request.is_bad().sum()), time.perf_counter() - start
+        extraction.archive.touch(request.root.absolute())
+        computed, bad, seconds = extraction.computed, int(request.is_bad().sum()), extraction.seconds
         made = "nothing to compute"
         if computed:
             made = f"{computed:,} computed in {seconds:.0f} s ({computed / seconds:,.0f} frames/s)"
@@ -544,6 +544,11 @@ class FeatureStore:
         left_out = f"; {bad:,} bad frames left out" if bad else ""
         log.info("features: %s rows of %s found, %s%s", f"{found:,}", _name(frozen.spec), made, left_out)
         return places, computed
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nothing(n: int) -> None:
@@ -705,6 +710,12 @@ def _doomed(asked: argparse.Namespace, known: Sequence[Archive]) -> list[tuple[A
     """What is to go, each with the reason."""
     if not (asked.keys or asked.all or asked.orphaned) and asked.unused_for is None and asked.keep_gib is None:
         raise Mistake("Say what to remove: KEY, --unused-for DAYS, --keep-gib GIB, --orphaned or --all.")
+    for start in asked.keys:
+        meant = [archive for archive in known if archive.key.startswith(start)]
+        if len(meant) > 1:
+            raise Mistake(
+                f"'{start}' begins {len(meant)} keys: {', '.join(_short(meant))}. Say more of the one to remove."
+            )
     named = {archive.key for archive in _chosen(asked)} if asked.keys else set()
     reasons: dict[str, str] = {}
     for archive in known:

@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
 REMOVED = ".removed-"
 ID_BYTES = 16
-MAPPED_BYTES = 2**27  # of touched pages, before they are given back
+MAPPED_BYTES = 2**25  # of touched pages, before they are given back
+LOOKED_UP = 2**16  # identities at a time, so that a million take no more memory than their answer
 FAULT_BYTES = 2**16  # the kernel maps around a touched page
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 REMEDY = (
@@ -110,17 +111,26 @@ def lookup(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
     found = np.full(len(asked), -1, np.int64)
     order = np.argsort(known[:, 0], kind="stable")
     halves = known[order, 0]
-    at = np.searchsorted(halves, asked[:, 0])
-    left = np.arange(len(asked))
-    while len(left):
-        left = left[at[left] < len(known)]
-        left = left[halves[at[left]] == asked[left, 0]]
-        candidates = order[at[left]]
-        same = known[candidates, 1] == asked[left, 1]
-        found[left[same]] = candidates[same]
-        left = left[~same]
-        at[left] += 1
+    for start in range(0, len(asked), LOOKED_UP):
+        block = asked[start : start + LOOKED_UP]
+        at = np.searchsorted(halves, block[:, 0])
+        left = np.arange(len(block))
+        while len(left):
+            left = left[at[left] < len(known)]
+            left = left[halves[at[left]] == block[left, 0]]
+            candidates = order[at[left]]
+            same = known[candidates, 1] == block[left, 1]
+            found[start + left[same]] = candidates[same]
+            left = left[~same]
+            at[left] += 1
     return found
+
+
+def _picked(values: np.ndarray, at: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Values at positions, -1 where nothing is there."""
+    picked = np.full(len(at), -1, values.dtype)
+    picked[there] = values[at[there]]
+    return picked
 
 
 def row_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
@@ -153,21 +163,26 @@ class Archive:
 
     def find(self, ids: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Places:
         """Where the rows of identities (n, 2) are."""
+        parts = self.parts()
+        n = sum(part.rows for part in parts)
+        known, part_of, row_of = np.empty((n, 2), np.uint64), np.empty(n, np.int32), np.empty(n, np.int32)
         maps: list[np.memmap] = []
-        known, part_of, row_of, unusable = [np.empty((0, 2), np.uint64)], [], [], []
-        for part in self.parts():
+        unusable = []
+        n = 0
+        for part in parts:
+            here = slice(n, n + part.rows)
             try:
-                part_ids, rows = self._open(part, shape, dtype)
+                known[here], rows = self._open(part, shape, dtype)
             except (FileNotFoundError, ValueError):  # any other error is the machine's, not the part's
                 unusable.append(part)
                 continue
-            known.append(part_ids)
-            part_of.append(np.full(part.rows, len(maps), np.int32))
-            row_of.append(np.arange(part.rows, dtype=np.int32))
+            part_of[here], row_of[here] = len(maps), np.arange(part.rows)
             maps.append(rows)
-        at = lookup(np.concatenate(known), ids)
-        nowhere = [np.full(1, -1, np.int32)]  # stands at the end, where position -1 picks it
-        return Places(maps, np.concatenate(part_of + nowhere)[at], np.concatenate(row_of + nowhere)[at], unusable)
+            n += part.rows
+        at = lookup(known[:n], ids)
+        del known
+        there = at >= 0
+        return Places(maps, _picked(part_of, at, there), _picked(row_of, at, there), unusable)
 
     def _open(self, part: Part, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.memmap]:
         """Identities and mapped rows of a part.
@@ -513,7 +528,10 @@ class MappedRows:
         self._parts = places.parts
         self._part = places.part[positions]
         self._row = places.row[positions]
-        self._touched = 0
+        if (self._part < 0).any():  # else -1 would read the last part
+            raise ValueError(f"{(self._part < 0).sum()} of {len(positions)} rows are not there.")
+        self._touched: set[int] = set()
+        self._touched_bytes = 0
         self.shape = (len(positions), *shape)
         self.dtype = np.dtype(dtype)
 
@@ -527,17 +545,20 @@ class MappedRows:
         order = np.lexsort((row, part))
         starts = np.flatnonzero(np.diff(part[order], prepend=-1))
         for there in np.split(order, starts[1:]) if len(order) else ():
-            rows = self._parts[part[there[0]]]
+            which = int(part[there[0]])
+            rows = self._parts[which]
             out[_run(there)] = rows[_run(row[there])]
-            self._give_back(min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
+            self._give_back(which, min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
         return out
 
-    def _give_back(self, touched: int) -> None:
-        self._touched += touched
-        if self._touched > MAPPED_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._touched = 0
-            for rows in self._parts:
-                rows.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+    def _give_back(self, which: int, touched: int) -> None:
+        """Note that a part was touched; give all of them back where it was enough."""
+        self._touched.add(which)
+        self._touched_bytes += touched
+        if self._touched_bytes > MAPPED_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            parts, self._touched, self._touched_bytes = self._touched, set(), 0
+            for one in list(parts):
+                self._parts[one].base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
 
 
 def _run(indices: np.ndarray) -> slice | np.ndarray:

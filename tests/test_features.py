@@ -572,6 +572,14 @@ def test_prune_removes_what_was_asked_for(root, kept, words, left):
     assert len(list(kept.dir.iterdir())) == len(left)
 
 
+def test_prune_by_key_must_say_which(root, kept, capsys):
+    for name in ("old", "new"):
+        kept.of(tree(root, 5), root, Fake(backbone=name))
+    assert main(["prune", "", "--dir", str(kept.dir)]) == 1
+    assert "'' begins 2 keys" in capsys.readouterr().out
+    assert len(archives(kept.dir)) == 2
+
+
 def test_prune_by_size_keeps_the_last_used(root, kept):
     for name in ("a", "b", "c"):
         kept.of(tree(root, 5), root, Fake(backbone=name))

@@ -121,8 +121,15 @@ def _collected(start: int, images: np.ndarray, errands: Sequence[Future[list[Odd
     return Batch(len(images), groups, bad)
 
 
-def usual_size(root: Path, paths: pd.Series) -> tuple[int, int]:
+def usual_size(root: Path, paths: pd.Series, among: np.ndarray) -> tuple[int, int]:
     """Height and width that most frames of a sample have, the earlier ones where it is even.
+
+    Parameters
+    ----------
+    root : Path
+    paths : Series of str
+    among : ndarray of int
+        Positions in `paths` that the sample is taken from.
 
     Raises
     ------
@@ -131,8 +138,8 @@ def usual_size(root: Path, paths: pd.Series) -> tuple[int, int]:
     """
     sizes: Counter[tuple[int, int]] = Counter()
     reasons = []
-    for at in np.unique(np.linspace(0, len(paths) - 1, SAMPLED).astype(int)):
-        path = paths.iloc[at]
+    for at in np.unique(np.linspace(0, len(among) - 1, SAMPLED).astype(int)):
+        path = paths.iloc[among[at]]
         try:
             image = read_frame(root, path)
         except BadFrame as error:
