@@ -221,6 +221,14 @@ def test_too_many_unreadable_names_stop(root):
         data(root).frames()
 
 
+def test_missing_classes_are_said(root, caplog):
+    with caplog.at_level(logging.WARNING):
+        data(root).frames()
+    missing = "Arrest, Arson, Assault, Burglary, Explosion, Robbery, Shooting, Shoplifting, Stealing, Vandalism"
+    for split in ("train", "test"):
+        assert f"No frame of {missing} in {split}." in caplog.messages
+
+
 # user's mistakes
 
 

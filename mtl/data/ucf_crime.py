@@ -187,6 +187,7 @@ class UCFCrime:
         skipped: list[tuple[str, str]] = []
         found = frame_table(self._listings(skipped), skipped)
         self.skipped = _reported(skipped, len(found), self.root)
+        _say_missing(found)
         found = self._hold_out(found)
         kept = self._thin(found)
         self.kept = counts(found, kept)
@@ -576,6 +577,15 @@ def _reported(skipped: list[tuple[str, str]], n_frames: int, root: Path) -> pd.D
             raise Mistake(f"{said} Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png.")
         log.warning("%s", said)
     return pd.DataFrame(skipped, columns=["path", "reason"], dtype=TEXT)
+
+
+def _say_missing(frames: pd.DataFrame) -> None:
+    """Say which classes a split lacks: what is asked of them cannot be learned, or not be scored."""
+    for split in ("train", "test"):
+        present = set(frames.loc[frames["split"] == split, "class_name"].unique())
+        missing = [name for name in CLASSES if name not in present]
+        if missing:
+            log.warning("No frame of %s in %s.", ", ".join(missing), split)
 
 
 def _within(folder: Path) -> str:
