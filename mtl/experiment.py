@@ -369,6 +369,7 @@ def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: R
     for split in ("train", "val", "test"):
         path = artifacts / f"{split}_annotations.txt"
         path.write_text(annotation_lines(features.frames, split), encoding="utf-8")
+    data.skipped.to_csv(artifacts / "skipped_files.csv", index=False)
     features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
     if len(features.bad):
         log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")

@@ -227,8 +227,7 @@ def compile_steps(
             tape.watch([*shared, *heads])
             losses = tf.stack(losses_of(rows, targets, training=True))
             weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
-            # 0 * NaN is NaN: a task of weight 0 must not reach the others
-            total = tf.reduce_sum(tf.where(weights == 0.0, 0.0, weights * losses))
+            total = tf.reduce_sum(weights * losses)
         return losses, weights, tape.gradient(total, [*shared, *heads])
 
     def by_task_gradients(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, list]:

@@ -1,0 +1,84 @@
+"""Every command of the README is a command that works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from mtl.data.ucf_crime import CLASSES
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = sorted({line.strip() for line in README.splitlines() if re.match(r"\s*(python|mlflow) ", line)})
+RUNS = [line for line in LINES if line.startswith("python run.py")]
+# what is run as it stands by `.ci/run`, and what other tests run at length
+ELSEWHERE = {
+    "mlflow ui": "tests/test_tracking.py",
+    "python -m mtl.extract_frames /path/to/videos /path/to/ucf": "tests/test_extract_frames.py",
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A frame tree that is good enough for the checks before a run."""
+    root = tmp_path_factory.mktemp("ucf")
+    for split in ("Train", "Test"):
+        for name in CLASSES:
+            folder = root / split / name.replace("Normal", "NormalVideos")
+            folder.mkdir(parents=True)
+            (folder / f"{name}001_x264_0.png").touch()
+    return root
+
+
+@pytest.mark.parametrize("line", RUNS)
+def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypatch):
+    from mtl.experiment import check
+
+    monkeypatch.chdir(tmp_path)
+    words = [word.strip('"') for word in line.replace("/path/to/ucf", str(tree)).split()[2:]]
+    if words[0] in ("--help", "--cfg", "--info"):
+        pytest.skip("run by tests/test_commandline.py")
+    swept = words[0] == "-m"
+    words = [word if word.startswith("relations=") else word.partition(",")[0] for word in words if word != "-m"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", words, return_hydra_config=True)
+        assert swept == ("," in line and "relations=" not in line)
+        del config.hydra
+        check(config)
+    HydraConfig.instance().cfg = None
+
+
+def test_a_recipe_of_the_readme_is_a_multirun():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for recipe, n_sets in (("ablation", 4), ("all_subsets", 8)):
+            config = compose("config", [f"experiment={recipe}"], return_hydra_config=True)
+            assert str(config.hydra.mode) == "RunMode.MULTIRUN"
+            sets = [name.strip() for name in config.hydra.sweeper.params.tasks.split(",")]
+            assert len(set(sets)) == n_sets
+            assert all((ROOT / "conf" / "tasks" / f"{name}.yaml").is_file() for name in sets)
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line not in RUNS and line not in ELSEWHERE])
+def test_every_other_command_runs(line, tmp_path):
+    if line.startswith("python -m venv"):
+        pytest.skip("run by .ci/run, word for word")
+    words = line.split()
+    assert words[:2] == ["python", "-m"]
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (1 if "send" in words else 0), done.stdout + done.stderr
+
+
+def test_the_picture_and_the_links_are_there():
+    for name in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / name).is_file(), name
+    for name in re.findall(r"`(tests/\S+?\.py|conf/\w+/|mtl/\w+/)`", README):
+        assert (ROOT / name).exists(), name
