@@ -160,7 +160,7 @@ def markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
     kept: list[str] = []
     for line in lines:
         if sum(map(len, kept)) + len(kept) + len(line) > LONGEST_DESCRIPTION:
-            kept.append("\n… the rest is in the artifact `summary/summary.md`.")
+            kept.append("\n… the rest is in the artifact `summary.md`.")
             break
         kept.append(line)
     return "\n".join(kept)

@@ -53,6 +53,7 @@ BATCH_OF_PARAMS, BATCH_OF_METRICS = 100, 1000
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
 RIGHT_URI = "sqlite:///mlflow.db or http://host:5000"
 DEFAULT_PAGE = "http://127.0.0.1:5000"
+MODEL_TRAINING = "workflowType=machine_learning"  # else the page opens with its menu for language models
 MOST_COMPARED = 20  # links longer than that are no longer clicked
 
 # An upload may be long in taking a large file in; that the store lives is asked before.
@@ -103,7 +104,7 @@ def git_state() -> tuple[str, bool]:
 
 def _source_tags() -> dict[str, str]:
     """What MLflow's own start would have set, and whether the checkout was clean."""
-    tags = {"mlflow.source.name": Path(sys.argv[0]).name or "python", "mlflow.source.type": "LOCAL"}
+    tags = {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL"}  # a launcher's worker has another name
     with suppress(KeyError, OSError, ImportError):  # a user id without a name, as in many containers
         tags["mlflow.user"] = getpass.getuser()
     commit, dirty = git_state()
@@ -138,12 +139,12 @@ class Store:
     @functools.cached_property
     def client(self) -> mlflow.MlflowClient:
         """MLflow's client; the import of MLflow waits until here."""
-        _no_telemetry()
+        _import_mlflow()
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
-    def ask(self, question: Callable[[], T], timeout_s: float | None = None) -> T:
+    def ask(self, question: Callable[[], T]) -> T:
         """The answer to a question, asked again until the wait is over.
 
         MLflow's own retries are off: they know no end in time, and would make a
@@ -153,8 +154,8 @@ class Store:
         ------
         UnreachableError, RefusedError
         """
-        timeout_s = timeout_s or self.timeout_s
-        end, pause = time.monotonic() + timeout_s, 0.2
+        _import_mlflow()  # takes seconds of its own, which are not the store's
+        end, pause = time.monotonic() + self.timeout_s, 0.2
         while True:
             try:
                 with _limits(end - time.monotonic()):
@@ -311,9 +312,10 @@ def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (rows[i : i + size] for i in range(0, len(rows), size))
 
 
-def _no_telemetry() -> None:
-    """What is trained here is nobody else's business; to be said before MLflow is imported."""
+def _import_mlflow() -> None:
+    """Import MLflow, its telemetry off: what is trained here is nobody else's business."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # noqa: F401
 
 
 def _reason(error: Exception) -> str:
@@ -326,6 +328,7 @@ def _reason(error: Exception) -> str:
 @contextmanager
 def _limits(seconds: float) -> Iterator[None]:
     """MLflow's settings while we ask it: no retries of its own, a request's time, nothing printed."""
+    _import_mlflow()  # which sets the levels of its loggers
     wanted = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, math.ceil(seconds))),
@@ -400,7 +403,7 @@ def _create_whole(database: Path, artifacts: str) -> None:
     """The migrations run on a file of another name: a kill in their midst leaves no half store behind."""
     new = database.with_name(f"{database.name}.new")
     new.unlink(missing_ok=True)
-    _no_telemetry()
+    _import_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
@@ -461,18 +464,13 @@ class Run:
         self.undefined({key: reason for key, reason in reasons.items() if key not in known})
 
     def undefined(self, reasons: Mapping[str, str]) -> None:
-        """Names of numbers that could not be had, with the reason: a tag, and ``undefined.json`` in the folder."""
-        if not reasons:
-            return
-        known = self._undefined() | dict(reasons)
-        path = self.folder / UNDEFINED
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(known, indent=2), encoding="utf-8")
-        self.tags({"undefined": ", ".join(known)})
+        """Names of numbers that could not be had, with the reason: a tag, and at the end ``undefined.json``."""
+        if reasons:
+            names = ", ".join(self._undefined() | dict(reasons))
+            self._call("tags", tags=_legal_tags({"undefined": names}), undefined=dict(reasons))
 
     def _undefined(self) -> dict[str, str]:
-        path = self.folder / UNDEFINED
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {key: why for entry in self._journal.entries for key, why in entry.get("undefined", {}).items()}
 
     def tags(self, tags: Mapping[str, object]) -> None:
         """Tags; a later value replaces an earlier one."""
@@ -510,7 +508,8 @@ class Run:
     def end(self, status: Status) -> None:
         """Close the run; a store that had gone is asked once more."""
         was_down, self._down = self._down, ""
-        if (self.folder / UNDEFINED).exists():
+        if self._undefined():
+            (self.folder / UNDEFINED).write_text(json.dumps(self._undefined(), indent=2), encoding="utf-8")
             self._call("file", file=UNDEFINED)
         if not self._down:
             self._call("end", status=status)
@@ -777,14 +776,14 @@ class MLflowTracking:
         page = f"{masked(self.uri).rstrip('/') if self._is_server else DEFAULT_PAGE}/#"
         lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
         if len(tracked) == 1:
-            return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}"]
+            return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}?{MODEL_TRAINING}"]
         if len(tracked) <= MOST_COMPARED:
             lines.append(f"compare  {page}/compare-runs?runs={_in_link(tracked)}&experiments={_in_link([experiment])}")
-        view = {"workflowType": "machine_learning", "orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
+        view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
         if parent and not parent.startswith("local-"):
             view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
         query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)
-        return [*lines, f"charts   {page}/experiments/{experiment}/runs?{query}"]
+        return [*lines, f"charts   {page}/experiments/{experiment}/runs?{MODEL_TRAINING}&{query}"]
 
     @property
     def _is_server(self) -> bool:

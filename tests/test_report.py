@@ -171,7 +171,7 @@ def test_a_long_description_is_cut_between_lines():
     runs = [run(f"a_set_with_a_long_name_{i}", 0, 0.7) for i in range(300)]
     text = report.markdown(report.summarise(runs, "main"), runs)
     assert len(text) < 8000
-    assert "summary/summary.md" in text
+    assert "`summary.md`" in text
     assert all(line.endswith("|") for line in text.split("\n") if line.startswith("|"))
 
 

@@ -178,7 +178,7 @@ def test_a_run_arrives_whole(tracked, tmp_path):
     assert found["files"] == {"config.yaml", "figures/roc.png", "undefined.json"}
     assert found["datasets"] == {("demo", "d" * 30 + "-train", "train"), ("demo", "d" * 31 + "-test", "test")}
     assert found["tags"]["mlflow.note.content"].startswith("# found")
-    assert found["tags"]["mlflow.source.name"]
+    assert found["tags"]["mlflow.source.name"] == "run.py"
     assert found["tags"]["mlflow.user"]
 
 
@@ -200,6 +200,22 @@ def test_what_is_not_finite_is_noted_with_a_reason_and_not_as_a_number(tracked, 
     assert found.tags["undefined"] == "auc/a, loss/b"
     noted = json.loads(tracked.download(run.id, "undefined.json").read_text())
     assert noted == {"auc/a": "one class in the test split", "loss/b": "inf at step 2"}
+
+
+def test_what_was_undefined_before_a_kill_is_still_known(tracked, tmp_path):
+    run = tracked.start("all", tmp_path, None, {})
+    run.undefined({"auc/a": "one class"})
+    run.end("KILLED")
+    again = tracked.start("all", tmp_path, None, {})
+    again.undefined({"auc/b": "no frame"})
+    again.end("FINISHED")
+    assert json.loads(tracked.download(run.id, "undefined.json").read_text()) == {
+        "auc/a": "one class",
+        "auc/b": "no frame",
+    }
+    fresh = tracked.start("all", tmp_path, None, {})
+    fresh.end("FINISHED")
+    assert files(tracked, fresh.id) == set()
 
 
 def test_odd_names_and_values_are_taken(tracked, tmp_path):
@@ -504,7 +520,9 @@ def test_where_to_look_names_command_and_links(tracked, tmp_path):
     assert "orderByKey=metrics.%60auc%2Fmain%60" in lines[2]
     assert "compareRunsMode=CHART" in lines[2]
     assert runs[0].id in lines[2]
-    assert tracked.where_to_look([runs[0].id], "auc/main")[1].endswith(f"/runs/{runs[0].id}")
+    assert tracked.where_to_look([runs[0].id], "auc/main")[1].endswith(
+        f"/runs/{runs[0].id}?workflowType=machine_learning"
+    )
     assert tracked.where_to_look(["", "local-1"], "auc/main") == []
     assert not any("compare-runs" in line for line in tracked.where_to_look(["x"] * 50, "auc/main"))
 
@@ -590,8 +608,8 @@ def test_a_run_on_a_server_looks_as_one_in_a_local_store(server, tracked, tmp_pa
     local = whole_run(tracked, tmp_path / "local")
     assert everything(found, remote.id) == everything(tracked, local.id)
     assert found.download(remote.id, "figures/roc.png").read_bytes() == b"png"
-    lines = found.where_to_look([remote.id], "auc/main")
-    assert lines == [f"run      {server.uri}/#/experiments/{found._store.experiment_id()}/runs/{remote.id}"]
+    (line,) = found.where_to_look([remote.id], "auc/main")
+    assert line.startswith(f"run      {server.uri}/#/experiments/{found._store.experiment_id()}/runs/{remote.id}")
 
 
 @pytest.mark.slow
