@@ -65,8 +65,8 @@ class Frozen:
         """Shape of one row for frames of (height, width)."""
         if self.layers is None:
             return (*frame_shape, 3)
-        probe = tf.zeros((1, *frame_shape, 3), tf.uint8)
-        return tuple(self.layers(probe).shape[1:])
+        graph = self.layers.get_concrete_function()  # type: ignore[attr-defined]  a tf.function; nothing is computed
+        return tuple(graph.output_shapes[1:])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
@@ -83,11 +83,14 @@ class Trained:
         (rows, training) -> (b, d).
     trainable_variables, variables : sequence of keras variables
         In the order of the network; batch norm's statistics are in the second only.
+    stages : sequence of str
+        The stage of each of the trainable variables.
     """
 
     layers: Callable[[tf.Tensor, bool], tf.Tensor]
     trainable_variables: Sequence[keras.Variable]
     variables: Sequence[keras.Variable]
+    stages: Sequence[str] = ()
 
     def __call__(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
         """Features (b, d)."""
@@ -235,7 +238,8 @@ class Backbone:
         def layers(rows: tf.Tensor, training: bool) -> tf.Tensor:
             return pooled(self.network(self._front(rows), training=training))
 
-        trained = Trained(layers, self.network.trainable_variables, self.network.variables)
+        variables = self.network.trainable_variables
+        trained = Trained(layers, variables, self.network.variables, self._stages_of(variables))
         return Cut(
             frozen, trained, "before the first layer: the whole backbone is trained", 0, _count(trained.variables)
         )
@@ -265,9 +269,21 @@ class Backbone:
             lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
             rest.trainable_variables,
             rest.variables,
+            self._stages_of(rest.trainable_variables),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
         return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables))
+
+    def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
+        """The stage of every variable; what comes behind the last one's last layer belongs to it too."""
+        position = {layer.name: i for i, layer in enumerate(self.network.layers)}
+        ends = [position.get(last, -1) for last in self.stages.values()]
+        names = list(self.stages)
+        of: dict[int, str] = {}
+        for i, layer in enumerate(self.network.layers):
+            stage = next((name for name, end in zip(names, ends, strict=True) if i <= end), names[-1])
+            of |= {id(variable): stage for variable in layer.variables}
+        return [of[id(variable)] for variable in variables]
 
     def _frozen(self, network: Layers, variables: Sequence[keras.Variable], at: str) -> Frozen:
         """The frozen part as one compiled function with its spec."""
@@ -285,6 +301,7 @@ class Backbone:
             "preprocess": _dotted(self.preprocess),
             "interpolation": "bilinear, antialiased",
             "precision": self.precision,
+            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }

@@ -64,19 +64,20 @@ def run(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
-    parent = os.environ.get(PARENT_RUN)
+    name, tags = run_name(choices, words), {"tasks": str(choices["tasks"])}
+    in_sweep = PARENT_RUN in os.environ
     try:
         check(config)
     except Mistake as mistake:
-        if parent:
-            _track_failure(config, folder, run_name(choices, words), parent, mistake)
+        if in_sweep:
+            _track_failure(config, folder, name, tags, mistake)
         raise
     tracking = build(config.tracking)
     tracking.prepare()
-    tracked = tracking.start(run_name(choices, words), folder, parent, {"tasks": str(choices["tasks"])})
+    tracked = tracking.start(name, folder, os.environ.get(PARENT_RUN) or None, tags)
     with _closing(tracked, folder):
         result = _experiment(config, choices, words, tracked, folder / "artifacts")
-    for line in tracking.where_to_look([tracked.id], f"auc/{config.main_task}") if not parent else []:
+    for line in [] if in_sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
     return result.scores[f"auc/{config.main_task}"].value
 
@@ -310,10 +311,11 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, Mistake) else f"{type(error).__name__}: {text}"
 
 
-def _track_failure(config: DictConfig, folder: Path, name: str, parent: str, mistake: Mistake) -> None:
+def _track_failure(config: DictConfig, folder: Path, name: str, tags: Mapping[str, str], mistake: Mistake) -> None:
     """In a sweep a job that was refused is a row too."""
     try:
-        tracked = build(config.tracking).start(name, folder, parent, {"failure": one_line(mistake)})
+        parent = os.environ[PARENT_RUN] or None
+        tracked = build(config.tracking).start(name, folder, parent, {**tags, "failure": one_line(mistake)})
         tracked.end("FAILED")
     except (Mistake, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")
@@ -451,7 +453,8 @@ def _log_result(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     metrics |= {"memory/peak_mib": peak / 2**20, "epoch/chosen": history.chosen + 1}
     tracked.undefined(reasons)
-    tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=len(history.epochs))
+    # at step 0 MLflow draws one bar per run, at any later step a lone dot
+    tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
     if history.diverged:
         tracked.tags({"diverged": history.diverged})
 

@@ -45,6 +45,7 @@ class Sweep(Callback):
             commandline.check_choices(config.hydra.overrides.task)
             self._tracking = instantiate(config.tracking)
             self._tracking.prepare()
+            self._tracking.close_stale()
             words = [str(word) for word in config.hydra.overrides.task]
             folder = Path(str(config.hydra.sweep.dir)).absolute()
             self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
@@ -89,7 +90,7 @@ class Sweep(Callback):
         parent.artifacts(written)
         killed = "KILLED" in statuses or "RUNNING" in statuses or (interrupted and "FAILED" not in statuses)
         parent.end("KILLED" if killed else "FAILED" if "FAILED" in statuses else "FINISHED")
-        for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}"):
+        for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}", parent.id):
             show(line)
 
 

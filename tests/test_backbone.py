@@ -121,6 +121,7 @@ def test_weights_of_another_architecture_are_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path):
     # a real download that really fails: nothing listens on the discard port
     program = (
