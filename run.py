@@ -5,7 +5,7 @@ import hydra
 from mtl import commandline
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(config_path="conf", config_name="config", **commandline.hydra_options())
 def main(config):  # noqa: ANN001, ANN201, D103
     from mtl.experiment import run
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtl.mistakes import Mistake, nearest
 
@@ -20,6 +20,15 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 PARENT_RUN = "MTL_PARENT_RUN"  # environment variable: id of the sweep's own run, for its jobs
 INTERRUPTED = 130
 TERMINATED = 143
+
+
+def hydra_options() -> dict[str, Any]:
+    """What `hydra.main` is to be told: its defaults of 1.3, and from 1.4 on the targets a config may name."""
+    import hydra
+
+    if hydra.__version__.startswith("1.3"):
+        return {"version_base": "1.3"}
+    return {"execution_whitelist": ["mtl.*", "keras.*", "hydra.*", "hydra_plugins.*", "logging.*"]}
 
 
 def launch(main: Callable[[], object]) -> None:
@@ -111,7 +120,8 @@ def _keys(parent: str) -> list[str]:
     GlobalHydra.instance().clear()
     groups = set(_groups())
     chosen = [word for word in sys.argv[1:] if "," not in word and word.split("=")[0] in groups]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    base = {key: value for key, value in hydra_options().items() if key == "version_base"}
+    with initialize_config_dir(str(CONF), **base):
         for words in (chosen, []):
             try:
                 config = compose("config", words)

@@ -11,11 +11,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
+from mtl.commandline import hydra_options
 from mtl.data.ucf_crime import CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = sorted({line.strip() for line in README.splitlines() if re.match(r"\s*(python|mlflow) ", line)})
+BASE = {key: value for key, value in hydra_options().items() if key == "version_base"}
 RUNS = [line for line in LINES if line.startswith("python run.py")]
 # what is run as it stands by `.ci/run`, and what other tests run at length
 ELSEWHERE = {
@@ -46,7 +48,7 @@ def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypa
         pytest.skip("run by tests/test_commandline.py")
     swept = words[0] == "-m"
     words = [word if word.startswith("relations=") else word.partition(",")[0] for word in words if word != "-m"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), **BASE):
         config = compose("config", words, return_hydra_config=True)
         assert swept == ("," in line and "relations=" not in line)
         del config.hydra
@@ -55,7 +57,7 @@ def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypa
 
 
 def test_a_recipe_of_the_readme_is_a_multirun():
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), **BASE):
         for recipe, n_sets in (("ablation", 4), ("all_subsets", 8)):
             config = compose("config", [f"experiment={recipe}"], return_hydra_config=True)
             assert str(config.hydra.mode) == "RunMode.MULTIRUN"
