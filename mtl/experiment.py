@@ -99,7 +99,7 @@ def _experiment(
 
         from mtl import record, report, training
         from mtl.examples import Examples
-        from mtl.trace import Result, pairs
+        from mtl.trace import Result
 
         keras.utils.set_random_seed(config.seed)
         cut: Cut = build(config.backbone).cut(build(config.freeze))
@@ -120,7 +120,12 @@ def _experiment(
     _log_model(cut, model, tracked)
     with stages("training"):
         trace, history = build(config.training).train(
-            model, examples, weighting, config.main_task, lambda epoch, row: _log_epoch(tracked, config, epoch, row)
+            model,
+            examples,
+            weighting,
+            build(config.probes),
+            config.main_task,
+            lambda epoch, row: _log_epoch(tracked, config, epoch, row),
         )
     with stages("evaluation"):
         test = examples.positions("test")
@@ -130,6 +135,11 @@ def _experiment(
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.relations).items()}
+    share = history.probe_seconds / max(history.seconds, 1e-9)
+    log.info(
+        "relations: probes took %.1f s, %.0f %% of the %.1f s of training steps; measures %.1f s",
+        history.probe_seconds, 100 * share, history.seconds, stages.seconds["relations"],
+    )  # fmt: skip
 
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
@@ -144,7 +154,7 @@ def _experiment(
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
     )
-    _log_result(tracked, result, history, pairs(trace.tasks), int(features.computed), len(test))
+    _log_result(tracked, result, history, int(features.computed), len(test))
     tracked.artifacts(artifacts)
     for shown in report.run_tables(result):
         show(shown)
@@ -423,11 +433,12 @@ def _log_result(
     tracked: Run,
     result: Result,
     history: History,
-    named_pairs: list[tuple[str, int, int]],
     n_computed: int,
     n_test: int,
 ) -> None:
     """Scores, relations and times as metrics; what is undefined with its reason."""
+    from mtl.trace import tracked_values
+
     metrics: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name, score in result.scores.items():
@@ -438,12 +449,12 @@ def _log_result(
             prefix, _, task = name.partition("/")
             metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
     for name, relation in result.relations.items():
-        for pair, a, b in named_pairs:
-            metrics[f"{name}/{pair}"] = float(relation.values[a, b])
-            if np.isnan(relation.values[a, b]):
-                reasons[f"{name}/{pair}"] = relation.reason
+        values = tracked_values(name, relation, result.tasks)
+        metrics |= values
+        reasons |= {key: relation.reason for key, value in values.items() if np.isnan(value)}
     metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
     metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
+    metrics |= {"time_share/probes": history.probe_seconds / max(history.seconds, 1e-9)}
     rates = {
         "features": n_computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),

@@ -95,7 +95,11 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 def write_trace(path: Path, trace: Trace) -> None:
     """Write the trace's arrays, without pickle."""
     arrays = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
-    scalars = {"tasks": np.array(trace.tasks), "steps_per_epoch": np.array(trace.steps_per_epoch)}
+    scalars = {
+        "tasks": np.array(trace.tasks),
+        "layer_groups": np.array(trace.layer_groups, dtype=str),
+        "steps_per_epoch": np.array(trace.steps_per_epoch),
+    }
     np.savez_compressed(path, **arrays, **scalars)  # type: ignore[arg-type]
 
 

@@ -17,8 +17,8 @@ TINY = (
     "data.normal_test_videos=8",
     "data.frames_per_video=4",
     "training.epochs=2",
-    "training.probe_batches=2",
-    "training.probe_batch_size=16",
+    "probes.batches=2",
+    "probes.batch_size=16",
     "evaluation.resamples=100",
 )
 

@@ -13,8 +13,6 @@ TRAINING = {
     "sampling": "natural",
     "early_stopping": True,
     "patience": 2,
-    "probe_batches": 4,
-    "probe_batch_size": 8,
     "seed": 0,
 }
 

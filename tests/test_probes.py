@@ -1,0 +1,283 @@
+"""Probes against values worked out by hand, and one way of measuring against another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_training import TASKS, ArrayRows, examples, model, probes, training
+
+pytestmark = pytest.mark.tensorflow
+
+ONE = {"general_anomaly": TASKS["general_anomaly"]}
+
+
+def batches(n=3, size=16, seed=0, tasks=TASKS):
+    """Batches of rows and targets as a probing holds them."""
+    from mtl.probes import Batches
+
+    data = examples(tasks, seed)
+    return Batches(*data.gather(np.arange(n * size).reshape(n, size)))
+
+
+def flat_gradients(built, rows, targets):
+    """Each task's gradient as one vector, eagerly, task by task."""
+    import tensorflow as tf
+
+    flat = []
+    for name in built.tasks:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(built.frame_losses(built(rows, training=False), targets)[name])
+        flat.append(np.concatenate([np.ravel(g) for g in tape.gradient(loss, built.shared_variables)]))
+    return np.array(flat)
+
+
+def deep_model(tasks=TASKS):
+    """Two trained layers of a backbone, in two stages, before the shared one."""
+    import keras
+    import tensorflow as tf
+
+    from mtl.backbone import Trained
+    from mtl.model import MultiTaskModel
+
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.Dense(7, activation="tanh"), keras.layers.Dense(5, activation="tanh")]
+    for layer, width in zip(layers, (6, 7), strict=True):
+        layer.build((None, width))
+    variables = [v for layer in layers for v in layer.trainable_variables]
+
+    def forward(rows, training):
+        return layers[1](layers[0](tf.cast(rows, tf.float32)))
+
+    trained = Trained(forward, variables, variables, ["first", "first", "second", "second"])
+    return MultiTaskModel(trained, 5, tasks, shared_units=8, dropout=0.5, seed=0)
+
+
+# when, and on what
+
+
+@pytest.mark.parametrize(
+    ("epochs", "due"), [(1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), ([1, 5], [1, 5]), ([9], [])], ids=str
+)
+def test_it_measures_after_the_epochs_that_are_named(epochs, due):
+    assert [epoch for epoch in range(1, 7) if probes(epochs=epochs).due(epoch)] == due
+
+
+def test_held_out_batches_are_disjoint_validation_frames_and_the_same_every_time():
+    from mtl.probes import held_out_batches
+
+    val = np.arange(200, 260)
+    found = held_out_batches(val, 3, 16, 0)
+    assert found.shape == (3, 16)
+    assert len(set(found.ravel())) == 48
+    assert set(found.ravel()) <= set(val)
+    np.testing.assert_array_equal(found, held_out_batches(val, 3, 16, 0))
+    assert (found != held_out_batches(val, 3, 16, 1)).any()
+    assert held_out_batches(val, 9, 16, 0).shape == (3, 16)
+    assert held_out_batches(val, 2, 100, 0).shape == (1, 60)
+    assert held_out_batches(val[:0], 2, 16, 0).shape == (0, 0)
+
+
+def test_step_batches_are_training_frames_none_twice_while_they_last():
+    from mtl.probes import step_batches
+
+    assert len(set(step_batches(np.arange(200), 3, 16, 0).ravel())) == 48
+    few = step_batches(np.arange(20), 3, 16, 0)
+    assert few.shape == (3, 16)
+    assert set(few.ravel()) == set(range(20))
+    assert step_batches(np.arange(5), 3, 16, 0).shape == (3, 5)
+
+
+def test_permuted_labels_are_the_batchs_own():
+    held = batches()
+    permuted = held.permuted(np.random.default_rng(0))
+    for name, labels in held.targets.items():
+        np.testing.assert_array_equal(np.sort(permuted[name], axis=1), np.sort(labels, axis=1))
+        assert (permuted[name] != labels).any()
+
+
+def test_nothing_held_out_is_nothing_measured():
+    probing = probes(batches=0).on(model(), examples())
+    probing.measure(7)
+    found = probing.arrays()
+    assert found["gramians"].shape == found["mean_gramians"].shape == (0, 3, 3)
+    assert found["probe_steps"].shape == (0,)
+
+
+@pytest.mark.parametrize("build", [model, deep_model])
+@pytest.mark.parametrize("tasks", [ONE, TASKS], ids=["one task", "three tasks"])
+def test_the_arrays_have_the_shapes_of_the_trace(build, tasks):
+    built, n = build(tasks), len(tasks)
+    probing = probes().on(built, examples(tasks))
+    probing.measure(7)
+    probing.measure(14)
+    found = probing.arrays()
+    assert found["gramians"].shape == found["null_cosines"].shape == found["affinities"].shape == (6, n, n)
+    assert found["mean_gramians"].shape == (2, n, n)
+    assert found["group_gramians"].shape == (6, len(probing.groups), n, n)
+    assert probing.groups == (("shared",) if build is model else ("first", "second", "shared"))
+    assert found["probe_steps"].tolist() == [7, 7, 7, 14, 14, 14]
+    assert all(np.isfinite(one).all() for one in found.values())
+
+
+@pytest.mark.parametrize("build", [model, deep_model])
+def test_what_is_switched_off_is_empty(build):
+    probing = probes(permuted_labels=False, affinity_step=None).on(build(), examples())
+    probing.measure(7)
+    found = probing.arrays()
+    assert found["null_cosines"].shape == found["affinities"].shape == (0, 3, 3)
+    assert found["gramians"].shape == (3, 3, 3)
+
+
+# what
+
+
+@pytest.mark.parametrize("build", [model, deep_model])
+def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_and_by_layer(build):
+    from mtl.probes import compile_on_all, compile_on_dense
+
+    built, held = build(), batches()
+    compile_for = compile_on_dense if build is model else compile_on_all
+    found = compile_for(built, None)(held, None, None)
+    each = np.array([flat_gradients(built, *held[i]) for i in range(3)])  # (batches, tasks, parameters)
+    np.testing.assert_allclose(found.gramians.sum(axis=1), each @ each.transpose(0, 2, 1), rtol=1e-4, atol=1e-6)
+    mean = each.mean(axis=0)
+    np.testing.assert_allclose(found.mean_gramian, mean @ mean.T, rtol=1e-4, atol=1e-6)
+    start = 0
+    for g, group in enumerate(built.layer_groups.values()):
+        size = sum(int(np.prod(built.shared_variables[i].shape)) for i in group)
+        part = each[:, :, start : start + size]
+        np.testing.assert_allclose(found.gramians[:, g], part @ part.transpose(0, 2, 1), rtol=1e-4, atol=1e-6)
+        start += size
+    assert start == each.shape[-1]
+
+
+@pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
+def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
+    from mtl.probes import compile_on_all, compile_on_dense
+
+    built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
+    permuted = held.permuted(np.random.default_rng(0))
+    closed, taped = (c(built, 0.5)(held, permuted, stepped) for c in (compile_on_dense, compile_on_all))
+    for name in ("gramians", "mean_gramian", "affinities"):
+        np.testing.assert_allclose(getattr(closed, name), getattr(taped, name), rtol=1e-3, atol=2e-6, err_msg=name)
+    assert closed.gramians.shape == (2, 1, 6, 6)
+
+
+def test_the_second_set_of_gradients_has_the_permuted_labels():
+    from mtl.probes import compile_on_all, null_cosines
+
+    built, held = deep_model(), batches()
+    permuted = held.permuted(np.random.default_rng(0))
+    found = compile_on_all(built, None)(held, permuted, None)
+    own = flat_gradients(built, *held[1])
+    other = flat_gradients(built, held.rows[1], {name: one[1] for name, one in permuted.items()})
+    expected = own @ other.T / np.linalg.norm(own, axis=1)[:, None] / np.linalg.norm(other, axis=1)
+    np.testing.assert_allclose(null_cosines(found.gramians.sum(axis=1))[1], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
+    """Two quadratics of METHODS: source down, recipient across."""
+    import tensorflow as tf
+
+    from mtl.probes import affinity
+
+    x = tf.Variable([1.0, 1.0])
+
+    def losses():
+        away = x - [2.0, 0.0]
+        return [0.5 * tf.reduce_sum([2.0, 1.0] * x**2), 0.5 * tf.reduce_sum([1.0, 3.0] * away**2)]
+
+    found = tf.function(lambda: affinity(losses, losses, [x], 0.1))()
+    np.testing.assert_allclose(found, [[0.303333, 0.0325], [0.03, 0.43]], atol=5e-7)
+    np.testing.assert_array_equal(x.numpy(), [1, 1])
+    assert np.isnan(affinity(losses, lambda: [losses()[0], 0 * losses()[1]], [x], 0.1).numpy()[:, 1]).all()
+
+
+def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one():
+    """By hand: step the shared parameters alone, look at the other batch, go back."""
+    import tensorflow as tf
+
+    from mtl.probes import compile_on_all
+
+    built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
+    start = built.get_weights()
+    found = compile_on_all(built, 0.3)(held, None, stepped).affinities
+
+    def held_losses():
+        rows, targets = held[1]
+        return np.array([tf.reduce_mean(one) for one in built.frame_losses(built(rows, False), targets).values()])
+
+    before = held_losses()
+    for i, of_task in enumerate(flat_gradients(built, *stepped[1])):
+        place = 0
+        for variable in built.shared_variables:
+            size = int(np.prod(variable.shape))
+            variable.assign_sub(0.3 * of_task[place : place + size].reshape(variable.shape))
+            place += size
+        np.testing.assert_allclose(found[1, i], 1 - held_losses() / before, rtol=1e-3, atol=1e-5)
+        built.set_weights(start)
+
+
+@pytest.mark.parametrize("build", [model, deep_model])
+def test_measuring_changes_no_bit_of_the_model(build):
+    built, data = build(), examples()
+    before = built.get_weights()
+    probing = probes(affinity_step=100.0).on(built, data)
+    probing.measure(7)
+    for name, weight in built.get_weights().items():
+        np.testing.assert_array_equal(weight, before[name], err_msg=name)
+
+
+def test_a_training_with_probes_ends_where_one_without_does():
+    from mtl.weighting.equal import Equal
+
+    ends = []
+    for batches_ in (0, 3):
+        built, data = model(dropout=0.5), examples()
+        settings = probes(batches=batches_)
+        training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None)
+        ends.append(built.get_weights())
+    for name, weight in ends[0].items():
+        np.testing.assert_array_equal(weight, ends[1][name], err_msg=name)
+
+
+def test_chosen_epochs_alone_are_in_the_trace():
+    from mtl.weighting.equal import Equal
+
+    settings = probes(epochs=[2, 3])
+    trace, history = training(epochs=4).train(
+        model(), examples(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None
+    )
+    assert trace.probe_steps.tolist() == [14] * 3 + [21] * 3
+    assert trace.mean_gramians.shape == (2, 3, 3)
+    assert history.probe_seconds > 0
+
+
+def test_large_rows_are_gathered_again_instead_of_being_kept(monkeypatch):
+    from mtl import probes as room
+
+    monkeypatch.setattr(room, "HELD_BYTES", 0)
+    built, data = model(), examples()
+    probing = probes().on(built, data)
+    probing.measure(1)
+    probing.measure(2)
+    assert not probing._kept
+    kept = probes().on(built, data)
+    kept.measure(1)
+    np.testing.assert_allclose(kept.arrays()["gramians"], probing.arrays()["gramians"][:3], rtol=1e-5)
+
+
+def test_label_combinations_are_counted_by_frame_and_by_video():
+    from mtl.examples import Examples
+
+    frames = pd.DataFrame(
+        {"split": ["train"] * 5 + ["val"], "video": pd.Categorical(["u", "u", "v", "w", "w", "x"]), "class_name": "A"}
+    )
+    targets = {"a": np.array([1, 1, 0, 1, 1, 9]), "b": np.array([5, 5, 5, 5, 2, 9])}
+    labels, n_frames, n_videos = Examples(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("train")
+    assert labels.tolist() == [[0, 5], [1, 2], [1, 5]]
+    assert n_frames.tolist() == [1, 1, 3]
+    assert n_videos.tolist() == [1, 1, 2]
+    empty = Examples(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("test")
+    assert [one.shape for one in empty] == [(0, 2), (0,), (0,)]
