@@ -13,14 +13,21 @@ import pytest
 import yaml
 from scipy import stats
 
-from mtl.relations.gradient import conflict_rate, gradient_similarity, magnitude_similarity
+from mtl.relations.gradient import (
+    affinity,
+    conflict_rate,
+    gradient_similarity,
+    gradient_similarity_mean,
+    magnitude_similarity,
+)
+from mtl.relations.labels import label_information
 from mtl.relations.loss import (
     loss_correlation,
     loss_correlation_step,
     loss_correlation_trend,
     loss_correlation_within_class,
 )
-from mtl.trace import Relation, Trace
+from mtl.trace import Relation, Trace, tracked_values
 
 CONF = Path(__file__).parents[1] / "conf" / "relations"
 STEPS, EPOCHS, BATCHES, FRAMES, VIDEOS = 30, 8, 5, 900, 90
@@ -38,6 +45,7 @@ def make_trace(n_tasks: int = 4, seed: int = 0, **given: np.ndarray) -> Trace:
     falling = 0.3 + 2.0 * np.exp(-np.arange(n_steps) / 60)[:, None] * (1 + np.arange(n_tasks))
     gradients = rng.normal(size=(EPOCHS * BATCHES, n_tasks, 400))
     video = np.repeat(np.arange(VIDEOS), FRAMES // VIDEOS)
+    labels = np.stack([video % (i + 2) for i in range(n_tasks)], axis=1)[:: FRAMES // VIDEOS]
     fields = {
         "losses": falling * rng.lognormal(0, 0.2, size=(n_steps, n_tasks)),
         "gramians": np.einsum("bik,bjk->bij", gradients, gradients).astype(np.float32),
@@ -45,8 +53,19 @@ def make_trace(n_tasks: int = 4, seed: int = 0, **given: np.ndarray) -> Trace:
         "val_losses": rng.lognormal(size=(VIDEOS, n_tasks))[video] * rng.lognormal(0, 0.3, size=(FRAMES, n_tasks)),
         "val_videos": video,
         "val_classes": video % 9,
+        "affinities": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
+        "null_cosines": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
+        "labels": labels,
+        "label_frames": np.arange(1, VIDEOS + 1),
+        "label_videos": np.ones(VIDEOS, int),
     } | given
     n_tasks = fields["losses"].shape[1]
+    steps, gramians = fields["probe_steps"], fields["gramians"]
+    means = np.reshape([gramians[steps == step].mean(axis=0) for step in np.unique(steps)], (-1, n_tasks, n_tasks))
+    fields = {"mean_gramians": means} | fields
+    for name in {"affinities", "null_cosines"} - set(given):
+        fields[name] = fields[name][: len(steps), :n_tasks, :n_tasks]
+    fields["labels"] = fields["labels"][:, :n_tasks]
     tasks = tuple("abcdefgh"[:n_tasks])
     return Trace(tasks=tasks, weights=np.ones_like(fields["losses"]), steps_per_epoch=STEPS, **fields)
 
@@ -88,7 +107,8 @@ def test_permuting_the_tasks_permutes_the_matrix(relation: partial) -> None:
     permuted = make_trace(
         losses=trace.losses[:, order],
         val_losses=trace.val_losses[:, order],
-        gramians=trace.gramians[:, order][:, :, order],
+        labels=trace.labels[:, order],
+        **{name: getattr(trace, name)[:, order][:, :, order] for name in ("gramians", "null_cosines", "affinities")},
     )
     before, after = relation(trace), relation(permuted)
     for name in ("values", "low", "high"):
@@ -115,6 +135,9 @@ def test_nothing_recorded_is_nan_with_a_reason(relation: partial) -> None:
         val_losses=np.empty((0, 2)),
         val_videos=np.empty(0, int),
         val_classes=np.empty(0, int),
+        labels=np.empty((0, 2), int),
+        label_frames=np.empty(0, int),
+        label_videos=np.empty(0, int),
     )
     found = relation(empty)
     assert found.values.shape == (2, 2)
@@ -125,12 +148,16 @@ def test_nothing_recorded_is_nan_with_a_reason(relation: partial) -> None:
 @pytest.mark.parametrize("relation", every_relation())
 def test_a_dead_task_leaves_the_others_alone(relation: partial) -> None:
     """NaN losses and gradients of one task: its row and column are NaN, with its name in the reason."""
+    if relation.func is label_information:
+        return  # labels are never dead
     trace = make_trace()
-    losses, val_losses, gramians = trace.losses.copy(), trace.val_losses.copy(), trace.gramians.copy()
+    losses, val_losses = trace.losses.copy(), trace.val_losses.copy()
+    probed = {name: getattr(trace, name).copy() for name in ("gramians", "null_cosines", "affinities")}
     losses[50:, 1] = np.nan
     val_losses[:, 1] = np.nan
-    gramians[:, 1, :] = gramians[:, :, 1] = np.nan
-    dead = relation(make_trace(losses=losses, val_losses=val_losses, gramians=gramians))
+    for one in probed.values():
+        one[:, 1, :] = one[:, :, 1] = np.nan
+    dead = relation(make_trace(losses=losses, val_losses=val_losses, **probed))
     alive = [0, 2, 3]
     assert np.isnan(dead.values[1]).all()
     assert np.isnan(dead.values[:, 1]).all()
@@ -211,6 +238,145 @@ def test_unrelated_gradients_conflict_on_half_of_the_batches() -> None:
     apart = found.values[~np.eye(4, dtype=bool)]
     assert abs(apart - 0.5).max() < 0.25
     assert abs(apart.mean() - 0.5) < 0.1
+
+
+def test_cosine_of_the_mean_gradient_outgrows_the_mean_cosine() -> None:
+    """Gradients of a common signal and noise of their own in every batch: averaging leaves the signal."""
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(EPOCHS, BATCHES, 1, 400)) * 0 + rng.normal(size=400) * 0.5
+    gradients = gradients + rng.normal(size=(EPOCHS, BATCHES, 2, 400))
+    mean = gradients.mean(axis=1)
+    trace = make_trace(
+        2,
+        gramians=(gradients @ gradients.swapaxes(-1, -2)).reshape(-1, 2, 2),
+        mean_gramians=mean @ mean.swapaxes(-1, -2),
+    )
+    by_batch, of_mean = gradient_similarity(trace, 1), gradient_similarity_mean(trace, 1)
+    assert by_batch.values[0, 1] == pytest.approx(0.2, abs=0.05)  # .25 / (.25 + 1)
+    assert of_mean.values[0, 1] == pytest.approx(0.25 / (0.25 + 1 / BATCHES), abs=0.08)
+    assert of_mean.low is None
+    assert of_mean.course.shape == (EPOCHS, 2, 2)
+
+
+def test_layer_groups_have_their_own_cosine_and_add_up() -> None:
+    groups = np.zeros((EPOCHS * BATCHES, 2, 2, 2))
+    groups[:, 0] = [[4, 2], [2, 4]]  # cosine .5
+    groups[:, 1] = [[1, -1], [-1, 1]]  # cosine -1
+    trace = make_trace(2, gramians=groups.sum(axis=1), group_gramians=groups, layer_groups=("stage1", "shared"))
+    found = gradient_similarity(trace, 1)
+    assert found.values[0, 1] == pytest.approx(0.2)
+    assert {group: values[0, 1] for group, values in found.by_layer.items()} == pytest.approx(
+        {"stage1": 0.5, "shared": -1}
+    )
+    assert tracked_values("gradient_similarity", found, trace.tasks) == pytest.approx(
+        {
+            "gradient_similarity/a_vs_b": 0.2,
+            "gradient_similarity_by_layer/stage1.a_vs_b": 0.5,
+            "gradient_similarity_by_layer/shared.a_vs_b": -1,
+        }
+    )
+    assert not gradient_similarity(make_trace(), 1).by_layer
+
+
+def test_conflict_rate_has_its_null_beside_it() -> None:
+    """Null cosines of a kept and b permuted conflict on 1 of 4 batches, the other way round on 3 of 4."""
+    nulls = np.full((8, 2, 2), 0.5)
+    nulls[[0, 4], 0, 1] = -0.5
+    nulls[[0, 1, 2, 4, 5, 6], 1, 0] = -0.5
+    gramians = np.tile([[1.0, -0.1], [-0.1, 1.0]], (8, 1, 1))
+    trace = make_trace(2, gramians=gramians, null_cosines=nulls, probe_steps=np.repeat([STEPS, 2 * STEPS], 4))
+    found = conflict_rate(trace, 0)
+    assert found.values[0, 1] == 1
+    assert found.null.values[0, 1] == found.null.values[1, 0] == pytest.approx(0.5)
+    assert found.null.course.shape == (2, 2, 2)
+    assert tracked_values("conflict_rate", found, trace.tasks) == {
+        "conflict_rate/a_vs_b": 1,
+        "conflict_rate_null/a_vs_b": 0.5,
+    }
+    assert conflict_rate(Trace(**vars(trace) | {"null_cosines": np.empty((0, 2, 2))}), 0).null is None
+
+
+def test_affinity_is_directed_and_a_mean_over_batches_and_epochs() -> None:
+    tried = np.tile([[0.3, 0.1], [-0.2, 0.4]], (EPOCHS * BATCHES, 1, 1))
+    tried[:BATCHES] = 9  # warm-up
+    tried[BATCHES, 0, 1] = np.inf  # left out
+    found = affinity(make_trace(2, affinities=tried), 1)
+    np.testing.assert_allclose(found.values, [[0.3, 0.1], [-0.2, 0.4]])
+    assert found.directed
+    assert tracked_values("affinity", found, ("b", "a")) == pytest.approx(
+        {"affinity/a_to_b": -0.2, "affinity/b_to_a": 0.1}
+    )
+    assert "not finite" not in found.reason
+    off = affinity(make_trace(2, affinities=np.empty((0, 2, 2))), 1)
+    assert "affinity_step is null" in off.reason
+    assert np.isnan(off.values).all()
+
+
+def test_the_course_says_which_epochs_it_is_of() -> None:
+    steps = np.repeat([2, 5], 3) * STEPS
+    gramians = np.tile(np.eye(2), (6, 1, 1))
+    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=steps), 2)
+    assert found.course_epochs.tolist() == [2, 5]
+    assert found.course.shape == (2, 2, 2)
+    assert np.isfinite(found.values).all()
+
+
+def test_spread_is_the_standard_deviation_between_batches() -> None:
+    cosines = [0.0, 0.1, 0.5, 0.2, 0.3, 0.7]
+    gramians = np.array([[[1, c], [c, 1]] for c in cosines])
+    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
+    assert found.spread[0, 1] == pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1))
+    one = gradient_similarity(make_trace(2, gramians=gramians[::3], probe_steps=np.array([STEPS, 2 * STEPS])), 0)
+    assert one.low is one.high is one.spread is None
+
+
+# labels
+
+
+def labelled(labels, frames, videos=None) -> Trace:
+    """A trace of these label combinations."""
+    labels, frames = np.array(labels), np.array(frames)
+    videos = frames if videos is None else np.array(videos)
+    return make_trace(labels.shape[1], labels=labels, label_frames=frames, label_videos=videos)
+
+
+def test_a_label_that_determines_another_tells_all_of_it_and_not_the_reverse() -> None:
+    """Four equal types, of which two are anomalies: H(type) = 2 bits, H(anomaly) = 1 bit."""
+    found = label_information(labelled([[0, 0], [1, 0], [2, 1], [3, 1]], [25, 25, 25, 25]))
+    np.testing.assert_allclose(found.values, [[1, 1], [0.5, 1]])
+    np.testing.assert_allclose(found.of_tasks["label_entropy"], [2, 1])
+    assert found.null.values[0, 1] == pytest.approx(3 / (200 * np.log(2)))
+    assert tracked_values("label_information", found, ("type", "anomaly"))["label_entropy/type"] == pytest.approx(2)
+    assert "label_information/type_to_anomaly" in tracked_values("label_information", found, ("type", "anomaly"))
+
+
+def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> None:
+    from sklearn.metrics import mutual_info_score
+
+    assert label_information(labelled([[0, 0], [0, 1], [1, 0], [1, 1]], [6, 2, 3, 1])).values[0, 1] == pytest.approx(0)
+    frames = [7, 1, 3, 4, 9]
+    labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 1]])
+    first, second = labels.repeat(frames, axis=0).T
+    shared, entropy = mutual_info_score(first, second), mutual_info_score(second, second)
+    assert label_information(labelled(labels, frames)).values[0, 1] == pytest.approx(shared / entropy)
+
+
+def test_the_null_is_what_unbound_labels_of_so_many_videos_show() -> None:
+    rng = np.random.default_rng(0)
+    found, nulls = [], []
+    for _ in range(200):
+        labels, counts = np.unique(rng.integers(0, [2, 14], size=(400, 2)), axis=0, return_counts=True)
+        relation = label_information(labelled(labels, counts * 100, counts))
+        found.append(relation.values[1, 0])
+        nulls.append(relation.null.values[1, 0])
+    assert np.mean(found) == pytest.approx(np.mean(nulls), rel=0.15)
+
+
+def test_labels_all_alike_have_no_share() -> None:
+    found = label_information(labelled([[0, 5], [1, 5]], [3, 4]))
+    assert np.isnan(found.values[:, 1]).all()
+    assert found.values[1, 0] == 0
+    assert found.reason == "labels of b are all alike"
 
 
 # losses

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import NonNegativeInt
 from scipy import stats
@@ -26,27 +28,57 @@ def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation
     Returns
     -------
     Relation
-        Mean over batches, then over epochs, in [-1, 1]; the interval is over
-        batches. NaN where a gradient was zero on every batch; a batch on which it
-        was zero is left out.
+        Mean over batches, then over epochs, in [-1, 1]; interval and spread are
+        over batches. NaN where a gradient was zero on every batch; a batch on which
+        it was zero is left out. By layer group too where there are several.
 
     References
     ----------
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 1.
     """
-    return _after_warmup(trace, _cosine(trace.gramians), warmup_epochs, (-1.0, 1.0))
+    found = _after_warmup(trace, _cosine(trace.gramians), warmup_epochs, (-1.0, 1.0))
+    if len(trace.layer_groups) < 2 or not len(trace.group_gramians):
+        return found
+    by_layer = {
+        group: _after_warmup(trace, _cosine(trace.group_gramians[:, g]), warmup_epochs, (-1.0, 1.0)).values
+        for g, group in enumerate(trace.layer_groups)
+    }
+    return replace(found, by_layer=by_layer)
+
+
+def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
+    """Cosine between two tasks' gradients once each is averaged over all held-out batches.
+
+    A single batch's gradient is mostly noise, which draws its cosine to zero; the
+    mean gradient has less of it, and so a cosine further from zero, of either sign.
+
+    Parameters
+    ----------
+    trace : Trace
+        Its `mean_gramians` are used.
+    warmup_epochs : int
+        Epochs left out of the mean; the course keeps them.
+
+    Returns
+    -------
+    Relation
+        Mean over epochs, in [-1, 1]; without interval, as an epoch has one such
+        number only. NaN where a gradient was zero.
+    """
+    return _after_warmup(trace, _cosine(trace.mean_gramians), warmup_epochs, (-1.0, 1.0), np.unique(trace.probe_steps))
 
 
 def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     """Share of held-out batches on which the gradients of two tasks point apart.
 
     It means little alone: two tasks that have nothing to do with each other are
-    in conflict on about half of the batches.
+    in conflict on about half of the batches. The null says how often: it is the rate
+    where one task of the pair has its labels permuted within the batch.
 
     Parameters
     ----------
     trace : Trace
-        Its `gramians` are used.
+        Its `gramians` are used, and its `null_cosines` where there are any.
     warmup_epochs : int
         Epochs left out of the mean; the course keeps them.
 
@@ -54,15 +86,19 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     -------
     Relation
         Share of batches with a cosine below zero, in [0, 1]; otherwise as
-        `gradient_similarity`.
+        `gradient_similarity`. Its null is the mean of both ways to permute one task
+        of a pair, on the diagonal that of a task and its own permuted self.
 
     References
     ----------
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 1.
     """
-    cosine = _cosine(trace.gramians)
-    conflicts = np.where(np.isnan(cosine), np.nan, cosine < 0)
-    return _after_warmup(trace, conflicts, warmup_epochs, (0.0, 1.0))
+    found = _after_warmup(trace, _conflicts(_cosine(trace.gramians)), warmup_epochs, (0.0, 1.0))
+    if not len(trace.null_cosines):
+        return found
+    one_way = _conflicts(trace.null_cosines)
+    both_ways = mean_of_defined(np.stack([one_way, one_way.swapaxes(1, 2)]))
+    return replace(found, null=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0)))
 
 
 def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -94,6 +130,45 @@ def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relatio
     return _after_warmup(trace, similarity, warmup_epochs, (0.0, 1.0))
 
 
+def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
+    """What a step for one task does to the other's held-out loss.
+
+    A plain gradient step for the source on a training batch, on the shared
+    parameters alone; the recipient's loss is taken on a held-out batch, with its head
+    as it was. To first order that is the step's size times the product of the two
+    gradients, over the recipient's loss: other than a cosine it knows how long the
+    gradients are, and which of the two tasks gives.
+
+    Parameters
+    ----------
+    trace : Trace
+        Its `affinities` are used.
+    warmup_epochs : int
+        Epochs left out of the mean; the course keeps them.
+
+    Returns
+    -------
+    Relation
+        Share of the recipient's loss that is gone, at most 1; negative where the step
+        harms it. Row = source, column = recipient. Means as in `gradient_similarity`.
+
+    References
+    ----------
+    Fifty et al., Efficiently Identifying Task Groupings for Multi-Task Learning, NeurIPS 2021, eq. 1.
+    """
+    if len(trace.probe_steps) and not len(trace.affinities):
+        empty = np.full((len(trace.tasks), len(trace.tasks)), np.nan)
+        return Relation(empty, reason="no step was tried: probes.affinity_step is null", directed=True)
+    affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
+    defined = np.where(np.isfinite(affinities), affinities, np.nan)
+    return replace(_after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0)), directed=True)
+
+
+def _conflicts(cosine: np.ndarray) -> np.ndarray:
+    """1 where the cosine is below zero, NaN where there is none."""
+    return np.where(np.isnan(cosine), np.nan, cosine < 0)
+
+
 def _squared_norms(gramians: np.ndarray) -> np.ndarray:
     """Squared gradient norms of each batch and task, (n_probes, n_tasks)."""
     return np.diagonal(gramians, axis1=1, axis2=2).astype(np.float64)
@@ -108,39 +183,59 @@ def _cosine(gramians: np.ndarray) -> np.ndarray:
     return np.clip(cosine, -1, 1)
 
 
-def _after_warmup(trace: Trace, measured: np.ndarray, warmup_epochs: int, bounds: tuple[float, float]) -> Relation:
-    """Mean of a measure per batch, (n_probes, n_tasks, n_tasks), over batches and then over later epochs."""
-    ends = np.unique(trace.probe_steps)
-    course = [mean_of_defined(measured[trace.probe_steps == end]) for end in ends]
-    late = ends > warmup_epochs * trace.steps_per_epoch
+def _after_warmup(
+    trace: Trace,
+    measured: np.ndarray,
+    warmup_epochs: int,
+    bounds: tuple[float, float],
+    steps: np.ndarray | None = None,
+) -> Relation:
+    """Mean of a measure per probe, (n_probes, n_tasks, n_tasks), over batches and then over later epochs.
+
+    Probes of the same step are batches of one epoch.
+    """
+    steps = trace.probe_steps if steps is None else steps
     n_tasks = len(trace.tasks)
+    ends = np.unique(steps)
+    course = np.reshape([mean_of_defined(measured[steps == end]) for end in ends], (-1, n_tasks, n_tasks))
+    epochs = ends // trace.steps_per_epoch
+    late = epochs > warmup_epochs
     if not late.any():
         reason = f"no probe after the warm-up of {warmup_epochs} epochs"
         values = np.full((n_tasks, n_tasks), np.nan)
-        return Relation(values, course=np.array(course).reshape(-1, n_tasks, n_tasks), reason=reason)
-    values = mean_of_defined(np.array(course)[late])
-    low, high = _interval_over_batches(trace, measured, ends[late], values, bounds)
-    counted = measured[np.isin(trace.probe_steps, ends[late])]
-    return Relation(values, low, high, np.array(course), _left_out(trace, counted))
+        return Relation(values, course=course, course_epochs=epochs, reason=reason)
+    by_epoch = [measured[steps == end] for end in ends[late]]
+    low, high, spread = _over_batches(by_epoch, bounds)
+    return Relation(
+        values=mean_of_defined(course[late]),
+        low=low,
+        high=high,
+        course=course,
+        reason=_left_out(trace, np.concatenate(by_epoch)),
+        course_epochs=epochs,
+        spread=spread,
+    )
 
 
-def _interval_over_batches(
-    trace: Trace, measured: np.ndarray, ends: np.ndarray, values: np.ndarray, bounds: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """T interval over the probe batches, each averaged over its epochs; NaN with fewer than two batches.
+def _over_batches(
+    by_epoch: list[np.ndarray], bounds: tuple[float, float]
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """T interval and standard deviation over the batches, each averaged over its epochs; None for a single batch.
 
     Epochs see the same batches, so they are no independent witnesses.
     """
-    by_epoch = [measured[trace.probe_steps == end] for end in ends]
-    n_batches = min(len(epoch) for epoch in by_epoch)
+    n_batches = len(by_epoch[0])
     if n_batches < 2 or any(len(epoch) != n_batches for epoch in by_epoch):
-        return np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+        return None, None, None
     by_batch = mean_of_defined(np.array(by_epoch))
     n_defined = (~np.isnan(by_batch)).sum(axis=0)
-    squares = mean_of_defined((by_batch - mean_of_defined(by_batch)) ** 2)
-    error = np.sqrt(squares / np.where(n_defined > 1, n_defined - 1, np.nan))
-    half = stats.t.ppf((1 + LEVEL) / 2, np.maximum(n_defined - 1, 1)) * error
-    return np.clip(values - half, *bounds), np.clip(values + half, *bounds)
+    mean = mean_of_defined(by_batch)
+    deviations = mean_of_defined((by_batch - mean) ** 2)
+    n_others = np.where(n_defined > 1, n_defined - 1, np.nan)
+    spread = np.sqrt(deviations * n_defined / n_others)
+    half = stats.t.ppf((1 + LEVEL) / 2, np.maximum(n_defined - 1, 1)) * spread / np.sqrt(np.maximum(n_defined, 1))
+    values = mean_of_defined(np.array([mean_of_defined(epoch) for epoch in by_epoch]))
+    return np.clip(values - half, *bounds), np.clip(values + half, *bounds), spread
 
 
 def _left_out(trace: Trace, counted: np.ndarray) -> str:

@@ -1,0 +1,64 @@
+"""What the tasks' labels say of each other, before anything is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mtl.trace import Relation, Trace
+
+
+def label_information(trace: Trace) -> Relation:
+    """How much of one task's labels another task's labels already tell.
+
+    A source that tells all of the recipient's labels adds nothing that the recipient
+    does not ask for itself; one that tells nothing can help by its features alone.
+
+    Parameters
+    ----------
+    trace : Trace
+        Its `labels`, counted over training frames, are used.
+
+    Returns
+    -------
+    Relation
+        Mutual information over the recipient's entropy, in [0, 1]: 1 where the
+        source's label determines the recipient's. Row = source, column = recipient.
+        NaN where a recipient's labels are all alike. `label_entropy` of each task is
+        in bits. The null is what labels without any bond show on average, as there
+        are so many videos only: about (r - 1)(s - 1) / (2 n_videos) nats for r and s
+        distinct labels, as all frames of a video have one.
+
+    References
+    ----------
+    Miller, Note on the bias of information estimates, 1955.
+    """
+    n_tasks = len(trace.tasks)
+    if not trace.label_frames.sum():
+        return Relation(np.full((n_tasks, n_tasks), np.nan), reason="no training labels are recorded", directed=True)
+    alone = [(trace.labels[:, i],) for i in range(n_tasks)]
+    entropy = np.array([_entropy(labels, trace.label_frames) for labels in alone])
+    joint = np.array([[_entropy((*a, *b), trace.label_frames) for b in alone] for a in alone])
+    shared = np.maximum(entropy[:, None] + entropy - joint, 0.0)
+    kinds = np.array([len(np.unique(labels)) for (labels,) in alone])
+    chance = (kinds[:, None] - 1) * (kinds - 1) / (2 * np.log(2) * trace.label_videos.sum())
+    constant = [task for task, bits in zip(trace.tasks, entropy, strict=True) if bits == 0]
+    return Relation(
+        values=_share(shared, entropy),
+        reason="; ".join(f"labels of {task} are all alike" for task in constant),
+        directed=True,
+        null=Relation(_share(chance, entropy), directed=True),
+        of_tasks={"label_entropy": entropy},
+    )
+
+
+def _entropy(labels: tuple[np.ndarray, ...], counts: np.ndarray) -> float:
+    """Entropy in bits of what the columns show together."""
+    _, which = np.unique(np.stack(labels, axis=1), axis=0, return_inverse=True)
+    shares = np.bincount(which.ravel(), counts) / counts.sum()
+    return max(float(-(shares * np.log2(shares)).sum()), 0.0)
+
+
+def _share(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:
+    """Information over the column's entropy, at most 1; NaN where that is zero."""
+    out = np.full(information.shape, np.nan)
+    return np.minimum(np.divide(information, entropy, out=out, where=entropy > 0), 1.0)
