@@ -9,12 +9,25 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+ALIGNMENT = 64  # bytes; memory that begins elsewhere a tensor cannot share
+
 
 class Rows(Protocol):
-    """Rows of the frozen part, addressed by position."""
+    """Rows of the frozen part, addressed by position.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, *row_shape).
+    dtype : numpy dtype
+    array : ndarray or None
+        All rows where they are in memory; `aligned` where they are many, else the
+        graph cannot have them without a copy.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    array: np.ndarray | None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -49,3 +62,37 @@ class Examples:
         rows = self.rows.take(positions.ravel())
         targets = {name: one[positions] for name, one in self.targets.items()}
         return rows.reshape(*positions.shape, *rows.shape[1:]), targets
+
+    def label_combinations(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which targets of the tasks come together in a split, and how often.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_combinations, n_tasks)
+            Distinct, in ascending order.
+        frames, videos : ndarray of int, shape (n_combinations,)
+            How many of either have the combination.
+        """
+        chosen = self.positions(split)
+        codes = np.zeros(len(chosen), np.int64)  # one number per combination: quicker than rows to tell apart
+        values = []
+        for target in self.targets.values():
+            value, code = np.unique(target[chosen], return_inverse=True)
+            codes = codes * len(value) + code
+            values.append(value)
+        codes, combination, frames = np.unique(codes, return_inverse=True, return_counts=True)
+        sizes = [len(value) for value in values]
+        places = np.unravel_index(codes, sizes) if len(chosen) else [[] for _ in sizes]
+        labels = np.stack([value[np.array(place, int)] for value, place in zip(values, places, strict=True)], axis=1)
+        video = self.frames["video"].cat.codes.to_numpy()[chosen]
+        seen = np.unique(combination * (int(video.max(initial=0)) + 1) + video)
+        videos = np.bincount(seen // (int(video.max(initial=0)) + 1), minlength=len(codes))
+        return labels, frames, videos
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """An empty array whose memory a tensor can share."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 import keras
@@ -70,8 +71,25 @@ class MultiTaskModel:
 
     def __call__(self, rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Logits (b, units) by task name."""
-        hidden = self.dropout(self.shared(self.trained(rows, training)), training=training)
+        return self.from_shared(self.shared_outputs(self.trained(rows, training)), training)
+
+    @cached_property
+    def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """Logits by task name in inference mode, compiled once, for any number of rows."""
+        return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True)
+
+    def shared_outputs(self, features: tf.Tensor) -> tf.Tensor:
+        """Outputs of the shared dense layer before its activation, (b, shared_units)."""
+        return tf.matmul(features, self.shared.kernel) + self.shared.bias
+
+    def from_shared(self, outputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Logits (b, units) by task name, from `shared_outputs` on."""
+        hidden = self.dropout(self.shared.activation(outputs), training=training)
         return {name: head(hidden) for name, head in self.heads.items()}
+
+    def losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """Unweighted mean loss of each task, scalars in task order."""
+        return [tf.reduce_mean(loss) for loss in self.frame_losses(logits, targets).values()]
 
     def frame_losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Unweighted loss of every frame (b,) by task name.
@@ -85,9 +103,27 @@ class MultiTaskModel:
         return {name: loss(targets[name][:, None], logits[name]) for name, loss in self._losses.items()}
 
     @property
+    def shares_dense_layer_only(self) -> bool:
+        """Whether all that is trained and shared is the dense layer."""
+        return not self.trained.trainable_variables
+
+    @property
+    def trained_variables(self) -> list[keras.Variable]:
+        """What the optimizer steps: `shared_variables`, then `head_variables`."""
+        layers = [self.shared, *self.heads.values()]
+        return [*self.trained.trainable_variables, *(v for layer in layers for v in layer.trainable_variables)]
+
+    @property
     def shared_variables(self) -> list[tf.Variable]:
         """Trained parameters that every task sends a gradient to: backbone and shared dense layer."""
         return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
+
+    @property
+    def layer_groups(self) -> dict[str, list[int]]:
+        """Positions in `shared_variables` of the backbone's trained stages and of the shared dense layer."""
+        stages = self.trained.stages or ["backbone"] * len(self.trained.trainable_variables)
+        names = [*stages, *["shared"] * len(self.shared.trainable_variables)]
+        return {name: [i for i, of in enumerate(names) if of == name] for name in dict.fromkeys(names)}
 
     @property
     def head_variables(self) -> list[tf.Variable]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
 from mtl import gradients
-from mtl.examples import Examples, Rows
+from mtl.examples import ALIGNMENT, Examples, Rows
 from mtl.model import MultiTaskModel
 from mtl.probes import Probes
 from mtl.seeds import seed_of
@@ -28,9 +28,10 @@ from mtl.weighting.base import Weighting
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 64 * 2**20  # of rows handed to the graph at once
-CHUNK_STEPS = 64
-PREDICT_ROWS = 512
+BLOCK_BYTES = 64 * 2**20  # of rows handed to the graph at once, where not all of them are
+BLOCK_ROWS = 512  # of a prediction
+STEPS_PER_CALL = 256  # at most, so that the progress bar moves and Ctrl-C is heard
+COPIED_BYTES = 256 * 2**20  # rows in memory are copied into a tensor up to this size where it cannot share them
 
 
 @dataclass
@@ -76,8 +77,6 @@ class Training:
         Keep the epoch with the best validation AUC of the main task; else the last.
     patience : int
         Epochs without a better one before training stops early.
-    probe_batches, probe_batch_size : int
-        Held-out batches on which the task gradients are compared after every epoch.
     seed : int
     """
 
@@ -89,8 +88,6 @@ class Training:
         sampling: Literal["natural", "balanced"],
         early_stopping: bool,
         patience: PositiveInt,
-        probe_batches: NonNegativeInt,
-        probe_batch_size: PositiveInt,
         seed: int,
     ) -> None:
         self.epochs = epochs
@@ -99,8 +96,6 @@ class Training:
         self.sampling = sampling
         self.early_stopping = early_stopping
         self.patience = patience
-        self.probe_batches = probe_batches
-        self.probe_batch_size = probe_batch_size
         self.seed = seed
 
     def train(
@@ -108,6 +103,7 @@ class Training:
         model: MultiTaskModel,
         examples: Examples,
         weighting: Weighting,
+        probes: Probes,
         main_task: str,
         on_epoch: Callable[[int, Mapping[str, float]], None],
     ) -> tuple[Trace, History]:
@@ -119,6 +115,8 @@ class Training:
         examples : Examples
             With splits `train` and `val`.
         weighting : Weighting
+        probes : Probes
+            What is measured of the task gradients between the epochs.
         main_task : str
             Judges the epochs.
         on_epoch : callable
@@ -131,8 +129,9 @@ class Training:
         train, val = examples.positions("train"), examples.positions("val")
         order = _orders(examples.frames.iloc[train], self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
-        probes = Probes(model, examples, self.probe_batches, self.probe_batch_size, self.seed)
+        probing = probes.on(model, examples)
         run_steps = compile_steps(model, weighting, self.optimizer())
+        source = Source(examples, self.batch_size)
         losses: list[np.ndarray] = []
         weights: list[np.ndarray] = []
         best = _Best()
@@ -141,16 +140,16 @@ class Training:
             for epoch in range(self.epochs):
                 weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
                 start = time.perf_counter()
-                chosen = train[next(order)].reshape(steps_per_epoch, self.batch_size)
-                for rows, targets, n_steps in _chunks(examples, chosen):
-                    step_losses, step_weights = run_steps(rows, targets)
+                for rows, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
+                    step_losses, step_weights = run_steps(rows, targets, at)
                     losses.append(step_losses.numpy())
                     weights.append(step_weights.numpy())
-                    advance(n_steps * self.batch_size, _note(epoch, model.tasks, losses[-1]))
+                    advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
-                start = time.perf_counter()
-                probes.measure((epoch + 1) * steps_per_epoch)
-                history.probe_seconds += time.perf_counter() - start
+                if probes.due(epoch + 1):
+                    start = time.perf_counter()
+                    probing.measure((epoch + 1) * steps_per_epoch)
+                    history.probe_seconds += time.perf_counter() - start
                 val_losses, row = _validate(model, examples, val)
                 row |= _named("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
                 row |= _named("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
@@ -169,15 +168,20 @@ class Training:
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
         history.chosen = best.epoch
+        labels, label_frames, label_videos = examples.label_combinations("train")
         trace = Trace(
             tasks=tuple(model.tasks),
             losses=np.concatenate(losses),
             weights=np.concatenate(weights),
             steps_per_epoch=steps_per_epoch,
-            **probes.arrays(),
+            layer_groups=probing.groups,
+            **probing.arrays(),
             val_losses=best.val_losses,
             val_videos=examples.frames["video"].cat.codes.to_numpy()[val],
             val_classes=examples.frames["class_name"].cat.codes.to_numpy()[val],
+            labels=labels,
+            label_frames=label_frames,
+            label_videos=label_videos,
         )
         return trace, history
 
@@ -202,78 +206,222 @@ class _Best:
         return 0 if np.isnan(self.judged) else epoch - self.epoch
 
 
+@dataclass
+class _Step:
+    """What a step's backward passes gave: losses and weights (n_tasks,), gradients by variable."""
+
+    losses: tf.Tensor
+    weights: tf.Tensor
+    gradients: list[tf.Tensor]
+
+
 def compile_steps(
     model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer
-) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]:
+) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
     """A compiled function that does as many steps as it is handed batches.
 
     Returns
     -------
     callable
-        (rows (k, b, ...), targets by task (k, b)) -> unweighted losses and weights, both (k, n_tasks).
+        (rows (n, ...), targets by task (n,), positions in them (k, b)) ->
+        unweighted losses and weights, both (k, n_tasks).
     """
     shared, heads = model.shared_variables, model.head_variables
-    trained = [*_keras_variables(model)]
-    optimizer.build(trained)
+    apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
 
-    def losses_of(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], training: bool) -> list[tf.Tensor]:
-        logits = model(rows, training=training)
-        return [tf.reduce_mean(loss) for loss in model.frame_losses(logits, targets).values()]
+    def losses_of(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        return model.losses(model(rows, training=True), targets)
 
-    def by_weighted_sum(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, list]:
+    def by_weighted_sum(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass: the weight of a loss is the same on shared parameters and head."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            losses = tf.stack(losses_of(rows, targets, training=True))
+            losses = tf.stack(losses_of(rows, targets))
             weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
             total = tf.reduce_sum(weights * losses)
-        return losses, weights, tape.gradient(total, [*shared, *heads])
+        return _Step(losses, weights, tape.gradient(total, [*shared, *heads]))
 
-    def by_task_gradients(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, list]:
+    def by_task_gradients(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass per task over the shared part: the weights come from the Gramian."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            separate = losses_of(rows, targets, training=True)
-            losses = tf.stack(separate)
-            total = tf.reduce_sum(losses)
-        by_task = gradients.task_gradients(tape, separate, shared)
-        weights = tf.stop_gradient(weighting.weights(losses, gradients.gramian(by_task)))
-        of_heads = tape.gradient(total, heads)
+            losses = losses_of(rows, targets)
+            total = tf.add_n(losses)
+        by_task = gradients.task_gradients(tape, losses, shared)
+        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
+        of_heads = weigh_heads(weights, tape.gradient(total, heads))
+        return _Step(tf.stack(losses), weights, [*gradients.combine(by_task, weights), *of_heads])
+
+    def by_closed_form(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+        """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
+        features = model.trained(rows, training=True)
+        outputs = model.shared_outputs(features)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([outputs, *heads])
+            losses = model.losses(model.from_shared(outputs, training=True), targets)
+            total = tf.add_n(losses)
+        of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])  # (n_tasks, b, shared_units)
+        gramian = gradients.dense_gramian(features, of_outputs)
+        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
+        of_heads = weigh_heads(weights, tape.gradient(total, heads))
+        combined = tf.einsum("t,tbn->bn", weights, of_outputs)
+        return _Step(tf.stack(losses), weights, [*gradients.dense_gradients(features, combined), *of_heads])
+
+    def weigh_heads(weights: tf.Tensor, of_heads: list[tf.Tensor]) -> list[tf.Tensor]:
         base = weighting.head_weights(weights)
         scale = [base[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
-        of_heads = [g * w for g, w in zip(of_heads, scale, strict=True)]
-        return losses, weights, [*gradients.combine(by_task, weights), *of_heads]
+        return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
 
-    differentiate = by_task_gradients if weighting.uses_gramian else by_weighted_sum
+    if not weighting.uses_gramian:
+        differentiate = by_weighted_sum
+    else:
+        differentiate = by_closed_form if model.shares_dense_layer_only else by_task_gradients
 
     @tf.function(reduce_retracing=True)
-    def run_steps(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        n_steps = tf.shape(rows)[0]
+    def run_steps(
+        rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        n_steps = tf.shape(positions)[0]
         all_losses = tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,))
         all_weights = tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,))
         for i in tf.range(n_steps):
-            batch, labels = rows[i], {name: one[i] for name, one in targets.items()}
-            losses, weights, grads = differentiate(batch, labels)
-            optimizer.apply(grads, trained)
-            after = losses
-            if weighting.uses_losses_after:
-                after = tf.stack(losses_of(batch, labels, training=True))
-            weighting.update(losses, after)
-            all_losses = all_losses.write(i, losses)
-            all_weights = all_weights.write(i, weights)
+            at = positions[i]
+            batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
+            step = differentiate(batch, labels)
+            apply(step.gradients)
+            after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
+            weighting.update(step.losses, after)
+            all_losses = all_losses.write(i, step.losses)
+            all_weights = all_weights.write(i, step.weights)
         return all_losses.stack(), all_weights.stack()
 
-    return run_steps
+    def run(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+        """Traced once, whatever the number of rows and steps."""
+        traced = run_steps.get_concrete_function(
+            tf.TensorSpec((None, *rows.shape[1:]), rows.dtype),
+            {name: tf.TensorSpec((None,), tf.int32) for name in targets},
+            tf.TensorSpec((None, positions.shape[1]), tf.int32),
+        )
+        return traced(rows, targets, tf.constant(positions, tf.int32))
+
+    return run
+
+
+def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> Callable[[list[tf.Tensor]], None]:
+    """What takes an optimizer's step along gradients of variables, in graph.
+
+    Plain Adam goes through TensorFlow's fused kernel, one pass over memory where
+    Keras takes ten; that is a third of a step of heads on features. Same formula, same
+    state, in the optimizer's own variables. Any other optimizer steps itself.
+    """
+    optimizer.build(variables)
+    if not _is_plain_adam(optimizer, variables):
+        return lambda gradients: optimizer.apply(gradients, variables)
+    moments = list(zip(optimizer._momentums, optimizer._velocities, strict=True))
+
+    def apply(gradients: list[tf.Tensor]) -> None:
+        beta_1, beta_2 = tf.constant(optimizer.beta_1, tf.float32), tf.constant(optimizer.beta_2, tf.float32)
+        rate = tf.convert_to_tensor(optimizer.learning_rate, tf.float32)
+        step = tf.cast(optimizer.iterations.value + 1, tf.float32)
+        for variable, (first, second), gradient in zip(variables, moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=first.value.handle,
+                v=second.value.handle,
+                beta1_power=beta_1**step,
+                beta2_power=beta_2**step,
+                lr=rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=optimizer.epsilon,
+                grad=gradient,
+            )
+        optimizer.iterations.assign_add(1)
+
+    return apply
+
+
+def _is_plain_adam(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> bool:
+    """Whether Adam is all that a step does."""
+    more = ("amsgrad", "clipnorm", "clipvalue", "global_clipnorm", "weight_decay", "use_ema")
+    return (
+        type(optimizer) is keras.optimizers.Adam
+        and not any(getattr(optimizer, name) for name in (*more, "gradient_accumulation_steps"))
+        and all(v.constraint is None and v.dtype == "float32" for v in variables)
+    )
+
+
+class Source:
+    """Where the steps take their rows from: all of them in the graph, or blocks read ahead of use.
+
+    Either way the batches are the same ones, in the same order, bit for bit: a
+    shuffle of all training frames, not one within a block.
+
+    Parameters
+    ----------
+    examples : Examples
+    batch_size : int
+    """
+
+    def __init__(self, examples: Examples, batch_size: int) -> None:
+        self._examples = examples
+        self._rows = resident(examples.rows)
+        step_bytes = batch_size * _row_bytes(examples.rows)
+        self._steps = int(np.clip(BLOCK_BYTES // step_bytes, 1, STEPS_PER_CALL))
+        if self._rows is not None:
+            self._targets = {name: tf.constant(one, tf.int32) for name, one in examples.targets.items()}
+
+    def runs(self, chosen: np.ndarray) -> Iterator[tuple[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray]]:
+        """Rows, targets by task, and positions in them (k, b): a run of steps at a time.
+
+        Parameters
+        ----------
+        chosen : ndarray of int, shape (n_steps, batch_size)
+        """
+        runs = [chosen[i : i + self._steps] for i in range(0, len(chosen), self._steps)]
+        if self._rows is not None:
+            yield from ((self._rows, self._targets, at) for at in runs)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._block, runs[0])
+            for at, following in zip(runs, [*runs[1:], None], strict=True):
+                rows, targets = coming.result()
+                if following is not None:
+                    coming = ahead.submit(self._block, following)
+                yield rows, targets, np.arange(at.size).reshape(at.shape)
+
+    def _block(self, positions: np.ndarray) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Rows and targets at positions, as tensors."""
+        rows, targets = self._examples.gather(positions.ravel())
+        return tf.constant(rows), {name: tf.constant(one) for name, one in targets.items()}
+
+
+def resident(rows: Rows) -> tf.Tensor | None:
+    """All rows as one tensor where they are in memory; None where they are not, or would have to be there twice.
+
+    The tensor shares the array's memory where that is aligned; on a GPU, and where the
+    array is small, it is a copy.
+    """
+    array = rows.array
+    if array is None:
+        return None
+    if tf.config.list_physical_devices("GPU"):
+        try:
+            return tf.constant(array)
+        except tf.errors.ResourceExhaustedError:
+            return None
+    if array.ctypes.data % ALIGNMENT == 0 and (shareable := _writable(array)) is not None:
+        return tf.experimental.dlpack.from_dlpack(shareable.__dlpack__())
+    return tf.constant(array) if array.nbytes <= COPIED_BYTES else None
 
 
 def predict(model: MultiTaskModel, rows: Rows, positions: np.ndarray) -> dict[str, np.ndarray]:
     """Logits (n, units) by task name of the rows at these positions, in blocks."""
     if not len(positions):
         return {name: np.empty((0, task.units), np.float32) for name, task in model.tasks.items()}
-    forward = tf.function(lambda block: model(block, training=False), reduce_retracing=True)
-    size = _block_rows(rows)
-    blocks = [forward(rows.take(positions[i : i + size])) for i in range(0, len(positions), size)]
+    size = int(np.clip(BLOCK_BYTES // _row_bytes(rows), 1, BLOCK_ROWS))
+    blocks = [model.infer(rows.take(positions[i : i + size])) for i in range(0, len(positions), size)]
     return {name: np.concatenate([block[name].numpy() for block in blocks]) for name in model.tasks}
 
 
@@ -317,32 +465,18 @@ def _orders(frames: pd.DataFrame, sampling: str, batch_size: int, seed: int) -> 
             yield np.resize(rng.permutation(n), full)
 
 
-def _chunks(examples: Examples, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], int]]:
-    """Rows (k, b, ...) and targets (k, b) of k steps at a time; the next chunk is gathered meanwhile."""
-    bytes_per_step = max(1, chosen.shape[1] * int(np.prod(examples.rows.shape[1:])) * examples.rows.dtype.itemsize)
-    k = int(np.clip(CHUNK_BYTES // bytes_per_step, 1, CHUNK_STEPS))
-    chunks = [chosen[i : i + k] for i in range(0, len(chosen), k)]
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(examples.gather, chunks[0])
-        for i, chunk in enumerate(chunks):
-            rows, targets = coming.result()
-            if i + 1 < len(chunks):
-                coming = ahead.submit(examples.gather, chunks[i + 1])
-            yield rows, targets, len(chunk)
+def _row_bytes(rows: Rows) -> int:
+    return max(1, int(np.prod(rows.shape[1:])) * rows.dtype.itemsize)
 
 
-def _block_rows(rows: Rows) -> int:
-    """Rows per block of a prediction."""
-    bytes_per_row = max(1, int(np.prod(rows.shape[1:])) * rows.dtype.itemsize)
-    return int(np.clip(CHUNK_BYTES // bytes_per_row, 1, PREDICT_ROWS))
-
-
-def _keras_variables(model: MultiTaskModel) -> Iterator[keras.Variable]:
-    """The variables the optimizer steps: shared ones, then the heads'."""
-    yield from model.trained.trainable_variables
-    yield from model.shared.trainable_variables
-    for head in model.heads.values():
-        yield from head.trainable_variables
+def _writable(array: np.ndarray) -> np.ndarray | None:
+    """A view that may be exported; None where the memory is nobody's to write to."""
+    view = array.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:
+        return None
+    return view
 
 
 def _named(quantity: str, tasks: Mapping[str, Task], values: np.ndarray) -> dict[str, float]:

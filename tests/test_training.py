@@ -67,11 +67,16 @@ def training(**changes):
         "sampling": "natural",
         "early_stopping": False,
         "patience": 2,
-        "probe_batches": 3,
-        "probe_batch_size": 16,
         "seed": 0,
     }
     return Training(**settings | changes)
+
+
+def probes(**changes):
+    from mtl.probes import Probes
+
+    settings = {"epochs": 1, "batches": 3, "batch_size": 16, "permuted_labels": True, "affinity_step": 0.1, "seed": 0}
+    return Probes(**settings | changes)
 
 
 def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes):
@@ -83,6 +88,7 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes)
         built,
         data or examples(tasks),
         weighting or Equal(tuple(tasks)),
+        probes(seed=seed),
         "general_anomaly",
         lambda e, row: rows.append(row),
     )
@@ -143,7 +149,7 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
     expected = tape.gradient(total, [*built.shared_variables, *built.head_variables])
     weighting = Fixed(tuple(TASKS), weights, None, strict=True)
     steps = compile_steps(built, weighting, keras.optimizers.SGD(0.1))
-    steps(rows[None], {name: one[None] for name, one in targets.items()})
+    steps(rows, targets, np.arange(32)[None])
     after = built.get_weights()
     names = [name for name, v in built.named_variables()]
     for name, gradient in zip(names, expected, strict=True):
@@ -166,20 +172,115 @@ def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
         np.testing.assert_allclose(by_task.get_weights()[name], weight, atol=1e-4)
 
 
-def test_the_probe_is_the_inner_product_of_task_gradients():
+@pytest.mark.parametrize("kind", ["PCGrad", "CAGrad", "GradNorm"])
+def test_the_closed_form_of_a_dense_layer_steps_like_task_gradients(kind, monkeypatch):
+    from mtl.model import MultiTaskModel
+    from mtl.weighting import cagrad, gradnorm, pcgrad
+
+    def weighting():
+        return {
+            "PCGrad": lambda: pcgrad.PCGrad(tuple(TASKS), seed=0),
+            "CAGrad": lambda: cagrad.CAGrad(tuple(TASKS), c=0.5),
+            "GradNorm": lambda: gradnorm.GradNorm(tuple(TASKS), alpha=1.5, learning_rate=0.01),
+        }[kind]()
+
+    closed, trace, _ = train(weighting=weighting(), epochs=2)
+    monkeypatch.setattr(MultiTaskModel, "shares_dense_layer_only", False)
+    taped, expected, _ = train(weighting=weighting(), epochs=2)
+    np.testing.assert_allclose(trace.weights, expected.weights, rtol=1e-3)
+    for name, weight in taped.get_weights().items():
+        np.testing.assert_allclose(closed.get_weights()[name], weight, atol=1e-3)
+
+
+def optimizers():
+    import keras
+
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
+    return {
+        "adam": (keras.optimizers.Adam(0.01), True),
+        "schedule": (keras.optimizers.Adam(schedule, beta_1=0.8, epsilon=1e-3), True),
+        "clipped": (keras.optimizers.Adam(0.01, clipnorm=0.1), False),
+        "amsgrad": (keras.optimizers.Adam(0.01, amsgrad=True), False),
+        "averaged": (keras.optimizers.Adam(0.01, use_ema=True), False),
+        "adamw": (keras.optimizers.AdamW(0.01), False),
+        "sgd": (keras.optimizers.SGD(0.01, momentum=0.9), False),
+    }
+
+
+@pytest.mark.parametrize("name", ["adam", "schedule", "clipped", "amsgrad", "averaged", "adamw", "sgd"])
+def test_an_optimizer_steps_as_keras_lets_it(name):
+    import keras
     import tensorflow as tf
 
-    from mtl.probes import compile_probe
+    from mtl.training import _is_plain_adam, stepper
 
-    data, built = examples(), model(dropout=0.5)
-    rows, targets = data.rows.array[:16], {name: one[:16] for name, one in data.targets.items()}
-    flat = []
-    for name in TASKS:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(built.frame_losses(built(rows, training=False), targets)[name])
-        flat.append(np.concatenate([np.ravel(g) for g in tape.gradient(loss, built.shared_variables)]))
-    expected = np.array(flat) @ np.array(flat).T
-    np.testing.assert_allclose(compile_probe(built)(rows, targets), expected, rtol=1e-4, atol=1e-6)
+    def variables():
+        return [keras.Variable([[1.0, -2.0], [0.5, 3.0]]), keras.Variable([0.1, 0.0])]
+
+    (ours, fused), (theirs, _) = optimizers()[name], optimizers()[name]
+    stepped, expected = variables(), variables()
+    apply = tf.function(stepper(ours, stepped))
+    assert _is_plain_adam(ours, stepped) == fused
+    theirs.build(expected)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        gradients = [tf.constant(rng.normal(size=v.shape), tf.float32) for v in expected]
+        apply(gradients)
+        theirs.apply(gradients, expected)
+    for got, want in zip([*stepped, *ours.variables], [*expected, *theirs.variables], strict=True):
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def misaligned(array):
+    """A copy in memory that no tensor can share."""
+    from mtl.examples import ALIGNMENT, aligned
+
+    raw = aligned((array.nbytes + ALIGNMENT,), np.uint8)[4:][: array.nbytes]
+    copy = raw.view(array.dtype).reshape(array.shape)
+    copy[:] = array
+    return copy
+
+
+def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
+    from mtl import training as room
+    from mtl.examples import Examples, aligned
+
+    data = examples()
+    shared = aligned(data.rows.array.shape, np.float32)
+    shared[:] = data.rows.array
+    on_disk = ArrayRows(data.rows.array)
+    on_disk.array = None
+    on_disk.take = lambda positions: shared[positions]
+    sources = {"shared": ArrayRows(shared), "copied": ArrayRows(misaligned(shared)), "blocks": on_disk}
+    traces = {}
+    for name, rows in sources.items():
+        monkeypatch.setattr(room, "STEPS_PER_CALL", 3 if name == "blocks" else 256)
+        assert (room.resident(rows) is None) == (name == "blocks")
+        traces[name] = train(data=Examples(rows, data.targets, data.frames))[1]
+    np.testing.assert_array_equal(traces["shared"].losses, traces["copied"].losses)
+    np.testing.assert_array_equal(traces["shared"].losses, traces["blocks"].losses)
+
+
+def test_a_tensor_shares_aligned_rows_even_read_only_ones():
+    from mtl.examples import aligned
+    from mtl.training import resident
+
+    rows = aligned((10, 4), np.float32)
+    rows[:] = 1
+    kept = rows.view()
+    kept.flags.writeable = False
+    tensor = resident(ArrayRows(kept))
+    rows[3] = 7
+    assert tensor[3].numpy().tolist() == [7.0] * 4
+
+
+def test_many_rows_that_cannot_be_shared_are_not_held_twice(monkeypatch):
+    from mtl import training as room
+
+    rows = ArrayRows(misaligned(np.ones((100, 10), np.float32)))
+    assert room.resident(rows) is not None
+    monkeypatch.setattr(room, "COPIED_BYTES", 3999)
+    assert room.resident(rows) is None
 
 
 def test_early_stopping_goes_back_to_the_best_epoch():

@@ -1,0 +1,182 @@
+"""Steps of heads on features: ours against Keras `fit` and against the floor of the machine.
+
+    python benchmarks/heads.py
+
+The same rows, network, batch size and Adam both ways, in turns within one process, so
+that what else the machine does falls on both; the quickest of several rounds counts. The floor
+is what a step cannot do without, at rates measured in the same turns: its arithmetic
+at the rate of a large matrix product, and the bytes of gradient and optimizer at
+the rate of a copy of arrays of that size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from mtl.backbone import Trained
+from mtl.examples import Examples, aligned
+from mtl.model import MultiTaskModel
+from mtl.store import MemoryRows
+from mtl.tasks import BinaryTask, CategoricalTask, Task
+from mtl.training import Source, compile_steps
+from mtl.weighting.base import Weighting
+from mtl.weighting.cagrad import CAGrad
+from mtl.weighting.equal import Equal
+
+CLASSES = tuple(f"class {i}" for i in range(14))
+TASKS: dict[str, Task] = {
+    "general_anomaly": BinaryTask(CLASSES[:13]),
+    "violence": BinaryTask(CLASSES[:3]),
+    "property_crime": BinaryTask(CLASSES[3:7]),
+    "anomaly_type": CategoricalTask(CLASSES),
+}
+LEARNING_RATE = 1e-3
+SIDE = 2048  # of the matrices whose product gives the peak rate
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is trained."""
+
+    features: int
+    units: int
+    batch: int
+    steps: int
+
+    @property
+    def operations(self) -> float:
+        """Of a step: the dense layer forward and for its gradient, the heads also for that of their inputs."""
+        outputs = sum(task.units for task in TASKS.values())
+        return 2.0 * self.batch * (2 * self.features * self.units + 3 * self.units * outputs)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        outputs = sum(task.units for task in TASKS.values())
+        return (self.features + 1) * self.units + (self.units + 1) * outputs
+
+    @property
+    def bytes(self) -> float:
+        """Of a step: gradient written; gradient, weights and both moments read; these three written; rows read."""
+        return 4.0 * (8 * self.parameters + self.batch * self.features)
+
+
+def draw(size: Size) -> Examples:
+    """Rows and labels at random, as many as the steps use up."""
+    rng = np.random.default_rng(0)
+    n = size.batch * size.steps
+    frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
+    rows = aligned((n, size.features), np.float32)
+    rows[:] = rng.normal(size=rows.shape)
+    return Examples(MemoryRows(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+
+
+def by_fit(examples: Examples, size: Size) -> Callable[[], None]:
+    """One epoch the usual way."""
+    inputs = keras.Input((size.features,))
+    hidden = keras.layers.Dense(size.units, activation="relu")(inputs)
+    outputs = {name: keras.layers.Dense(task.units, name=name)(hidden) for name, task in TASKS.items()}
+    losses = {
+        name: keras.losses.get({"class_name": task.loss, "config": {"from_logits": True}})
+        for name, task in TASKS.items()
+    }
+    network = keras.Model(inputs, outputs)
+    network.compile(keras.optimizers.Adam(LEARNING_RATE), loss=losses)
+    rows, targets = np.array(examples.rows.array), dict(examples.targets)
+    return lambda: network.fit(rows, targets, batch_size=size.batch, verbose=0) and None
+
+
+def by_us(examples: Examples, size: Size, weighting: Weighting) -> Callable[[], None]:
+    """One epoch by the loop of `mtl.training`."""
+    identity = Trained(lambda rows, training: rows, [], [])
+    model = MultiTaskModel(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
+    steps = compile_steps(model, weighting, keras.optimizers.Adam(LEARNING_RATE))
+    source, rng = Source(examples, size.batch), np.random.default_rng(0)
+
+    def epoch() -> None:
+        order = rng.permutation(len(examples.rows)).reshape(size.steps, size.batch)
+        for rows, targets, at in source.runs(order):
+            losses, _ = steps(rows, targets, at)
+            losses.numpy()
+
+    return epoch
+
+
+def product() -> Callable[[], None]:
+    """A large matrix product."""
+    a = tf.Variable(tf.random.stateless_normal((SIDE, SIDE), (0, 0)))
+    compiled = tf.function(lambda: tf.matmul(a, a)[0, 0])
+    return lambda: compiled().numpy()
+
+
+def copies(parameters: int) -> Callable[[], None]:
+    """Copies of arrays the size of gradient and optimizer, the bytes of one step."""
+    variables = [tf.Variable(tf.ones(parameters)) for _ in range(4)]
+
+    @tf.function
+    def copy() -> None:
+        for i, variable in enumerate(variables):
+            variable.assign(variables[i - 1] + 1.0)
+
+    return copy
+
+
+def courses(size: Size) -> dict[str, Callable[[], None]]:
+    """What takes turns."""
+    examples = draw(size)
+    return {
+        "fit": by_fit(examples, size),
+        "ours": by_us(examples, size, Equal(tuple(TASKS))),
+        "gramian": by_us(examples, size, CAGrad(tuple(TASKS), c=0.5)),
+        "product": product(),
+        "copies": copies(size.parameters),
+    }
+
+
+def quickest(courses: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Least seconds of every course over rounds in which they take turns; the first round does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in courses}
+    for _ in range(rounds + 1):
+        for name, course in courses.items():
+            began = time.perf_counter()
+            course()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: min(all_of_them[1:]) for name, all_of_them in seconds.items()}
+
+
+def main() -> None:
+    """Measure at both batch sizes, print a line each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--frames", type=int, default=8192, help="of an epoch")
+    parser.add_argument("--batches", type=int, nargs="+", default=[32, 256], help="batch sizes")
+    parser.add_argument("--rounds", type=int, default=9)
+    asked = parser.parse_args()
+    sizes = [Size(asked.features, asked.units, batch, asked.frames // batch) for batch in asked.batches]
+    seconds = {size: quickest(courses(size), asked.rounds) for size in sizes}
+    rate = 2.0 * SIDE**3 / min(found["product"] for found in seconds.values())
+    speed = max(4.0 * 8 * size.parameters / found["copies"] for size, found in seconds.items())
+    console = Console(width=120)
+    console.print(f"peak rates: {rate / 1e9:.0f} GFLOP/s, {speed / 1e9:.0f} GB/s")
+    table = Table("batch", "fit", "ours", "ours, by task gradients", "floor", "fit / ours", "ours / floor")
+    for size, found in seconds.items():
+        fit, ours, by_task = (found[name] / size.steps for name in ("fit", "ours", "gramian"))
+        floor = size.operations / rate + size.bytes / speed
+        shown = (f"{one * 1e3:.2f} ms" for one in (fit, ours, by_task, floor))
+        table.add_row(str(size.batch), *shown, f"{fit / ours:.2f}", f"{ours / floor:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
