@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -26,6 +28,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 # Their lightness goes one way only, so a grey print keeps the order.
 SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]
 SMALL = 7.5
+PANELS_SIDE_BY_SIDE = 3
 
 
 def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping[str, Score]) -> Figure:
@@ -264,6 +267,128 @@ def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
     return _fitted(figure)
 
 
+def relation_panels(relations: Mapping[str, Relation], tasks: Sequence[str], title: str) -> Figure:
+    """Several measures between every two tasks side by side; what no number was tracked for is left blank.
+
+    Parameters
+    ----------
+    relations : mapping of str to Relation
+        By measure. `spread` is the small print; the diagonal is not shown.
+    tasks : sequence of str
+        In the order of the matrices.
+    title : str
+    """
+    n_columns = min(PANELS_SIDE_BY_SIDE, max(1, len(relations)))
+    n_rows = max(1, -(-len(relations) // n_columns))
+    figure = _figure(1.6 + n_columns * (0.8 + 0.95 * len(tasks)), 1.2 + n_rows * (0.9 + 0.72 * len(tasks)))
+    if not relations:
+        _say(figure, "no relation was tracked")
+        return _fitted(figure)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    labels = [_wrapped(task, 10) for task in tasks]
+    for axes in grid.ravel()[len(relations) :]:
+        axes.set_axis_off()
+    for axes, (name, relation) in zip(grid.ravel(), relations.items(), strict=False):
+        values = np.array(relation.values, float)
+        np.fill_diagonal(values, np.nan)
+        reach = _limits_of(values)
+        digits = 2 if reach[1] >= 0.1 else 4
+        _cells(axes, values, reach, functools.partial(_signed, digits=digits), _spreads(relation, digits))
+        for i in range(len(tasks)):
+            axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="white", lw=0))
+        _names_on_axes(axes, labels, labels, slanted=False)
+        if relation.directed:
+            axes.set(xlabel="recipient", ylabel="source")
+        axes.set_title(_plain(name.replace("_", " ")), fontsize=9.5)
+    figure.suptitle(_plain(_wrapped(title, 30 * n_columns)), fontsize=10)
+    return _fitted(figure)
+
+
+def heat_map(values: pd.DataFrame, small: pd.DataFrame, title: str) -> Figure:
+    """One number per row and column of a design; hatched where there is none.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Shaded over their own range.
+    small : DataFrame of str
+        Of the same shape: small print below each number.
+    title : str
+    """
+    matrix = values.to_numpy(float)
+    finite = matrix[np.isfinite(matrix)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    reach = (low, high) if high - low > 1e-9 else (low - 0.01, high + 0.01)
+    rows, columns = ([_wrapped(word, 22) for word in _words(names)] for names in (values.index, values.columns))
+    figure = _figure(2.8 + 1.5 * len(columns), 1.8 + 0.62 * len(rows))
+    axes = figure.add_subplot()
+    _cells(axes, matrix, reach, lambda value: f"{value:.3f}", small.to_numpy(str).tolist(), SHARES)
+    _names_on_axes(axes, rows, columns, slanted=False)
+    axes.set_title(_plain(_wrapped(title, 60)), fontsize=10)
+    return _fitted(figure)
+
+
+def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
+    """What each measure said of an auxiliary beside what the auxiliary brought, one panel per measure.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns `measure`, `auxiliary`, `control`, `value`, `gain`, `low`, `high`.
+        Controls are open marks.
+    correlations : mapping of str to str
+        What stands below each measure's name.
+    """
+    measures = list(dict.fromkeys(points["measure"]))
+    if not measures:
+        figure = _figure(6.2, 2.2)
+        _say(figure, "no auxiliary has both a relation and a gain: nothing to compare")
+        return _fitted(figure)
+    n_columns = min(PANELS_SIDE_BY_SIDE, len(measures))
+    n_rows = -(-len(measures) // n_columns)
+    figure = _figure(max(5.2, 0.9 + 3.1 * n_columns), 1.3 + 2.7 * n_rows)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
+    looks = {name: i for i, name in enumerate(dict.fromkeys(points["auxiliary"]))}
+    for axes in grid.ravel()[len(measures) :]:
+        axes.set_axis_off()
+    handles: dict[str, Any] = {}
+    for axes, measure in zip(grid.ravel(), measures, strict=False):
+        for auxiliary, group in points[points["measure"] == measure].groupby("auxiliary", sort=False):
+            style = _style(looks[auxiliary])
+            is_control = bool(group["control"].iloc[0])
+            ends = np.array([group["gain"] - group["low"], group["high"] - group["gain"]], float)
+            axes.errorbar(
+                group["value"], group["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
+            )
+            (line,) = axes.plot(
+                group["value"],
+                group["gain"],
+                style["marker"],
+                color=style["color"],
+                markerfacecolor="white" if is_control else style["color"],
+                markersize=6,
+                zorder=3,
+            )
+            handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", line)
+        axes.axhline(0, color="0.45", linewidth=1.0, linestyle="--", zorder=0)
+        axes.set_title(_plain(measure.replace("_", " ") + "\n" + correlations.get(measure, "")), fontsize=8.5)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        _grid(axes)
+    for row in grid:
+        row[0].set_ylabel("gain in AUC", fontsize=9)
+    figure.supxlabel("measure between auxiliary and main task, mean over seeds", fontsize=9)
+    figure.legend(
+        list(handles.values()),
+        [_plain(name) for name in handles],
+        loc="outside lower center",
+        ncols=3,
+        fontsize=8.5,
+        frameon=False,
+    )
+    return _fitted(figure)
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -355,10 +480,11 @@ def _cells(
     reach: tuple[float, float],
     write: Callable[[float], str],
     small: Sequence[Sequence[str]],
+    shades: Colormap | None = None,
 ) -> None:
     """A matrix of shaded cells, each with its number and a line of small print; hatched where not finite."""
     low, high = reach
-    shades = SIGNED if low < 0 else SHARES
+    shades = shades or (SIGNED if low < 0 else SHARES)
     points = axes.figure.dpi_scale_trans
     above, under = (axes.transData + ScaledTranslation(0, shift / 72, points) for shift in (4, -7))
     axes.imshow(np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, aspect="auto")
@@ -449,6 +575,13 @@ def _intervals(relation: Relation, digits: int) -> list[list[str]]:
             if np.isfinite(low) and np.isfinite(high) and low < high:
                 small[i][j] = f"[{_signed(low, digits)}, {_signed(high, digits)}]"
     return small
+
+
+def _spreads(relation: Relation, digits: int) -> list[list[str]]:
+    """The spread as small print, empty where there is none."""
+    if relation.spread is None:
+        return [[""] * len(relation.values) for _ in range(len(relation.values))]
+    return [[f"± {_signed(each, digits)}" if np.isfinite(each) else "" for each in row] for row in relation.spread]
 
 
 def _directed(course: np.ndarray, tasks: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -1,60 +1,156 @@
-"""Tables of one run and of a sweep, made from what was tracked and from nothing else."""
+"""Tables of one run, and the report of a sweep, made from what was tracked and from nothing else.
+
+``python -m mtl.report WHAT`` makes a sweep's report again.
+"""
 
 from __future__ import annotations
 
+import argparse
+import base64
+import html
+import io
+import json
+import logging
+import re
+import shutil
+import sys
+import tempfile
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mtl import plots
-from mtl.trace import Relation, Result, Score, pairs
+from mtl import ablation, journal, plots
+from mtl.ablation import Comparison, Entry, Predicted
+from mtl.journal import TrackedRun
+from mtl.mistakes import Mistake
+from mtl.statistics import FEWEST_SEEDS
+from mtl.terminal import show
+from mtl.trace import Relation, Result, Score, directions, pairs
+
+log = logging.getLogger(__name__)
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "cut")
+# What may differ between the runs of a comparison: the sets themselves, and what changes no score.
+MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 LONGEST_DESCRIPTION = 7500  # MLflow cuts a description at 8,000 characters
 NOTHING = "–"
-INTERVAL = "95\N{NO-BREAK SPACE}% interval"
+SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
+INTERVAL = f"95{SPACE}% interval"
 PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
+MOST_SETTINGS = 4  # whose relations are drawn
+RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
+PREDICTIONS = "predictions.parquet"
+STORE_TIMEOUT_S = 10.0
+COMMIT = "mlflow.source.git.commit"
 
 
-class TrackedRun(Protocol):
-    """What is needed of a tracked run."""
+class Downloads(Protocol):
+    """What is needed of a tracking: it brings a run's artifact here."""
 
-    @property
-    def id(self) -> str:
-        """Where it is tracked."""
-
-    @property
-    def name(self) -> str:
-        """The task set, then what else was set by ``key=value``."""
-
-    @property
-    def status(self) -> str:
-        """FINISHED, FAILED, KILLED or RUNNING."""
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        """Parameters as text."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Last values."""
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """`failure` says why it failed."""
+    def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
+        """The artifact as a local file."""
 
 
-# --- a sweep ----------------------------------------------------------------------------------------------------------
+# --- a sweep: what its runs say ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sweep's report before it has a form.
+
+    Attributes
+    ----------
+    main_task : str
+    runs : tuple of TrackedRun
+        Jobs of the sweep, first started first.
+    table : DataFrame
+        See `runs_table`.
+    sets : DataFrame
+        By set: the columns of `Comparison.sets` with ``auc/<main_task>`` for `auc`,
+        AUCs of the other tasks, and one count per status.
+    compared : Comparison
+    axis : str
+        What is compared: `tasks`, or the first other axis where there is one set only.
+    relations : mapping of str to (tuple of str, mapping of str to Relation)
+        By setting: the tasks of its largest set, and every measure as its mean over seeds.
+    budget : str
+        How long all were trained.
+    warnings : tuple of str
+    """
+
+    main_task: str
+    runs: tuple[TrackedRun, ...]
+    table: pd.DataFrame
+    sets: pd.DataFrame
+    compared: Comparison
+    axis: str
+    relations: Mapping[str, tuple[tuple[str, ...], Mapping[str, Relation]]]
+    budget: str
+    warnings: tuple[str, ...]
+
+
+def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None = None) -> Summary:
+    """Compare the runs of a sweep by their predictions.
+
+    Parameters
+    ----------
+    runs : sequence of TrackedRun
+        Jobs of a sweep, first started first.
+    main_task : str
+    tracking : Downloads, optional
+        Asked for predictions that do not lie on this machine.
+    """
+    table = runs_table(runs)
+    keys = axes(runs)
+    axis = "tasks" if _several(table["tasks"]) or len(keys) == 1 else keys[1]
+    by_id = {id(run): run for run in runs}
+    counted = [run for run, counts in zip(by_id.values(), table["counts"], strict=True) if counts]
+    entries, warnings = [], []
+    for run, row in zip(by_id.values(), table.to_dict("records"), strict=True):
+        if not row["counts"]:
+            continue
+        try:
+            predicted = _predicted(run, main_task, tracking)
+        except (OSError, ValueError) as error:
+            warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
+            continue
+        arm = str(row[axis]) if axis == "tasks" else f"{axis}={row[axis]}"
+        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        tasks = _tasks(run) or frozenset({main_task})
+        measures = _measures(run, main_task, tasks)
+        entries.append(Entry(str(row["set"]), arm, setting, str(row["seed"]), tasks, predicted, measures))
+    resamples, seed = _resampling(counted)
+    controls = {name for run in runs for name in _controls(run)}
+    compared = ablation.compare(entries, main_task, controls, resamples, seed)
+    read = {(entry.row, entry.seed) for entry in entries}
+    table["predictions"] = [
+        (row["set"], str(row["seed"])) in read and row["counts"] for row in table.to_dict("records")
+    ]
+    return Summary(
+        main_task,
+        tuple(runs),
+        table,
+        _sets(table, compared, main_task),
+        compared,
+        axis,
+        _mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
+        _budget(counted),
+        (*warnings, *compared.warnings, *_unfair(counted, keys, axis), *_versions(counted)),
+    )
 
 
 def axes(runs: Sequence[TrackedRun]) -> list[str]:
@@ -64,7 +160,7 @@ def axes(runs: Sequence[TrackedRun]) -> list[str]:
     not a consequence of the group's choice and the task set.
     """
     settings = [_setting(run) for run in runs]
-    keys = dict.fromkeys(key for setting in settings for key in setting)
+    keys = dict.fromkeys(key for setting in settings for key in setting if not _is_seed(settings, key))
     differing = [key for key in keys if len({setting[key] for setting in settings if key in setting}) > 1]
     groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
     free = [
@@ -100,65 +196,507 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     return table
 
 
-def summarise(runs: Sequence[TrackedRun], main_task: str) -> pd.DataFrame:
-    """AUCs by task set, in the order the sets were launched.
-
-    Parameters
-    ----------
-    runs : sequence of TrackedRun
-        Jobs of a sweep, first started first.
-    main_task : str
-
-    Returns
-    -------
-    DataFrame
-        The index is the `set` of `runs_table`. `seeds` counts the runs that count
-        and have the main task's AUC; ``auc/<main_task>`` is their mean, `sd` their
-        standard deviation, NaN for one; `low` and `high` are the mean ends of the
-        runs' own intervals over videos, which say nothing about seeds.
-        ``auc/<task>`` of the other tasks, and one count per status follow.
-    """
-    table = runs_table(runs)
-    main = f"auc/{main_task}"
-    others = [str(name) for name in table.columns if str(name).startswith("auc/") and name != main]
-    rows = []
-    for name, group in table.groupby("set", sort=False):
-        counting = group[group["counts"].astype(bool)]
-        values = _column(counting, main)
-        row: dict[str, object] = {
-            "set": name,
-            "seeds": int(values.notna().sum()),
-            main: values.mean(),
-            "sd": values.std(),
-        }
-        row |= {end: _column(counting, f"auc_{end}/{main_task}").mean() for end in ("low", "high")}
-        row |= {other: _column(counting, other).mean() for other in others}
-        rows.append(row | {status.lower(): int((group["status"] == status).sum()) for status in STATUSES})
-    columns = ["set", "seeds", main, "sd", "low", "high", *others, *(status.lower() for status in STATUSES)]
-    return pd.DataFrame(rows, columns=columns).set_index("set")
-
-
 def failures(runs: Sequence[TrackedRun]) -> list[str]:
     """One line for every run that did not finish, with the reason."""
     return [f"{run.name}: {run.status.lower()}, {_failure(run)}" for run in runs if run.status != "FINISHED"]
 
 
-def summary_table(summary: pd.DataFrame) -> Table:
-    """The summary for a terminal."""
-    return _rich("AUC by task set", _written(summary))
+def _predicted(run: TrackedRun, main_task: str, tracking: Downloads | None) -> Predicted:
+    """A run's predictions, from its folder or from the tracking."""
+    place = urllib.parse.urlparse(run.artifact_uri)
+    if place.scheme in ("", "file"):
+        folder = Path(urllib.request.url2pathname(place.path))
+        for path in (folder / PREDICTIONS, folder / "artifacts" / PREDICTIONS):
+            if path.is_file():
+                return _reduced(path, main_task)
+    if tracking is None or not run.id:
+        raise FileNotFoundError(f"there is no {PREDICTIONS}")
+    with tempfile.TemporaryDirectory() as to:
+        return _reduced(tracking.download(run.id, PREDICTIONS, Path(to)), main_task)
 
 
-def markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
-    """The summary as a sweep's description: headline, table, and what did not finish.
+def _reduced(path: Path, main_task: str) -> Predicted:
+    from pyarrow import parquet
 
-    It is cut between two lines where MLflow would cut it anywhere.
+    columns = ablation.needed(parquet.read_schema(path).names, main_task)
+    return ablation.reduced(pd.read_parquet(path, columns=columns), main_task)
+
+
+def _tasks(run: TrackedRun) -> frozenset[str]:
+    """Tasks that the run trained."""
+    return frozenset(
+        key.removeprefix("task.") for key, on in run.params.items() if key.startswith("task.") and on == "1"
+    )
+
+
+def _controls(run: TrackedRun) -> set[str]:
+    """Tasks of random labels: those that have a chance of a yes and no classes."""
+    parts = [key.split(".") for key in run.params if key.startswith("tasks.")]
+    return {part[1] for part in parts if part[2:] == ["probability"]} - {part[1] for part in parts if "classes" in part}
+
+
+def _measures(run: TrackedRun, main_task: str, tasks: frozenset[str]) -> dict[tuple[str, str], float]:
+    """Tracked relations of every auxiliary with the main task; of a directed measure what the auxiliary does to it."""
+    found = {}
+    for auxiliary in sorted(tasks - {main_task}):
+        names = {pairs([auxiliary, main_task])[0][0], f"{auxiliary}_to_{main_task}"}
+        for key, value in run.metrics.items():
+            measure, _, pair = key.partition("/")
+            if pair in names and not measure.endswith("_null"):
+                found[measure, auxiliary] = value
+    return found
+
+
+def _mean_relations(
+    runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str
+) -> dict[str, tuple[tuple[str, ...], dict[str, Relation]]]:
+    """By setting: tasks of the largest set, and its relations as means over seeds, their deviation as spread."""
+    groups: dict[str, list[TrackedRun]] = {}
+    for run, row in zip(runs, table.to_dict("records"), strict=True):
+        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        groups.setdefault(setting, []).append(run)
+    found = {}
+    for setting, members in groups.items():
+        largest = max((_tasks(run) for run in members), key=len)
+        tasks = tuple(sorted(largest))
+        alike = [run for run in members if _tasks(run) == largest]
+        if axis != "tasks":
+            alike = [run for run in alike if _setting(run).get(axis) == _setting(alike[0]).get(axis)]
+        relations = _relation_means([run.metrics for run in alike], tasks)
+        if relations and len(tasks) > 1:
+            found[setting] = (tasks, relations)
+    return found
+
+
+def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> dict[str, Relation]:
+    """Every measure that was tracked for pairs of the tasks."""
+    symmetric = {name: [(a, b), (b, a)] for name, a, b in pairs(tasks)}
+    directed = {name: [(a, b)] for name, a, b in directions(tasks)}
+    cells: dict[str, dict[tuple[int, int], list[float]]] = {}
+    has_direction = set()
+    for row in metrics:
+        for key, value in row.items():
+            measure, _, pair = key.partition("/")
+            if measure.endswith("_null"):
+                continue
+            for place in [*symmetric.get(pair, []), *directed.get(pair, [])]:
+                cells.setdefault(measure, {}).setdefault(place, []).append(value)
+                has_direction |= {measure} if pair in directed else set()
+    found = {}
+    for measure, values in cells.items():
+        mean, spread = np.full((2, len(tasks), len(tasks)), np.nan)
+        for place, numbers in values.items():
+            mean[place] = np.mean(numbers)
+            spread[place] = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
+        found[measure] = Relation(mean, spread=spread, directed=measure in has_direction)
+    return found
+
+
+def _resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
+    """Resamples and their seed, as the runs were scored themselves."""
+    params = runs[0].params if runs else {}
+    return (
+        int(params.get("evaluation.resamples", RESAMPLES)),
+        int(params.get("evaluation.seed", RESAMPLING_SEED)),
+    )
+
+
+def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataFrame:
+    """The comparison by set, with AUCs of the other tasks and counts; sets without a result are rows too."""
+    main = f"auc/{main_task}"
+    sets = compared.sets.rename(columns={"row": "set", "auc": main}).set_index("set")
+    sets = sets.reindex(pd.Index(table["set"].drop_duplicates(), name="set"))
+    sets["seeds"] = sets["seeds"].fillna(0).astype(int)
+    sets[["verdict", "reason"]] = sets[["verdict", "reason"]].astype(object).fillna("")
+    counting = table[table["predictions"].astype(bool)]
+    for name in sorted(str(each) for each in table.columns if str(each).startswith("auc/") and each != main):
+        sets[name] = counting[name].astype(float).groupby(counting["set"]).mean()
+    for status in STATUSES:
+        sets[status.lower()] = (table["status"] == status).groupby(table["set"]).sum()
+    unread = table["counts"].astype(bool) & ~table["predictions"].astype(bool)
+    sets["unread"] = unread.groupby(table["set"]).sum()
+    return sets
+
+
+def _budget(runs: Sequence[TrackedRun]) -> str:
+    """How long the runs were trained, and whether all alike."""
+    names = ("training.epochs", "training.batch_size", "training.early_stopping")
+    found = {tuple(run.params[name] for name in names) for run in runs if all(name in run.params for name in names)}
+    if len(found) != 1:
+        return "The training budgets differ: see the warnings." if found else ""
+    epochs, size, stops = found.pop()
+    same = f"{epochs} epochs at batch size {size}"
+    if stops.lower() == "false":
+        return f"Equal training budget: every run had {same}, and its last epoch counts."
+    chosen = sorted(int(run.metrics["epoch/chosen"]) for run in runs if "epoch/chosen" in run.metrics)
+    which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
+    return (
+        f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
+        "training=fixed_epochs gives all of them the same number of steps."
+    )
+
+
+def _unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
+    """Parameters, other than what is compared, in which a set differs from the first one of its setting."""
+    groups: dict[tuple[str, ...], dict[str, list[Mapping[str, str]]]] = {}
+    for run in runs:
+        setting = _setting(run)
+        place = tuple(setting.get(key, "") for key in keys if key not in ("tasks", axis))
+        groups.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
+    said: dict[str, list[str]] = {}
+    for arms in groups.values():
+        (first, reference), *others = arms.items()
+        for arm, settings in others:
+            for key in reference[0]:
+                if (
+                    (key.startswith(MAY_DIFFER) and not key.startswith("tasks."))
+                    or key == axis
+                    or key.startswith(f"{axis}.")
+                ):
+                    continue
+                values = [
+                    list(dict.fromkeys(each[key] for each in some if key in each and each[key] != each.get("seed")))
+                    for some in (settings, reference)
+                ]
+                if all(values) and set(values[0]) != set(values[1]):
+                    there, here = (" and ".join(each) for each in values)
+                    said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
+    return [
+        f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
+        for key, which in said.items()
+    ]
+
+
+def _versions(runs: Sequence[TrackedRun]) -> list[str]:
+    """A line where the runs come from several versions of the code."""
+    commits = list(dict.fromkeys(run.tags[COMMIT][:8] for run in runs if COMMIT in run.tags))
+    return (
+        [f"The runs come from {len(commits)} versions of the code: {', '.join(commits)}."] if len(commits) > 1 else []
+    )
+
+
+# --- a sweep: its report in words, figures and forms ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report, the same in every form.
+
+    Attributes
+    ----------
+    title : str
+    words : DataFrame or None
+        A table of words.
+    lines : tuple of str
+        Said below it.
+    figures : tuple of str
+        Names of figures that belong here.
+    brief : bool
+        Whether the terminal shows the lines.
     """
-    lines = [headline(summary), "", *_markdown(_written(summary)), ""]
-    lines += [_footnote(summary)] if len(summary) else []
-    unfinished = failures(runs)
-    lines += ["", "**Not finished**", "", *(f"* {_escaped(line)}" for line in unfinished)] if unfinished else []
+
+    title: str
+    words: pd.DataFrame | None = None
+    lines: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    brief: bool = True
+
+
+def headline(summary: Summary) -> str:
+    """What the sweep found, in a line or two."""
+    said = []
+    auxiliaries = summary.compared.auxiliaries
+    for setting in dict.fromkeys(auxiliaries["setting"]):
+        group = auxiliaries[auxiliaries["setting"] == setting]
+        words: dict[str, list[str]] = {}
+        for row in group[~group["control"].astype(bool)].to_dict("records"):
+            verdict = str(row["verdict"]).split(":")[0]
+            number = f" ({_signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
+            words.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
+        parts = [f"{', '.join(words[verdict])} {verdict}" for verdict in ("helps", "hurts") if verdict in words]
+        parts += [f"one cannot tell of {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
+        parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
+        if parts:
+            said.append((f"{setting}: " if setting else "") + "; ".join(parts))
+    main = f"auc/{summary.main_task}"
+    counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
+    parts = [f"{n} {status}" for status, n in counted.items() if n]
+    line = f"{_plural(len(summary.sets), 'setting')}, {_plural(sum(counted.values()), 'run')}"
+    line += f": {', '.join(parts)}." if parts else "."
+    if summary.sets[main].notna().any():
+        best = summary.sets[main].astype(float).idxmax()
+        line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
+    return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(said)] if each), line])
+
+
+def _helping_controls(group: pd.DataFrame) -> list[dict]:
+    return [row for row in group.to_dict("records") if row["control"] and row["verdict"] == "helps"]
+
+
+def sections(summary: Summary) -> list[Section]:
+    """The whole report but for its headline."""
+    parts = []
+    if summary.warnings:
+        parts.append(Section("Warnings", lines=summary.warnings))
+    parts.append(
+        Section(
+            f"AUC of {summary.main_task} by task set",
+            _sets_written(summary),
+            tuple(_footnotes(summary)),
+            ("auc_by_set", "differences", "auc_heat_map"),
+            brief=False,
+        )
+    )
+    unfinished = failures(summary.runs)
+    if unfinished:
+        parts.append(Section("Not finished", lines=tuple(unfinished)))
+    if len(summary.compared.auxiliaries):
+        parts.append(
+            Section(
+                "What each auxiliary does",
+                _auxiliaries_written(summary.compared.auxiliaries),
+                tuple(_verdicts(summary)),
+                ("auxiliaries",),
+            )
+        )
+    if len(summary.compared.heads):
+        parts.append(Section("The anomaly score a type head gives by itself", _heads_written(summary), _HEADS_NOTE))
+    relations = tuple(f"relations{_suffix(i)}" for i in range(min(len(summary.relations), MOST_SETTINGS)))
+    if len(summary.compared.points):
+        lines = tuple(_foretold_lines(summary.compared))
+        written = _foretold_written(summary.compared.foretold)
+        parts.append(Section("Foretold?", written, lines, ("foretold", *relations)))
+    elif relations:
+        parts.append(Section("Relations", figures=relations))
+    return parts
+
+
+_HEADS_NOTE = (
+    "1 − p(Normal) of the head, taken as an answer to the main task; the difference is to the main task's own head "
+    "in the same runs. Where that is about zero, the type head alone detects anomalies as well.",
+)
+
+
+def _sets_written(summary: Summary) -> pd.DataFrame:
+    """The table as words, without columns that say nothing."""
+    sets = summary.sets
+    main = f"auc/{summary.main_task}"
+    words = pd.DataFrame(index=sets.index)
+    words["seeds"] = sets["seeds"].astype(str)
+    words[f"AUC {summary.main_task}"] = [_number(value) for value in sets[main]]
+    if (sets["seeds"] > 1).any():
+        words["sd"] = [_number(value) for value in sets["sd"]]
+    words[INTERVAL] = [_interval(low, high) for low, high in zip(sets["low"], sets["high"], strict=True)]
+    if sets["difference"].notna().any():
+        words[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
+        ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
+        words["its interval"] = [_signed_interval(low, high) for low, high in ends]
+        words["p"] = [_number(value) for value in sets["p"]]
+        words["Holm p"] = [_number(value) for value in sets["p_holm"]]
+    for name in sets.columns:
+        if str(name).startswith("auc/") and name != main:
+            words[f"AUC {str(name).removeprefix('auc/')}"] = [_number(value) for value in sets[name]]
+    words["status"] = [
+        ", ".join(
+            [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
+            + ([f"{row['unread']} without predictions"] if row["unread"] else [])
+        )
+        for row in sets.to_dict("records")
+    ]
+    return words
+
+
+def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
+    """Differences; of the base itself the word."""
+    return [
+        "base" if row["arm"] == base else _signed(row["difference"])
+        for row in sets[["arm", "difference"]].to_dict("records")
+    ]
+
+
+def _footnotes(summary: Summary) -> list[str]:
+    """How the numbers of the table are to be read."""
+    sets, compared = summary.sets, summary.compared
+    if not len(compared.seeds):
+        return ["No run has predictions: there is nothing to compare."]
+    several = bool((sets["seeds"] > 1).any())
+    over = "videos and seeds" if several else "videos"
+    lines = [f"{_plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
+             f"intervals hold 95 % over {over} (the same resampled videos for all runs)."]  # fmt: skip
+    if sets["difference"].notna().any():
+        lines.append(
+            f"Differences are to '{compared.base}', paired by seed and by video"
+            + (", within equal settings of all else" if _several(sets["setting"]) else "")
+            + "; p by sign flips over seeds, Holm over all differences of the table."
+        )
+        fewest = int(sets["paired_seeds"].max())
+        if fewest < FEWEST_SEEDS:
+            lines.append(
+                f"With {_plural(fewest, 'seed')} no p can fall below {2 / 2**fewest:.2g}: "
+                f"{FEWEST_SEEDS} seeds are the fewest that can."
+            )
+    notes = {f"{name}: {reason}." for name, reason in sets["reason"].items() if reason and "one seed" not in reason}
+    return [*lines, *([summary.budget] if summary.budget else []), *sorted(notes)]
+
+
+def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+    words = pd.DataFrame(index=pd.Index(_auxiliary_names(auxiliaries), name="auxiliary"))
+    if _several(auxiliaries["setting"]):
+        words["within"] = auxiliaries["setting"].to_numpy()
+    words["main effect"] = [_signed(value) for value in auxiliaries["effect"]]
+    words["its interval"] = [
+        _signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
+    ]
+    words["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
+    words["Holm p"] = [_number(value) for value in auxiliaries["p_holm"]]
+    if auxiliaries["shapley"].notna().any():
+        words["Shapley value"] = [_signed(value) for value in auxiliaries["shapley"]]
+        ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
+        words["interval of it"] = [_signed_interval(low, high) for low, high in ends]
+    words["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
+    return words
+
+
+def _auxiliary_names(auxiliaries: pd.DataFrame) -> list[str]:
+    """Names that say which are controls."""
+    return [f"{row['auxiliary']}{' (control)' if row['control'] else ''}" for row in auxiliaries.to_dict("records")]
+
+
+def _several(column: pd.Series) -> bool:
+    """Whether the column has more than one value."""
+    return len(set(column.dropna())) > 1
+
+
+def _verdicts(summary: Summary) -> list[str]:
+    """Per auxiliary a sentence: what it does, how sure that is, and what would tell."""
+    auxiliaries = summary.compared.auxiliaries
+    lines = []
+    for row in auxiliaries.to_dict("records"):
+        name = row["auxiliary"] + (f" ({row['setting']})" if row["setting"] else "")
+        word, _, ways = str(row["verdict"]).partition(": ")
+        if not np.isfinite(row["effect"]):
+            lines.append(f"{name}: {word}, {row['reason'] or 'no number'}.")
+            continue
+        sure = f"{_signed(row['effect'])}, {_signed_interval(row['low'], row['high'])}, {_plural(row['seeds'], 'seed')}"
+        line = f"{name}: {word} ({sure})" + (f"; {ways} tell" if ways else "")
+        if row["control"]:
+            line += {
+                "helps": ". It is a control, its labels are coins: what helps there may help the others too",
+                "hurts": ". It is a control: a head of coins costs the main task something",
+            }.get(word, ". It is a control, and as it must be no gain of it can be told from none")
+        lines.append(
+            line + (f" ({row['reason']})" if "Shapley" in row["reason"] or "partner" in row["reason"] else "") + "."
+        )
+    n = int(auxiliaries.groupby("setting")["effect"].count().max())
+    together = f" The intervals hold for the {n} auxiliaries at once." if n > 1 else ""
+    bundled = (
+        " Auxiliaries that are always used together come as one."
+        if auxiliaries["auxiliary"].str.contains(" + ", regex=False).any()
+        else ""
+    )
+    return [
+        *lines,
+        f"The main effect is the mean over pairs of sets that differ in this auxiliary alone.{together}{bundled}",
+    ]
+
+
+def _heads_written(summary: Summary) -> pd.DataFrame:
+    heads = summary.compared.heads
+    words = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
+    words["head"] = heads["head"].to_numpy()
+    words["seeds"] = heads["seeds"].astype(str).to_numpy()
+    words["AUC of 1 − p(Normal)"] = [_number(value) for value in heads["auc"]]
+    words[INTERVAL] = [_interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
+    words[f"difference to head {summary.main_task}"] = [_signed(value) for value in heads["difference"]]
+    ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
+    words["its interval"] = [_signed_interval(low, high) for low, high in ends]
+    return words
+
+
+def _foretold_written(foretold: pd.DataFrame) -> pd.DataFrame:
+    words = pd.DataFrame(index=pd.Index(foretold["measure"].str.replace("_", " "), name="measure"))
+    words["points"] = foretold["points"].astype(str).to_numpy()
+    words["rank correlation"] = [_signed(value, 2) for value in foretold["correlation"]]
+    words[INTERVAL] = [
+        _signed_interval(low, high, 2) for low, high in zip(foretold["low"], foretold["high"], strict=True)
+    ]
+    words["p"] = [_number(value) for value in foretold["p"]]
+    words["Holm p"] = [_number(value) for value in foretold["p_holm"]]
+    return words
+
+
+def _foretold_lines(compared: Comparison) -> list[str]:
+    """Whether any measure foretold the gains, said honestly."""
+    foretold, points = compared.foretold, compared.points
+    what = (
+        "A point is an auxiliary in a set: the measure between it and the main task, mean over seeds, beside what the "
+        "set gains by it."
+    )
+    if points["auxiliary"].str.contains(" + ", regex=False).any():
+        what += " Auxiliaries that are always used together are one point, at the mean of their measures."
+    told = foretold[foretold["low"].notna()]
+    most = int(foretold["points"].max())
+    if not len(told):
+        few = (
+            f"{_plural(most, 'point')} a measure cannot tell whether any of them foretold the gains: even a perfect "
+            "order of so few comes by chance. More sets would (experiment=all_subsets)."
+        )
+        return [few, what]
+    sure = told[(told["low"] > 0) | (told["high"] < 0)]
+    held = foretold[foretold["p_holm"] < 0.05]["measure"]
+    line = f"Over up to {most} points, "
+    if len(sure):
+        line += f"the order of the gains goes with {_listed(sure['measure'])}"
+        line += f"; with {len(foretold)} measures tried, {_listed(held) if len(held) else 'none of them'} would pass."
+    else:
+        line += f"no measure of {len(foretold)} foretold the order of the gains: every interval covers zero."
+    return [line, f"{what} Points share runs and are not independent: the intervals are too sure rather than too wide."]
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(str(name).replace("_", " ") for name in names)
+
+
+def _suffix(i: int) -> str:
+    return f"_{i + 1}" if i else ""
+
+
+def sweep_tables(summary: Summary) -> list[RenderableType]:
+    """The report for a terminal."""
+    width = shutil.get_terminal_size().columns
+    shown: list[RenderableType] = []
+    for section in sections(summary):
+        if section.words is not None:
+            for i, part in enumerate(_fitting(section.words, width)):
+                shown.append(_rich(section.title if i == 0 else "", part))
+        elif section.lines:
+            shown.append(Text(section.title, style="bold"))
+        lines = section.lines if section.brief else section.lines[:0]
+        shown += [Text(line) for line in lines]
+        shown += [Text("")] if lines else []
+    return [*shown, Text(headline(summary), style="bold")]
+
+
+def _fitting(words: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+    """The table cut into tables that fit into the width, all with the first column."""
+    first = min(max([8, *(len(str(name)) for name in words.index)]), 28) + 3
+    parts: list[list[str]] = [[]]
+    left = width - first
+    for name in words.columns:
+        head = max(len(word) for word in str(name).replace("_", "_ ").split(" "))
+        takes = max([head, *(len(str(cell)) for cell in words[name])]) + 2
+        if takes > left and parts[-1]:
+            parts.append([])
+            left = width - first
+        parts[-1].append(name)
+        left -= takes
+    return [words[part] for part in parts]
+
+
+def markdown(summary: Summary) -> str:
+    """The report as a sweep's description: cut between two lines where MLflow would cut it anywhere."""
     kept: list[str] = []
-    for line in lines:
+    for line in _markdown_lines(summary):
         if sum(map(len, kept)) + len(kept) + len(line) > LONGEST_DESCRIPTION:
             kept.append("\n… the rest is in the artifact `summary.md`.")
             break
@@ -166,34 +704,165 @@ def markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
     return "\n".join(kept)
 
 
-def headline(summary: pd.DataFrame) -> str:
-    """How many runs there are, and where the main task's AUC is highest."""
-    counted = {status.lower(): int(summary[status.lower()].sum()) for status in STATUSES}
-    parts = [f"{n} {status}" for status, n in counted.items() if n]
-    line = f"{_plural(len(summary), 'setting')}, {_plural(sum(counted.values()), 'run')}"
-    line += f": {', '.join(parts)}." if parts else "."
-    main = _main(summary)
-    if summary[main].notna().any():
-        best = summary[main].astype(float).idxmax()
-        line += f" Highest {main.replace('/', ' of ', 1).replace('auc', 'AUC', 1)}: {summary[main].max():.3f} ({best})."
-    return line
+def _markdown_lines(summary: Summary, figures: Mapping[str, Figure] | None = None) -> list[str]:
+    lines = [f"**{_escaped(headline(summary))}**"]
+    for section in sections(summary):
+        lines += ["", f"**{_escaped(section.title)}**", ""]
+        lines += [*_markdown(section.words), ""] if section.words is not None else []
+        lines += [f"* {_escaped(line)}" for line in section.lines]
+        for name in section.figures:
+            lines += ["", f"![{name}]({name}.png)"] if figures and name in figures else []
+    return lines
 
 
-def write_summary(folder: Path, summary: pd.DataFrame, runs: Sequence[TrackedRun], main_task: str) -> None:
-    """Write ``summary.csv``, ``summary.md``, ``runs.csv`` and ``auc_by_set.png`` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    summary.to_csv(folder / "summary.csv")
-    table = runs_table(runs)
-    table.to_csv(folder / "runs.csv", index=False)
-    (folder / "summary.md").write_text(_whole_markdown(summary, runs), encoding="utf-8")
-    if len(summary):
-        intervals = {
-            str(name): (row["low"], row["high"]) for name, row in summary.iterrows() if np.isfinite(row["low"])
+def draw(summary: Summary) -> dict[str, Figure]:
+    """Figures by file name without suffix; those that would show nothing are missing."""
+    main, compared = summary.main_task, summary.compared
+    measure = f"AUC of {main}"
+    figures: dict[str, Figure] = {}
+    if not len(compared.seeds):
+        return figures
+    sets = summary.sets
+    intervals = {str(name): (row["low"], row["high"]) for name, row in sets.iterrows() if np.isfinite(row["low"])}
+    values: dict[str, list[float]] = {str(name): [] for name in sets.index}
+    for row in compared.seeds.to_dict("records"):
+        values[row["row"]].append(row["auc"])
+    figures["auc_by_set"] = plots.auc_by_set(values, intervals, measure)
+    differences = compared.sets[compared.sets["arm"] != compared.base].set_index("row")
+    if len(differences) and differences["difference"].notna().any():
+        table = differences.drop(columns=["low", "high"]).rename(
+            columns={"difference_low": "low", "difference_high": "high"}
+        )
+        figures["differences"] = plots.forest_plot(table, f"{measure} to {compared.base}")
+    auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
+    if len(auxiliaries):
+        names = [
+            ", ".join(filter(None, [name, setting]))
+            for name, setting in zip(_auxiliary_names(auxiliaries), auxiliaries["setting"], strict=True)
+        ]
+        table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
+        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect")
+    if _several(sets["setting"]):
+        figures["auc_heat_map"] = _auc_heat_map(compared, measure)
+    for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
+        title = f"Relations in the largest set{f' ({setting})' if setting else ''}, mean ± sd over seeds"
+        figures[f"relations{_suffix(i)}"] = plots.relation_panels(relations, tasks, title)
+    if len(compared.points):
+        words = {
+            row["measure"]: f"rank correlation {_signed(row['correlation'], 2)}"
+            + (f", {_signed_interval(row['low'], row['high'], 2)}" if np.isfinite(row["low"]) else ", too few points")
+            for row in compared.foretold.to_dict("records")
         }
-        table["value"] = _column(table, f"auc/{main_task}").where(table["counts"].astype(bool))
-        values = {str(name): group["value"].tolist() for name, group in table.groupby("set", sort=False)}
-        figure = plots.auc_by_set(values, intervals, f"AUC of {main_task}")
-        figure.savefig(folder / "auc_by_set.png")
+        figures["foretold"] = plots.foretold(compared.points, words)
+    return figures
+
+
+def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
+    """Arms down, settings across."""
+    order = {name: list(dict.fromkeys(compared.sets[name])) for name in ("arm", "setting")}
+
+    def laid_out(name: str) -> pd.DataFrame:
+        return compared.sets.pivot_table(
+            index="arm", columns="setting", values=name, aggfunc="first", dropna=False
+        ).reindex(index=order["arm"], columns=order["setting"])
+
+    small = laid_out("difference").map(lambda value: _signed(value) if np.isfinite(value) else "")
+    title = f"{measure}, mean over seeds; below it the difference to {compared.base}"
+    return plots.heat_map(laid_out("auc"), small, title)
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Write the report: ``summary.html`` (all of it, self-contained), ``.md``, ``.json``, ``.csv`` and figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    compared = summary.compared
+    summary.sets.to_csv(folder / "summary.csv")
+    summary.table.to_csv(folder / "runs.csv", index=False)
+    tables = {"auxiliaries": compared.auxiliaries, "type_heads": compared.heads, "foretold": compared.foretold}
+    for name, table in (tables | {"foretold_points": compared.points}).items():
+        if len(table):
+            table.to_csv(folder / f"{name}.csv", index=False)
+    figures = draw(summary)
+    pictures = {}
+    for name, figure in figures.items():
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        pictures[name] = drawn.getvalue()
+        (folder / f"{name}.png").write_bytes(drawn.getvalue())
+    text = "\n".join(_markdown_lines(summary, figures)) + "\n"
+    (folder / "summary.md").write_text(text, encoding="utf-8")
+    (folder / "summary.html").write_text(page(summary, pictures), encoding="utf-8")
+    (folder / "summary.json").write_text(
+        json.dumps(_plain(summary), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
+
+
+def _plain(summary: Summary) -> dict[str, object]:
+    """The report for machines."""
+    compared = summary.compared
+    tables = {"sets": summary.sets.reset_index(), "auxiliaries": compared.auxiliaries, "type_heads": compared.heads}
+    tables |= {"foretold": compared.foretold, "foretold_points": compared.points, "seeds": compared.seeds}
+    return {
+        "headline": headline(summary),
+        "main_task": summary.main_task,
+        "compared": summary.axis,
+        "base": compared.base,
+        "test_videos": compared.n_videos,
+        "budget": summary.budget,
+        "warnings": list(summary.warnings),
+        "not_finished": failures(summary.runs),
+        **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
+    }
+
+
+WORD = ' class="word"'
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
+.headline { font-weight: 600; } .warning { background: #f2f2f2; border-left: 4px solid #555; padding: .4rem .8rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13.5px; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
+td { white-space: nowrap; } img { max-width: 100%; display: block; margin: 1rem 0; }
+"""
+
+
+def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
+    """The report as one HTML page that needs nothing else.
+
+    Parameters
+    ----------
+    summary : Summary
+    pictures : mapping of str to bytes
+        PNGs by name; they stand in the page itself.
+    """
+    title = f"Which auxiliary tasks help {summary.main_task}?"
+    body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
+    for section in sections(summary):
+        body.append(f"<h2>{html.escape(section.title)}</h2>")
+        body += [_html_table(section.words)] if section.words is not None else []
+        if section.title == "Warnings":
+            body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
+        elif section.lines:
+            body.append(f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in section.lines)}</ul>")
+        for name in section.figures:
+            if name in pictures:
+                data = base64.b64encode(pictures[name]).decode("ascii")
+                body.append(f'<img alt="{html.escape(name.replace("_", " "))}" src="data:image/png;base64,{data}">')
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def _html_table(words: pd.DataFrame) -> str:
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in [words.index.name, *words.columns])
+    rows = []
+    for index, row in zip(words.index, words.to_numpy(), strict=True):
+        cells = "".join(f"<td{'' if _is_numeric(str(cell)) else WORD}>{html.escape(str(cell))}</td>" for cell in row)
+        rows.append(f"<tr><td>{html.escape(str(index))}</td>{cells}</tr>")
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _is_numeric(cell: str) -> bool:
+    return cell == NOTHING or (cell[:1].isdigit() and not cell[-1:].isalpha()) or cell[:1] in f"+{MINUS}"
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------
@@ -287,52 +956,11 @@ def _failure(run: TrackedRun) -> str:
     return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
 
 
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
-    """The column as numbers, NaN where no run has it."""
-    return table[name].astype(float) if name in table else pd.Series(np.nan, table.index)
-
-
-def _main(summary: pd.DataFrame) -> str:
-    return next(str(name) for name in summary.columns if str(name).startswith("auc/"))
-
-
-def _written(summary: pd.DataFrame) -> pd.DataFrame:
-    """The summary as words, without columns that say nothing."""
-    main = _main(summary)
-    words = pd.DataFrame(index=summary.index)
-    words["seeds"] = summary["seeds"].astype(str)
-    words[f"AUC {main.removeprefix('auc/')}"] = [_number(value) for value in summary[main]]
-    if (summary["seeds"] > 1).any():
-        words["sd"] = [_number(value) for value in summary["sd"]]
-    if summary["low"].notna().any():
-        words[INTERVAL] = [_interval(low, high) for low, high in zip(summary["low"], summary["high"], strict=True)]
-    for name in summary.columns:
-        if str(name).startswith("auc/") and name != main:
-            words[f"AUC {str(name).removeprefix('auc/')}"] = [_number(value) for value in summary[name]]
-    words["status"] = [
-        ", ".join(f"{n} {status.lower()}" for n, status in zip(counts, STATUSES, strict=True) if n)
-        for counts in summary[[status.lower() for status in STATUSES]].to_numpy(dtype=int)
-    ]
-    return words
-
-
 def _pairs_written(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
     """Measures down, pairs across."""
     words = pair_table(relations, tasks).map(_number).T
     words.index = pd.Index([str(name).replace("_", " ") for name in words.index], name="measure")
     return words
-
-
-def _whole_markdown(summary: pd.DataFrame, runs: Sequence[TrackedRun]) -> str:
-    unfinished = [f"* {_escaped(line)}" for line in failures(runs)]
-    lines = [headline(summary), "", *_markdown(_written(summary)), "", _footnote(summary)]
-    return "\n".join([*lines, "", "**Not finished**", "", *unfinished] if unfinished else lines) + "\n"
-
-
-def _footnote(summary: pd.DataFrame) -> str:
-    several = bool((summary["seeds"] > 1).any())
-    spread = "means over seeds, `sd` between them; " if several else ""
-    return f"AUC of the test frames: {spread}the interval is the runs' own interval over videos."
 
 
 def _markdown(words: pd.DataFrame) -> list[str]:
@@ -371,3 +999,105 @@ def _interval(low: float, high: float) -> str:
 
 def _plural(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _is_seed(settings: Sequence[Mapping[str, str]], key: str) -> bool:
+    """Whether a part's seed is the run's seed in every run."""
+    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in settings)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS) if np.isfinite(value) else NOTHING
+
+
+def _signed_interval(low: float, high: float, digits: int = 3) -> str:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return NOTHING
+    return f"{_signed(low, digits)}{SPACE}to{SPACE}{_signed(high, digits)}"
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], Downloads | None]:
+    """The runs that are meant, first started first, and where their artifacts are to be had.
+
+    Parameters
+    ----------
+    what : str
+        Folder of a sweep, id of its own run, or name of an experiment.
+    uri : str
+        Of the MLflow store.
+    experiment : str
+        That holds the sweep, where an id is given.
+
+    Raises
+    ------
+    Mistake
+        If there is nothing of the kind.
+    """
+    from mtl.tracking import MLflowTracking
+
+    if Path(what).is_dir():
+        found = journal.recorded(Path(what).absolute())
+        where, tracking = f"recorded in {what}", None
+    elif re.fullmatch("[0-9a-f]{32}", what):
+        tracking = MLflowTracking(uri, experiment, None, timeout_s=STORE_TIMEOUT_S)
+        found = tracking.runs(parent=what)
+        where = f"below run {what} in experiment '{experiment}' of {uri}; --experiment and --uri say where to look"
+    else:
+        tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
+        found = tracking.runs()
+        where = f"in an experiment '{what}' of {uri}, and there is no such folder; --uri says where to look"
+    jobs = [_told(run) for run in found if run.tags.get("sweep") != "parent"]
+    if not jobs:
+        raise Mistake(f"No run is {where}.")
+    return jobs, tracking
+
+
+def _told(run: TrackedRun) -> TrackedRun:
+    """The run, KILLED where its process died without a word."""
+    dead = run.status == "RUNNING" and journal.is_dead(run.tags)
+    return replace(run, status="KILLED") if dead else run
+
+
+def _main_task(runs: Sequence[TrackedRun]) -> str:
+    """What the runs are judged by."""
+    found = list(dict.fromkeys(run.params["main_task"] for run in runs if "main_task" in run.params))
+    if len(found) != 1:
+        raise Mistake(f"The runs' main tasks are {found}: --main-task says which one is meant.")
+    return found[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: ``python -m mtl.report WHAT``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mtl.report", description="A sweep's table and figures again, from what was tracked."
+    )
+    parser.add_argument("what", help="id of the sweep's own run, its folder, or the name of an experiment")
+    parser.add_argument("--uri", default="sqlite:///mlflow.db", help="MLflow store (default %(default)s)")
+    parser.add_argument("--experiment", default="mtl", help="that holds the sweep of that id (default %(default)s)")
+    parser.add_argument("--main-task", help="what is compared, where runs differ in it")
+    parser.add_argument("--to", type=Path, help="folder to write to (default report/WHAT)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        runs, tracking = tracked_runs(options.what, options.uri, options.experiment)
+        summary = summarise(runs, options.main_task or _main_task(runs), tracking)
+    except Mistake as mistake:
+        show(str(mistake))
+        return 1
+    for shown in sweep_tables(summary):
+        show(shown)
+    folder = options.to or Path("report") / Path(options.what).name
+    write_summary(folder, summary)
+    show(str(folder / "summary.html"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -80,16 +80,16 @@ class Sweep(Callback):
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
         statuses = {run.status for run in runs}
-        summary = report.summarise(runs, self._main_task)
-        show(report.summary_table(summary))
-        for line in report.failures(runs):
-            show(line)
-        parent.text(report.markdown(summary, runs))
+        summary = report.summarise(runs, self._main_task, self._tracking)
+        for shown in report.sweep_tables(summary):
+            show(shown)
+        parent.text(report.markdown(summary))
         written = parent.folder / "summary"
-        report.write_summary(written, summary, runs, self._main_task)
+        report.write_summary(written, summary)
         parent.artifacts(written)
         killed = "KILLED" in statuses or "RUNNING" in statuses or (interrupted and "FAILED" not in statuses)
         parent.end("KILLED" if killed else "FAILED" if "FAILED" in statuses else "FINISHED")
+        show(f"report   {written / 'summary.html'}")
         for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}", parent.id):
             show(line)
 

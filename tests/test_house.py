@@ -30,9 +30,12 @@ FLOORS = {
         ),
         1,
     ),
-    **dict.fromkeys(("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store"), 2),
+    **dict.fromkeys(
+        ("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store", "ablation"), 2
+    ),
     "probes": 2.5,  # stands on gradients
-    **dict.fromkeys(("training", "evaluation", "tracking", "report", "features", "record"), 3),
+    **dict.fromkeys(("training", "evaluation", "tracking", "features", "record"), 3),
+    "report": 3.5,  # its command asks tracking
     **dict.fromkeys(("experiment", "sweep", "extract_frames"), 4),
 }
 BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"}
