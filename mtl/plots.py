@@ -377,7 +377,9 @@ def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
         _grid(axes)
     for row in grid:
         row[0].set_ylabel("gain in AUC", fontsize=9)
-    figure.supxlabel("measure between auxiliary and main task, mean over seeds", fontsize=9)
+    figure.suptitle(
+        "Gain of the main task beside the measure between it and the auxiliary, means over seeds", fontsize=9.5
+    )
     figure.legend(
         list(handles.values()),
         [_plain(name) for name in handles],

@@ -25,37 +25,41 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from mtl import ablation, journal, plots
+from mtl import ablation, design, journal, plots
 from mtl.ablation import Comparison, Entry, Predicted
+from mtl.forms import (
+    SPACE,
+    escaped,
+    fitting,
+    html_table,
+    interval,
+    markdown_table,
+    number,
+    plural,
+    signed,
+    signed_interval,
+    terminal_table,
+)
 from mtl.journal import TrackedRun
 from mtl.mistakes import Mistake
 from mtl.statistics import FEWEST_SEEDS
 from mtl.terminal import show
-from mtl.trace import Relation, Result, Score, directions, pairs
+from mtl.trace import Relation, Result, Score, pairs
 
 log = logging.getLogger(__name__)
 
-# Never axes of a comparison: seeds are averaged over, the others follow from the choices.
-NO_AXIS = ("seed", "cut")
-# What may differ between the runs of a comparison: the sets themselves, and what changes no score.
-MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 LONGEST_DESCRIPTION = 7500  # MLflow cuts a description at 8,000 characters
-NOTHING = "–"
-SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 INTERVAL = f"95{SPACE}% interval"
 PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
+SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 MOST_SETTINGS = 4  # whose relations are drawn
-RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
 PREDICTIONS = "predictions.parquet"
 STORE_TIMEOUT_S = 10.0
-COMMIT = "mlflow.source.git.commit"
 
 
 class Downloads(Protocol):
@@ -114,8 +118,8 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     tracking : Downloads, optional
         Asked for predictions that do not lie on this machine.
     """
-    table = runs_table(runs)
-    keys = axes(runs)
+    table = design.runs_table(runs)
+    keys = design.axes(runs)
     axis = "tasks" if _several(table["tasks"]) or len(keys) == 1 else keys[1]
     by_id = {id(run): run for run in runs}
     counted = [run for run, counts in zip(by_id.values(), table["counts"], strict=True) if counts]
@@ -130,11 +134,11 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
             continue
         arm = str(row[axis]) if axis == "tasks" else f"{axis}={row[axis]}"
         setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        tasks = _tasks(run) or frozenset({main_task})
-        measures = _measures(run, main_task, tasks)
+        tasks = design.tasks_of(run) or frozenset({main_task})
+        measures = design.measures_of(run, main_task, tasks)
         entries.append(Entry(str(row["set"]), arm, setting, str(row["seed"]), tasks, predicted, measures))
-    resamples, seed = _resampling(counted)
-    controls = {name for run in runs for name in _controls(run)}
+    resamples, seed = design.resampling(counted)
+    controls = {name for run in runs for name in design.controls_of(run)}
     compared = ablation.compare(entries, main_task, controls, resamples, seed)
     read = {(entry.row, entry.seed) for entry in entries}
     table["predictions"] = [
@@ -147,58 +151,10 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         _sets(table, compared, main_task),
         compared,
         axis,
-        _mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
-        _budget(counted),
-        (*warnings, *compared.warnings, *_unfair(counted, keys, axis), *_versions(counted)),
+        design.mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
+        design.budget(counted),
+        (*warnings, *compared.warnings, *design.unfair(counted, keys, axis), *design.versions(counted)),
     )
-
-
-def axes(runs: Sequence[TrackedRun]) -> list[str]:
-    """Parameters in which runs differ, `tasks` first: together they name a row of the summary.
-
-    A parameter below a group (``weighting.temperature``) counts only where it is
-    not a consequence of the group's choice and the task set.
-    """
-    settings = [_setting(run) for run in runs]
-    keys = dict.fromkeys(key for setting in settings for key in setting if not _is_seed(settings, key))
-    differing = [key for key in keys if len({setting[key] for setting in settings if key in setting}) > 1]
-    groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
-    free = [
-        key
-        for key in differing
-        if "." in key and not key.startswith("task.") and not _follows(settings, key, ("tasks", key.split(".")[0]))
-    ]
-    return ["tasks", *sorted({*groups, *free} - {"tasks"})]
-
-
-def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
-    """One row per run, in the order given: what every summary is made from.
-
-    Returns
-    -------
-    DataFrame
-        `set` names the run's row in the summary: the task set, and the values of
-        what else was swept. Then `seed`, `status`, `counts` (whether the summary
-        counts it: the last finished run of its set and seed), `run_id`, `name`,
-        `failure`, one column per axis, and every metric under its own name.
-    """
-    keys = axes(runs)
-    rows = []
-    for run in runs:
-        setting = {key: _setting(run).get(key, "") for key in [*keys, "seed"]}
-        row: dict[str, object] = {"set": _label(keys, setting), "seed": setting["seed"], "status": run.status}
-        row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
-        rows.append(row | setting | dict(run.metrics))
-    columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", *keys]
-    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
-    finished = table[table["status"] == "FINISHED"]
-    table.loc[finished.drop_duplicates(["set", "seed"], keep="last").index, "counts"] = True
-    return table
-
-
-def failures(runs: Sequence[TrackedRun]) -> list[str]:
-    """One line for every run that did not finish, with the reason."""
-    return [f"{run.name}: {run.status.lower()}, {_failure(run)}" for run in runs if run.status != "FINISHED"]
 
 
 def _predicted(run: TrackedRun, main_task: str, tracking: Downloads | None) -> Predicted:
@@ -222,85 +178,6 @@ def _reduced(path: Path, main_task: str) -> Predicted:
     return ablation.reduced(pd.read_parquet(path, columns=columns), main_task)
 
 
-def _tasks(run: TrackedRun) -> frozenset[str]:
-    """Tasks that the run trained."""
-    return frozenset(
-        key.removeprefix("task.") for key, on in run.params.items() if key.startswith("task.") and on == "1"
-    )
-
-
-def _controls(run: TrackedRun) -> set[str]:
-    """Tasks of random labels: those that have a chance of a yes and no classes."""
-    parts = [key.split(".") for key in run.params if key.startswith("tasks.")]
-    return {part[1] for part in parts if part[2:] == ["probability"]} - {part[1] for part in parts if "classes" in part}
-
-
-def _measures(run: TrackedRun, main_task: str, tasks: frozenset[str]) -> dict[tuple[str, str], float]:
-    """Tracked relations of every auxiliary with the main task; of a directed measure what the auxiliary does to it."""
-    found = {}
-    for auxiliary in sorted(tasks - {main_task}):
-        names = {pairs([auxiliary, main_task])[0][0], f"{auxiliary}_to_{main_task}"}
-        for key, value in run.metrics.items():
-            measure, _, pair = key.partition("/")
-            if pair in names and not measure.endswith("_null"):
-                found[measure, auxiliary] = value
-    return found
-
-
-def _mean_relations(
-    runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str
-) -> dict[str, tuple[tuple[str, ...], dict[str, Relation]]]:
-    """By setting: tasks of the largest set, and its relations as means over seeds, their deviation as spread."""
-    groups: dict[str, list[TrackedRun]] = {}
-    for run, row in zip(runs, table.to_dict("records"), strict=True):
-        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        groups.setdefault(setting, []).append(run)
-    found = {}
-    for setting, members in groups.items():
-        largest = max((_tasks(run) for run in members), key=len)
-        tasks = tuple(sorted(largest))
-        alike = [run for run in members if _tasks(run) == largest]
-        if axis != "tasks":
-            alike = [run for run in alike if _setting(run).get(axis) == _setting(alike[0]).get(axis)]
-        relations = _relation_means([run.metrics for run in alike], tasks)
-        if relations and len(tasks) > 1:
-            found[setting] = (tasks, relations)
-    return found
-
-
-def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> dict[str, Relation]:
-    """Every measure that was tracked for pairs of the tasks."""
-    symmetric = {name: [(a, b), (b, a)] for name, a, b in pairs(tasks)}
-    directed = {name: [(a, b)] for name, a, b in directions(tasks)}
-    cells: dict[str, dict[tuple[int, int], list[float]]] = {}
-    has_direction = set()
-    for row in metrics:
-        for key, value in row.items():
-            measure, _, pair = key.partition("/")
-            if measure.endswith("_null"):
-                continue
-            for place in [*symmetric.get(pair, []), *directed.get(pair, [])]:
-                cells.setdefault(measure, {}).setdefault(place, []).append(value)
-                has_direction |= {measure} if pair in directed else set()
-    found = {}
-    for measure, values in cells.items():
-        mean, spread = np.full((2, len(tasks), len(tasks)), np.nan)
-        for place, numbers in values.items():
-            mean[place] = np.mean(numbers)
-            spread[place] = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
-        found[measure] = Relation(mean, spread=spread, directed=measure in has_direction)
-    return found
-
-
-def _resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
-    """Resamples and their seed, as the runs were scored themselves."""
-    params = runs[0].params if runs else {}
-    return (
-        int(params.get("evaluation.resamples", RESAMPLES)),
-        int(params.get("evaluation.seed", RESAMPLING_SEED)),
-    )
-
-
 def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataFrame:
     """The comparison by set, with AUCs of the other tasks and counts; sets without a result are rows too."""
     main = f"auc/{main_task}"
@@ -316,63 +193,6 @@ def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataF
     unread = table["counts"].astype(bool) & ~table["predictions"].astype(bool)
     sets["unread"] = unread.groupby(table["set"]).sum()
     return sets
-
-
-def _budget(runs: Sequence[TrackedRun]) -> str:
-    """How long the runs were trained, and whether all alike."""
-    names = ("training.epochs", "training.batch_size", "training.early_stopping")
-    found = {tuple(run.params[name] for name in names) for run in runs if all(name in run.params for name in names)}
-    if len(found) != 1:
-        return "The training budgets differ: see the warnings." if found else ""
-    epochs, size, stops = found.pop()
-    same = f"{epochs} epochs at batch size {size}"
-    if stops.lower() == "false":
-        return f"Equal training budget: every run had {same}, and its last epoch counts."
-    chosen = sorted(int(run.metrics["epoch/chosen"]) for run in runs if "epoch/chosen" in run.metrics)
-    which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
-    return (
-        f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
-        "training=fixed_epochs gives all of them the same number of steps."
-    )
-
-
-def _unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
-    """Parameters, other than what is compared, in which a set differs from the first one of its setting."""
-    groups: dict[tuple[str, ...], dict[str, list[Mapping[str, str]]]] = {}
-    for run in runs:
-        setting = _setting(run)
-        place = tuple(setting.get(key, "") for key in keys if key not in ("tasks", axis))
-        groups.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
-    said: dict[str, list[str]] = {}
-    for arms in groups.values():
-        (first, reference), *others = arms.items()
-        for arm, settings in others:
-            for key in reference[0]:
-                if (
-                    (key.startswith(MAY_DIFFER) and not key.startswith("tasks."))
-                    or key == axis
-                    or key.startswith(f"{axis}.")
-                ):
-                    continue
-                values = [
-                    list(dict.fromkeys(each[key] for each in some if key in each and each[key] != each.get("seed")))
-                    for some in (settings, reference)
-                ]
-                if all(values) and set(values[0]) != set(values[1]):
-                    there, here = (" and ".join(each) for each in values)
-                    said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
-    return [
-        f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
-        for key, which in said.items()
-    ]
-
-
-def _versions(runs: Sequence[TrackedRun]) -> list[str]:
-    """A line where the runs come from several versions of the code."""
-    commits = list(dict.fromkeys(run.tags[COMMIT][:8] for run in runs if COMMIT in run.tags))
-    return (
-        [f"The runs come from {len(commits)} versions of the code: {', '.join(commits)}."] if len(commits) > 1 else []
-    )
 
 
 # --- a sweep: its report in words, figures and forms ------------------------------------------------------------------
@@ -411,17 +231,17 @@ def headline(summary: Summary) -> str:
         words: dict[str, list[str]] = {}
         for row in group[~group["control"].astype(bool)].to_dict("records"):
             verdict = str(row["verdict"]).split(":")[0]
-            number = f" ({_signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
+            number = f" ({signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
             words.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
         parts = [f"{', '.join(words[verdict])} {verdict}" for verdict in ("helps", "hurts") if verdict in words]
-        parts += [f"one cannot tell of {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
+        parts += [f"cannot tell for {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
             said.append((f"{setting}: " if setting else "") + "; ".join(parts))
     main = f"auc/{summary.main_task}"
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
-    line = f"{_plural(len(summary.sets), 'setting')}, {_plural(sum(counted.values()), 'run')}"
+    line = f"{plural(len(summary.sets), 'setting')}, {plural(sum(counted.values()), 'run')}"
     line += f": {', '.join(parts)}." if parts else "."
     if summary.sets[main].notna().any():
         best = summary.sets[main].astype(float).idxmax()
@@ -447,7 +267,7 @@ def sections(summary: Summary) -> list[Section]:
             brief=False,
         )
     )
-    unfinished = failures(summary.runs)
+    unfinished = design.failures(summary.runs)
     if unfinished:
         parts.append(Section("Not finished", lines=tuple(unfinished)))
     if len(summary.compared.auxiliaries):
@@ -483,19 +303,19 @@ def _sets_written(summary: Summary) -> pd.DataFrame:
     main = f"auc/{summary.main_task}"
     words = pd.DataFrame(index=sets.index)
     words["seeds"] = sets["seeds"].astype(str)
-    words[f"AUC {summary.main_task}"] = [_number(value) for value in sets[main]]
+    words[f"AUC {summary.main_task}"] = [number(value) for value in sets[main]]
     if (sets["seeds"] > 1).any():
-        words["sd"] = [_number(value) for value in sets["sd"]]
-    words[INTERVAL] = [_interval(low, high) for low, high in zip(sets["low"], sets["high"], strict=True)]
+        words["sd"] = [number(value) for value in sets["sd"]]
+    words[INTERVAL] = [interval(low, high) for low, high in zip(sets["low"], sets["high"], strict=True)]
     if sets["difference"].notna().any():
         words[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
         ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
-        words["its interval"] = [_signed_interval(low, high) for low, high in ends]
-        words["p"] = [_number(value) for value in sets["p"]]
-        words["Holm p"] = [_number(value) for value in sets["p_holm"]]
+        words["its interval"] = [signed_interval(low, high) for low, high in ends]
+        words["p"] = [number(value) for value in sets["p"]]
+        words["Holm p"] = [number(value) for value in sets["p_holm"]]
     for name in sets.columns:
         if str(name).startswith("auc/") and name != main:
-            words[f"AUC {str(name).removeprefix('auc/')}"] = [_number(value) for value in sets[name]]
+            words[f"AUC {str(name).removeprefix('auc/')}"] = [number(value) for value in sets[name]]
     words["status"] = [
         ", ".join(
             [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
@@ -509,7 +329,7 @@ def _sets_written(summary: Summary) -> pd.DataFrame:
 def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
     """Differences; of the base itself the word."""
     return [
-        "base" if row["arm"] == base else _signed(row["difference"])
+        "base" if row["arm"] == base else signed(row["difference"])
         for row in sets[["arm", "difference"]].to_dict("records")
     ]
 
@@ -521,7 +341,7 @@ def _footnotes(summary: Summary) -> list[str]:
         return ["No run has predictions: there is nothing to compare."]
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
-    lines = [f"{_plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
+    lines = [f"{plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
              f"intervals hold 95 % over {over} (the same resampled videos for all runs)."]  # fmt: skip
     if sets["difference"].notna().any():
         lines.append(
@@ -532,7 +352,7 @@ def _footnotes(summary: Summary) -> list[str]:
         fewest = int(sets["paired_seeds"].max())
         if fewest < FEWEST_SEEDS:
             lines.append(
-                f"With {_plural(fewest, 'seed')} no p can fall below {2 / 2**fewest:.2g}: "
+                f"With {plural(fewest, 'seed')} no p can fall below {2 / 2**fewest:.2g}: "
                 f"{FEWEST_SEEDS} seeds are the fewest that can."
             )
     notes = {f"{name}: {reason}." for name, reason in sets["reason"].items() if reason and "one seed" not in reason}
@@ -543,16 +363,16 @@ def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
     words = pd.DataFrame(index=pd.Index(_auxiliary_names(auxiliaries), name="auxiliary"))
     if _several(auxiliaries["setting"]):
         words["within"] = auxiliaries["setting"].to_numpy()
-    words["main effect"] = [_signed(value) for value in auxiliaries["effect"]]
+    words["main effect"] = [signed(value) for value in auxiliaries["effect"]]
     words["its interval"] = [
-        _signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
+        signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
     ]
     words["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
-    words["Holm p"] = [_number(value) for value in auxiliaries["p_holm"]]
+    words["Holm p"] = [number(value) for value in auxiliaries["p_holm"]]
     if auxiliaries["shapley"].notna().any():
-        words["Shapley value"] = [_signed(value) for value in auxiliaries["shapley"]]
+        words["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
         ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
-        words["interval of it"] = [_signed_interval(low, high) for low, high in ends]
+        words["interval of it"] = [signed_interval(low, high) for low, high in ends]
     words["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
     return words
 
@@ -577,7 +397,7 @@ def _verdicts(summary: Summary) -> list[str]:
         if not np.isfinite(row["effect"]):
             lines.append(f"{name}: {word}, {row['reason'] or 'no number'}.")
             continue
-        sure = f"{_signed(row['effect'])}, {_signed_interval(row['low'], row['high'])}, {_plural(row['seeds'], 'seed')}"
+        sure = f"{signed(row['effect'])}, {signed_interval(row['low'], row['high'])}, {plural(row['seeds'], 'seed')}"
         line = f"{name}: {word} ({sure})" + (f"; {ways} tell" if ways else "")
         if row["control"]:
             line += {
@@ -605,23 +425,23 @@ def _heads_written(summary: Summary) -> pd.DataFrame:
     words = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
     words["head"] = heads["head"].to_numpy()
     words["seeds"] = heads["seeds"].astype(str).to_numpy()
-    words["AUC of 1 − p(Normal)"] = [_number(value) for value in heads["auc"]]
-    words[INTERVAL] = [_interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
-    words[f"difference to head {summary.main_task}"] = [_signed(value) for value in heads["difference"]]
+    words["AUC of 1 − p(Normal)"] = [number(value) for value in heads["auc"]]
+    words[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
+    words[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
     ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
-    words["its interval"] = [_signed_interval(low, high) for low, high in ends]
+    words["its interval"] = [signed_interval(low, high) for low, high in ends]
     return words
 
 
 def _foretold_written(foretold: pd.DataFrame) -> pd.DataFrame:
     words = pd.DataFrame(index=pd.Index(foretold["measure"].str.replace("_", " "), name="measure"))
     words["points"] = foretold["points"].astype(str).to_numpy()
-    words["rank correlation"] = [_signed(value, 2) for value in foretold["correlation"]]
+    words["rank correlation"] = [signed(value, 2) for value in foretold["correlation"]]
     words[INTERVAL] = [
-        _signed_interval(low, high, 2) for low, high in zip(foretold["low"], foretold["high"], strict=True)
+        signed_interval(low, high, 2) for low, high in zip(foretold["low"], foretold["high"], strict=True)
     ]
-    words["p"] = [_number(value) for value in foretold["p"]]
-    words["Holm p"] = [_number(value) for value in foretold["p_holm"]]
+    words["p"] = [number(value) for value in foretold["p"]]
+    words["Holm p"] = [number(value) for value in foretold["p_holm"]]
     return words
 
 
@@ -638,7 +458,7 @@ def _foretold_lines(compared: Comparison) -> list[str]:
     most = int(foretold["points"].max())
     if not len(told):
         few = (
-            f"{_plural(most, 'point')} a measure cannot tell whether any of them foretold the gains: even a perfect "
+            f"{plural(most, 'point')} a measure cannot tell whether any of them foretold the gains: even a perfect "
             "order of so few comes by chance. More sets would (experiment=all_subsets)."
         )
         return [few, what]
@@ -667,30 +487,14 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
     shown: list[RenderableType] = []
     for section in sections(summary):
         if section.words is not None:
-            for i, part in enumerate(_fitting(section.words, width)):
-                shown.append(_rich(section.title if i == 0 else "", part))
+            for i, part in enumerate(fitting(section.words, width)):
+                shown.append(terminal_table(section.title if i == 0 else "", part))
         elif section.lines:
             shown.append(Text(section.title, style="bold"))
         lines = section.lines if section.brief else section.lines[:0]
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
     return [*shown, Text(headline(summary), style="bold")]
-
-
-def _fitting(words: pd.DataFrame, width: int) -> list[pd.DataFrame]:
-    """The table cut into tables that fit into the width, all with the first column."""
-    first = min(max([8, *(len(str(name)) for name in words.index)]), 28) + 3
-    parts: list[list[str]] = [[]]
-    left = width - first
-    for name in words.columns:
-        head = max(len(word) for word in str(name).replace("_", "_ ").split(" "))
-        takes = max([head, *(len(str(cell)) for cell in words[name])]) + 2
-        if takes > left and parts[-1]:
-            parts.append([])
-            left = width - first
-        parts[-1].append(name)
-        left -= takes
-    return [words[part] for part in parts]
 
 
 def markdown(summary: Summary) -> str:
@@ -705,11 +509,11 @@ def markdown(summary: Summary) -> str:
 
 
 def _markdown_lines(summary: Summary, figures: Mapping[str, Figure] | None = None) -> list[str]:
-    lines = [f"**{_escaped(headline(summary))}**"]
+    lines = [f"**{escaped(headline(summary))}**"]
     for section in sections(summary):
-        lines += ["", f"**{_escaped(section.title)}**", ""]
-        lines += [*_markdown(section.words), ""] if section.words is not None else []
-        lines += [f"* {_escaped(line)}" for line in section.lines]
+        lines += ["", f"**{escaped(section.title)}**", ""]
+        lines += [*markdown_table(section.words), ""] if section.words is not None else []
+        lines += [f"* {escaped(line)}" for line in section.lines]
         for name in section.figures:
             lines += ["", f"![{name}]({name}.png)"] if figures and name in figures else []
     return lines
@@ -749,8 +553,8 @@ def draw(summary: Summary) -> dict[str, Figure]:
         figures[f"relations{_suffix(i)}"] = plots.relation_panels(relations, tasks, title)
     if len(compared.points):
         words = {
-            row["measure"]: f"rank correlation {_signed(row['correlation'], 2)}"
-            + (f", {_signed_interval(row['low'], row['high'], 2)}" if np.isfinite(row["low"]) else ", too few points")
+            row["measure"]: f"rank correlation {signed(row['correlation'], 2)}"
+            + (f", {signed_interval(row['low'], row['high'], 2)}" if np.isfinite(row["low"]) else ", too few points")
             for row in compared.foretold.to_dict("records")
         }
         figures["foretold"] = plots.foretold(compared.points, words)
@@ -766,7 +570,7 @@ def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
             index="arm", columns="setting", values=name, aggfunc="first", dropna=False
         ).reindex(index=order["arm"], columns=order["setting"])
 
-    small = laid_out("difference").map(lambda value: _signed(value) if np.isfinite(value) else "")
+    small = laid_out("difference").map(lambda value: signed(value) if np.isfinite(value) else "")
     title = f"{measure}, mean over seeds; below it the difference to {compared.base}"
     return plots.heat_map(laid_out("auc"), small, title)
 
@@ -809,18 +613,17 @@ def _plain(summary: Summary) -> dict[str, object]:
         "test_videos": compared.n_videos,
         "budget": summary.budget,
         "warnings": list(summary.warnings),
-        "not_finished": failures(summary.runs),
+        "not_finished": design.failures(summary.runs),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }
 
 
-WORD = ' class="word"'
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
 .headline { font-weight: 600; } .warning { background: #f2f2f2; border-left: 4px solid #555; padding: .4rem .8rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13.5px; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
 td { white-space: nowrap; } img { max-width: 100%; display: block; margin: 1rem 0; }
 """
@@ -839,7 +642,7 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")
-        body += [_html_table(section.words)] if section.words is not None else []
+        body += [html_table(section.words)] if section.words is not None else []
         if section.title == "Warnings":
             body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
         elif section.lines:
@@ -847,22 +650,11 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
         for name in section.figures:
             if name in pictures:
                 data = base64.b64encode(pictures[name]).decode("ascii")
-                body.append(f'<img alt="{html.escape(name.replace("_", " "))}" src="data:image/png;base64,{data}">')
+                width = int.from_bytes(pictures[name][16:20], "big") * SHOWN_SIZE
+                label = html.escape(name.replace("_", " "))
+                body.append(f'<img width="{width:.0f}" alt="{label}" src="data:image/png;base64,{data}">')
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
-
-
-def _html_table(words: pd.DataFrame) -> str:
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in [words.index.name, *words.columns])
-    rows = []
-    for index, row in zip(words.index, words.to_numpy(), strict=True):
-        cells = "".join(f"<td{'' if _is_numeric(str(cell)) else WORD}>{html.escape(str(cell))}</td>" for cell in row)
-        rows.append(f"<tr><td>{html.escape(str(index))}</td>{cells}</tr>")
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-
-
-def _is_numeric(cell: str) -> bool:
-    return cell == NOTHING or (cell[:1].isdigit() and not cell[-1:].isalpha()) or cell[:1] in f"+{MINUS}"
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------
@@ -910,114 +702,29 @@ def run_tables(result: Result) -> list[RenderableType]:
     """What one run found, for a terminal: scores by task, relations by pair, and notes."""
     tasks = task_table(result.scores, result.tasks)
     written = pd.DataFrame(index=tasks.index)
-    written["AUC"] = [_number(value) for value in tasks["auc"]]
-    written[INTERVAL] = [_interval(low, high) for low, high in zip(tasks["low"], tasks["high"], strict=True)]
+    written["AUC"] = [number(value) for value in tasks["auc"]]
+    written[INTERVAL] = [interval(low, high) for low, high in zip(tasks["low"], tasks["high"], strict=True)]
     for name in SCORES[1:]:
-        written[name.replace("_", " ").replace("f1", "F1")] = [_number(value) for value in tasks[name]]
-    shown: list[RenderableType] = [_rich("Test scores", written)]
+        written[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in tasks[name]]
+    shown: list[RenderableType] = [terminal_table("Test scores", written)]
     if len(result.tasks) > 1 and result.relations:
         written = _pairs_written(result.relations, result.tasks)
         for i in range(0, written.shape[1], PAIRS_SIDE_BY_SIDE):
-            shown.append(_rich("Relations of pairs", written.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
+            shown.append(terminal_table("Relations of pairs", written.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
     notes = {f"auc of {task}": reason for task, reason in tasks["reason"].items() if reason}
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
 
 
-# --- parts ------------------------------------------------------------------------------------------------------------
-
-
-def _setting(run: TrackedRun) -> dict[str, str]:
-    """Parameters of a run; of one that failed before it had any, what its name says."""
-    first, *others = run.name.split(" ") if run.name else [""]
-    named = dict(word.split("=", 1) for word in others if "=" in word)
-    by_name = {key.lstrip("+"): value for key, value in named.items()} | ({} if "=" in first else {"tasks": first})
-    tagged = {"tasks": run.tags["tasks"]} if "tasks" in run.tags else {}
-    return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
-
-
-def _follows(settings: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
-    """Whether the key has one value for every combination of the given ones."""
-    seen: dict[tuple, str] = {}
-    for setting in settings:
-        if key in setting and seen.setdefault(tuple(setting.get(each) for each in given), setting[key]) != setting[key]:
-            return False
-    return True
-
-
-def _label(keys: Sequence[str], setting: Mapping[str, str]) -> str:
-    """Name of a row: the task set, then what else differs."""
-    return ", ".join([setting["tasks"], *(f"{key}={setting[key]}" for key in keys if key != "tasks")])
-
-
-def _failure(run: TrackedRun) -> str:
-    """Why a run did not finish, in one line."""
-    silent = {"RUNNING": "still going on", "KILLED": "interrupted", "FINISHED": ""}
-    return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
-
-
 def _pairs_written(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
     """Measures down, pairs across."""
-    words = pair_table(relations, tasks).map(_number).T
+    words = pair_table(relations, tasks).map(number).T
     words.index = pd.Index([str(name).replace("_", " ") for name in words.index], name="measure")
     return words
 
 
-def _markdown(words: pd.DataFrame) -> list[str]:
-    names = [str(words.index.name), *map(str, words.columns)]
-    rows = [[str(index), *map(str, row)] for index, row in zip(words.index, words.to_numpy(), strict=True)]
-    head = [f"| {' | '.join(map(_escaped, names))} |", f"|{' --- |' * len(names)}"]
-    return head + [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
-
-
-def _rich(title: str, words: pd.DataFrame) -> Table:
-    """A table that fits into 80 columns where it can: heads stand in narrow lines, numbers are never broken."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    longest = max((len(word) for name in words.index for word in str(name).split()), default=1)
-    table.add_column(Text(str(words.index.name)), overflow="fold", min_width=min(longest, 24))
-    for name in words.columns:
-        is_number = bool(words[name].map(lambda cell: " " not in cell).all())
-        head = Text(str(name).replace("_vs_", "\N{NO-BREAK SPACE}/ ").replace("_", "_\n").replace(" ", "\n"))
-        table.add_column(head, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    for index, row in zip(words.index, words.to_numpy(), strict=True):
-        table.add_row(*(Text(str(cell)) for cell in [index, *row]))
-    return table
-
-
-def _escaped(text: str) -> str:
-    """Text that is no markup in a Markdown table."""
-    return "".join(f"\\{sign}" if sign in r"\|*`<[" else sign for sign in text)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else NOTHING
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:.3f}–{high:.3f}" if np.isfinite(low) and np.isfinite(high) else NOTHING
-
-
-def _plural(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _is_seed(settings: Sequence[Mapping[str, str]], key: str) -> bool:
-    """Whether a part's seed is the run's seed in every run."""
-    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in settings)
-
-
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")
-
-
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS) if np.isfinite(value) else NOTHING
-
-
-def _signed_interval(low: float, high: float, digits: int = 3) -> str:
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return NOTHING
-    return f"{_signed(low, digits)}{SPACE}to{SPACE}{_signed(high, digits)}"
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

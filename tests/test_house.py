@@ -27,11 +27,12 @@ FLOORS = {
             "examples",
             "journal",
             "seeds",
+            "forms",
         ),
         1,
     ),
     **dict.fromkeys(
-        ("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store", "ablation"), 2
+        ("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store", "ablation", "design"), 2
     ),
     "probes": 2.5,  # stands on gradients
     **dict.fromkeys(("training", "evaluation", "tracking", "features", "record"), 3),
