@@ -102,16 +102,19 @@ class Measured:
 
     Attributes
     ----------
-    gramians : array of shape (n_batches, n_groups, n_sets * n_tasks, n_sets * n_tasks)
-        Inner products of the task gradients; the second set of tasks, where there is
-        one, has permuted labels.
-    mean_gramian : array of shape (n_tasks, n_tasks)
+    gramians : ndarray of shape (n_batches, n_groups, n_tasks, n_tasks)
+        Inner products of the task gradients.
+    mean_gramian : ndarray of shape (n_tasks, n_tasks)
         Of the gradients averaged over the batches.
-    affinities : array of shape (n_batches, n_tasks, n_tasks), or None
+    null_cosines : ndarray of shape (n_batches, n_tasks, n_tasks), or None
+        With gradients of permuted labels; the column's task is the permuted one.
+    affinities : ndarray of shape (n_batches, n_tasks, n_tasks), or None
+        Rows are sources. Both are NaN in columns, or rows, whose turn it was not.
     """
 
     gramians: np.ndarray
     mean_gramian: np.ndarray
+    null_cosines: np.ndarray | None
     affinities: np.ndarray | None
 
 
@@ -152,7 +155,7 @@ class Probing:
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
         stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
-        self._found.append(self._measure(held_out, permuted, stepped))
+        self._found.append(self._measure(held_out, permuted, stepped, len(self._found)))
         self._steps += [step] * len(self._held_out)
 
     def _batches(self, name: str, positions: np.ndarray) -> Batches:
@@ -168,24 +171,31 @@ class Probing:
     def arrays(self) -> dict[str, np.ndarray]:
         """What the Trace takes, by its names."""
         n, n_groups = len(self._model.tasks), len(self.groups)
-        gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians[:, :, :n, :n] for one in self._found)])
-        tried = [one.affinities for one in self._found if one.affinities is not None]
-        nulls = [null_cosines(one.gramians.sum(axis=1)) for one in self._found if one.gramians.shape[-1] > n]
+        gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self._found)])
+        nothing = np.empty((0, n, n))
+        nulls = [nothing if one.null_cosines is None else one.null_cosines for one in self._found]
+        tried = [nothing if one.affinities is None else one.affinities for one in self._found]
         return {
             "gramians": gramians.sum(axis=1),
             "probe_steps": np.array(self._steps, dtype=int),
             "mean_gramians": np.reshape([one.mean_gramian for one in self._found], (-1, n, n)),
             "group_gramians": gramians,
-            "null_cosines": np.concatenate(nulls) if nulls else np.empty((0, n, n)),
-            "affinities": np.concatenate(tried) if tried else np.empty((0, n, n)),
+            "null_cosines": np.concatenate([nothing, *nulls]),
+            "affinities": np.concatenate([nothing, *tried]),
         }
 
 
-Measure = Callable[[Batches, Mapping[str, np.ndarray] | None, Batches | None], Measured]
+# held-out batches, their permuted targets or None, training batches or None, number of the probe
+Measure = Callable[[Batches, Mapping[str, np.ndarray] | None, Batches | None, int], Measured]
 
 
 def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measure:
     """A compiled measurement, whatever is trained, batch by batch.
+
+    Backward passes through a backbone are dear, so on each batch one task has its
+    turn to be permuted and to be stepped for. Another batch is another's turn, and the
+    next time all turns move on by one: in as many probes as there are tasks every
+    batch has seen every task.
 
     Parameters
     ----------
@@ -195,47 +205,57 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
     Returns
     -------
     callable
-        (held-out batches, their permuted targets or None, training batches or None) -> Measured.
+        (held-out batches, their permuted targets or None, training batches or None,
+        number of the probe, from 0) -> Measured.
     """
     shared, groups = model.shared_variables, list(model.layer_groups.values())
     n_tasks = len(model.tasks)
 
-    def mean_losses(rows: tf.Tensor, *label_sets: Targets) -> list[tf.Tensor]:
-        logits = model(rows, training=False)
-        return [loss for labels in label_sets for loss in model.losses(logits, labels)]
+    def losses_of(rows: tf.Tensor, labels: Targets) -> list[tf.Tensor]:
+        return model.losses(model(rows, training=False), labels)
 
     @tf.function(reduce_retracing=True)
     def compare(
-        rows: tf.Tensor, label_sets: list[Targets], totals: list[list[tf.Tensor]]
-    ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
-        """Gramian by layer group, and the running sums of the tasks' gradients."""
+        rows: tf.Tensor, labels: Targets, permuted: Targets | None, turn: tf.Tensor, totals: list[list[tf.Tensor]]
+    ) -> tuple[tf.Tensor, tf.Tensor, list[list[tf.Tensor]]]:
+        """Losses, Gramian by layer group with the permuted task last, and running sums of the tasks' gradients."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(shared)
-            losses = mean_losses(rows, *label_sets)
-        found = gradients.task_gradients(tape, losses, shared)
+            logits = model(rows, training=False)
+            losses = model.losses(logits, labels)
+            wrong = [] if permuted is None else [tf.gather(model.losses(logits, permuted), turn)]
+        found = gradients.task_gradients(tape, [*losses, *wrong], shared)
         by_group = [gradients.gramian([[one[i] for i in group] for one in found]) for group in groups]
         sums = [[a + b for a, b in zip(*both, strict=True)] for both in zip(totals, found[:n_tasks], strict=True)]
-        return tf.stack(by_group), sums
+        return tf.stack(losses), tf.stack(by_group), sums
 
     @tf.function(reduce_retracing=True)
-    def affect(rows: tf.Tensor, labels: Targets, step_rows: tf.Tensor, step_labels: Targets) -> tf.Tensor:
+    def affect(
+        losses: tf.Tensor, batch: tuple[tf.Tensor, Targets], stepped: tuple[tf.Tensor, Targets], turn: tf.Tensor
+    ) -> tf.Tensor:
         assert affinity_step is not None
         return affinity(
-            lambda: mean_losses(step_rows, step_labels), lambda: mean_losses(rows, labels), shared, affinity_step
+            lambda: tf.gather(losses_of(*stepped), turn), lambda: losses_of(*batch), losses, shared, affinity_step
         )
 
-    def measure(held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None) -> Measured:
-        gramians, affinities = [], []
+    def measure(
+        held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
+    ) -> Measured:
+        k = len(held)
+        gramians = np.empty((k, len(groups), n_tasks, n_tasks))
+        nulls, affinities = np.full((2, k, n_tasks, n_tasks), np.nan)
         totals = [[tf.zeros_like(variable) for variable in shared] for _ in range(n_tasks)]
-        for i in range(len(held)):
-            rows, labels = held[i]
-            more = [{name: one[i] for name, one in permuted.items()}] if permuted else []
-            gramian, totals = compare(rows, [labels, *more], totals)
-            gramians.append(gramian.numpy())
+        for i in range(k):
+            turn = (number + i) % n_tasks
+            wrong = None if permuted is None else {name: one[i] for name, one in permuted.items()}
+            losses, found, totals = compare(*held[i], wrong, tf.constant(turn), totals)
+            gramians[i] = found[:, :n_tasks, :n_tasks]
+            if permuted is not None:
+                nulls[i, :, turn] = cosines(found.numpy().sum(axis=0))[:n_tasks, n_tasks]
             if stepped is not None:
-                affinities.append(affect(rows, labels, *stepped[i]).numpy())
-        mean = gradients.gramian(totals).numpy() / len(held) ** 2
-        return Measured(np.array(gramians), mean, np.array(affinities) if affinities else None)
+                affinities[i, turn] = affect(losses, held[i], stepped[i], tf.constant(turn))
+        mean = gradients.gramian(totals).numpy() / k**2
+        return Measured(gramians, mean, None if permuted is None else nulls, None if stepped is None else affinities)
 
     return measure
 
@@ -255,94 +275,114 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
     Returns
     -------
     callable
-        As `compile_on_all`, to rounding.
+        As `compile_on_all`, to rounding, with every task's turn on every batch.
     """
     n_tasks = len(model.tasks)
 
-    def features(rows: tf.Tensor) -> tf.Tensor:
-        """Inputs of the shared layer, (n_frames, n_in)."""
-        return model.trained(tf.reshape(rows, [-1, *rows.shape[2:]]), training=False)
+    def output_gradients(outputs: tf.Tensor, labels: Targets) -> tf.Tensor:
+        """Gradients of every frame's losses, (n_tasks, n_frames, n_out), from one backward pass.
 
-    def frame_losses(outputs: tf.Tensor, labels: Targets) -> list[tf.Tensor]:
-        return list(model.frame_losses(model.from_shared(outputs, training=False), labels).values())
-
-    def output_gradients(outputs: tf.Tensor, label_sets: Sequence[Targets]) -> tf.Tensor:
-        """Gradients of every frame's losses, (n_sets * n_tasks, n_frames, n_out)."""
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(outputs)
-            losses = [tf.reduce_sum(loss) for labels in label_sets for loss in frame_losses(outputs, labels)]
-        return tf.stack([tape.gradient(loss, outputs) for loss in losses])
-
-    def by_batch(flat: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-        """(..., n_frames, n) -> (..., n_batches, batch_size, n)."""
-        return tf.reshape(flat, [*flat.shape[:-2], *shape, flat.shape[-1]])
+        Each task has the outputs for itself, so that the sum of the losses keeps them apart.
+        """
+        own = [tf.identity(outputs) for _ in range(n_tasks)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(own)
+            hidden = [model.shared.activation(one) for one in own]
+            logits = {name: head(one) for (name, head), one in zip(model.heads.items(), hidden, strict=True)}
+            total = tf.add_n([tf.reduce_sum(loss) for loss in model.frame_losses(logits, labels).values()])
+        return tf.stack(tape.gradient(total, own))
 
     @tf.function(reduce_retracing=True)
-    def compare(rows: tf.Tensor, label_sets: list[Targets]) -> tuple[tf.Tensor, tf.Tensor]:
+    def measure_all(
+        rows: tf.Tensor, label_sets: list[Targets], stepped: tuple[tf.Tensor, Targets] | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         k, b = rows.shape[:2]
-        inputs = features(rows)
-        flat = [{name: tf.reshape(one, [-1]) for name, one in labels.items()} for labels in label_sets]
-        found = output_gradients(model.shared_outputs(inputs), flat) / b
-        pieces = (by_batch(inputs, (k, b)), tf.transpose(by_batch(found, (k, b)), [1, 0, 2, 3]))
+        inputs = _flat(rows, model)
+        outputs = model.shared_outputs(inputs)
+        of_frames, of_labels = [outputs] * len(label_sets), list(label_sets)
+        if stepped is not None:
+            step_inputs = _flat(stepped[0], model)
+            of_frames.append(model.shared_outputs(step_inputs))
+            of_labels.append(stepped[1])
+        labels = {name: tf.concat([tf.reshape(one[name], [-1]) for one in of_labels], 0) for name in model.tasks}
+        found = output_gradients(tf.concat(of_frames, 0), labels)  # (n_tasks, n_frames of all sets, n_out)
+        n_held = k * b * len(label_sets)
+        of_sets = tf.reshape(found[:, :n_held] / b, [n_tasks, len(label_sets), k, b, -1])
+        by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, found.shape[-1]])
+        pieces = (tf.reshape(inputs, [k, b, -1]), by_batch)
         gramians = tf.map_fn(lambda one: gradients.dense_gramian(*one), pieces, fn_output_signature=tf.float32)
-        of_tasks = found[:n_tasks] / k
-        if k * b <= inputs.shape[-1]:
-            return gramians, gradients.dense_gramian(inputs, of_tasks)
-        # with more frames than inputs the gradients themselves are the smaller arrays
-        return gramians, gradients.gramian([gradients.dense_gradients(inputs, one) for one in tf.unstack(of_tasks)])
-
-    @tf.function(reduce_retracing=True)
-    def affect(rows: tf.Tensor, labels: Targets, step_rows: tf.Tensor, step_labels: Targets) -> tf.Tensor:
-        assert affinity_step is not None
-        (k, b), (_, c) = rows.shape[:2], step_rows.shape[:2]
-        inputs, step_inputs = features(rows), features(step_rows)
-        before = model.shared_outputs(inputs)
-        flat = {name: tf.reshape(one, [-1]) for name, one in step_labels.items()}
-        found = by_batch(
-            output_gradients(model.shared_outputs(step_inputs), [flat]) / c, (k, c)
-        )  # (n_tasks, k, c, n_out)
-        # 1 for the bias, whose input is always 1
-        alike = 1 + tf.matmul(by_batch(inputs, (k, b)), by_batch(step_inputs, (k, c)), transpose_b=True)
-        after = by_batch(before, (k, b)) - affinity_step * tf.matmul(alike, found)  # (n_tasks, k, b, n_out)
-        tried = tf.concat([tf.reshape(before, [1, k, b, -1]), after], axis=0)
-        tiled = {name: tf.tile(tf.reshape(one, [-1]), [1 + n_tasks]) for name, one in labels.items()}
-        losses = frame_losses(tf.reshape(tried, [-1, tried.shape[-1]]), tiled)
-        means = tf.reduce_mean(tf.reshape(tf.stack(losses, axis=-1), [1 + n_tasks, k, b, n_tasks]), axis=2)
-        return tf.transpose(_relative_gain(means[0], means[1:]), [1, 0, 2])
-
-    def measure(held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None) -> Measured:
-        gramians, mean = compare(held.rows, [held.targets, *([permuted] if permuted else [])])
+        mean = mean_gramian(inputs, found[:, : k * b] / (k * b))
         affinities = None
         if stepped is not None:
-            affinities = affect(held.rows, held.targets, stepped.rows, stepped.targets).numpy()
-        return Measured(gramians.numpy()[:, None], mean.numpy(), affinities)
+            of_step = found[:, n_held:] / stepped[0].shape[1]
+            affinities = affinities_of(pieces[0], outputs, label_sets[0], step_inputs, of_step)
+        return gramians, mean, affinities
+
+    def mean_gramian(inputs: tf.Tensor, of_tasks: tf.Tensor) -> tf.Tensor:
+        if inputs.shape[0] <= inputs.shape[1]:
+            return gradients.dense_gramian(inputs, of_tasks)
+        # with more frames than inputs the gradients themselves are the smaller arrays
+        return gradients.gramian([gradients.dense_gradients(inputs, one) for one in tf.unstack(of_tasks)])
+
+    def affinities_of(
+        inputs: tf.Tensor, outputs: tf.Tensor, labels: Targets, step_inputs: tf.Tensor, of_step: tf.Tensor
+    ) -> tf.Tensor:
+        """Relative gains (k, n_tasks, n_tasks) on held-out batches, inputs (k, b, n_in), by a step for each task."""
+        assert affinity_step is not None
+        k, b, _ = inputs.shape
+        # 1 for the bias, whose input is always 1
+        alike = 1 + tf.matmul(inputs, tf.reshape(step_inputs, [k, -1, inputs.shape[-1]]), transpose_b=True)
+        change = tf.matmul(alike, tf.reshape(of_step, [n_tasks, k, -1, of_step.shape[-1]]))  # (n_tasks, k, b, n_out)
+        tried = outputs - affinity_step * tf.reshape(change, [n_tasks, k * b, -1])
+        tried = tf.reshape(tf.concat([outputs[None], tried], axis=0), [-1, outputs.shape[-1]])
+        tiled = {name: tf.tile(tf.reshape(one, [-1]), [1 + n_tasks]) for name, one in labels.items()}
+        losses = model.frame_losses(model.from_shared(tried, training=False), tiled)
+        means = tf.reduce_mean(tf.reshape(tf.stack(list(losses.values()), -1), [1 + n_tasks, k, b, n_tasks]), axis=2)
+        return tf.transpose(_relative_gain(means[0], means[1:]), [1, 0, 2])
+
+    def measure(
+        held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
+    ) -> Measured:
+        step = None if stepped is None else (stepped.rows, stepped.targets)
+        gramians, mean, gains = measure_all(held.rows, [held.targets, *([permuted] if permuted else [])], step)
+        nulls = None if permuted is None else cosines(gramians.numpy())[:, :n_tasks, n_tasks:]
+        own = gramians.numpy()[:, None, :n_tasks, :n_tasks]
+        return Measured(own, mean.numpy(), nulls, None if gains is None else gains.numpy())
 
     return measure
 
 
+def _flat(rows: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:
+    """Inputs of the shared layer (n_frames, n_in) of rows in batches."""
+    return model.trained(tf.reshape(rows, [-1, *rows.shape[2:]]), training=False)
+
+
 def affinity(
-    step_losses: Callable[[], Sequence[tf.Tensor]],
+    step_loss: Callable[[], tf.Tensor],
     other_losses: Callable[[], Sequence[tf.Tensor]],
+    before: tf.Tensor,
     shared: Sequence[tf.Variable],
     step: float,
 ) -> tf.Tensor:
-    """Share of each task's loss that a plain step down each task's gradient takes away.
+    """Share of each task's loss that a plain step down one task's gradient takes away.
 
     Heads are not stepped, and the shared variables are put back as they were.
 
     Parameters
     ----------
-    step_losses, other_losses : callable
-        Give the tasks' losses on the batch that the gradients come from, and on the
-        batch that is judged by.
+    step_loss : callable
+        Gives the source's loss on the batch that the gradient comes from.
+    other_losses : callable
+        Gives every task's loss on the batch that is judged by.
+    before : tensor of shape (n_tasks,)
+        Those losses as they are.
     shared : sequence of tf.Variable
     step : float
 
     Returns
     -------
-    float32 tensor of shape (n_tasks, n_tasks)
-        1 - L_j(theta - step g_i) / L_j(theta); row i is the source, column j the
-        recipient. NaN where a loss is zero to begin with.
+    float32 tensor of shape (n_tasks,)
+        1 - L_j(theta - step g) / L_j(theta). NaN where a loss is zero to begin with.
 
     References
     ----------
@@ -350,17 +390,15 @@ def affinity(
     """
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(list(shared))
-        losses = step_losses()
-    by_task = gradients.task_gradients(tape, losses, shared)
+        loss = step_loss()
+    (found,) = gradients.task_gradients(tape, [loss], shared)
     saved = [tf.identity(variable) for variable in shared]
-    before, after = tf.stack(other_losses()), []
-    for of_task in by_task:
-        for variable, value, gradient in zip(shared, saved, of_task, strict=True):
-            variable.assign(value - step * gradient)
-        after.append(tf.stack(other_losses()))
+    for variable, value, gradient in zip(shared, saved, found, strict=True):
+        variable.assign(value - step * gradient)
+    after = tf.stack(other_losses())
     for variable, value in zip(shared, saved, strict=True):
         variable.assign(value)
-    return _relative_gain(before, tf.stack(after))
+    return _relative_gain(before, after)
 
 
 def _relative_gain(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
@@ -368,24 +406,12 @@ def _relative_gain(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
     return tf.where(before == 0, np.float32(np.nan), 1 - after / tf.where(before == 0, 1.0, before))
 
 
-def null_cosines(gramians: np.ndarray) -> np.ndarray:
-    """Cosines between gradients of tasks and of tasks with permuted labels.
-
-    Parameters
-    ----------
-    gramians : ndarray of shape (n, 2 * n_tasks, 2 * n_tasks)
-        Of the tasks, then of the same with permuted labels.
-
-    Returns
-    -------
-    ndarray of shape (n, n_tasks, n_tasks)
-        The column's task is the permuted one. NaN where a gradient is zero.
-    """
-    n = gramians.shape[-1] // 2
-    length = np.sqrt(np.diagonal(gramians, axis1=1, axis2=2).astype(np.float64))
-    product = length[:, :n, None] * length[:, None, n:]
-    with np.errstate(invalid="ignore"):
-        return np.divide(gramians[:, :n, n:], product, out=np.full(product.shape, np.nan), where=product > 0)
+def cosines(gramians: np.ndarray) -> np.ndarray:
+    """Cosines (..., n, n) of inner products (..., n, n); NaN where a gradient is zero."""
+    length = np.sqrt(np.diagonal(gramians, axis1=-2, axis2=-1).astype(np.float64))
+    product = length[..., :, None] * length[..., None, :]
+    with np.errstate(invalid="ignore"):  # of infinite lengths
+        return np.divide(gramians, product, out=np.full(product.shape, np.nan), where=product > 0)
 
 
 def held_out_batches(val: np.ndarray, n_batches: int, batch_size: int, seed: int) -> np.ndarray:

@@ -117,7 +117,11 @@ def test_the_arrays_have_the_shapes_of_the_trace(build, tasks):
     assert found["group_gramians"].shape == (6, len(probing.groups), n, n)
     assert probing.groups == (("shared",) if build is model else ("first", "second", "shared"))
     assert found["probe_steps"].tolist() == [7, 7, 7, 14, 14, 14]
-    assert all(np.isfinite(one).all() for one in found.values())
+    for name, one in found.items():
+        if name not in ("null_cosines", "affinities"):
+            assert np.isfinite(one).all(), name
+    share = 1 if build is model else 1 / n
+    assert np.isfinite(found["null_cosines"]).mean() == np.isfinite(found["affinities"]).mean() == pytest.approx(share)
 
 
 @pytest.mark.parametrize("build", [model, deep_model])
@@ -138,7 +142,7 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
 
     built, held = build(), batches()
     compile_for = compile_on_dense if build is model else compile_on_all
-    found = compile_for(built, None)(held, None, None)
+    found = compile_for(built, None)(held, None, None, 0)
     each = np.array([flat_gradients(built, *held[i]) for i in range(3)])  # (batches, tasks, parameters)
     np.testing.assert_allclose(found.gramians.sum(axis=1), each @ each.transpose(0, 2, 1), rtol=1e-4, atol=1e-6)
     mean = each.mean(axis=0)
@@ -158,26 +162,42 @@ def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
 
     built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
     permuted = held.permuted(np.random.default_rng(0))
-    closed, taped = (c(built, 0.5)(held, permuted, stepped) for c in (compile_on_dense, compile_on_all))
-    for name in ("gramians", "mean_gramian", "affinities"):
-        np.testing.assert_allclose(getattr(closed, name), getattr(taped, name), rtol=1e-3, atol=2e-6, err_msg=name)
-    assert closed.gramians.shape == (2, 1, 6, 6)
+    closed = compile_on_dense(built, 0.5)(held, permuted, stepped, 0)
+    taped = compile_on_all(built, 0.5)
+    turns = [taped(held, permuted, stepped, number) for number in range(3)]
+    for one in turns:
+        np.testing.assert_allclose(closed.gramians, one.gramians, rtol=1e-3, atol=2e-6)
+        np.testing.assert_allclose(closed.mean_gramian, one.mean_gramian, rtol=1e-3, atol=2e-6)
+    for name in ("null_cosines", "affinities"):
+        together = np.nanmean([getattr(one, name) for one in turns], axis=0)  # each entry had one turn
+        np.testing.assert_allclose(getattr(closed, name), together, rtol=1e-3, atol=2e-6, err_msg=name)
 
 
-def test_the_second_set_of_gradients_has_the_permuted_labels():
-    from mtl.probes import compile_on_all, null_cosines
+def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
+    from mtl.probes import compile_on_all
+
+    measure, held = compile_on_all(deep_model(), 0.1), batches()
+    permuted = held.permuted(np.random.default_rng(0))
+    found = [measure(held, permuted, held, number) for number in range(3)]
+    assert (np.isfinite([one.affinities for one in found]).sum(axis=0) == 1).all()
+    assert (np.isfinite([one.null_cosines for one in found]).sum(axis=0) == 1).all()
+
+
+def test_the_null_is_the_cosine_with_the_gradient_of_permuted_labels():
+    from mtl.probes import compile_on_all
 
     built, held = deep_model(), batches()
     permuted = held.permuted(np.random.default_rng(0))
-    found = compile_on_all(built, None)(held, permuted, None)
+    found = compile_on_all(built, None)(held, permuted, None, 0).null_cosines[1]
     own = flat_gradients(built, *held[1])
     other = flat_gradients(built, held.rows[1], {name: one[1] for name, one in permuted.items()})
     expected = own @ other.T / np.linalg.norm(own, axis=1)[:, None] / np.linalg.norm(other, axis=1)
-    np.testing.assert_allclose(null_cosines(found.gramians.sum(axis=1))[1], expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], expected[:, 1], rtol=1e-3, atol=1e-5)
+    assert np.isnan(found[:, [0, 2]]).all()
 
 
 def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
-    """Two quadratics of METHODS: source down, recipient across."""
+    """Two quadratics of which each is the source once: source down, recipient across."""
     import tensorflow as tf
 
     from mtl.probes import affinity
@@ -188,10 +208,15 @@ def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
         away = x - [2.0, 0.0]
         return [0.5 * tf.reduce_sum([2.0, 1.0] * x**2), 0.5 * tf.reduce_sum([1.0, 3.0] * away**2)]
 
-    found = tf.function(lambda: affinity(losses, losses, [x], 0.1))()
+    def from_source(i, before):
+        return tf.function(lambda: affinity(lambda: losses()[i], losses, before, [x], 0.1))()
+
+    found = [from_source(i, tf.stack(losses())) for i in range(2)]
     np.testing.assert_allclose(found, [[0.303333, 0.0325], [0.03, 0.43]], atol=5e-7)
     np.testing.assert_array_equal(x.numpy(), [1, 1])
-    assert np.isnan(affinity(losses, lambda: [losses()[0], 0 * losses()[1]], [x], 0.1).numpy()[:, 1]).all()
+    nothing_left = from_source(0, tf.constant([1.5, 0.0])).numpy()
+    assert np.isfinite(nothing_left[0])
+    assert np.isnan(nothing_left[1])
 
 
 def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one():
@@ -202,7 +227,8 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
-    found = compile_on_all(built, 0.3)(held, None, stepped).affinities
+    measure = compile_on_all(built, 0.3)
+    found = np.nanmean([measure(held, None, stepped, number).affinities for number in range(3)], axis=0)
 
     def held_losses():
         rows, targets = held[1]
