@@ -24,7 +24,15 @@ def backbone(name, **changes):
     return build(config.b)
 
 
-@pytest.fixture(params=sorted(path.stem for path in CONF.glob("*.yaml")), scope="module")
+QUICK = {"small_cnn", "mobilenet_v2"}  # tracing the others takes a minute
+
+
+def backbones() -> list:
+    names = sorted(path.stem for path in CONF.glob("*.yaml"))
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.fixture(params=backbones(), scope="module")
 def any_backbone(request):
     return backbone(request.param, image_size=64)
 
@@ -77,11 +85,11 @@ def test_frozen_batch_norm_is_in_inference_mode():
 def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
     from mtl.backbone import Freeze
 
-    first = backbone("mobilenet_v2", image_size=64, seed=1)
+    first = backbone("small_cnn", seed=1)
     path = tmp_path / "with spaces.weights.h5"
     first.network.save_weights(path)
-    loaded = backbone("mobilenet_v2", image_size=64, seed=2, weights=str(path)).cut(Freeze("all"))
-    other = backbone("mobilenet_v2", image_size=64, seed=2).cut(Freeze("all"))
+    loaded = backbone("small_cnn", seed=2, weights=str(path)).cut(Freeze("all"))
+    other = backbone("small_cnn", seed=2).cut(Freeze("all"))
     one = first.cut(Freeze("all"))
     np.testing.assert_array_equal(loaded.frozen(IMAGES), one.frozen(IMAGES))
     assert loaded.frozen.spec == one.frozen.spec
