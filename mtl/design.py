@@ -175,11 +175,7 @@ def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[s
         (first, reference), *others = arms.items()
         for arm, settings in others:
             for key in reference[0]:
-                if (
-                    (key.startswith(MAY_DIFFER) and not key.startswith("tasks."))
-                    or key == axis
-                    or key.startswith(f"{axis}.")
-                ):
+                if _may_differ(key, axis):
                     continue
                 values = [
                     list(dict.fromkeys(each[key] for each in some if key in each and each[key] != each.get("seed")))
@@ -192,6 +188,13 @@ def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[s
         f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
         for key, which in said.items()
     ]
+
+
+def _may_differ(key: str, axis: str) -> bool:
+    """Whether the parameter is what is compared, follows from it, or changes no score; a task's definition does."""
+    if key.startswith("tasks."):
+        return False
+    return key.startswith(MAY_DIFFER) or key == axis or key.startswith(f"{axis}.")
 
 
 def versions(runs: Sequence[TrackedRun]) -> list[str]:

@@ -749,8 +749,9 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     """
     from mtl.tracking import MLflowTracking
 
-    if Path(what).is_dir():
-        found = journal.recorded(Path(what).absolute())
+    folder = Path(what).absolute()
+    if folder.is_dir() and journal.journals(folder):  # else a folder that is called as an experiment is
+        found = journal.recorded(folder)
         where, tracking = f"recorded in {what}", None
     elif re.fullmatch("[0-9a-f]{32}", what):
         tracking = MLflowTracking(uri, experiment, None, timeout_s=STORE_TIMEOUT_S)
@@ -759,7 +760,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     else:
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs()
-        where = f"in an experiment '{what}' of {uri}, and there is no such folder; --uri says where to look"
+        where = f"recorded in a folder '{what}' or in an experiment of that name in {uri}; --uri says where to look"
     jobs = [_told(run) for run in found if run.tags.get("sweep") != "parent"]
     if not jobs:
         raise Mistake(f"No run is {where}.")

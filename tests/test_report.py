@@ -1,48 +1,107 @@
-"""Tables say what was tracked: means by hand, failures as rows, nothing hidden."""
+"""A report says what was tracked: the same numbers in every form, failures as rows, nothing hidden."""
 
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from test_ablation import auc, predictions
 
-from mtl import report
+from mtl import design, report
+from mtl.journal import TrackedRun, recorded
+from mtl.mistakes import Mistake
 from mtl.trace import Relation, Result, Score, Trace
+from mtl.tracking import MLflowTracking, NoTracking
 
 NAN = float("nan")
+SETS = {"single": (), "helped": ("a",), "typed": ("type",), "all": ("a", "type"), "random": ("coin",)}
 
 
-@dataclass(frozen=True)
-class Run:
-    """A tracked run as the tables need it."""
-
-    name: str
-    status: str = "FINISHED"
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    id: str = "0"
+def table_of(tasks: str, seed: int) -> pd.DataFrame:
+    """What a run of the set predicts; the auxiliary a is of much help."""
+    return predictions(seed, 0.5 + 0.7 * ("a" in SETS[tasks]), 60, type_head="type" in SETS[tasks])
 
 
-def run(tasks: str, seed: int, auc: float, status: str = "FINISHED", **more: str) -> Run:
-    others = {"auc/violence": auc - 0.1} if "violence" in tasks or tasks == "all" else {}
-    metrics = {"auc/main": auc, "auc_low/main": auc - 0.04, "auc_high/main": auc + 0.04, **others}
-    params = {"tasks": tasks, "seed": str(seed), "task.violence": str(int(bool(others))), **more}
-    return Run(f"{tasks} seed={seed}", status, params, metrics if status == "FINISHED" else {})
+def track(
+    tracking: MLflowTracking | NoTracking,
+    folder: Path,
+    parent: str | None,
+    tasks: str,
+    seed: int,
+    status: str = "FINISHED",
+    predicted: bool = True,
+    **params: object,
+) -> None:
+    """A run as the experiment would have left it."""
+    words = " ".join(f"{key}={value}" for key, value in params.items())
+    run = tracking.start(f"{tasks} seed={seed} {words}".strip(), folder, parent, {"tasks": tasks})
+    names = ("main", *SETS[tasks])
+    flags = {f"task.{name}": int(name in names) for name in ("main", "a", "type", "coin")}
+    classes = {f"tasks.{name}.classes": "[]" for name in names if name != "coin"}
+    control = {"tasks.coin.probability": 0.5, "tasks.coin.seed": 0} if "coin" in names else {}
+    budget = {"training.epochs": 8, "training.batch_size": 32, "training.early_stopping": False, "training.seed": seed}
+    given = {"tasks": tasks, "seed": seed, "main_task": "main", "evaluation.resamples": 200, "evaluation.seed": 0}
+    run.params({**given, **budget, **flags, **classes, **control, **params})
+    if status == "FINISHED":
+        table = table_of(tasks, seed)
+        others = {f"auc/{name}": 0.6 + seed / 100 for name in SETS[tasks]}
+        pair = {name: "_vs_".join(sorted(("main", name))) for name in SETS[tasks]}
+        measures = {f"gradient_similarity/{pair[name]}": 0.1 + seed / 10 for name in SETS[tasks]}
+        directed = {f"affinity/{name}_to_main": 0.02 for name in SETS[tasks]}
+        run.metrics({"auc/main": auc(table), **others, **measures, **directed}, step=0)
+        artifacts = folder / "artifacts"
+        artifacts.mkdir(exist_ok=True)
+        if predicted:
+            table.to_parquet(artifacts / "predictions.parquet", index=False)
+        run.artifacts(artifacts)
+    else:
+        run.tags({"failure": "ResourceExhausted:\nout of memory" if status == "FAILED" else "interrupted"})
+    run.end(status)  # type: ignore[arg-type]
 
 
-SWEEP = [
-    run("anomaly", 0, 0.70),
-    run("all", 0, 0.80),
-    run("anomaly", 1, 0.74),
-    run("all", 1, 0.78),
-    Run("anomaly_violence seed=0", "FAILED", {}, {}, {"failure": "ResourceExhausted:\nout of memory"}),
-]
+def sweep(folder: Path, tracking: MLflowTracking | NoTracking | None = None, seeds: int = 2) -> str:
+    """A sweep with all that goes wrong: one failed, one killed, one without predictions; the id of its own run."""
+    tracking = tracking or NoTracking()
+    parent = tracking.start("sweep", folder, None, {"sweep": "parent"})
+    for i, tasks in enumerate(("single", "helped", "typed", "all", "random")):
+        for seed in range(seeds):
+            track(tracking, folder / f"{i}-{seed}", parent.id or None, tasks, seed)
+    track(tracking, folder / "failed", parent.id or None, "typed", 7, "FAILED")
+    track(tracking, folder / "killed", parent.id or None, "typed", 8, "KILLED")
+    track(tracking, folder / "unread", parent.id or None, "typed", 9, predicted=False)
+    parent.end("FAILED")
+    return parent.id
+
+
+def jobs(folder: Path) -> list[TrackedRun]:
+    return [run for run in recorded(folder) if run.tags.get("sweep") != "parent"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("sweep")
+    sweep(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def summary(folder) -> report.Summary:
+    return report.summarise(jobs(folder), "main")
+
+
+def summarised(folder: Path, *runs: tuple, **params: object) -> report.Summary:
+    """A report of a few runs, each a set, a seed and its own parameters."""
+    for i, (tasks, seed, *own) in enumerate(runs):
+        track(NoTracking(), folder / str(i), None, tasks, seed, **{**params, **(own[0] if own else {})})
+    return report.summarise(jobs(folder), "main")
 
 
 def shown(renderable: object, width: int = 200) -> str:
@@ -51,147 +110,285 @@ def shown(renderable: object, width: int = 200) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_rows_stand_in_the_order_of_launch():
-    assert report.summarise(SWEEP, "main").index.tolist() == ["anomaly", "all", "anomaly_violence"]
+def said(summary: report.Summary) -> str:
+    """All of a report in one line."""
+    return " ".join(report.markdown(summary).replace("\\", "").split())
 
 
-def test_means_and_deviations_by_hand():
-    summary = report.summarise(SWEEP, "main")
-    np.testing.assert_allclose(summary["auc/main"], [0.72, 0.79, NAN])
-    np.testing.assert_allclose(summary["sd"], [0.04 / np.sqrt(2), 0.02 / np.sqrt(2), NAN])
-    np.testing.assert_allclose(summary["low"], [0.68, 0.75, NAN])
-    np.testing.assert_allclose(summary["auc/violence"], [NAN, 0.69, NAN])
-    assert summary["seeds"].tolist() == [2, 2, 0]
+# --- the table --------------------------------------------------------------------------------------------------------
 
 
-def test_one_seed_has_no_deviation():
-    summary = report.summarise([run("all", 0, 0.8)], "main")
-    assert np.isnan(summary.loc["all", "sd"])
-    assert summary.loc["all", "seeds"] == 1
+def test_rows_stand_in_the_order_of_launch_and_hold_the_means(summary):
+    assert summary.sets.index.tolist() == ["single", "helped", "typed", "all", "random"]
+    for tasks in summary.sets.index:
+        wanted = np.mean([auc(table_of(tasks, seed)) for seed in range(2)])
+        assert summary.sets.loc[tasks, "auc/main"] == pytest.approx(wanted)
+    assert summary.sets["seeds"].tolist() == [2] * 5
+    assert summary.compared.base == "single"
 
 
-def test_a_failed_run_is_a_row_with_its_reason():
-    summary = report.summarise(SWEEP, "main")
-    assert summary.loc["anomaly_violence", "failed"] == 1
-    assert report.failures(SWEEP) == ["anomaly_violence seed=0: failed, ResourceExhausted: out of memory"]
+def test_differences_are_paired_by_seed(summary):
+    pairs = [auc(table_of("all", seed)) - auc(table_of("single", seed)) for seed in range(2)]
+    assert summary.sets.loc["all", "difference"] == pytest.approx(np.mean(pairs))
 
 
-def test_every_failure_is_listed():
-    runs = [Run(f"all seed={i}", status) for i, status in enumerate(("FAILED", "KILLED", "RUNNING", "FINISHED"))]
-    assert report.failures(runs) == [
-        "all seed=0: failed, no reason given",
-        "all seed=1: killed, interrupted",
-        "all seed=2: running, still going on",
+def test_other_tasks_have_their_tracked_means(summary):
+    assert summary.sets.loc["all", "auc/type"] == pytest.approx(0.605)
+    assert np.isnan(summary.sets.loc["single", "auc/type"])
+
+
+def test_what_failed_is_killed_or_cannot_be_read_is_counted_and_said(summary):
+    assert summary.sets.loc["typed", ["finished", "failed", "killed", "unread"]].tolist() == [3, 1, 1, 1]
+    assert design.failures(summary.runs) == [
+        "typed seed=7: failed, ResourceExhausted: out of memory",
+        "typed seed=8: killed, interrupted",
     ]
+    assert summary.warnings == (
+        "typed seed=9: its predictions cannot be read, so it is left out (there is no predictions.parquet).",
+    )
+    text = said(summary)
+    assert "3 finished, 1 failed, 1 killed, 1 without predictions" in text
+    assert "out of memory" in text
 
 
-def test_a_seed_run_twice_counts_once_with_its_last_finished_run():
-    runs = [run("all", 0, 0.5), run("all", 0, 0.8), run("all", 0, 0.0, "FAILED")]
-    summary = report.summarise(runs, "main")
-    assert summary.loc["all", "seeds"] == 1
-    assert summary.loc["all", "auc/main"] == pytest.approx(0.8)
-    assert summary.loc["all", ["finished", "failed"]].tolist() == [2, 1]
+def test_a_broken_file_of_predictions_is_a_warning(tmp_path):
+    track(NoTracking(), tmp_path / "0", None, "single", 0)
+    (tmp_path / "0" / "artifacts" / "predictions.parquet").write_bytes(b"PAR1 cut")
+    found = report.summarise(jobs(tmp_path), "main")
+    assert "cannot be read" in found.warnings[0]
+    assert np.isnan(found.sets.loc["single", "auc/main"])
 
 
-def test_another_swept_axis_adds_rows():
-    runs = [run(tasks, 0, 0.7, weighting=weighting) for tasks in ("anomaly", "all") for weighting in ("equal", "dwa")]
-    assert report.axes(runs) == ["tasks", "weighting"]
-    assert report.summarise(runs, "main").index.tolist() == [
-        "anomaly, weighting=equal",
-        "anomaly, weighting=dwa",
-        "all, weighting=equal",
-        "all, weighting=dwa",
-    ]
+def test_a_set_without_any_result_is_a_row(tmp_path):
+    track(NoTracking(), tmp_path / "0", None, "single", 0, "FAILED")
+    track(NoTracking(), tmp_path / "1", None, "helped", 0)
+    found = report.summarise(jobs(tmp_path), "main")
+    assert found.sets.index.tolist() == ["single", "helped"]
+    assert found.sets["seeds"].tolist() == [0, 1]
+    assert found.compared.base == "helped"
 
 
-def test_what_follows_from_a_choice_is_no_axis():
-    weightings = {"equal": {}, "dwa": {"weighting.temperature": "2"}, "famo": {"weighting.temperature": "1"}}
-    runs = [run("all", 0, 0.7, weighting=name, **params) for name, params in weightings.items()]
-    assert report.axes(runs) == ["tasks", "weighting"]
+def test_seeds_of_parts_are_no_axes(summary):
+    assert summary.axis == "tasks"
+    assert not any("training.seed" in row for row in summary.sets.index)
 
 
-def test_a_swept_number_of_one_choice_is_an_axis():
-    runs = [run("all", 0, 0.7, weighting="dwa", **{"weighting.temperature": value}) for value in ("1", "2")]
-    assert report.axes(runs) == ["tasks", "weighting.temperature"]
+def test_one_seed_says_that_it_cannot_tell(tmp_path):
+    found = summarised(tmp_path, ("single", 0), ("helped", 0))
+    assert "helped seed" not in said(found)
+    assert "cannot tell for a" in report.headline(found)
+    assert "With 1 seed no p can fall below 1: 6 seeds are the fewest" in said(found)
+    assert "sd" not in report.sections(found)[0].words.columns
 
 
-def test_seeds_and_task_flags_are_no_axes():
-    assert report.axes(SWEEP) == ["tasks"]
+def test_no_single_task_set_compares_with_the_first(tmp_path):
+    found = summarised(tmp_path, ("helped", 0), ("all", 0))
+    assert found.compared.base == "helped"
+    assert "a: cannot tell, no two sets differ in it alone." in said(found)
 
 
-def test_a_run_without_parameters_is_known_by_its_name():
-    runs = [run("all", 0, 0.7, weighting="dwa"), Run("all seed=3 weighting=nash", "FAILED")]
-    table = report.runs_table(runs)
-    assert table["set"].tolist() == ["all, weighting=dwa", "all, weighting=nash"]
-    assert table["seed"].tolist() == ["0", "3"]
+def test_other_axes_add_rows_and_are_compared_within(tmp_path):
+    runs = [(tasks, 0, {"weighting": w}) for w in ("equal", "dwa") for tasks in ("single", "helped")]
+    found = summarised(tmp_path, *runs)
+    assert found.sets.index.tolist() == [f"{t}, weighting={w}" for w in ("equal", "dwa") for t in ("single", "helped")]
+    assert found.sets["difference"].notna().tolist() == [False, True, False, True]
+    assert {"auc_heat_map", "auc_by_set"} <= set(report.draw(found))
 
 
-def test_the_table_of_runs_keeps_every_metric():
-    table = report.runs_table(SWEEP)
-    assert len(table) == len(SWEEP)
-    assert table["auc_low/main"].notna().sum() == 4
-    assert table["counts"].tolist() == [True] * 4 + [False]
+def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
+    found = summarised(tmp_path, *(("helped", s, {"weighting": w}) for w in ("equal", "dwa") for s in range(2)))
+    assert found.axis == "weighting"
+    assert found.compared.base == "weighting=equal"
+    assert found.sets["difference"].notna().tolist() == [False, True]
+    assert found.compared.auxiliaries["verdict"].tolist() == ["cannot tell"]
 
 
-def test_no_run_at_all_is_an_empty_summary(tmp_path):
-    summary = report.summarise([], "main")
-    assert summary.empty
-    assert report.headline(summary) == "0 settings, 0 runs."
-    report.write_summary(tmp_path, summary, [], "main")
-    assert (tmp_path / "summary.csv").exists()
-    assert "AUC" in shown(report.summary_table(summary))
+def test_no_run_at_all_is_an_empty_report(tmp_path):
+    found = report.summarise([], "main")
+    assert report.headline(found) == "0 settings, 0 runs."
+    report.write_summary(tmp_path, found)
+    assert (tmp_path / "summary.html").exists()
+    for each in report.sweep_tables(found):
+        shown(each)
 
 
-def test_the_headline_counts_and_names_the_best():
-    line = report.headline(report.summarise(SWEEP, "main"))
-    assert line == "3 settings, 5 runs: 4 finished, 1 failed. Highest AUC of main: 0.790 (all)."
+# --- what is fair -----------------------------------------------------------------------------------------------------
 
 
-def test_the_headline_of_a_sweep_without_an_auc_names_none():
-    assert report.headline(report.summarise([SWEEP[-1]], "main")) == "1 setting, 1 run: 1 failed."
+def test_the_budget_is_stated(summary, tmp_path):
+    assert "Equal training budget: every run had 8 epochs at batch size 32" in said(summary)
+    found = summarised(tmp_path, ("single", 0), ("helped", 0), **{"training.early_stopping": True})
+    assert "Equal upper limit of the training budget" in said(found)
 
 
-def test_markdown_is_a_table_with_the_failures_below():
-    text = report.markdown(report.summarise(SWEEP, "main"), SWEEP)
-    lines = text.split("\n")
-    head = next(i for i, line in enumerate(lines) if line.startswith("| set"))
-    cells = {line.count("|") for line in lines[head : head + 5]}
-    assert len(cells) == 1
-    assert "| 0.720 |" in lines[head + 2]
-    assert "0.680–0.760" in lines[head + 2]
-    assert "* anomaly_violence seed=0: failed, ResourceExhausted: out of memory" in text
+def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
+    found = summarised(tmp_path, ("single", 0, {"training.epochs": 5}), ("helped", 0, {"training.epochs": 10}))
+    assert found.sets["difference"].notna().any()
+    assert found.warnings == (
+        "The runs differ in training.epochs too, so a difference may come from there: 10 in helped but 5 in single.",
+    )
+    assert "budgets differ" in said(found)
 
 
-def test_markdown_escapes_what_would_break_the_table():
-    runs = [run("a|b*c", 0, 0.7)]
-    assert "a\\|b\\*c" in report.markdown(report.summarise(runs, "main"), runs)
+def test_another_definition_of_a_shared_task_is_a_difference(tmp_path):
+    found = summarised(tmp_path, ("single", 0), ("helped", 0, {"tasks.main.classes": "['Arson']"}))
+    assert "tasks.main.classes" in found.warnings[0]
 
 
-def test_a_long_description_is_cut_between_lines():
-    runs = [run(f"a_set_with_a_long_name_{i}", 0, 0.7) for i in range(300)]
-    text = report.markdown(report.summarise(runs, "main"), runs)
-    assert len(text) < 8000
-    assert "`summary.md`" in text
-    assert all(line.endswith("|") for line in text.split("\n") if line.startswith("|"))
+def test_relations_and_seeds_may_differ(tmp_path):
+    own = {"relations.x.resamples": 10, "model.seed": 1}
+    assert not summarised(tmp_path, ("single", 0), ("helped", 1, own)).warnings
 
 
-def test_summary_is_written_for_machines_and_people(tmp_path):
-    folder = tmp_path / "summary"
-    report.write_summary(folder, report.summarise(SWEEP, "main"), SWEEP, "main")
-    assert {path.name for path in folder.iterdir()} == {"summary.csv", "summary.md", "runs.csv", "auc_by_set.png"}
-    again = pd.read_csv(folder / "summary.csv", index_col="set")
-    np.testing.assert_allclose(again["auc/main"], [0.72, 0.79, NAN])
+# --- auxiliaries, controls, foretold ----------------------------------------------------------------------------------
 
 
-def test_the_terminal_table_holds_names_with_brackets():
-    runs = [run("all[x]", 0, 0.7)]
-    assert "all[x]" in shown(report.summary_table(report.summarise(runs, "main")))
+def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
+    table = summary.compared.auxiliaries.set_index("auxiliary")
+    assert table.index.tolist() == ["a", "type", "coin"]
+    assert table["control"].tolist() == [False, False, True]
+    assert "coin (control)" in said(summary)
+    assert "It is a control" in said(summary)
+    assert "coin" not in report.headline(summary)
 
 
-def test_a_narrow_terminal_loses_no_number():
-    text = shown(report.summary_table(report.summarise(SWEEP, "main")), width=80)
-    assert "0.720" in text
+def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
+    assert summary.compared.heads["row"].tolist() == ["typed", "all"]
+    assert "1 − p(Normal)" in said(summary)
+
+
+def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(summary):
+    points = summary.compared.points
+    assert set(points["measure"]) == {"gradient_similarity", "affinity"}
+    assert (points.loc[points["measure"] == "gradient_similarity", "value"].round(6) == 0.15).all()
+    assert "5 points are" not in said(summary)
+
+
+def test_few_points_are_owned_up_to(tmp_path):
+    found = summarised(tmp_path, ("single", 0), ("helped", 0))
+    assert "1 point a measure cannot tell whether any of them foretold the gains" in said(found)
+
+
+def test_relations_are_means_over_seeds(summary):
+    tasks, relations = summary.relations[""]
+    assert tasks == ("a", "main", "type")
+    assert relations["gradient_similarity"].values[0, 1] == pytest.approx(0.15)
+    assert np.isnan(relations["gradient_similarity"].values[0, 2])
+    assert relations["affinity"].directed
+    assert np.isnan(relations["affinity"].values[1, 0])
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_written_for_machines_and_people(summary, tmp_path):
+    report.write_summary(tmp_path / "summary", summary)
+    names = {path.name for path in (tmp_path / "summary").iterdir()}
+    assert names == {
+        *("summary.csv", "summary.md", "summary.json", "summary.html", "runs.csv"),
+        *("auxiliaries.csv", "type_heads.csv", "foretold.csv", "foretold_points.csv"),
+        *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "foretold.png"),
+    }
+    again = pd.read_csv(tmp_path / "summary" / "summary.csv", index_col="set")
+    np.testing.assert_allclose(again["auc/main"], summary.sets["auc/main"])
+    content = json.loads((tmp_path / "summary" / "summary.json").read_text())
+    assert content["sets"][1]["difference"] == pytest.approx(summary.sets.loc["helped", "difference"])
+    assert content["sets"][0]["difference"] is None
+    for picture in re.findall(r"\]\((.+)\)", (tmp_path / "summary" / "summary.md").read_text()):
+        assert (tmp_path / "summary" / picture).is_file()
+
+
+def test_the_page_needs_nothing_else(summary, tmp_path):
+    report.write_summary(tmp_path, summary)
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 5
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert "http" not in page
+    assert "<script" not in page
+
+
+def test_every_form_has_the_same_numbers(summary, tmp_path):
+    report.write_summary(tmp_path, summary)
+    number = f"{summary.sets.loc['all', 'auc/main']:.3f}"
+    terminal = "".join(shown(each) for each in report.sweep_tables(summary))
+    for text in (
+        terminal,
+        report.markdown(summary),
+        *((tmp_path / f"summary.{form}").read_text() for form in ("md", "html")),
+    ):
+        assert number in text
+
+
+def test_names_that_are_markup_stay_names(tmp_path):
+    track(NoTracking(), tmp_path / "0", None, "single", 0, weighting="a|b*<i>[x]")
+    track(NoTracking(), tmp_path / "1", None, "single", 0, weighting="plain")
+    found = report.summarise(jobs(tmp_path), "main")
+    assert "a\\|b\\*\\<i>\\[x]" in report.markdown(found)
+    assert "a|b*&lt;i&gt;[x]" in report.page(found, {})
+    assert "[x]" in "".join(shown(each) for each in report.sweep_tables(found))
+
+
+def test_a_narrow_terminal_loses_no_number(summary, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = "".join(shown(each, width=80) for each in report.sweep_tables(summary))
+    assert f"{summary.sets.loc['all', 'auc/main']:.3f}" in text
     assert "…" not in text
+
+
+def test_a_long_description_is_cut_between_lines(summary):
+    lines = tuple(f"Warning {i}: {'word ' * 30}" for i in range(100))
+    text = report.markdown(replace(summary, warnings=lines))
+    assert len(text) < 8000
+    assert text.endswith("`summary.md`.")
+
+
+# --- from MLflow alone ------------------------------------------------------------------------------------------------
+
+
+def written(summary: report.Summary, folder: Path) -> dict[str, bytes]:
+    """What a report consists of; where the runs are tracked is left out."""
+    report.write_summary(folder, summary)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_report_from_mlflow_alone_equals_the_one_of_the_folder(tmp_path, monkeypatch):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking = MLflowTracking(uri, "mtl", None, 20)
+    tracking.prepare()
+    parent = sweep(tmp_path / "sweep", tracking)
+    at_the_end = written(report.summarise(jobs(tmp_path / "sweep"), "main", tracking), tmp_path / "a")
+    for name, what in (("b", parent), ("c", "mtl")):
+        runs, found = report.tracked_runs(what, uri, "mtl")
+        again = written(report.summarise(runs, "main", found), tmp_path / name)
+        assert again.keys() == at_the_end.keys()
+        for file, content in at_the_end.items():
+            assert again[file] == content, file
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mtl").mkdir()  # a folder without records, called as the experiment is
+    assert len(report.tracked_runs("mtl", uri, "mtl")[0]) == len(runs)
+    assert report.main([parent]) == 0
+    assert (tmp_path / "report" / parent / "summary.html").read_bytes() == at_the_end["summary.html"]
+
+
+def test_the_command_takes_a_folder(folder, tmp_path, capsys):
+    assert report.main([str(folder), "--to", str(tmp_path)]) == 0
+    assert (tmp_path / "summary.html").is_file()
+
+
+def test_the_command_says_what_it_did_not_find(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for what in ("nowhere", "0" * 32):
+        assert report.main([what]) == 1
+        assert "no MLflow store" in capsys.readouterr().out
+
+
+def test_runs_of_several_main_tasks_need_a_word(tmp_path):
+    with pytest.raises(Mistake, match="--main-task"):
+        report._main_task([TrackedRun("1", "x", "FINISHED", {"main_task": name}) for name in ("a", "b")])
+
+
+# --- one run ----------------------------------------------------------------------------------------------------------
 
 
 def result(tasks: tuple[str, ...], relations: Mapping[str, Relation]) -> Result:

@@ -1,0 +1,84 @@
+"""Runs say what was swept: axes, rows, and which runs count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mtl import design
+from mtl.journal import TrackedRun
+
+
+def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
+    params = {"tasks": tasks, "seed": str(seed), "task.violence": str(int(tasks == "all")), **more}
+    return TrackedRun("0", f"{tasks} seed={seed}", status, params, {"auc/main": 0.7} if status == "FINISHED" else {})
+
+
+def failed(name: str, status: str = "FAILED", tags: Mapping[str, str] | None = None) -> TrackedRun:
+    return TrackedRun("0", name, status, tags=tags or {})
+
+
+def test_seeds_and_task_flags_are_no_axes():
+    assert design.axes([run("anomaly", 0), run("all", 1)]) == ["tasks"]
+
+
+def test_a_seed_that_follows_the_runs_is_no_axis_and_one_of_its_own_is():
+    seeds = [run("all", s, **{"model.seed": str(s), "data.seed": "0"}) for s in range(2)]
+    assert design.axes(seeds) == ["tasks"]
+    own = [run("all", 0, **{"data.seed": str(s)}) for s in range(2)]
+    assert design.axes(own) == ["tasks", "data.seed"]
+
+
+def test_another_swept_axis_is_one():
+    runs = [run(tasks, 0, weighting=weighting) for tasks in ("anomaly", "all") for weighting in ("equal", "dwa")]
+    assert design.axes(runs) == ["tasks", "weighting"]
+    assert design.runs_table(runs)["set"].tolist() == [
+        "anomaly, weighting=equal",
+        "anomaly, weighting=dwa",
+        "all, weighting=equal",
+        "all, weighting=dwa",
+    ]
+
+
+def test_what_follows_from_a_choice_is_no_axis():
+    weightings = {"equal": {}, "dwa": {"weighting.temperature": "2"}, "famo": {"weighting.temperature": "1"}}
+    assert design.axes([run("all", 0, weighting=name, **params) for name, params in weightings.items()]) == [
+        "tasks",
+        "weighting",
+    ]
+
+
+def test_a_swept_number_of_one_choice_is_an_axis():
+    runs = [run("all", 0, weighting="dwa", **{"weighting.temperature": value}) for value in ("1", "2")]
+    assert design.axes(runs) == ["tasks", "weighting.temperature"]
+
+
+def test_a_run_without_parameters_is_known_by_its_name():
+    table = design.runs_table([run("all", 0, weighting="dwa"), failed("all seed=3 weighting=nash")])
+    assert table["set"].tolist() == ["all, weighting=dwa", "all, weighting=nash"]
+    assert table["seed"].tolist() == ["0", "3"]
+
+
+def test_a_seed_run_twice_counts_once_with_its_last_finished_run():
+    runs = [run("all", 0), run("all", 0), run("all", 0, "FAILED"), run("all", 1)]
+    assert design.runs_table(runs)["counts"].tolist() == [False, True, False, True]
+
+
+def test_every_failure_is_listed():
+    runs = [failed(f"all seed={i}", status) for i, status in enumerate(("FAILED", "KILLED", "RUNNING", "FINISHED"))]
+    assert design.failures(runs) == [
+        "all seed=0: failed, no reason given",
+        "all seed=1: killed, interrupted",
+        "all seed=2: running, still going on",
+    ]
+    assert design.failures([failed("a", tags={"failure": "X:\nout"})]) == ["a: failed, X: out"]
+
+
+def test_controls_have_a_chance_and_no_classes():
+    params = {"tasks.coin.probability": "0.5", "tasks.coin.seed": "0", "tasks.violence.classes": "[]"}
+    assert design.controls_of(run("all", 0, **params)) == {"coin"}
+
+
+def test_versions_of_the_code_are_said_where_there_are_several():
+    runs = [TrackedRun(str(i), "all", "FINISHED", tags={design.COMMIT: f"{i}" * 40}) for i in (1, 2)]
+    assert design.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
+    assert not design.versions(runs[:1])
