@@ -162,7 +162,7 @@ SETS = ("row", "arm", "setting", "base", "seeds", "auc", "sd", "low", "high", "r
 DIFFERENCE = ("difference", "difference_sd", "difference_low", "difference_high", "paired_seeds", "p", "p_holm")
 SEEDS = ("row", "seed", "auc")
 AUXILIARIES = ("setting", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
-SHAPLEY = ("shapley", "shapley_low", "shapley_high", "verdict", "reason")
+SHAPLEY = ("shapley", "shapley_low", "shapley_high", "within", "verdict", "reason")
 HEADS = ("row", "setting", "head", "seeds", "auc", "sd", "low", "high")
 OVER_HEAD = ("difference", "difference_low", "difference_high", "p", "reason")
 POINTS = ("setting", "arm", "auxiliary", "control", "measure", "value", "gain", "low", "high")
@@ -178,13 +178,14 @@ class Comparison:
     sets : DataFrame
         By `row`: mean AUC of the main task over seeds, `sd` between them, interval
         over videos and seeds; `difference` to the row `base` with its interval,
-        sign-flip `p`, `p_holm` over all differences, and a `verdict`.
+        sign-flip `p`, and `p_holm` over all differences.
     seeds : DataFrame
         AUC of every run.
     auxiliaries : DataFrame
         By `setting` and `auxiliary` (a bundle where several are always used
         together): main `effect` over `pairs` of sets that differ in it alone, the
-        `shapley` value, and a `verdict`. Intervals hold for all auxiliaries of a
+        `shapley` value (of the full factorial `within` the design where that is a part of
+        it only), and a `verdict`. Intervals hold for all auxiliaries of a
         setting at once.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
@@ -233,9 +234,7 @@ def compare(
         _Group(setting, [i for i, entry in enumerate(entries) if entry.setting == setting], sample)
         for setting in dict.fromkeys(entry.setting for entry in entries)
     ]
-    sets = pd.DataFrame(
-        [row for group in groups for row in _set_rows(group, base)], columns=[*SETS, *DIFFERENCE, "verdict"]
-    )
+    sets = pd.DataFrame([row for group in groups for row in _set_rows(group, base)], columns=[*SETS, *DIFFERENCE])
     sets["p_holm"] = holm(sets["p"].to_numpy(float))
     auxiliaries = pd.DataFrame(
         [row for group in groups for row in _auxiliary_rows(group, main_task, controls)],
@@ -373,11 +372,11 @@ def _set_rows(group: _Group, base: str) -> list[dict[str, Any]]:
         else:
             weights = np.zeros(len(group.arms))
             weights[a], weights[reference] = 1, -1
-            rows.append(row | _difference(group.effect(weights), group.n_videos, row["reason"]))
+            rows.append(row | _difference(group.effect(weights), row["reason"]))
     return rows
 
 
-def _difference(found: Effect, n_videos: int, fault: str) -> dict[str, Any]:
+def _difference(found: Effect, fault: str) -> dict[str, Any]:
     return {
         "difference": found.value,
         "difference_sd": found.seed_sd,
@@ -385,7 +384,6 @@ def _difference(found: Effect, n_videos: int, fault: str) -> dict[str, Any]:
         "difference_high": found.high,
         "paired_seeds": found.n_seeds,
         "p": found.p,
-        "verdict": str(verdict(found, n_videos)) if found.n_seeds else "",
         "reason": fault or found.reason,
     }
 
@@ -420,7 +418,7 @@ def _auxiliary_rows(group: _Group, main_task: str, controls: Collection[str]) ->
     rows = []
     for bundle in bundles(sets):
         row: dict[str, Any] = {"setting": group.setting, "auxiliary": " + ".join(sorted(bundle))}
-        row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "verdict": "", "reason": ""}
+        row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "within": "", "reason": ""}
         if bundle not in effects:
             rows.append(row | {"verdict": "cannot tell", "reason": "no two sets differ in it alone"})
             continue
@@ -434,7 +432,7 @@ def _auxiliary_rows(group: _Group, main_task: str, controls: Collection[str]) ->
             row |= {"shapley": share.value, "shapley_low": share.low, "shapley_high": share.high}
         if not whole and len(shares) > 1 and bundle in shares:
             within = ", ".join(" + ".join(sorted(each)) for each in shares)
-            row["reason"] = "; ".join(filter(None, [row["reason"], f"Shapley value within the sets of {within}"]))
+            row["within"] = within
         rows.append(row)
     return rows
 

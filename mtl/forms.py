@@ -37,6 +37,11 @@ def signed_interval(low: float, high: float, digits: int = 3) -> str:
     return f"{signed(low, digits)}{SPACE}to{SPACE}{signed(high, digits)}"
 
 
+def p_value(value: float) -> str:
+    """Three digits, but never zero."""
+    return "<0.001" if value < 0.0005 else number(value)
+
+
 def plural(n: int, noun: str) -> str:
     """So many of them."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
@@ -98,4 +103,4 @@ def html_table(words: pd.DataFrame) -> str:
 
 
 def _is_numeric(cell: str) -> bool:
-    return cell in (NOTHING, "base") or (cell[:1].isdigit() and not cell[-1:].isalpha()) or cell[:1] in f"+{MINUS}"
+    return cell in (NOTHING, "base") or (cell[:1].isdigit() and not cell[-1:].isalpha()) or cell[:1] in f"+<{MINUS}"

@@ -11,6 +11,7 @@ import html
 import io
 import json
 import logging
+import math
 import re
 import shutil
 import sys
@@ -38,6 +39,7 @@ from mtl.forms import (
     interval,
     markdown_table,
     number,
+    p_value,
     plural,
     signed,
     signed_interval,
@@ -45,7 +47,6 @@ from mtl.forms import (
 )
 from mtl.journal import TrackedRun
 from mtl.mistakes import Mistake
-from mtl.statistics import FEWEST_SEEDS
 from mtl.terminal import show
 from mtl.trace import Relation, Result, Score, pairs
 
@@ -56,6 +57,7 @@ SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 LONGEST_DESCRIPTION = 7500  # MLflow cuts a description at 8,000 characters
 INTERVAL = f"95{SPACE}% interval"
 PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
+SIGNIFICANT = 0.05
 SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 MOST_SETTINGS = 4  # whose relations are drawn
 PREDICTIONS = "predictions.parquet"
@@ -184,7 +186,7 @@ def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataF
     sets = compared.sets.rename(columns={"row": "set", "auc": main}).set_index("set")
     sets = sets.reindex(pd.Index(table["set"].drop_duplicates(), name="set"))
     sets["seeds"] = sets["seeds"].fillna(0).astype(int)
-    sets[["verdict", "reason"]] = sets[["verdict", "reason"]].astype(object).fillna("")
+    sets["reason"] = sets["reason"].astype(object).fillna("")
     counting = table[table["predictions"].astype(bool)]
     for name in sorted(str(each) for each in table.columns if str(each).startswith("auc/") and each != main):
         sets[name] = counting[name].astype(float).groupby(counting["set"]).mean()
@@ -233,7 +235,11 @@ def headline(summary: Summary) -> str:
             verdict = str(row["verdict"]).split(":")[0]
             number = f" ({signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
             words.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
-        parts = [f"{', '.join(words[verdict])} {verdict}" for verdict in ("helps", "hurts") if verdict in words]
+        parts = [
+            f"{', '.join(words[verb])} {verb if len(words[verb]) == 1 else verb[:-1]}"
+            for verb in ("helps", "hurts")
+            if verb in words
+        ]
         parts += [f"cannot tell for {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
@@ -311,8 +317,8 @@ def _sets_written(summary: Summary) -> pd.DataFrame:
         words[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
         ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
         words["its interval"] = [signed_interval(low, high) for low, high in ends]
-        words["p"] = [number(value) for value in sets["p"]]
-        words["Holm p"] = [number(value) for value in sets["p_holm"]]
+        words["p"] = [p_value(value) for value in sets["p"]]
+        words["Holm p"] = [p_value(value) for value in sets["p_holm"]]
     for name in sets.columns:
         if str(name).startswith("auc/") and name != main:
             words[f"AUC {str(name).removeprefix('auc/')}"] = [number(value) for value in sets[name]]
@@ -342,18 +348,20 @@ def _footnotes(summary: Summary) -> list[str]:
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
     lines = [f"{plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
-             f"intervals hold 95 % over {over} (the same resampled videos for all runs)."]  # fmt: skip
+             f"each interval holds 95 % over {over} (the same resampled videos for all runs)."]  # fmt: skip
     if sets["difference"].notna().any():
         lines.append(
             f"Differences are to '{compared.base}', paired by seed and by video"
             + (", within equal settings of all else" if _several(sets["setting"]) else "")
             + "; p by sign flips over seeds, Holm over all differences of the table."
         )
-        fewest = int(sets["paired_seeds"].max())
-        if fewest < FEWEST_SEEDS:
+        n, seeds = int(sets["p"].notna().sum()), int(sets["paired_seeds"].max())
+        least = min(1.0, n * 2 / 2**seeds)
+        if least >= SIGNIFICANT:
+            enough = math.floor(math.log2(2 * n / SIGNIFICANT)) + 1
             lines.append(
-                f"With {plural(fewest, 'seed')} no p can fall below {2 / 2**fewest:.2g}: "
-                f"{FEWEST_SEEDS} seeds are the fewest that can."
+                f"With {plural(seeds, 'seed')} no Holm p of {plural(n, 'difference')} can fall below {least:.2g}: "
+                f"{enough} seeds are the fewest that can tell by it."
             )
     notes = {f"{name}: {reason}." for name, reason in sets["reason"].items() if reason and "one seed" not in reason}
     return [*lines, *([summary.budget] if summary.budget else []), *sorted(notes)]
@@ -368,7 +376,7 @@ def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
         signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
     ]
     words["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
-    words["Holm p"] = [number(value) for value in auxiliaries["p_holm"]]
+    words["Holm p"] = [p_value(value) for value in auxiliaries["p_holm"]]
     if auxiliaries["shapley"].notna().any():
         words["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
         ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
@@ -404,9 +412,7 @@ def _verdicts(summary: Summary) -> list[str]:
                 "helps": ". It is a control, its labels are coins: what helps there may help the others too",
                 "hurts": ". It is a control: a head of coins costs the main task something",
             }.get(word, ". It is a control, and as it must be no gain of it can be told from none")
-        lines.append(
-            line + (f" ({row['reason']})" if "Shapley" in row["reason"] or "partner" in row["reason"] else "") + "."
-        )
+        lines.append(line + (f" ({row['reason']})" if "partner" in row["reason"] else "") + ".")
     n = int(auxiliaries.groupby("setting")["effect"].count().max())
     together = f" The intervals hold for the {n} auxiliaries at once." if n > 1 else ""
     bundled = (
@@ -414,9 +420,15 @@ def _verdicts(summary: Summary) -> list[str]:
         if auxiliaries["auxiliary"].str.contains(" + ", regex=False).any()
         else ""
     )
+    within = [
+        f" Shapley values are of the full factorial over {each}."
+        for each in dict.fromkeys(auxiliaries["within"])
+        if each
+    ]
     return [
         *lines,
-        f"The main effect is the mean over pairs of sets that differ in this auxiliary alone.{together}{bundled}",
+        f"The main effect is the mean over pairs of sets that differ in this auxiliary alone.{together}{bundled}"
+        + "".join(within),
     ]
 
 
@@ -440,8 +452,8 @@ def _foretold_written(foretold: pd.DataFrame) -> pd.DataFrame:
     words[INTERVAL] = [
         signed_interval(low, high, 2) for low, high in zip(foretold["low"], foretold["high"], strict=True)
     ]
-    words["p"] = [number(value) for value in foretold["p"]]
-    words["Holm p"] = [number(value) for value in foretold["p_holm"]]
+    words["p"] = [p_value(value) for value in foretold["p"]]
+    words["Holm p"] = [p_value(value) for value in foretold["p_holm"]]
     return words
 
 
@@ -463,11 +475,12 @@ def _foretold_lines(compared: Comparison) -> list[str]:
         )
         return [few, what]
     sure = told[(told["low"] > 0) | (told["high"] < 0)]
-    held = foretold[foretold["p_holm"] < 0.05]["measure"]
+    held = sure[sure["p_holm"] < SIGNIFICANT]["measure"]
     line = f"Over up to {most} points, "
     if len(sure):
-        line += f"the order of the gains goes with {_listed(sure['measure'])}"
-        line += f"; with {len(foretold)} measures tried, {_listed(held) if len(held) else 'none of them'} would pass."
+        which = {0: "none of them holds", len(sure): "all of them hold"}.get(len(held), f"{_listed(held)} holds")
+        line += f"the gains go by the order of {_listed(sure['measure'])}; "
+        line += f"after Holm over {len(foretold)} measures {which}."
     else:
         line += f"no measure of {len(foretold)} foretold the order of the gains: every interval covers zero."
     return [line, f"{what} Points share runs and are not independent: the intervals are too sure rather than too wide."]
@@ -537,6 +550,9 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table = differences.drop(columns=["low", "high"]).rename(
             columns={"difference_low": "low", "difference_high": "high"}
         )
+        table["verdict"] = [
+            f"{signed(row['difference'])}, Holm p {p_value(row['p_holm'])}" for row in table.to_dict("records")
+        ]
         figures["differences"] = plots.forest_plot(table, f"{measure} to {compared.base}")
     auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
     if len(auxiliaries):

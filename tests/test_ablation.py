@@ -137,14 +137,14 @@ def test_equal_predictions_differ_by_nothing():
     found = compared([entry(arm, s, table) for arm in ("main", "a") for s, table in enumerate(tables)])
     row = found.sets.set_index("row").loc["a"]
     assert (row["difference"], row["difference_low"], row["difference_high"], row["p"]) == (0, 0, 0, 1)
-    assert row["verdict"].startswith("cannot tell")
+    assert found.auxiliaries.loc[0, "verdict"].startswith("cannot tell")
 
 
 def test_a_large_gain_on_six_seeds_helps():
     tables = {(arm, s): predictions(s, skill, 90) for arm, skill in (("main", 0.5), ("a", 1.5)) for s in range(6)}
     found = compared([entry(arm, s, table) for (arm, s), table in tables.items()])
     row = found.sets.set_index("row").loc["a"]
-    assert row["verdict"] == "helps"
+    assert row["difference_low"] > 0
     assert row["p"] == pytest.approx(2 / 2**6)
     assert found.auxiliaries.loc[0, "verdict"] == "helps"
 
@@ -278,7 +278,7 @@ def test_no_full_factorial_has_a_shapley_value_only_where_it_holds_one():
     entries, _ = design(["main", "a", "b", "c", "a+b"])
     found = compared(entries).auxiliaries.set_index("auxiliary")
     assert found["shapley"].notna().tolist() == [True, True, False]
-    assert "within the sets of a, b" in found.loc["a", "reason"]
+    assert found["within"].tolist() == ["a, b", "a, b", ""]
     assert np.isfinite(found.loc["c", "effect"])
 
 

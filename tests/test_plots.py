@@ -73,7 +73,32 @@ def every_figure() -> dict[str, Figure]:
         },
         index=["violence", "anomaly_type"],
     )
+    points = pd.DataFrame(
+        [
+            {
+                "measure": m,
+                "auxiliary": a,
+                "control": a == "coin",
+                "value": v,
+                "gain": v / 9,
+                "low": v / 9 - 0.01,
+                "high": 1,
+            }
+            for m in ("gradient_similarity", "costs_$5", "loss_correlation_within_class", "affinity")
+            for a, v in (("violence", 0.1), ("violence", 0.2), ("coin", 0.0), ("a_long_name + another_long_name", -0.1))
+        ]
+    )
+    panels = {f"measure_{i}": Relation(relation(4, i).values, spread=np.full((4, 4), 0.1)) for i in range(4)}
+    panels["affinity"] = Relation(np.full((4, 4), 0.003), directed=True)
+    crossed = pd.DataFrame([[0.7, 0.71], [0.74, NAN]], ["single", "all"], ["weighting=equal", "weighting=dwa"])
+    small = pd.DataFrame([["", ""], ["+0.040", ""]], crossed.index, crossed.columns)
     return {
+        "foretold": plots.foretold(points, {"affinity": "rank correlation +0.10, too few points"}),
+        "nothing foretold": plots.foretold(points.iloc[:0], {}),
+        "panels": plots.relation_panels(panels, TASKS, "Relations in the largest set (weighting=equal), mean ± sd"),
+        "no panels": plots.relation_panels({}, TASKS, "Relations"),
+        "heat": plots.heat_map(crossed, small, "AUC of general_anomaly"),
+        "heat of one": plots.heat_map(crossed.iloc[:1, :1], small.iloc[:1, :1], "AUC"),
         "roc": plots.roc_curves(dict.fromkeys(TASKS, (curve, curve**0.5)), scores),
         "roc of one": plots.roc_curves({"general_anomaly": (curve, curve)}, scores | undefined),
         "roc of none": plots.roc_curves({}, undefined),
@@ -252,3 +277,29 @@ def test_forest_shows_zero_and_the_verdicts(figures):
 
 def test_a_dollar_is_a_dollar(figures):
     assert "costs_\\$5" in texts(figures["confusion"]).replace("\n", "")  # escaped, so not taken for a formula
+
+
+def test_foretold_has_a_panel_per_measure_and_open_marks_for_controls(figures):
+    axes = [each for each in figures["foretold"].axes if each.axison]
+    assert len(axes) == 4
+    assert "rank correlation +0.10" in axes[3].get_title()
+    assert "coin (control)" in texts(figures["foretold"])
+    marks = [line for line in axes[0].get_lines() if line.get_marker() not in ("None", None, "")]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True, False]
+    assert len({line.get_marker() for line in marks}) == 3
+    assert "nothing to compare" in texts(figures["nothing foretold"])
+
+
+def test_panels_leave_the_diagonal_blank_and_say_the_spread(figures):
+    axes = [each for each in figures["panels"].axes if each.axison]
+    assert len(axes) == 5
+    assert texts(figures["panels"]).count("± 0.10") == 4 * 12
+    assert axes[4].get_xlabel() == "recipient"
+    assert not axes[0].get_xlabel()
+
+
+def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
+    words = texts(figures["heat"])
+    assert "0.740" in words
+    assert "+0.040" in words
+    assert len([patch for patch in figures["heat"].axes[0].patches if patch.get_hatch()]) == 1

@@ -177,7 +177,7 @@ def test_one_seed_says_that_it_cannot_tell(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "helped seed" not in said(found)
     assert "cannot tell for a" in report.headline(found)
-    assert "With 1 seed no p can fall below 1: 6 seeds are the fewest" in said(found)
+    assert "With 1 seed no Holm p of 1 difference can fall below 1: 6 seeds are the fewest" in said(found)
     assert "sd" not in report.sections(found)[0].words.columns
 
 
