@@ -363,7 +363,7 @@ def _set_rows(group: _Group, base: str) -> list[dict[str, Any]]:
         there = np.isfinite(own_values[a])
         auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed)
         row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "setting": group.setting, "base": base}
-        row |= {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, "low": auc.low, "high": auc.high}
+        row |= {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, **_ends(auc)}
         row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
         if reference is None:
             rows.append(row | {"reason": f"'{base}' has no finished run to compare with"})
@@ -374,6 +374,11 @@ def _set_rows(group: _Group, base: str) -> list[dict[str, Any]]:
             weights[a], weights[reference] = 1, -1
             rows.append(row | _difference(group.effect(weights), row["reason"]))
     return rows
+
+
+def _ends(auc: Effect) -> dict[str, float]:
+    """Interval of an AUC; with few seeds that of t may reach beyond what an AUC can be."""
+    return {"low": float(np.clip(auc.low, 0, 1)), "high": float(np.clip(auc.high, 0, 1))}
 
 
 def _difference(found: Effect, fault: str) -> dict[str, Any]:
@@ -427,7 +432,7 @@ def _auxiliary_rows(group: _Group, main_task: str, controls: Collection[str]) ->
         row |= {"seeds": found.n_seeds, "effect": found.value, "low": found.low, "high": found.high, "p": found.p}
         row |= {"verdict": str(verdict(found, group.n_videos)) if found.n_seeds else "cannot tell"}
         row |= {"reason": found.reason}
-        if bundle in shares:
+        if bundle in shares and len(shares) > 1:  # of a single one it is the main effect
             share = group.effect(spread(shares[bundle]), len(effects))
             row |= {"shapley": share.value, "shapley_low": share.low, "shapley_high": share.high}
         if not whole and len(shares) > 1 and bundle in shares:
@@ -458,7 +463,7 @@ def _head_rows(group: _Group) -> list[dict[str, Any]]:
                 values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
             )
             row = {"row": group.first[arm].row, "setting": group.setting, "head": head, "seeds": auc.n_seeds}
-            row |= {"auc": auc.value, "sd": auc.seed_sd, "low": auc.low, "high": auc.high, "difference": over.value}
+            row |= {"auc": auc.value, "sd": auc.seed_sd, **_ends(auc), "difference": over.value}
             row |= {"difference_low": over.low, "difference_high": over.high, "p": over.p, "reason": over.reason}
             rows.append(row)
     return rows

@@ -406,7 +406,7 @@ def _verdicts(summary: Summary) -> list[str]:
             lines.append(f"{name}: {word}, {row['reason'] or 'no number'}.")
             continue
         sure = f"{signed(row['effect'])}, {signed_interval(row['low'], row['high'])}, {plural(row['seeds'], 'seed')}"
-        line = f"{name}: {word} ({sure})" + (f"; {ways} tell" if ways else "")
+        line = f"{name}: {word} ({sure})" + (f"; {ways} tell" if ways and not row["control"] else "")
         if row["control"]:
             line += {
                 "helps": ". It is a control, its labels are coins: what helps there may help the others too",

@@ -80,13 +80,16 @@ class Sweep(Callback):
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
         statuses = {run.status for run in runs}
-        summary = report.summarise(runs, self._main_task, self._tracking)
-        for shown in report.sweep_tables(summary):
-            show(shown)
-        parent.text(report.markdown(summary))
         written = parent.folder / "summary"
-        report.write_summary(written, summary)
-        parent.artifacts(written)
+        try:
+            summary = report.summarise(runs, self._main_task, self._tracking)
+            for shown in report.sweep_tables(summary):
+                show(shown)
+            parent.text(report.markdown(summary))
+            report.write_summary(written, summary)
+            parent.artifacts(written)
+        except Exception:  # whatever is wrong with a report, the parent is closed
+            log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
         killed = "KILLED" in statuses or "RUNNING" in statuses or (interrupted and "FAILED" not in statuses)
         parent.end("KILLED" if killed else "FAILED" if "FAILED" in statuses else "FINISHED")
         show(f"report   {written / 'summary.html'}")

@@ -282,6 +282,15 @@ def test_no_full_factorial_has_a_shapley_value_only_where_it_holds_one():
     assert np.isfinite(found.loc["c", "effect"])
 
 
+def test_a_single_auxiliary_needs_no_shapley_value():
+    assert compared(design(["main", "a", "b"])[0]).auxiliaries["shapley"].isna().all()
+
+
+def test_an_interval_of_an_auc_stays_within_what_an_auc_can_be():
+    row = compared([entry("main", s, predictions(s, skill, 6)) for s, skill in enumerate((4.0, 0.1))]).sets.iloc[0]
+    assert row["high"] == 1
+
+
 def test_a_control_is_named():
     entries, _ = design(["main", "a", "coin"])
     assert compared(entries, ("coin",)).auxiliaries["control"].tolist() == [False, True]
