@@ -53,6 +53,8 @@ class Frozen:
     dtype : numpy dtype of a row
     layers : callable or None
         uint8 frames (b, h, w, 3) -> rows; None for the identity.
+    shape : tuple of int
+        Of a row; without meaning for the identity.
     """
 
     spec: Mapping[str, object]
@@ -60,13 +62,11 @@ class Frozen:
     batch_size: int
     dtype: np.dtype
     layers: Layers | None
+    shape: tuple[int, ...] = ()
 
     def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Shape of one row for frames of (height, width)."""
-        if self.layers is None:
-            return (*frame_shape, 3)
-        graph = self.layers.get_concrete_function()  # type: ignore[attr-defined]  a tf.function; nothing is computed
-        return tuple(graph.output_shapes[1:])
+        return (*frame_shape, 3) if self.layers is None else self.shape
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
@@ -85,12 +85,15 @@ class Trained:
         In the order of the network; batch norm's statistics are in the second only.
     stages : sequence of str
         The stage of each of the trainable variables.
+    graph : str or None
+        Equal where `layers` do the same with variables of the same shapes; None: like no other.
     """
 
     layers: Callable[[tf.Tensor, bool], tf.Tensor]
     trainable_variables: Sequence[keras.Variable]
     variables: Sequence[keras.Variable]
     stages: Sequence[str] = ()
+    graph: str | None = None
 
     def __call__(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
         """Features (b, d)."""
@@ -239,7 +242,9 @@ class Backbone:
             return pooled(self.network(self._front(rows), training=training))
 
         variables = self.network.trainable_variables
-        trained = Trained(layers, variables, self.network.variables, self._stages_of(variables))
+        trained = Trained(
+            layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
+        )
         return Cut(
             frozen, trained, "before the first layer: the whole backbone is trained", 0, _count(trained.variables)
         )
@@ -249,8 +254,9 @@ class Backbone:
         if self.weights == "random":
             log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
         variables = self.network.variables
-        frozen = self._frozen(lambda x: pooled(self.network(x, training=False)), variables, "end")
-        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+        shape = (int(self.network.output_shape[-1]),)
+        frozen = self._frozen(lambda x: pooled(self.network(x, training=False)), variables, "end", shape)
+        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
         return Cut(frozen, nothing, "after the last layer: the whole backbone is frozen", _count(variables), 0)
 
     def _cut_after(self, stage: str, n: int) -> Cut:
@@ -264,12 +270,14 @@ class Backbone:
         rest = keras.Model(at, self.network.outputs[0])
         if {id(v) for v in first.variables} & {id(v) for v in rest.variables}:
             raise Mistake(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
-        frozen = self._frozen(lambda x: first(x, training=False), first.variables, layer)
+        shape = tuple(int(size) for size in at.shape[1:])
+        frozen = self._frozen(lambda x: first(x, training=False), first.variables, layer, shape)
         trained = Trained(
             lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
             rest.trainable_variables,
             rest.variables,
             self._stages_of(rest.trainable_variables),
+            self._graph(layer, rest),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
         return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables))
@@ -285,7 +293,12 @@ class Backbone:
             of |= {id(variable): stage for variable in layer.variables}
         return [of[id(variable)] for variable in variables]
 
-    def _frozen(self, network: Layers, variables: Sequence[keras.Variable], at: str) -> Frozen:
+    def _graph(self, at: str, network: keras.Model) -> str:
+        """What determines what the trained part does, besides its variables' values."""
+        front = (self.image_size, _dotted(self.preprocess), self.precision)
+        return " ".join(map(str, (self.name, architecture_digest(network), at, *front)))
+
+    def _frozen(self, network: Layers, variables: Sequence[keras.Variable], at: str, shape: tuple[int, ...]) -> Frozen:
         """The frozen part as one compiled function with its spec."""
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
@@ -305,7 +318,7 @@ class Backbone:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
-        return Frozen(spec, self.image_size, self.batch_size, np.dtype(np.float32), layers)
+        return Frozen(spec, self.image_size, self.batch_size, np.dtype(np.float32), layers, shape)
 
     def _front(self, images: tf.Tensor) -> tf.Tensor:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""

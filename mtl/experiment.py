@@ -99,10 +99,11 @@ def _experiment(
 
         from mtl import record, report, training
         from mtl.examples import Examples
+        from mtl.model import reused
         from mtl.trace import Result
 
+        cut = frozen_once(config)
         keras.utils.set_random_seed(config.seed)
-        cut: Cut = build(config.backbone).cut(build(config.freeze))
         weighting = build(config.weighting, tasks=tuple(tasks))
     with stages("index"):
         frames = data.frames()
@@ -116,7 +117,7 @@ def _experiment(
 
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     examples = Examples(features.rows, targets, frames)
-    model = build_model(config, cut, tasks, features.rows.shape[1:])
+    model = reused(build_model(config, cut, tasks, features.rows.shape[1:]))
     _log_model(cut, model, tracked)
     with stages("training"):
         trace, history = build(config.training).train(
@@ -345,6 +346,25 @@ def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features
             bar[0](n)
 
         return build(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
+
+
+_frozen: dict[str, Cut] = {}
+
+
+def frozen_once(config: DictConfig) -> Cut:
+    """The backbone, taken apart; one of which nothing is trained is kept for the next job of the process."""
+    plain = plain_config(config)
+    backbone = {key: value for key, value in plain["backbone"].items() if key != "seed"}
+    if backbone.get("weights") == "random":
+        backbone["seed"] = config.backbone.seed
+    key = repr((backbone, plain["freeze"]))
+    if key in _frozen:
+        return _frozen[key]
+    cut: Cut = build(config.backbone).cut(build(config.freeze))
+    if not cut.n_trained:
+        _frozen.clear()  # one at a time: it may be large
+        _frozen[key] = cut
+    return cut
 
 
 def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:

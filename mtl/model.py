@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mtl.backbone import Trained
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Compiled = TypeVar("Compiled")
+
+KEPT = 16  # models whose compiled functions wait for the next job of their graph
 
 
 class MultiTaskModel:
@@ -51,6 +55,8 @@ class MultiTaskModel:
     ) -> None:
         self.trained = trained
         self.tasks = dict(tasks)
+        self.n_features = n_features
+        self._compiled: dict[Hashable, object] = {}
         self.shared = keras.layers.Dense(
             shared_units, activation="relu", kernel_initializer=_initializer("he_normal", seed, "shared"), name="shared"
         )
@@ -77,6 +83,25 @@ class MultiTaskModel:
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """Logits by task name in inference mode, compiled once, for any number of rows."""
         return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True)
+
+    def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
+        """What `build` compiles on this model's variables; once per key."""
+        if key not in self._compiled:
+            self._compiled[key] = build()
+        return self._compiled[key]  # type: ignore[return-value]
+
+    @property
+    def graph(self) -> Hashable:
+        """Models of equal graphs differ in their variables' values alone; None: like no other."""
+        if self.trained.graph is None:
+            return None
+        tasks = tuple((name, task.units, task.loss) for name, task in self.tasks.items())
+        return self.trained.graph, self.n_features, tasks, self.shared.units, self.dropout.rate
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """Everything that a training changes."""
+        return [*(variable for _, variable in self.named_variables()), *self.dropout.variables]
 
     def shared_outputs(self, features: tf.Tensor) -> tf.Tensor:
         """Outputs of the shared dense layer before its activation, (b, shared_units)."""
@@ -156,6 +181,32 @@ class MultiTaskModel:
             raise ValueError(f"weights of another model: {sorted(set(own) ^ set(weights))[:4]} do not match.")
         for name, variable in own.items():
             variable.assign(weights[name])
+
+
+_kept: OrderedDict[Hashable, MultiTaskModel] = OrderedDict()
+
+
+def reused(model: MultiTaskModel) -> MultiTaskModel:
+    """The first model of this graph in this process, with the values of the one given.
+
+    TensorFlow keeps whatever was compiled until the process ends, some 20 MB per
+    training, and tracing costs a second. So the jobs of a sweep that differ in seeds,
+    learning rate or data go through the functions that the first of them compiled. All
+    state is set to the given model's, so a job's numbers do not depend on what ran before.
+    The model that comes back is the process's only one of its graph: it is for a job
+    that has its turn and is done, not to be held.
+    """
+    if model.graph is None:
+        return model
+    kept = _kept.setdefault(model.graph, model)
+    _kept.move_to_end(model.graph)
+    if len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    if kept is not model:
+        kept.tasks = model.tasks
+        for own, given in zip(kept.state, model.state, strict=True):
+            own.assign(given)
+    return kept
 
 
 def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:

@@ -142,7 +142,9 @@ class Probing:
         self._stepped = step_batches(train, len(self._held_out), settings.batch_size, settings.seed)
         self._kept: dict[str, Batches] = {}
         measure = compile_on_dense if model.shares_dense_layer_only else compile_on_all
-        self._measure = measure(model, settings.affinity_step)
+        self._measure = model.compiled(
+            ("probes", settings.affinity_step), lambda: measure(model, settings.affinity_step)
+        )
         self.groups = tuple(model.layer_groups)
         self._steps: list[int] = []
         self._found: list[Measured] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -130,7 +130,8 @@ class Training:
         order = _orders(examples.frames.iloc[train], self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
         probing = probes.on(model, examples)
-        run_steps = compile_steps(model, weighting, self.optimizer())
+        steps = compiled_steps(model, weighting, self.optimizer())
+        weighting = steps.weighting
         source = Source(examples, self.batch_size)
         losses: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -141,7 +142,7 @@ class Training:
                 weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
                 start = time.perf_counter()
                 for rows, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
-                    step_losses, step_weights = run_steps(rows, targets, at)
+                    step_losses, step_weights = steps.run(rows, targets, at)
                     losses.append(step_losses.numpy())
                     weights.append(step_weights.numpy())
                     advance(at.size, _note(epoch, model.tasks, losses[-1]))
@@ -204,6 +205,64 @@ class _Best:
     def age(self, epoch: int) -> int:
         """Epochs since the best one; 0 while no score is defined, so that nothing stops on it."""
         return 0 if np.isnan(self.judged) else epoch - self.epoch
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Compiled steps with the state they change.
+
+    Attributes
+    ----------
+    run : callable
+        As `compile_steps` gives it.
+    weighting : Weighting
+    optimizer : keras optimizer
+    """
+
+    run: Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]
+    weighting: Weighting
+    optimizer: keras.Optimizer
+
+    def start_from(self, weighting: Weighting, optimizer: keras.Optimizer) -> None:
+        """Take over the state of others of the same settings."""
+        own = [*self.weighting.variables, *self.optimizer.variables]
+        for variable, given in zip(own, [*weighting.variables, *optimizer.variables], strict=True):
+            variable.assign(given)
+
+
+def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Steps:
+    """Steps that start from the given state; compiled once per model and settings, see `mtl.model.reused`."""
+    optimizer.build(model.trained_variables)
+    key = ("steps", settings_of(weighting), settings_of(optimizer))
+    steps = model.compiled(key, lambda: Steps(compile_steps(model, weighting, optimizer), weighting, optimizer))
+    steps.start_from(weighting, optimizer)
+    return steps
+
+
+def settings_of(thing: object) -> Hashable:
+    """What of a thing enters a graph: equal for things that differ in their variables' values alone.
+
+    A thing that cannot be looked into is equal to nothing but itself.
+    """
+    if thing is None or isinstance(thing, str | int | float):
+        return type(thing).__name__, repr(thing)
+    if isinstance(thing, tf.Variable):
+        return "variable", tuple(thing.shape), thing.dtype.name
+    if isinstance(thing, tf.Tensor | np.ndarray):
+        array = np.asarray(thing)
+        return "array", array.shape, array.dtype.str, array.tobytes()
+    if isinstance(thing, keras.Optimizer):
+        config = thing.get_config()
+        if isinstance(config["learning_rate"], float):  # else a schedule; a number is kept in a variable
+            del config["learning_rate"]
+        return type(thing), settings_of({key: value for key, value in config.items() if key != "name"})
+    if isinstance(thing, Mapping):
+        return "mapping", *((key, settings_of(value)) for key, value in thing.items())
+    if isinstance(thing, list | tuple):
+        return "sequence", *map(settings_of, thing)
+    if type(thing).__module__.startswith("mtl."):
+        return type(thing), settings_of(vars(thing))
+    return thing if isinstance(thing, Hashable) else object()
 
 
 @dataclass
@@ -315,7 +374,8 @@ def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> 
     Keras takes ten; that is a third of a step of heads on features. Same formula, same
     state, in the optimizer's own variables. Any other optimizer steps itself.
     """
-    optimizer.build(variables)
+    if not optimizer.built:
+        optimizer.build(variables)
     if not _is_plain_adam(optimizer, variables):
         return lambda gradients: optimizer.apply(gradients, variables)
     moments = list(zip(optimizer._momentums, optimizer._velocities, strict=True))

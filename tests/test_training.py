@@ -370,3 +370,71 @@ def test_weights_come_back_as_they_were(tmp_path):
         np.testing.assert_array_equal(other.get_weights()[name], weight)
     with pytest.raises(ValueError, match="another model"):
         model({"violence": TASKS["violence"]}).set_weights(built.get_weights())
+
+
+def jobs():
+    """Trainings that differ in what does not enter a graph, and in what does."""
+    import keras
+
+    from mtl.weighting.famo import FAMO
+    from mtl.weighting.pcgrad import PCGrad
+    from mtl.weighting.uncertainty import Uncertainty
+
+    tasks = tuple(TASKS)
+    adam = {"optimizer": lambda: keras.optimizers.Adam(0.03)}
+    return [
+        (0, Uncertainty(tasks, learning_rate=0.1), {}),
+        (1, Uncertainty(tasks, learning_rate=0.1), adam),
+        (1, FAMO(tasks, learning_rate=0.1, weight_decay=0.0), {}),
+        (2, PCGrad(tasks, seed=0), {}),
+        (2, PCGrad(tasks, seed=1), adam),
+        (0, Uncertainty(tasks, learning_rate=0.1), {}),
+    ]
+
+
+def small_network(seed):
+    from mtl.backbone import Backbone, Freeze, scale_to_one, small_cnn
+
+    def network(**given):
+        return small_cnn(widths=[4, 8], **given)
+
+    stages = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
+    backbone = Backbone("small_cnn", network, scale_to_one, 8, "random", stages, "float32", 16, seed)
+    return backbone.cut(Freeze(0)).trained, 8
+
+
+@pytest.mark.parametrize("trained", [lambda seed: (None, D), small_network], ids=["heads", "network"])
+def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatch):
+    from collections import OrderedDict
+
+    import tensorflow as tf
+
+    from mtl import model as room
+    from mtl.backbone import Trained
+    from mtl.examples import Examples
+
+    def job(seed, weighting, changes, keep):
+        if not keep:
+            monkeypatch.setattr(room, "_kept", OrderedDict())
+        part, n_features = trained(seed)
+        data = examples()
+        if part is None:
+            part = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+        else:
+            frames = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
+            data = Examples(ArrayRows(frames), data.targets, data.frames)
+        built = room.reused(room.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
+        _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, epochs=2, **changes)
+        return built, trace, built.get_weights()
+
+    monkeypatch.setattr(room, "_kept", OrderedDict())
+    row = [job(*one, keep=True) for one in jobs()]
+    assert len({id(built) for built, _, _ in row}) == 1
+    assert len([key for key in row[0][0]._compiled if key[0] == "steps"]) == 4
+    for one, (_, after, weights_after) in zip(jobs(), row, strict=True):
+        _, alone, weights = job(*one, keep=False)
+        for name in ("losses", "weights", "gramians", "val_losses"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(alone, name), err_msg=name)
+        for name, weight in weights.items():
+            if not name.startswith("backbone/"):
+                np.testing.assert_array_equal(weights_after[name], weight, err_msg=name)
