@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-PARENT_RUN = "MTL_PARENT_RUN"  # environment variable: id of the sweep's own run, for its jobs
 INTERRUPTED = 130
 TERMINATED = 143
+
+# what is to be done before the process ends, while everything still works; told whether it was interrupted
+closing: list[Callable[[bool], None]] = []
 
 
 def hydra_options() -> dict[str, Any]:
@@ -44,16 +47,23 @@ def launch(main: Callable[[], object]) -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"
         main()
         return
-    signal.signal(signal.SIGTERM, _leave)
+    leave_on_sigterm()
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints the traceback itself and exits
     try:
         main()
     except KeyboardInterrupt:
+        _close(interrupted=True)
         _say("interrupted")
         sys.exit(INTERRUPTED)
+    except SystemExit as leaving:
+        _close(interrupted=leaving.code == TERMINATED)
+        raise
     except Exception as error:
         line = explained(error)
+        if closing:  # a sweep: its summary lists every failure, tracebacks are in the jobs' folders
+            line = line or " ".join(f"{type(error).__name__}: {error}".split())
+            _close(interrupted=False)
         if line is None:
             raise
         _say(line)
@@ -138,6 +148,20 @@ def _flat(text: str) -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201
+
+
+def _close(interrupted: bool) -> None:
+    """Do what is left to do; signals that come now do not cut it short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    while closing:
+        closing.pop()(interrupted)
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM end this process the way out of every `with` and `finally`."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

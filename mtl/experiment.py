@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl import schema
-from mtl.commandline import PARENT_RUN
+from mtl import jobs, schema
+from mtl.fingerprint import data_key, fingerprint
 from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mtl.model import MultiTaskModel
     from mtl.tasks import Task
     from mtl.trace import Result
-    from mtl.tracking import MLflowTracking, Run
+    from mtl.tracking import MLflowTracking, Run, TrackedRun
     from mtl.training import History
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ GIVEN = {  # what the code hands to a constructor beside its config
     "relations": frozenset({"trace"}),
 }
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra")
+NOT_PARAMETERS = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after")
+# of a reused run: what tables are made from; its weights stay with the run that made them
+REUSED_ARTIFACTS = ("predictions.parquet", "history.csv", "trace.npz", "model.json")
 
 
 def run(config: DictConfig) -> float:
@@ -64,22 +67,118 @@ def run(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
-    name, tags = run_name(choices, words), {"tasks": str(choices["tasks"])}
-    in_sweep = PARENT_RUN in os.environ
+    sweep = jobs.current()
+    name, tags = run_name(choices, words, sweep.common if sweep else ()), {"tasks": str(choices["tasks"])}
     try:
+        check_switches(config)
+        if sweep is not None:
+            jobs.check_worth_it(sweep, config.stop_after)
         check(config)
-    except Mistake as mistake:
-        if in_sweep:
-            _track_failure(config, folder, name, tags, mistake)
+        if sweep is None and config.dry_run:
+            show(f"would run: {name}")
+            return float("nan")
+        with jobs.turn(sweep):
+            tracking = build(config.tracking)
+            tracking.prepare()
+            parent = sweep.parent or None if sweep else None
+            before = None if sweep is None or config.rerun else _done_before(config, sweep, tracking)
+            if before is not None:
+                reused = _reuse(config, choices, before, tracking, parent, folder, name, tags)
+                if reused is not None:
+                    return reused
+            tracked = tracking.start(name, folder, parent, tags)
+            with _closing(tracked, folder):
+                result = _experiment(config, choices, words, tracked, folder / "artifacts")
+    except Exception as error:
+        is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
+        if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened
+            track_failure(config, folder, name, tags, sweep.parent, one_line(error))
         raise
-    tracking = build(config.tracking)
-    tracking.prepare()
-    tracked = tracking.start(name, folder, os.environ.get(PARENT_RUN) or None, tags)
-    with _closing(tracked, folder):
-        result = _experiment(config, choices, words, tracked, folder / "artifacts")
-    for line in [] if in_sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
+    for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
     return result.scores[f"auc/{config.main_task}"].value
+
+
+def _done_before(config: DictConfig, sweep: jobs.Sweep, tracking: MLflowTracking) -> TrackedRun | None:
+    """A finished run of the store that must have given what this job would give."""
+    plain = plain_config(config)
+    digest = sweep.digests.get(data_key(plain))
+    return finished_before(tracking, fingerprint(plain, digest)) if digest else None
+
+
+def finished_runs(tracking: MLflowTracking) -> list[TrackedRun]:
+    """Finished runs that were trained themselves, first started first; none without a store."""
+    try:
+        found = tracking.runs(status="FINISHED")
+    except Mistake:  # a store that does not answer is spoken of when the run starts
+        return []
+    return [run for run in found if jobs.REUSED_FROM not in run.tags and run.tags.get("sweep") != "parent"]
+
+
+def finished_before(tracking: MLflowTracking, mark: str) -> TrackedRun | None:
+    """The last finished run of this fingerprint that was trained itself; None without one, or without a store."""
+    try:
+        found = tracking.runs(tags={"fingerprint": mark}, status="FINISHED")
+    except Mistake:  # a store that does not answer is spoken of when the run starts
+        return None
+    return next((run for run in reversed(found) if jobs.REUSED_FROM not in run.tags), None)
+
+
+def _reuse(
+    config: DictConfig,
+    choices: Mapping[str, Any],
+    before: TrackedRun,
+    tracking: MLflowTracking,
+    parent: str | None,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+) -> float | None:
+    """A row of this sweep with the numbers of a finished run; None where that run's predictions are gone.
+
+    The row is a run of its own below the sweep's parent: parameters, last metrics
+    and the artifacts that tables are made from; tag `reused_from` is the id of the
+    run that was trained, which stays as it is and keeps the weights.
+    """
+    artifacts = folder / "artifacts"
+    try:
+        for each in REUSED_ARTIFACTS:
+            artifacts.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tracking.download(before.id, each), artifacts / each)
+    except (Mistake, OSError):
+        log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
+        return None
+    kept = {key: before.tags[key] for key in ("fingerprint", "undefined", "diverged") if key in before.tags}
+    tracked = tracking.start(name, folder, parent, {**tags, **kept, jobs.REUSED_FROM: before.id})
+    with _closing(tracked, folder):
+        cut = {"cut": before.params["cut"]} if "cut" in before.params else {}
+        tracked.params(parameters(config, choices) | cut)
+        tracked.metrics(before.metrics, step=0)
+        tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
+        OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
+        tracked.artifacts(artifacts)
+    log.info("done already: reused from run %s", before.id)
+    return before.metrics.get(f"auc/{config.main_task}", float("nan"))
+
+
+def data_digest(frames: Any, root: Path) -> str:
+    """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
+    import hashlib
+
+    from mtl.record import table_digest
+
+    hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
+    sizes = np.fromiter((_size(f"{root}/{path}") for path in frames["path"]), np.int64, len(frames))
+    hashed.update(sizes.tobytes())
+    return hashed.hexdigest()
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, -1 where there is none."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  a million paths
+    except OSError:
+        return -1
 
 
 def _experiment(
@@ -108,6 +207,7 @@ def _experiment(
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
+        tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root))})
     with stages("features"):
         features = _features(config, frames, data.root, cut)
     frames = features.frames
@@ -202,6 +302,16 @@ def check(config: DictConfig) -> None:
         build(config.weighting, tasks=tuple(plain["tasks"]))
 
 
+def check_switches(config: DictConfig) -> None:
+    """Raise `Mistake` where a switch of the sweep is none."""
+    for key in ("rerun", "dry_run"):
+        if not isinstance(config[key], bool):
+            raise Mistake(f"{key}: should be true or false, found {config[key]!r}.")
+    stop = config.stop_after
+    if stop is not None and (not isinstance(stop, int) or isinstance(stop, bool) or stop < 1):
+        raise Mistake(f"stop_after: should be a whole number from 1 on or null, found {stop!r}.")
+
+
 def build(node: DictConfig, **given: Any) -> Any:
     """The object a config node describes; a mistake its constructor finds comes out as it is.
 
@@ -271,10 +381,20 @@ def _task_names() -> list[str]:
     return sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "conf" / "task").glob("*.yaml"))
 
 
-def run_name(choices: Mapping[str, Any], words: list[str]) -> str:
-    """The task set, then what else the command line set: what tells this run from its neighbours."""
-    others = [word for word in words if not word.startswith(("tasks=", "data.root=", "tracking"))]
-    return " ".join([str(choices["tasks"]), *sorted(others)])[:250]
+def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[str] = ()) -> str:
+    """The task set, then what else the command line set, what tells this run from its neighbours first.
+
+    Parameters
+    ----------
+    choices : mapping
+    words : sequence of str
+        Overrides.
+    common : sequence of str
+        Those that all jobs of the sweep have.
+    """
+    silent = ("tasks=", "data.root=", "tracking", "dry_run=", "rerun=", "stop_after=")
+    others = [word for word in words if not word.startswith(silent)]
+    return " ".join([str(choices["tasks"]), *sorted(others, key=lambda word: (word in common, word))])[:250]
 
 
 class Stages:
@@ -322,11 +442,29 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, Mistake) else f"{type(error).__name__}: {text}"
 
 
-def _track_failure(config: DictConfig, folder: Path, name: str, tags: Mapping[str, str], mistake: Mistake) -> None:
-    """In a sweep a job that was refused is a row too."""
+def track_failure(
+    config: DictConfig, folder: Path, name: str, tags: Mapping[str, str], parent: str, reason: str
+) -> None:
+    """Make a job that was refused, or that died without a word, a row with the reason.
+
+    Parameters
+    ----------
+    config : DictConfig
+    folder : Path
+        Of the job; a record that its dead process left there is continued.
+    name : str
+    tags : mapping of str to str
+    parent : str
+        Id of the sweep's own run, or empty.
+    reason : str
+        One line.
+    """
+    left = jobs.read_job(folder)
+    if left is not None:
+        tags = {**tags, **{key: left.tags[key] for key in ("fingerprint",) if key in left.tags}}
     try:
-        parent = os.environ[PARENT_RUN] or None
-        tracked = build(config.tracking).start(name, folder, parent, {**tags, "failure": one_line(mistake)})
+        tracked = build(config.tracking).start(name, folder, parent or None, tags)
+        tracked.tags({"failure": reason})
         tracked.end("FAILED")
     except (Mistake, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")
@@ -552,6 +690,7 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
     from mtl.tracking import MLflowTracking
 
     tracking = tracking or MLflowTracking("sqlite:///mlflow.db", "mtl", None, timeout_s=10.0)
+    run_id = tracking.run(run_id).tags.get(jobs.REUSED_FROM, run_id)
     with quiet():
         import json
 

@@ -1,61 +1,132 @@
-"""The multirun: one parent run over its jobs, and the table at its end."""
+"""The multirun: what it would run, one parent run over its jobs, and the table at its end."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import os
+import signal
+import statistics
 import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from mtl import commandline
+from mtl import commandline, jobs
 from mtl.mistakes import Mistake
+from mtl.terminal import hush, show
+
+if TYPE_CHECKING:
+    from mtl.journal import TrackedRun
 
 log = logging.getLogger(__name__)
+
+ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+ALL_AT_ONCE = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
+PRODUCT = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_LEAVE = 20.0
+# parameters that say how long a run takes, the most telling last
+COSTLY = ("data", "backbone", "freeze", "training.epochs", "weighting", "tasks")
 
 
 class Sweep(Callback):
     """Opens the parent run before the first job and closes it, with the summary, after the last.
 
     `on_multirun_end` is not called by Hydra 1.3 after a failed job or Ctrl-C, so
-    `finish` hangs on the end of the process as well, and does its work once.
+    `finish` hangs on the end of the command line as well, and does its work once.
     """
 
     def __init__(self) -> None:
         self._parent: Any = None
         self._tracking: Any = None
         self._main_task = ""
+        self._stop_after: int | None = None
         self._owner = 0
+        self._handed: jobs.Sweep | None = None
+        self._watch: Watch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a launcher's worker gets: nothing of the parent, which is this process's alone."""
-        return {"_parent": None, "_tracking": None, "_main_task": self._main_task, "_owner": 0}
+        """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch"))
+        return self.__dict__ | nothing | {"_owner": 0}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create store, experiment and parent once, before any job could race for them."""
         from hydra.utils import instantiate
-        from omegaconf import OmegaConf
+
+        from mtl.experiment import check_switches
 
         OmegaConf.resolve(config.tracking)
+        words = [str(word) for word in config.hydra.overrides.task]
         try:
-            commandline.check_choices(config.hydra.overrides.task)
+            commandline.check_choices(words)
+            check_switches(config)
             self._tracking = instantiate(config.tracking)
+            if config.dry_run:
+                for line in dry_run(planned(config, self._tracking), _at_once(config)):
+                    show(line)
+                sys.exit(0)
             self._tracking.prepare()
-            self._tracking.close_stale()
-            words = [str(word) for word in config.hydra.overrides.task]
-            folder = Path(str(config.hydra.sweep.dir)).absolute()
+            _close_stale(self._tracking)
+            plan = planned(config, self._tracking)
+            folder = _own_folder(config)
             self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
-        except Mistake as mistake:
-            print(mistake, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
+        except Exception as error:
+            said = commandline.explained(error)
+            if said is None:
+                raise
+            print(said, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
             sys.exit(1)
-        os.environ[commandline.PARENT_RUN] = self._parent.id
-        self._main_task = str(config.main_task)
+        self._main_task, self._stop_after = str(config.main_task), config.stop_after
         self._owner = os.getpid()
-        atexit.register(self.finish, interrupted=True)
+        launcher = str(config.hydra.launcher["_target_"])
+        self._handed = jobs.Sweep(
+            parent=self._parent.id,
+            folder=str(folder),
+            n_jobs=len(plan.jobs),
+            quiet=launcher != ONE_BY_ONE,
+            digests=plan.digests,
+            known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
+            common=plan.common,
+            slots=_at_once(config) if launcher == ALL_AT_ONCE else 0,
+        )
+        os.environ[jobs.SWEEP] = self._handed.text()
+        self._watch = Watch(self._handed, self._main_task)
+        if self._handed.quiet:
+            self._watch.start()
+        commandline.closing.append(self.finish)
+        atexit.register(self.finish, interrupted=False)
+        if plan.jobs:
+            show(_opening(plan, self._handed))
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Say which job begins; in a launcher's worker, tell the job of its sweep and keep quiet."""
+        if self._handed is None:
+            return
+        number, of = int(config.hydra.job.num) + 1, f"/{self._handed.n_jobs}" if self._handed.n_jobs else ""
+        if self._owner == os.getpid():
+            if not self._handed.quiet:
+                from mtl.experiment import run_name
+
+                choices, task = dict(config.hydra.runtime.choices), list(config.hydra.overrides.task)
+                words = [word for word in task if word not in self._handed.common]
+                left = self._watch.seconds_left() if self._watch else None
+                more = f" (about {jobs.duration(left)} left for all)" if left else ""
+                show(f"\n[{number}{of}] {run_name(choices, words)}{more}")
+            return
+        os.environ[jobs.SWEEP] = self._handed.text()
+        commandline.leave_on_sigterm()
+        if self._handed.quiet:
+            hush(f"[job {number}{of}] ")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """All jobs came to an end."""
@@ -67,15 +138,20 @@ class Sweep(Callback):
         Parameters
         ----------
         interrupted : bool
-            Whether the process ends without Hydra having said that all jobs are done.
+            Whether a person or the system ended the sweep before its end.
         """
-        if self._parent is None or self._owner != os.getpid():
+        if self._parent is None or self._owner != os.getpid() or self._handed is None:
             return
         parent, self._parent = self._parent, None
         atexit.unregister(self.finish)
-        os.environ.pop(commandline.PARENT_RUN, None)
+        if self.finish in commandline.closing:
+            commandline.closing.remove(self.finish)
+        os.environ.pop(jobs.SWEEP, None)
+        _end_jobs(parent.folder) if interrupted else _await_jobs(parent.folder)
+        if self._watch is not None:
+            self._watch.stop()
+        _close_stale(self._tracking)
         from mtl import report
-        from mtl.terminal import show
         from mtl.tracking import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
@@ -90,11 +166,294 @@ class Sweep(Callback):
             parent.artifacts(written)
         except Exception:  # whatever is wrong with a report, the parent is closed
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
-        killed = "KILLED" in statuses or "RUNNING" in statuses or (interrupted and "FAILED" not in statuses)
-        parent.end("KILLED" if killed else "FAILED" if "FAILED" in statuses else "FINISHED")
+        for line in self._notes(parent.folder):
+            show(line)
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"}
+        parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
         for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}", parent.id):
             show(line)
+
+    def _notes(self, folder: Path) -> Iterator[str]:
+        """What the table does not say: what was reused, where tracebacks are, why the sweep stopped."""
+        found = jobs.read_jobs(folder)
+        reused = sum(job.reused for job in found)
+        if reused:
+            yield f"{reused} of {len(found)} jobs were done already and are reused (rerun=true trains them again)."
+        for trace in sorted(folder.rglob("failure/traceback.txt")):
+            yield f"traceback: {trace}"
+        reason = jobs.failed_alike(found, self._stop_after) if self._stop_after else ""
+        missing = (self._handed.n_jobs if self._handed else 0) - len(found)
+        if reason and missing > 0:
+            yield f"{jobs.stopped_line(self._stop_after or 0)} {reason}"
+        if missing > 0:
+            yield f"{missing} jobs were not begun; the same command runs what is missing."
+
+
+# --- what would run ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job that a sweep would run.
+
+    Attributes
+    ----------
+    name : str
+    params : mapping of str to str
+        As they would be tracked.
+    before : TrackedRun or None
+        The finished run that has its result already.
+    seconds : float or None
+        How long it would take, by the runs of the store.
+    """
+
+    name: str
+    params: Mapping[str, str]
+    before: TrackedRun | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a sweep, the digests of their data by `fingerprint.data_key`, and the overrides that all have."""
+
+    jobs: Sequence[Planned]
+    digests: Mapping[str, str]
+    common: Sequence[str]
+
+
+def planned(config: DictConfig, tracking: Any) -> Plan:
+    """What the sweep of this command line consists of, and what of it is done.
+
+    The data are looked at only where the store has a finished run at all. A
+    sweeper that decides as it goes has no plan.
+    """
+    from mtl.experiment import finished_runs, parameters, plain_config, run_name
+    from mtl.fingerprint import data_key, fingerprint
+
+    finished = finished_runs(tracking)
+    marks = {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
+    digests: dict[str, str] = {}
+    found = []
+    composed = list(_composed(config))
+    common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
+    for words, choices, job in composed:
+        plain = plain_config(job)
+        key, before = data_key(plain), None
+        if marks:
+            if key not in digests:
+                digests[key] = _digest(job)
+            before = marks.get(fingerprint(plain, digests[key])) if digests[key] else None
+        params = {name: str(value) for name, value in parameters(job, choices).items()}
+        own = [word for word in words if word not in common]
+        found.append(Planned(run_name(choices, own), params, before, _seconds(params, finished)))
+    return Plan(found, {key: digest for key, digest in digests.items() if digest}, sorted(common))
+
+
+def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:
+    """Overrides, choices and config of every job, as Hydra's own sweeper will make them.
+
+    Composing takes a tenth of a second; jobs that differ in their seed alone are
+    composed once.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for words in _expanded(config, loader):
+        rest = tuple(word for word in words if not word.startswith("seed="))
+        if rest not in composed:
+            composed[rest] = loader.load_sweep_config(config, list(words))
+        job = composed[rest].copy()
+        choices = dict(job.hydra.runtime.choices)
+        task = [word for word in words if not word.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
+        with read_write(job), open_dict(job):
+            if len(rest) < len(words):
+                job.seed = next(int(word[5:]) for word in words if word.startswith("seed="))
+            del job["hydra"]
+        yield task, choices, job
+
+
+def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
+    """Overrides of every job; none where another sweeper than Hydra's own makes them."""
+    if config.hydra.sweeper["_target_"] != PRODUCT:
+        return []
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    words += [str(word) for word in config.hydra.overrides.task]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
+def _digest(job: DictConfig) -> str:
+    """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
+    from mtl.experiment import build, data_digest
+
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # the jobs will say it all
+    try:
+        data = build(job.data)
+        data.check()
+        return data_digest(data.frames(), data.root)
+    except Exception:  # whatever it is, the job meets it too, and has a row for it
+        return ""
+    finally:
+        logging.disable(before)
+
+
+def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float | None:
+    """Median time of the finished runs most like this one; None where none is like it."""
+    for known in range(len(COSTLY), 2, -1):
+        keys = COSTLY[:known]
+        wanted = [params.get(key) for key in keys]
+        times = [
+            (run.end - run.start).total_seconds()
+            for run in finished
+            if run.end and run.start and [run.params.get(key) for key in keys] == wanted
+        ]
+        if times:
+            return statistics.median(times)
+    return None
+
+
+def dry_run(plan: Plan, at_once: int) -> list[str]:
+    """Lines that say what a sweep would run and what is done already.
+
+    Parameters
+    ----------
+    plan : Plan
+    at_once : int
+        How many jobs run side by side.
+    """
+    if not plan.jobs:
+        return ["This sweeper chooses its jobs as it goes: nothing is known in advance."]
+    lines = []
+    for number, job in enumerate(plan.jobs, start=1):
+        about = "" if job.seconds is None else f", about {jobs.duration(job.seconds)}"
+        what = f"done already (run {job.before.id})" if job.before else f"would run{about}"
+        lines.append(f"[{number}/{len(plan.jobs)}] {job.name}: {what}")
+    todo = [job for job in plan.jobs if job.before is None]
+    done = len(plan.jobs) - len(todo)
+    known = [job.seconds for job in todo if job.seconds is not None]
+    lines.append(f"{len(plan.jobs)} jobs: {done} done already, {len(todo)} would run.")
+    if todo and known:
+        rough = statistics.mean(known) * len(todo) / min(at_once, len(todo))
+        side = f", {at_once} at once" if at_once > 1 else ""
+        lines.append(f"About {jobs.duration(rough)}{side}, by the times of like runs in this store.")
+    elif todo:
+        lines.append("How long it takes is not known: the store has no like run yet.")
+    return lines
+
+
+def _opening(plan: Plan, sweep: jobs.Sweep) -> str:
+    """The sweep's first line."""
+    done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
+    todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
+    rough = f"; about {jobs.duration(sum(todo))} of work" if todo else ""
+    return f"sweep of {len(plan.jobs)} jobs in {sweep.folder}{done}{rough}"
+
+
+def _at_once(config: DictConfig) -> int:
+    """How many jobs the chosen launcher runs side by side on this machine."""
+    launcher = config.hydra.launcher
+    cores = os.cpu_count() or 1
+    if "n_jobs" in launcher:
+        return int(launcher.n_jobs) if int(launcher.n_jobs) > 0 else cores
+    if launcher["_target_"] == ALL_AT_ONCE:
+        return max(1, cores // int(launcher.cpus_per_task or 1))
+    return 1
+
+
+def _own_folder(config: DictConfig) -> Path:
+    """The sweep's folder, made; another sweep's is never written to, a number is put behind the name."""
+    wanted = Path(str(config.hydra.sweep.dir)).absolute()
+    folder = wanted
+    for number in range(2, 10_000):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            (folder / ".sweep").touch(exist_ok=False)  # one of two sweeps that ask at once is first
+            break
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    with read_write(config), open_dict(config):
+        config.hydra.sweep.dir = str(folder)
+    if HydraConfig.initialized():
+        HydraConfig.instance().set_config(config)
+    return folder
+
+
+# --- while it runs ----------------------------------------------------------------------------------------------------
+
+
+class Watch(threading.Thread):
+    """Says a line for every job that has come to its end, whatever process on whatever machine it ran in."""
+
+    def __init__(self, sweep: jobs.Sweep, main_task: str) -> None:
+        super().__init__(daemon=True)
+        self._sweep, self._main_task = sweep, main_task
+        self._began = time.time()
+        self._over = threading.Event()
+        self._said: set[Path] = set()
+
+    def run(self) -> None:
+        """Look now and then."""
+        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            self.look()
+
+    def stop(self) -> None:
+        """Say what is left to say."""
+        self._over.set()
+        if self.is_alive():
+            self.join()
+            self.look()
+
+    def look(self) -> None:
+        """Say what has ended since the last look."""
+        found = jobs.read_jobs(Path(self._sweep.folder))
+        ended = sorted((job for job in found if job.status != "RUNNING"), key=lambda job: job.ended)
+        left = jobs.seconds_left(found, self._sweep, self._began)
+        for done, job in enumerate(ended, start=1):
+            if job.folder not in self._said:
+                self._said.add(job.folder)
+                show(jobs.ended_line(job, done, self._sweep, self._main_task, left if job is ended[-1] else None))
+
+    def seconds_left(self) -> float | None:
+        """Rough time to the end."""
+        return jobs.seconds_left(jobs.read_jobs(Path(self._sweep.folder)), self._sweep, self._began)
+
+
+def _running(folder: Path) -> list[int]:
+    """Processes of this machine that still work at the sweep's jobs."""
+    from mtl.journal import HOST, PROCESS, this_host
+
+    running = [job.tags for job in jobs.read_jobs(folder) if job.status == "RUNNING"]
+    pids = {int(tags[PROCESS].partition("@")[0]) for tags in running if tags.get(HOST) == this_host()}
+    return sorted(pids - {os.getpid()})
+
+
+def _await_jobs(folder: Path) -> None:
+    """A launcher that gave up may have left jobs at work: their rows are worth the wait."""
+    while _running(folder):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _end_jobs(folder: Path) -> None:
+    """Ask jobs of this machine that are still at work to end, and see that they do."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _running(folder):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        end = time.monotonic() + SECONDS_TO_LEAVE
+        while _running(folder) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def _close_stale(tracking: Any) -> None:
+    """Close runs of dead processes; a store that does not answer is spoken of when a run starts."""
+    with suppress(Mistake):
+        tracking.close_stale()
 
 
 def _name(words: list[str]) -> str:

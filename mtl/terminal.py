@@ -27,11 +27,25 @@ SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 Advance = Callable[..., None]
 
 _console = Console(highlight=False)
+_prefix = ""
 
 
 def show(renderable: RenderableType) -> None:
     """Put a table or a text before the person's eyes."""
     _console.print(renderable, soft_wrap=isinstance(renderable, str))
+
+
+def hush(prefix: str) -> None:
+    """From now on only warnings are shown, and say whose they are: other jobs write to the same terminal.
+
+    Parameters
+    ----------
+    prefix : str
+        Empty: everything is shown again.
+    """
+    global _prefix
+    _prefix = prefix
+    _console.quiet = bool(prefix)
 
 
 class ConsoleHandler(logging.Handler):
@@ -40,7 +54,10 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        _console.print(Text(prefix + self.format(record)), soft_wrap=True)
+        if _prefix and record.levelno < logging.WARNING:
+            return
+        console = Console(highlight=False) if _prefix else _console
+        console.print(Text(_prefix + prefix + self.format(record)), soft_wrap=True)
 
 
 class _Rate(ProgressColumn):

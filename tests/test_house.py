@@ -28,6 +28,8 @@ FLOORS = {
             "journal",
             "seeds",
             "forms",
+            "fingerprint",
+            "jobs",
         ),
         1,
     ),
@@ -37,14 +39,15 @@ FLOORS = {
     "probes": 2.5,  # stands on gradients
     **dict.fromkeys(("training", "evaluation", "tracking", "features", "record"), 3),
     "report": 3.5,  # its command asks tracking
-    **dict.fromkeys(("experiment", "sweep", "extract_frames"), 4),
+    **dict.fromkeys(("experiment", "extract_frames"), 4),
+    **dict.fromkeys(("sweep", "launcher"), 4.5),  # stand on experiment
 }
 BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"}
 DOORS = {
     "mlflow": {"tracking"},
     "cv2": {"data"},
-    "hydra": {"experiment", "sweep", "commandline"},
-    "omegaconf": {"experiment", "sweep", "commandline"},
+    "hydra": {"experiment", "sweep", "launcher", "commandline"},
+    "omegaconf": {"experiment", "sweep", "launcher", "commandline"},
     "tensorflow": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
     "keras": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
 }

@@ -1,0 +1,103 @@
+"""What the records of a sweep's jobs tell, without any store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import pytest
+
+from mtl import jobs
+from mtl.jobs import Sweep, duration, ended_line, failed_alike, read_jobs, seconds_left
+from mtl.tracking import NoTracking
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six jobs: two finished, one of them reused, one failed, one killed, one running, one not begun."""
+    tracking = NoTracking()
+    for number, status in enumerate(("FINISHED", "FINISHED", "FAILED", "KILLED", None)):
+        tags = {"reused_from": "x"} if number == 1 else {"failure": "no frame 7"} if status == "FAILED" else {}
+        run = tracking.start(f"set{number} seed=0 a=1", tmp_path / str(number), None, tags)
+        run.metrics({"auc/main": 0.5 + number / 10}, step=0)
+        if status:
+            run.end(status)
+    tracking.start("sweep", tmp_path, None, {"sweep": "parent"})
+    return tmp_path
+
+
+def test_records_are_read_as_jobs(folder):
+    found = read_jobs(folder)
+    assert [job.number for job in found] == [0, 1, 2, 3, 4]
+    assert [job.status for job in found] == ["FINISHED", "FINISHED", "FAILED", "KILLED", "RUNNING"]
+    assert [job.reused for job in found] == [False, True, False, False, False]
+
+
+def test_a_line_says_who_how_and_how_long(folder):
+    sweep = Sweep("", str(folder), n_jobs=6, common=["a=1"])
+    lines = [ended_line(job, n, sweep, "main", None) for n, job in enumerate(read_jobs(folder)[:4], start=1)]
+    assert lines[0] == "[1/6] set0 seed=0: finished, AUC 0.500 in 0 s"
+    assert lines[1] == "[2/6] set1 seed=0: reused, AUC 0.600"
+    assert lines[2] == "[3/6] set2 seed=0: FAILED: no frame 7"
+    assert lines[3].startswith("[4/6] set3 seed=0: KILLED")
+
+
+def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
+    return jobs.Job(number, "", status, failure, 1.0, ended, reused, {}, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([job(0, "FAILED", 1, "bad frame 1"), job(1, "FAILED", 2, "bad frame 22")], "bad frame 1"),
+        ([job(0, "FAILED", 2, "bad frame 1"), job(1, "FAILED", 1, "bad frame 22")], "bad frame 22"),
+        ([job(0, "FAILED", 1, "this"), job(1, "FAILED", 2, "that")], ""),
+        ([job(0, "FAILED", 1, "this")], ""),
+        ([job(0, "FAILED", 1, "this"), job(1, "FINISHED", 2), job(2, "FAILED", 3, "this")], ""),
+        ([job(0, "FAILED", 1, "this"), job(1, "KILLED", 2), job(2, "FAILED", 3, "this")], "this"),
+        ([job(0, "FINISHED", 1), job(1, "FAILED", 2, "this"), job(2, "FAILED", 3, "this")], ""),
+    ],
+)
+def test_the_first_that_ended_failed_alike(found, expected):
+    assert failed_alike(found, 2) == expected
+
+
+def test_time_left_is_jobs_left_at_the_pace_so_far():
+    now = time.time()
+    sweep = Sweep("", "", n_jobs=10, known=[8, 9])
+    found = [job(0, ended=now - 20), job(1, ended=now), job(8, ended=now - 39, reused=True), job(2, "RUNNING")]
+    assert seconds_left(found, sweep, began=now - 40) == pytest.approx(6 * 20, abs=1)
+    assert seconds_left([job(8, ended=now, reused=True)], sweep, began=now) is None
+    assert seconds_left(found, Sweep("", ""), began=now) is None
+
+
+def test_durations_are_said_as_people_say_them():
+    assert [duration(s) for s in (4.4, 89, 600, 9000)] == ["4 s", "89 s", "10 min", "2.5 h"]
+
+
+def test_a_sweep_goes_through_the_environment(monkeypatch):
+    monkeypatch.delenv(jobs.SWEEP, raising=False)
+    assert jobs.current() is None
+    sweep = Sweep("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], 2)
+    monkeypatch.setenv(jobs.SWEEP, sweep.text())
+    assert jobs.current() == sweep
+
+
+def _occupy(sweep, began, hold):
+    with jobs.turn(sweep):
+        began.release()
+        hold.acquire()
+
+
+def test_a_slot_is_given_back_even_by_the_dead(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    began, hold = context.Semaphore(0), context.Semaphore(0)
+    sweep = Sweep("", str(tmp_path), slots=1)
+    first, second = (context.Process(target=_occupy, args=(sweep, began, hold), daemon=True) for _ in range(2))
+    first.start()
+    assert began.acquire(timeout=60)
+    second.start()
+    assert not began.acquire(timeout=2)
+    first.kill()
+    assert began.acquire(timeout=60)
+    second.kill()
