@@ -39,8 +39,10 @@ class Probes:
         Compare also with gradients whose labels are permuted within the batch,
         every time anew: what the cosine is where labels have nothing in common.
     affinity_step : float or None
-        Size of the plain gradient step on a training batch whose effect on every
-        task's held-out loss is measured; none is tried where it is None.
+        Length of the plain gradient step on a training batch whose effect on every
+        task's held-out loss is measured: so long that tasks lose about this share of
+        their losses by steps for themselves, see `step_size`. None is tried where it
+        is None.
     seed : int
         Of which frames they are, and of the permutations.
     """
@@ -216,7 +218,7 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
     def losses_of(rows: tf.Tensor, labels: Targets) -> list[tf.Tensor]:
         return model.losses(model(rows, training=False), labels)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False)
     def compare(
         rows: tf.Tensor, labels: Targets, permuted: Targets | None, turn: tf.Tensor, totals: list[list[tf.Tensor]]
     ) -> tuple[tf.Tensor, tf.Tensor, list[list[tf.Tensor]]]:
@@ -231,31 +233,35 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
         sums = [[a + b for a, b in zip(*both, strict=True)] for both in zip(totals, found[:n_tasks], strict=True)]
         return tf.stack(losses), tf.stack(by_group), sums
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False)
     def affect(
-        losses: tf.Tensor, batch: tuple[tf.Tensor, Targets], stepped: tuple[tf.Tensor, Targets], turn: tf.Tensor
+        losses: tf.Tensor,
+        batch: tuple[tf.Tensor, Targets],
+        stepped: tuple[tf.Tensor, Targets],
+        turn: tf.Tensor,
+        step: tf.Tensor,
     ) -> tf.Tensor:
-        assert affinity_step is not None
-        return affinity(
-            lambda: tf.gather(losses_of(*stepped), turn), lambda: losses_of(*batch), losses, shared, affinity_step
-        )
+        return affinity(lambda: tf.gather(losses_of(*stepped), turn), lambda: losses_of(*batch), losses, shared, step)
 
     def measure(
         held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
     ) -> Measured:
         k = len(held)
-        gramians = np.empty((k, len(groups), n_tasks, n_tasks))
+        gramians = np.empty((k, len(groups), n_tasks, n_tasks), np.float32)
+        losses = np.empty((k, n_tasks), np.float32)
         nulls, affinities = np.full((2, k, n_tasks, n_tasks), np.nan)
+        turns = [tf.constant((number + i) % n_tasks) for i in range(k)]
         totals = [[tf.zeros_like(variable) for variable in shared] for _ in range(n_tasks)]
-        for i in range(k):
-            turn = (number + i) % n_tasks
+        for i, turn in enumerate(turns):
             wrong = None if permuted is None else {name: one[i] for name, one in permuted.items()}
-            losses, found, totals = compare(*held[i], wrong, tf.constant(turn), totals)
+            losses[i], found, totals = compare(*held[i], wrong, turn, totals)
             gramians[i] = found[:, :n_tasks, :n_tasks]
             if permuted is not None:
-                nulls[i, :, turn] = cosines(found.numpy().sum(axis=0))[:n_tasks, n_tasks]
-            if stepped is not None:
-                affinities[i, turn] = affect(losses, held[i], stepped[i], tf.constant(turn))
+                nulls[i, :, int(turn)] = cosines(found.numpy().sum(axis=0))[:n_tasks, n_tasks]
+        if stepped is not None and affinity_step is not None:
+            step = step_size(affinity_step, losses, gramians.sum(axis=1))
+            for i, turn in enumerate(turns):
+                affinities[i, int(turn)] = affect(tf.constant(losses[i]), held[i], stepped[i], turn, step)
         mean = gradients.gramian(totals).numpy() / k**2
         return Measured(gramians, mean, None if permuted is None else nulls, None if stepped is None else affinities)
 
@@ -281,20 +287,22 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
     """
     n_tasks = len(model.tasks)
 
-    def output_gradients(outputs: tf.Tensor, labels: Targets) -> tf.Tensor:
-        """Gradients of every frame's losses, (n_tasks, n_frames, n_out), from one backward pass.
+    def output_gradients(outputs: tf.Tensor, labels: Targets) -> tuple[tf.Tensor, tf.Tensor]:
+        """Every frame's losses (n_tasks, n_frames) and their gradients (n_tasks, n_frames, n_out).
 
-        Each task has the outputs for itself, so that the sum of the losses keeps them apart.
+        From one backward pass: each task has the outputs for itself, so that the sum of
+        the losses keeps them apart.
         """
         own = [tf.identity(outputs) for _ in range(n_tasks)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(own)
             hidden = [model.shared.activation(one) for one in own]
             logits = {name: head(one) for (name, head), one in zip(model.heads.items(), hidden, strict=True)}
-            total = tf.add_n([tf.reduce_sum(loss) for loss in model.frame_losses(logits, labels).values()])
-        return tf.stack(tape.gradient(total, own))
+            losses = tf.stack(list(model.frame_losses(logits, labels).values()))
+            total = tf.reduce_sum(losses)
+        return losses, tf.stack(tape.gradient(total, own))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False)
     def measure_all(
         rows: tf.Tensor, label_sets: list[Targets], stepped: tuple[tf.Tensor, Targets] | None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
@@ -307,18 +315,20 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
             of_frames.append(model.shared_outputs(step_inputs))
             of_labels.append(stepped[1])
         labels = {name: tf.concat([tf.reshape(one[name], [-1]) for one in of_labels], 0) for name in model.tasks}
-        found = output_gradients(tf.concat(of_frames, 0), labels)  # (n_tasks, n_frames of all sets, n_out)
+        losses, found = output_gradients(tf.concat(of_frames, 0), labels)  # of all sets' frames
         n_held = k * b * len(label_sets)
         of_sets = tf.reshape(found[:, :n_held] / b, [n_tasks, len(label_sets), k, b, -1])
         by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, found.shape[-1]])
         pieces = (tf.reshape(inputs, [k, b, -1]), by_batch)
         gramians = tf.map_fn(lambda one: gradients.dense_gramian(*one), pieces, fn_output_signature=tf.float32)
         mean = mean_gramian(inputs, found[:, : k * b] / (k * b))
-        affinities = None
-        if stepped is not None:
-            of_step = found[:, n_held:] / stepped[0].shape[1]
-            affinities = affinities_of(pieces[0], outputs, label_sets[0], step_inputs, of_step)
-        return gramians, mean, affinities
+        if stepped is None:
+            return gramians, mean, None
+        before = tf.reduce_mean(tf.reshape(losses[:, : k * b], [n_tasks, k, b]), axis=2)
+        step = step_size(affinity_step or 0.0, before, gramians[:, :n_tasks, :n_tasks])
+        change = output_change(pieces[0], step_inputs, found[:, n_held:] / stepped[0].shape[1])
+        after = losses_of(outputs - step * tf.reshape(change, [n_tasks, k * b, -1]), label_sets[0])
+        return gramians, mean, tf.transpose(_relative_gain(before[:, None], after), [2, 1, 0])
 
     def mean_gramian(inputs: tf.Tensor, of_tasks: tf.Tensor) -> tf.Tensor:
         if inputs.shape[0] <= inputs.shape[1]:
@@ -326,21 +336,20 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
         # with more frames than inputs the gradients themselves are the smaller arrays
         return gradients.gramian([gradients.dense_gradients(inputs, one) for one in tf.unstack(of_tasks)])
 
-    def affinities_of(
-        inputs: tf.Tensor, outputs: tf.Tensor, labels: Targets, step_inputs: tf.Tensor, of_step: tf.Tensor
-    ) -> tf.Tensor:
-        """Relative gains (k, n_tasks, n_tasks) on held-out batches, inputs (k, b, n_in), by a step for each task."""
-        assert affinity_step is not None
-        k, b, _ = inputs.shape
-        # 1 for the bias, whose input is always 1
-        alike = 1 + tf.matmul(inputs, tf.reshape(step_inputs, [k, -1, inputs.shape[-1]]), transpose_b=True)
-        change = tf.matmul(alike, tf.reshape(of_step, [n_tasks, k, -1, of_step.shape[-1]]))  # (n_tasks, k, b, n_out)
-        tried = outputs - affinity_step * tf.reshape(change, [n_tasks, k * b, -1])
-        tried = tf.reshape(tf.concat([outputs[None], tried], axis=0), [-1, outputs.shape[-1]])
-        tiled = {name: tf.tile(tf.reshape(one, [-1]), [1 + n_tasks]) for name, one in labels.items()}
-        losses = model.frame_losses(model.from_shared(tried, training=False), tiled)
-        means = tf.reduce_mean(tf.reshape(tf.stack(list(losses.values()), -1), [1 + n_tasks, k, b, n_tasks]), axis=2)
-        return tf.transpose(_relative_gain(means[0], means[1:]), [1, 0, 2])
+    def output_change(inputs: tf.Tensor, step_inputs: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        """What a step of size 1 up each task's gradient adds to the outputs for inputs (k, b, n_in)."""
+        k, _, n_in = inputs.shape
+        alike = tf.matmul(inputs, tf.reshape(step_inputs, [k, -1, n_in]), transpose_b=True)
+        alike += 1  # for the bias, whose input is always 1
+        return tf.matmul(alike, tf.reshape(found, [n_tasks, k, -1, found.shape[-1]]))  # (n_tasks, k, b, n_out)
+
+    def losses_of(outputs: tf.Tensor, labels: Targets) -> tf.Tensor:
+        """Mean losses (n_tasks, n_sources, n_batches) from outputs (n_sources, n_frames, n_out)."""
+        n_sources, (k, b) = outputs.shape[0], next(iter(labels.values())).shape
+        tiled = {name: tf.tile(tf.reshape(one, [-1]), [n_sources]) for name, one in labels.items()}
+        logits = model.from_shared(tf.reshape(outputs, [-1, outputs.shape[-1]]), training=False)
+        of_frames = tf.stack(list(model.frame_losses(logits, tiled).values()))
+        return tf.reduce_mean(tf.reshape(of_frames, [n_tasks, n_sources, k, b]), axis=3)
 
     def measure(
         held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
@@ -359,12 +368,35 @@ def _flat(rows: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:
     return model.trained(tf.reshape(rows, [-1, *rows.shape[2:]]), training=False)
 
 
+def step_size(share: float, losses: tf.Tensor, gramians: tf.Tensor) -> tf.Tensor:
+    """Size of a plain gradient step by which tasks lose about a share of their losses.
+
+    To first order a step for itself takes eta |g_i|^2 from L_i, so eta is the share of
+    all losses over all squared lengths. One size for all tasks and batches: long
+    gradients stay long steps. A fixed size would be lost in rounding for one backbone
+    and overshoot for another, whose gradients are a hundred times as long.
+
+    Parameters
+    ----------
+    share : float
+    losses : array of shape (n_batches, n_tasks)
+    gramians : array of shape (n_batches, n_tasks, n_tasks)
+
+    Returns
+    -------
+    float32 scalar tensor
+        0 where all gradients are zero.
+    """
+    squares = tf.reduce_sum(tf.linalg.trace(gramians))
+    return share * tf.math.divide_no_nan(tf.reduce_sum(losses), squares)
+
+
 def affinity(
     step_loss: Callable[[], tf.Tensor],
     other_losses: Callable[[], Sequence[tf.Tensor]],
     before: tf.Tensor,
     shared: Sequence[tf.Variable],
-    step: float,
+    step: float | tf.Tensor,
 ) -> tf.Tensor:
     """Share of each task's loss that a plain step down one task's gradient takes away.
 

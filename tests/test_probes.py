@@ -227,7 +227,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
-    measure = compile_on_all(built, 0.3)
+    measure = compile_on_all(built, 0.1)
     found = np.nanmean([measure(held, None, stepped, number).affinities for number in range(3)], axis=0)
 
     def held_losses():
@@ -235,11 +235,15 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
         return np.array([tf.reduce_mean(one) for one in built.frame_losses(built(rows, False), targets).values()])
 
     before = held_losses()
+    pairs = [held[i] for i in range(2)]
+    squares = sum((flat_gradients(built, *one) ** 2).sum() for one in pairs)
+    sums = sum(float(loss) for rows, t in pairs for loss in built.losses(built(rows, False), t))
+    step = 0.1 * sums / squares
     for i, of_task in enumerate(flat_gradients(built, *stepped[1])):
         place = 0
         for variable in built.shared_variables:
             size = int(np.prod(variable.shape))
-            variable.assign_sub(0.3 * of_task[place : place + size].reshape(variable.shape))
+            variable.assign_sub(step * of_task[place : place + size].reshape(variable.shape))
             place += size
         np.testing.assert_allclose(found[1, i], 1 - held_losses() / before, rtol=1e-3, atol=1e-5)
         built.set_weights(start)
@@ -307,3 +311,18 @@ def test_label_combinations_are_counted_by_frame_and_by_video():
     assert n_videos.tolist() == [1, 1, 2]
     empty = Examples(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("test")
     assert [one.shape for one in empty] == [(0, 2), (0,), (0,)]
+
+
+def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
+    """Whatever the scale of the features, and so of the gradients."""
+    import tensorflow as tf
+
+    from mtl.probes import Batches, compile_on_dense, step_size
+
+    for scale in (0.1, 10.0):
+        held = batches(4, 32)
+        held = Batches(scale * held.rows, held.targets)
+        gains = compile_on_dense(model(), 0.001)(held, None, held, 0).affinities
+        assert np.diagonal(gains, axis1=1, axis2=2).mean() == pytest.approx(0.001, rel=0.5)
+    assert float(step_size(0.1, tf.ones((2, 3)), tf.zeros((2, 3, 3)))) == 0
+    assert float(step_size(0.5, tf.ones((2, 3)), 4 * tf.eye(3, batch_shape=[2]))) == pytest.approx(0.125)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -98,7 +99,7 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
         return found
     one_way = _conflicts(trace.null_cosines)
     both_ways = mean_of_defined(np.stack([one_way, one_way.swapaxes(1, 2)]))
-    return replace(found, null=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0)))
+    return replace(found, null=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0), left_out=_never_measured))
 
 
 def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -161,7 +162,8 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
         return Relation(empty, reason="no step was tried: probes.affinity_step is null", directed=True)
     affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
     defined = np.where(np.isfinite(affinities), affinities, np.nan)
-    return replace(_after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0)), directed=True)
+    found = _after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), left_out=_never_measured)
+    return replace(found, directed=True)
 
 
 def _conflicts(cosine: np.ndarray) -> np.ndarray:
@@ -189,6 +191,7 @@ def _after_warmup(
     warmup_epochs: int,
     bounds: tuple[float, float],
     steps: np.ndarray | None = None,
+    left_out: Callable[[Trace, np.ndarray], str] | None = None,
 ) -> Relation:
     """Mean of a measure per probe, (n_probes, n_tasks, n_tasks), over batches and then over later epochs.
 
@@ -211,7 +214,7 @@ def _after_warmup(
         low=low,
         high=high,
         course=course,
-        reason=_left_out(trace, np.concatenate(by_epoch)),
+        reason=(left_out or _left_out)(trace, np.concatenate(by_epoch)),
         course_epochs=epochs,
         spread=spread,
     )
@@ -245,4 +248,14 @@ def _left_out(trace: Trace, counted: np.ndarray) -> str:
         f"gradient of {task} is zero or not finite on {n} of {len(counted)} batches"
         for task, n in zip(trace.tasks, undefined, strict=True)
         if n
+    )
+
+
+def _never_measured(trace: Trace, counted: np.ndarray) -> str:
+    """Which tasks have no number at all; one batch may have been the turn of other tasks."""
+    found = np.isfinite(np.diagonal(counted, axis1=1, axis2=2)).any(axis=0)
+    return "; ".join(
+        f"what was tried for {task} is not finite on any batch"
+        for task, any_of in zip(trace.tasks, found, strict=True)
+        if not any_of
     )
