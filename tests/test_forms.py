@@ -1,0 +1,56 @@
+"""Numbers become words that nobody misreads, and tables that no name breaks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mtl import forms
+
+NAN = float("nan")
+WORDS = pd.DataFrame({"AUC": ["0.700", "–"], "verdict": ["helps", "cannot tell"]}, pd.Index(["a|b", "<i>"], name="set"))
+
+
+def test_numbers_have_three_digits_and_a_real_minus():
+    assert forms.number(0.70049) == "0.700"
+    assert forms.signed(-0.0123) == "\N{MINUS SIGN}0.012"
+    assert forms.signed(-0.0001) == "+0.000"
+    assert forms.interval(0.61, 0.7) == "0.610–0.700"
+    assert forms.signed_interval(-0.01, 0.02).replace(forms.SPACE, " ") == "\N{MINUS SIGN}0.010 to +0.020"
+
+
+def test_what_is_not_there_is_a_dash():
+    undefined = (forms.number(NAN), forms.signed(NAN), forms.interval(NAN, 1), forms.signed_interval(0, NAN))
+    assert set(undefined) == {forms.NOTHING}
+
+
+def test_a_p_is_never_zero():
+    assert forms.p_value(0.0001) == "<0.001"
+    assert forms.p_value(0.03125) == "0.031"
+    assert forms.p_value(NAN) == forms.NOTHING
+
+
+def test_one_thing_is_singular():
+    assert (forms.plural(1, "seed"), forms.plural(0, "seed"), forms.plural(6, "seed")) == (
+        "1 seed",
+        "0 seeds",
+        "6 seeds",
+    )
+
+
+def test_markup_in_names_is_text():
+    assert forms.markdown_table(WORDS)[2:] == ["| a\\|b | 0.700 | helps |", "| \\<i> | – | cannot tell |"]
+    assert "<td>&lt;i&gt;</td>" in forms.html_table(WORDS)
+
+
+def test_words_stand_left_and_numbers_right():
+    page = forms.html_table(WORDS)
+    assert '<td class="word">helps</td>' in page
+    assert "<td>0.700</td>" in page
+
+
+def test_a_table_is_cut_where_the_width_ends_and_keeps_every_column():
+    wide = pd.DataFrame({f"column {i}": ["0.123456"] for i in range(12)}, pd.Index(["row"], name="set"))
+    parts = forms.fitting(wide, 50)
+    assert len(parts) > 1
+    assert [name for part in parts for name in part.columns] == list(wide.columns)
+    assert len(forms.fitting(wide, 500)) == 1
