@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from mtl.statistics import mean_of_defined
 from mtl.trace import Relation, Score, pairs
 
 DPI = 150
@@ -158,6 +159,7 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     Parameters
     ----------
     relation : Relation
+        Its `null` stands beside the interval, what it says of one task beside the task's name.
     tasks : sequence of str
         In the order of the matrix.
     name : str
@@ -168,10 +170,10 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     axes = figure.add_subplot()
     reach = _limits_of(values)
     digits = 2 if reach[1] >= 0.1 else 4
-    _cells(axes, values, reach, lambda value: _signed(value, digits), _intervals(relation, digits))
+    _cells(axes, values, reach, lambda value: _signed(value, digits), _small_print(relation, digits))
     labels = [_wrapped(task) for task in tasks]  # a cell is as wide as such a line
-    _names_on_axes(axes, labels, labels, slanted=False)
-    if not np.allclose(values, values.T, equal_nan=True):
+    _names_on_axes(axes, _with_own_numbers(labels, relation), labels, slanted=False)
+    if relation.directed or not np.allclose(values, values.T, equal_nan=True):
         axes.set(xlabel="recipient", ylabel="source")
     title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
     axes.set_title(_plain(title), fontsize=10)
@@ -184,7 +186,8 @@ def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     Parameters
     ----------
     relation : Relation
-        Its `course` is shown; both directions of a pair where they differ.
+        Its `course` is shown, both directions of a pair where they differ, and the
+        mean course of its `null`.
     tasks : sequence of str
         In the order of the matrices.
     name : str
@@ -196,14 +199,46 @@ def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figu
         _say(figure, "one task: no pair" if len(tasks) < 2 else "no course was recorded")
         return _fitted(figure)
     axes = figure.add_subplot()
-    epochs = np.arange(1, len(course) + 1)
+    epochs = np.arange(1, len(course) + 1) if relation.course_epochs is None else relation.course_epochs
     for i, (label, a, b) in enumerate(_directed(course, tasks)):
         values = course[:, a, b]
         label += "" if np.isfinite(values).any() else " (undefined)"
         axes.plot(epochs, values, label=_plain(label), markersize=4, **_style(i))
+    if relation.null is not None and relation.null.course is not None:
+        off = ~np.eye(len(tasks), dtype=bool)
+        nulls = mean_of_defined(relation.null.course[:, off], axis=1)
+        axes.plot(epochs, nulls, color="0.45", linewidth=3, alpha=0.6, label="labels permuted, mean of all pairs")
     axes.axhline(0, color="0.55", linewidth=0.9)
     axes.set(xlabel="epoch", ylabel=_plain(name.replace("_", " ")))
     _epochs(axes, epochs)
+    _grid(axes)
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2, fontsize=8.5, frameon=False)
+    return _fitted(figure)
+
+
+def relation_by_layer(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
+    """The measure of every pair within each part of the shared parameters, from the input on.
+
+    Parameters
+    ----------
+    relation : Relation
+        Its `by_layer` is shown.
+    tasks : sequence of str
+        In the order of the matrices.
+    name : str
+        Of the measure.
+    """
+    figure = _figure(6.6, 4.6)
+    if not relation.by_layer or len(tasks) < 2:
+        _say(figure, "one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
+        return _fitted(figure)
+    axes = figure.add_subplot()
+    values = np.array(list(relation.by_layer.values()))
+    for i, (label, a, b) in enumerate(_directed(values, tasks)):
+        axes.plot(range(len(values)), values[:, a, b], label=_plain(label), markersize=4, **_style(i))
+    axes.axhline(0, color="0.55", linewidth=0.9)
+    axes.set_xticks(range(len(values)), [_plain(_wrapped(group)) for group in relation.by_layer], fontsize=8.5)
+    axes.set(xlabel="layers, from the input on", ylabel=_plain(name.replace("_", " ")))
     _grid(axes)
     figure.legend(loc="outside lower center", ncols=2, handlelength=3.2, fontsize=8.5, frameon=False)
     return _fitted(figure)
@@ -584,6 +619,25 @@ def _spreads(relation: Relation, digits: int) -> list[list[str]]:
     if relation.spread is None:
         return [[""] * len(relation.values) for _ in range(len(relation.values))]
     return [[f"± {_signed(each, digits)}" if np.isfinite(each) else "" for each in row] for row in relation.spread]
+
+
+def _small_print(relation: Relation, digits: int) -> list[list[str]]:
+    """Interval and null of each cell."""
+    small = _intervals(relation, digits)
+    if relation.null is not None:
+        for (i, j), value in np.ndenumerate(relation.null.values):
+            if np.isfinite(value) and (i != j or not relation.directed):
+                small[i][j] = f"{small[i][j]} null {_signed(value, digits)}".strip()
+    return small
+
+
+def _with_own_numbers(labels: Sequence[str], relation: Relation) -> list[str]:
+    """Tasks' names with what the measure says of each alone."""
+    lines = [
+        [f"{quantity.replace('_', ' ')} {value:.2f}" for quantity, value in zip(relation.of_tasks, values, strict=True)]
+        for values in zip(*relation.of_tasks.values(), strict=True)
+    ]
+    return ["\n".join([label, *own]) for label, own in zip(labels, lines or [[]] * len(labels), strict=True)]
 
 
 def _directed(course: np.ndarray, tasks: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from mtl import plots
 from mtl.tasks import Task
-from mtl.trace import Relation, Trace
+from mtl.trace import Relation, Trace, directions, pairs
 
 if TYPE_CHECKING:
     from mtl.evaluation import Evaluated
@@ -114,6 +114,33 @@ def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Rel
     for name, relation in relations.items():
         values = pd.DataFrame(relation.values, index=trace.tasks, columns=trace.tasks)
         values.to_csv(folder / f"{name}.csv", index_label="task")
+    relations_table(relations, trace.tasks).to_csv(folder / "relations.csv", index=False)
+
+
+def relations_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
+    """Every number of every relation, one row each.
+
+    Returns
+    -------
+    DataFrame
+        `measure`, `source`, `recipient` (of a symmetric measure each pair once),
+        `epoch` (empty for the number after the warm-up), `layers` (empty for all of
+        the shared parameters), `value`, `low`, `high`, `spread` between batches, `null`.
+    """
+    rows = []
+    for name, relation in relations.items():
+        for _, a, b in directions(tasks) if relation.directed else pairs(tasks):
+            pair = {"measure": name, "source": tasks[a], "recipient": tasks[b]}
+            more = {key: getattr(relation, key) for key in ("low", "high", "spread")}
+            more["null"] = None if relation.null is None else relation.null.values
+            known = {key: matrix[a, b] for key, matrix in more.items() if matrix is not None}
+            rows.append(pair | {"value": relation.values[a, b]} | known)
+            rows += [pair | {"layers": group, "value": one[a, b]} for group, one in relation.by_layer.items()]
+            if relation.course is not None and relation.course_epochs is not None:
+                epochs = zip(relation.course_epochs, relation.course, strict=True)
+                rows += [pair | {"epoch": epoch, "value": one[a, b]} for epoch, one in epochs]
+    columns = ["measure", "source", "recipient", "epoch", "layers", "value", "low", "high", "spread", "null"]
+    return pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"})
 
 
 def figures(
@@ -136,6 +163,8 @@ def figures(
             drawn[name] = plots.relation_matrix(relation, trace.tasks, name)
             if relation.course is not None:
                 drawn[f"{name}_course"] = plots.relation_course(relation, trace.tasks, name)
+            if relation.by_layer:
+                drawn[f"{name}_by_layer"] = plots.relation_by_layer(relation, trace.tasks, name)
     return drawn
 
 

@@ -702,7 +702,8 @@ def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.Da
     -------
     DataFrame
         ``<a>_vs_<b>`` as index, one column per measure. A directed measure has
-        two: ``<measure>`` from a to b, ``<measure> (back)`` from b to a.
+        two: ``<measure>`` from a to b, ``<measure> (back)`` from b to a. A symmetric
+        one with a null has ``<measure> (null)`` beside it.
     """
     named = pairs(tasks)
     columns: dict[str, list[float]] = {}
@@ -711,6 +712,8 @@ def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.Da
         columns[name] = [matrix[a, b] for _, a, b in named]
         if not np.allclose(matrix, matrix.T, equal_nan=True):
             columns[f"{name} (back)"] = [matrix[b, a] for _, a, b in named]
+        if relation.null is not None and not relation.directed:
+            columns[f"{name} (null)"] = [relation.null.values[a, b] for _, a, b in named]
     return pd.DataFrame(columns, index=pd.Index([name for name, _, _ in named], name="pair"))
 
 

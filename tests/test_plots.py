@@ -303,3 +303,29 @@ def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
     assert "0.740" in words
     assert "+0.040" in words
     assert len([patch for patch in figures["heat"].axes[0].patches if patch.get_hatch()]) == 1
+
+
+def test_the_null_stands_beside_the_measure():
+    values, null = np.array([[0.0, 0.1], [0.1, 0.0]]), np.array([[0.5, 0.48], [0.48, 0.5]])
+    of = Relation(values, course=values[None], course_epochs=np.array([4]), null=Relation(null, course=null[None]))
+    assert "null 0.48" in texts(plots.relation_matrix(of, TASKS[:2], "conflict_rate"))
+    course = plots.relation_course(of, TASKS[:2], "conflict_rate")
+    assert "labels permuted" in texts(course)
+    lines = course.axes[0].get_lines()
+    assert [line.get_xdata().tolist() for line in lines[:2]] == [[4], [4]]
+    assert lines[1].get_ydata().tolist() == [0.48]
+
+
+def test_what_is_said_of_one_task_stands_beside_its_name():
+    of = Relation(np.eye(2), of_tasks={"label_entropy": np.array([0.987, 0.5])}, directed=True)
+    words = texts(plots.relation_matrix(of, TASKS[:2], "label_information"))
+    assert "label entropy 0.99" in words
+    assert "source" in words
+
+
+def test_layers_are_in_order_and_every_pair_is_a_line():
+    by_layer = {name: np.array([[1, value], [value, 1]]) for name, value in (("stage1", 0.4), ("shared", -0.2))}
+    figure = plots.relation_by_layer(Relation(np.eye(2), by_layer=by_layer), TASKS[:2], "gradient_similarity")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["stage1", "shared"]
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.4, -0.2]
+    assert "no layer groups" in texts(plots.relation_by_layer(Relation(np.eye(2)), TASKS[:2], "x"))
