@@ -25,6 +25,7 @@ FLOORS = {
             "commandline",
             "files",
             "examples",
+            "groups",
             "journal",
             "seeds",
             "forms",
