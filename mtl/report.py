@@ -470,8 +470,8 @@ def _foretold_lines(compared: Comparison) -> list[str]:
     most = int(foretold["points"].max())
     if not len(told):
         few = (
-            f"{plural(most, 'point')} a measure cannot tell whether any of them foretold the gains: even a perfect "
-            "order of so few comes by chance. More sets would (experiment=all_subsets)."
+            f"With {plural(most, 'point')} per measure one cannot tell whether any foretold the gains: even a perfect "
+            "order of so few comes by chance. More sets would tell (experiment=all_subsets)."
         )
         return [few, what]
     sure = told[(told["low"] > 0) | (told["high"] < 0)]
@@ -561,6 +561,8 @@ def draw(summary: Summary) -> dict[str, Figure]:
             for name, setting in zip(_auxiliary_names(auxiliaries), auxiliaries["setting"], strict=True)
         ]
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
+        words_alone = [str(word).split(":")[0] for word in table["verdict"]]
+        table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
         figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect")
     if _several(sets["setting"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
@@ -569,8 +571,10 @@ def draw(summary: Summary) -> dict[str, Figure]:
         figures[f"relations{_suffix(i)}"] = plots.relation_panels(relations, tasks, title)
     if len(compared.points):
         words = {
-            row["measure"]: f"rank correlation {signed(row['correlation'], 2)}"
-            + (f", {signed_interval(row['low'], row['high'], 2)}" if np.isfinite(row["low"]) else ", too few points")
+            row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "
+            f"{signed_interval(row['low'], row['high'], 2)}"
+            if np.isfinite(row["low"])
+            else "too few points to correlate"
             for row in compared.foretold.to_dict("records")
         }
         figures["foretold"] = plots.foretold(compared.points, words)

@@ -266,7 +266,7 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
 
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
-    assert "1 point a measure cannot tell whether any of them foretold the gains" in said(found)
+    assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)
 
 
 def test_relations_are_means_over_seeds(summary):
