@@ -255,7 +255,7 @@ def _never_measured(trace: Trace, counted: np.ndarray) -> str:
     """Which tasks have no number at all; one batch may have been the turn of other tasks."""
     found = np.isfinite(np.diagonal(counted, axis1=1, axis2=2)).any(axis=0)
     return "; ".join(
-        f"what was tried for {task} is not finite on any batch"
+        f"no finite step was tried for {task} on any batch after the warm-up"
         for task, any_of in zip(trace.tasks, found, strict=True)
         if not any_of
     )
