@@ -66,8 +66,8 @@ def pairwise_scores(
     scores = {}
     for size in range(1, len(tasks) + 1):
         for members in combinations(range(len(tasks)), size):
-            inside = gains[np.ix_(members, members)]
-            given = (inside.sum(axis=0) - np.diagonal(inside)) / max(size - 1, 1) if size > 1 else alone[list(members)]
+            inside = np.where(np.eye(size, dtype=bool), 0.0, gains[np.ix_(members, members)])
+            given = inside.sum(axis=0) / (size - 1) if size > 1 else alone[list(members)]
             scores[frozenset(tasks[i] for i in members)] = {
                 tasks[i]: float(value) for i, value in zip(members, given, strict=True)
             }

@@ -60,7 +60,7 @@ def test_measured_sets_need_not_be_all_sets(seed):
 
 
 def test_pairs_score_the_mean_of_what_the_others_give_and_alone_the_real_value():
-    gains = np.array([[9.0, 1, 2], [3, 9, 4], [5, 6, 9]])
+    gains = np.array([[np.nan, 1, 2], [3, 9, 4], [5, 6, 9]])
     scores = pairwise_scores("abc", gains, np.array([0.1, 0.2, 0.3]))
     assert len(scores) == 7
     assert scores[frozenset("b")] == {"b": 0.2}
