@@ -6,12 +6,15 @@ A backbone is two functions: `frozen` (uint8 frames -> array) and `trained`
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +42,7 @@ class Freeze:
         self.stages = stages
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frozen:
     """The frozen part: a function of the frame, always in inference mode.
 
@@ -52,9 +55,14 @@ class Frozen:
         Frames per call.
     dtype : numpy dtype of a row
     layers : callable or None
-        uint8 frames (b, h, w, 3) -> rows; None for the identity.
+        uint8 frames (b, h, w, 3), as many sets of them as there are devices -> rows;
+        None for the identity.
     shape : tuple of int
         Of a row; without meaning for the identity.
+    strategy : tf.distribute.Strategy
+        Devices that share a batch.
+    in_float32 : callable or None
+        Builds the same in float32, where it is in anything less.
     """
 
     spec: Mapping[str, object]
@@ -63,6 +71,8 @@ class Frozen:
     dtype: np.dtype
     layers: Layers | None
     shape: tuple[int, ...] = ()
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    in_float32: Callable[[], Frozen] | None = None
 
     def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Shape of one row for frames of (height, width)."""
@@ -70,7 +80,15 @@ class Frozen:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
-        return images if self.layers is None else self.layers(tf.constant(images)).numpy()
+        if self.layers is None:
+            return images
+        n = self.strategy.num_replicas_in_sync
+        shares = np.array_split(images if len(images) >= n else np.resize(images, (n, *images.shape[1:])), n)
+        given = self.strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+        )
+        rows = self.strategy.experimental_local_results(self.layers(given))
+        return np.concatenate([share.numpy() for share in rows])[: len(images)]
 
 
 @dataclass(frozen=True)
@@ -167,14 +185,19 @@ class Backbone:
         self.stages = dict(stages)
         self.precision = best_precision() if precision == "auto" else precision
         self.batch_size = batch_size
-        policy = "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
         keras.utils.set_random_seed(seed)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy)
-        try:
+        with _computing_in(self.precision):
             self.network = self._load(network)
-        finally:
-            keras.config.set_dtype_policy(before)
+        self._architecture = network
+
+    def _twin(self, precision: str) -> Backbone:
+        """The same backbone with variables of its own, in another precision or on other devices."""
+        twin = copy.copy(self)
+        twin.precision = precision
+        with _computing_in(precision):
+            twin.network = self._architecture(weights=None, input_shape=(self.image_size, self.image_size, 3))
+        twin.network.set_weights(self.network.get_weights())
+        return twin
 
     def _load(self, network: Callable[..., keras.Model]) -> keras.Model:
         """The network with its weights, or one line on how to get them."""
@@ -255,7 +278,7 @@ class Backbone:
             log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
         variables = self.network.variables
         shape = (int(self.network.output_shape[-1]),)
-        frozen = self._frozen(lambda x: pooled(self.network(x, training=False)), variables, "end", shape)
+        frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
         nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
         return Cut(frozen, nothing, "after the last layer: the whole backbone is frozen", _count(variables), 0)
 
@@ -266,12 +289,12 @@ class Backbone:
         if layer not in known:
             raise Mistake(f"backbone.stages.{stage}: {self.name} has no layer '{layer}'. {nearest(layer, known)}")
         at = self.network.get_layer(layer).output
-        first = keras.Model(self.network.inputs, at)
+        first = self._until(layer)
         rest = keras.Model(at, self.network.outputs[0])
         if {id(v) for v in first.variables} & {id(v) for v in rest.variables}:
             raise Mistake(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
         shape = tuple(int(size) for size in at.shape[1:])
-        frozen = self._frozen(lambda x: first(x, training=False), first.variables, layer, shape)
+        frozen = self._frozen(layer, shape, lambda of: partial(of._until(layer), training=False), first.variables)
         trained = Trained(
             lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
             rest.trainable_variables,
@@ -298,12 +321,29 @@ class Backbone:
         front = (self.image_size, _dotted(self.preprocess), self.precision)
         return " ".join(map(str, (self.name, architecture_digest(network), at, *front)))
 
-    def _frozen(self, network: Layers, variables: Sequence[keras.Variable], at: str, shape: tuple[int, ...]) -> Frozen:
-        """The frozen part as one compiled function with its spec."""
+    def _until(self, layer: str) -> keras.Model:
+        """The network up to a layer."""
+        return keras.Model(self.network.inputs, self.network.get_layer(layer).output)
+
+    def _frozen(
+        self,
+        at: str,
+        shape: tuple[int, ...],
+        part: Callable[[Backbone], Layers],
+        variables: Sequence[keras.Variable],
+    ) -> Frozen:
+        """The frozen part as one compiled function with its spec; of several devices each has a copy."""
+        strategy = all_devices()
+        with strategy.scope():
+            network = part(self if strategy.num_replicas_in_sync == 1 else self._twin(self.precision))
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-        def layers(images: tf.Tensor) -> tf.Tensor:
+        def rows_of(images: tf.Tensor) -> tf.Tensor:
             return tf.cast(network(self._front(images)), tf.float32)
+
+        @tf.function(reduce_retracing=True)
+        def layers(shares: tf.Tensor) -> tf.Tensor:
+            return strategy.run(lambda images: rows_of(images), args=(shares,))
 
         spec = {
             "backbone": self.name,
@@ -318,14 +358,18 @@ class Backbone:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
-        return Frozen(spec, self.image_size, self.batch_size, np.dtype(np.float32), layers, shape)
+
+        def in_float32() -> Frozen:
+            twin = self._twin("float32")
+            return twin._frozen(at, shape, part, twin.network.variables)
+
+        exact = None if self.precision == "float32" else in_float32
+        n_frames = self.batch_size * strategy.num_replicas_in_sync
+        return Frozen(spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact)
 
     def _front(self, images: tf.Tensor) -> tf.Tensor:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
-        size = (self.image_size, self.image_size)
-        images = tf.cast(images, tf.float32)
-        if tuple(images.shape[1:3]) != size:
-            images = tf.image.resize(images, size, antialias=True)
+        images = resized(tf.cast(images, tf.float32), (self.image_size, self.image_size))
         return images if self.preprocess is None else self.preprocess(images)
 
 
@@ -361,9 +405,47 @@ def scale_to_one(images: tf.Tensor) -> tf.Tensor:
     return images / 127.5 - 1.0
 
 
+def resized(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Images (b, *size, 3), bilinear with antialiasing; as they are where they have that size."""
+
+    def resize() -> tf.Tensor:
+        return tf.image.resize(images, size, antialias=True)
+
+    if images.shape[1] is not None and images.shape[2] is not None:
+        return images if tuple(images.shape[1:3]) == size else resize()
+    fits = tf.reduce_all(tf.equal(tf.shape(images)[1:3], size))  # of this size it would be the identity, slowly
+    return tf.ensure_shape(tf.cond(fits, lambda: images, resize), (None, *size, 3))
+
+
 def pooled(maps: tf.Tensor) -> tf.Tensor:
     """Global average of feature maps (b, h, w, d), float32 of shape (b, d)."""
     return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+
+
+def all_devices() -> tf.distribute.Strategy:
+    """One that mirrors variables to all GPUs where there are several; else the one of a single device."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def cosine_to_float32(frozen: Frozen, images: np.ndarray) -> float:
+    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are."""
+    if frozen.in_float32 is None:
+        return 1.0
+    rows, exact = (of(images).reshape(len(images), -1).astype(np.float64) for of in (frozen, frozen.in_float32()))
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact, axis=1)
+    return float(np.mean((rows * exact).sum(axis=1) / lengths))
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Layers that are built meanwhile compute in this precision; their variables are float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def best_precision() -> str:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
 if TYPE_CHECKING:
-    from mtl.backbone import Cut
+    from mtl.backbone import Cut, Frozen
     from mtl.data.ucf_crime import UCFCrime
     from mtl.evaluation import Evaluated
     from mtl.features import Features
@@ -214,6 +215,10 @@ def _experiment(
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
     _record_data(artifacts, data, features, tracked)
+    if cut.frozen.in_float32 is not None:
+        cosine = _cosine_to_float32(cut.frozen, data.root, tuple(frames["path"].iloc[: min(32, cut.frozen.batch_size)]))
+        log.info("features in %s: cosine to float32 ones %.6f", cut.frozen.spec["precision"], cosine)
+        tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     examples = Examples(features.rows, targets, frames)
@@ -503,6 +508,16 @@ def frozen_once(config: DictConfig) -> Cut:
         _frozen.clear()  # one at a time: it may be large
         _frozen[key] = cut
     return cut
+
+
+@lru_cache(maxsize=1)  # the next job of a sweep has the same backbone and frames
+def _cosine_to_float32(frozen: Frozen, root: Path, paths: tuple[str, ...]) -> float:
+    """Mean cosine between rows of these frames, as far as they share a size, and float32 ones."""
+    from mtl.backbone import cosine_to_float32
+    from mtl.data.frames import read_frame
+
+    images = [read_frame(root, path) for path in paths]
+    return cosine_to_float32(frozen, np.stack([image for image in images if image.shape == images[0].shape]))
 
 
 def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:

@@ -146,3 +146,73 @@ def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path):
     assert str(tmp_path / "models") in last
     assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in last
     assert "backbone.weights=random" in last
+
+
+def test_resizing_to_the_size_that_frames_have_changes_nothing():
+    import tensorflow as tf
+
+    from mtl.backbone import resized
+
+    images = np.random.default_rng(0).uniform(0, 255, (3, 8, 6, 3)).astype(np.float32)
+    unknown = tf.function(lambda x: resized(x, (8, 6)), input_signature=[tf.TensorSpec((None, None, None, 3))])
+    other = tf.function(lambda x: resized(x, (4, 4)), input_signature=[tf.TensorSpec((None, None, None, 3))])
+    np.testing.assert_array_equal(unknown(images), images)
+    np.testing.assert_array_equal(resized(tf.constant(images), (8, 6)), images)
+    np.testing.assert_allclose(tf.image.resize(images, (8, 6), antialias=True), images, atol=1e-4)
+    np.testing.assert_array_equal(other(images), tf.image.resize(images, (4, 4), antialias=True))
+
+
+@pytest.mark.parametrize("stages", ["all", 1])
+def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
+    from mtl.backbone import Backbone, Freeze, cosine_to_float32, scale_to_one, small_cnn
+
+    def cut(precision):
+        ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
+        return Backbone(
+            "small_cnn", lambda **given: small_cnn(widths=[8, 16], **given), scale_to_one, 16, "random", ends,
+            precision, 4, seed=0,
+        ).cut(Freeze(stages))  # fmt: skip
+
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
+    half, exact = cut("bfloat16").frozen, cut("float32").frozen
+    np.testing.assert_array_equal(half.in_float32()(images), exact(images))
+    flat, same = half(images).reshape(6, -1), exact(images).reshape(6, -1)
+    cosines = (flat * same).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(same, axis=1)
+    assert cosine_to_float32(half, images) == pytest.approx(cosines.mean(), abs=1e-5)
+    assert 0.99 < cosines.min() < cosines.max() < 1 - 1e-9
+    assert cosine_to_float32(exact, images) == 1
+    assert half.spec["precision"] != exact.spec["precision"]
+    assert half.spec["weights"] == exact.spec["weights"]
+
+
+TWO_DEVICES = """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from mtl import backbone as room
+def rows(stages):
+    ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
+    network = lambda **given: room.small_cnn(widths=[4, 8], **given)
+    cut = room.Backbone("small_cnn", network, room.scale_to_one, 8, "random", ends, "float32", 4, 0)
+    frozen = cut.cut(room.Freeze(stages)).frozen
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
+    return frozen, frozen(images), frozen(images[:1]), frozen.spec
+for stages in ("all", 1):
+    frozen, alone, first, spec = rows(stages)
+    assert frozen.batch_size == 4
+    single = room.all_devices
+    room.all_devices = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    frozen, together, again, same = rows(stages)
+    room.all_devices = single
+    assert frozen.batch_size == 8 and frozen.strategy.num_replicas_in_sync == 2
+    assert together.shape == alone.shape and again.shape == first.shape and spec == same
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(again, first, rtol=1e-5, atol=1e-6)
+print("shared")
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_share_a_batch_and_give_the_same_rows():
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "shared", done.stderr[-2000:]
