@@ -255,7 +255,7 @@ def _experiment(
         table = history_table(history)
         table.to_csv(artifacts / "history.csv")
         record.write_tables(artifacts / "tables", evaluated, related, trace)
-        figures = record.figures(evaluated, related, trace, table, history.chosen)
+        figures = record.figures(evaluated, related, trace, table, history.chosen + 1)
         record.write_figures(artifacts / "figures", figures)
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
