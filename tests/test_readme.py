@@ -22,6 +22,7 @@ RUNS = [line for line in LINES if line.startswith("python run.py")]
 # what is run as it stands by `.ci/run`, and what other tests run at length
 ELSEWHERE = {
     "mlflow ui": "tests/test_tracking.py",
+    "python -m mtl.report mtl": "tests/test_report.py and .ci/run",
     "python -m mtl.extract_frames /path/to/videos /path/to/ucf": "tests/test_extract_frames.py",
 }
 
