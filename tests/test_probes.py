@@ -326,3 +326,76 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
         assert np.diagonal(gains, axis1=1, axis2=2).mean() == pytest.approx(0.001, rel=0.5)
     assert float(step_size(0.1, tf.ones((2, 3)), tf.zeros((2, 3, 3)))) == 0
     assert float(step_size(0.5, tf.ones((2, 3)), 4 * tf.eye(3, batch_shape=[2]))) == pytest.approx(0.125)
+
+
+# what it tells
+
+
+RELATED = {"same": 1.0, "near": 0.9, "half": 0.6, "none": 0.0, "random": 0.0}
+
+
+def related_tasks(seed, n_frames=1500, n_features=24):
+    """Labels by the median of y = w.x + sum sin(a w.x + b) + noise (Ma et al., KDD 2018).
+
+    The angle between a task's w and the main task's has the cosine that `RELATED` says;
+    "same" has the main task's w and noise of its own, "random" a coin per frame.
+    """
+    from mtl.examples import Examples
+
+    rng = np.random.default_rng(seed)
+    directions = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
+    rows = rng.normal(size=(n_frames, n_features)).astype(np.float32)
+    speeds, shifts = rng.normal(1, 0.5, size=3), rng.uniform(0, 2 * np.pi, size=3)
+
+    def labels(direction):
+        z = rows @ direction
+        y = z + np.sin(np.outer(z, speeds) + shifts).sum(axis=1) + rng.normal(size=n_frames)
+        return (y > np.median(y)).astype(np.int32)
+
+    targets = {"main": labels(directions[0])}
+    for own, (name, rho) in zip(directions[1:], RELATED.items(), strict=False):
+        targets[name] = labels(rho * directions[0] + np.sqrt(1 - rho**2) * own)
+    targets["random"] = rng.integers(0, 2, n_frames).astype(np.int32)
+    frames = pd.DataFrame(
+        {
+            "class_name": pd.Categorical(["A"] * n_frames),
+            "video": pd.Categorical([f"v{i}" for i in range(n_frames)]),
+            "split": np.where(np.arange(n_frames) % 2, "train", "val"),
+        }
+    )
+    return Examples(ArrayRows(rows), targets, frames)
+
+
+@pytest.mark.slow
+def test_held_out_cosine_and_affinity_order_the_relatedness():
+    """Means over seeds; of one seed they do not. Random labels are the control."""
+    import keras
+    import tensorflow as tf
+
+    from mtl.backbone import Trained
+    from mtl.model import MultiTaskModel
+    from mtl.relations.gradient import affinity, conflict_rate, gradient_similarity, gradient_similarity_mean
+    from mtl.tasks import BinaryTask
+    from mtl.weighting.equal import Equal
+
+    found, nulls = {"cosine": [], "of the mean": [], "affinity": []}, []
+    for seed in range(12):
+        data = related_tasks(seed)
+        tasks = {name: BinaryTask(["A"]) for name in data.targets}
+        identity = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+        built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, seed=seed)
+        settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)
+        probed = probes(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
+        trace, _ = settings.train(built, data, Equal(tuple(tasks)), probed, "main", lambda e, row: None)
+        found["cosine"].append(gradient_similarity(trace, 2).values[0, 1:])
+        found["of the mean"].append(gradient_similarity_mean(trace, 2).values[0, 1:])
+        both_ways = affinity(trace, 2).values
+        found["affinity"].append((both_ways[0, 1:] + both_ways[1:, 0]) / 2)
+        nulls.append(conflict_rate(trace, 2).null.values[0, 1:])
+    for name, values in found.items():
+        same, near, half, none, random = np.mean(values, axis=0)
+        assert same > near > max(half, none, random), (name, np.mean(values, axis=0))
+        assert max(abs(none), abs(random)) < 0.5 * same, (name, np.mean(values, axis=0))
+    same, *_, random = np.mean(nulls, axis=0)
+    assert abs(random - 0.5) < 0.1
+    assert same > 0.5  # labels at random ask to unlearn what related tasks have learnt together
