@@ -74,9 +74,10 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
 
     It means little alone: two tasks that have nothing to do with each other are
     in conflict on about half of the batches. The null says how often: it is the rate
-    where one task of the pair has its labels permuted within the batch. It lies above
-    one half for tasks that have learnt something together, as permuted labels ask to
-    unlearn it.
+    where one task of the pair has its labels permuted within the batch. It leaves
+    one half upward for tasks that have learnt something together, which permuted
+    labels ask to unlearn, and downward for a network that is too sure of itself, which
+    any labels correct.
 
     Parameters
     ----------
