@@ -328,6 +328,40 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     assert float(step_size(0.5, tf.ones((2, 3)), 4 * tf.eye(3, batch_shape=[2]))) == pytest.approx(0.125)
 
 
+@pytest.mark.parametrize("name", ["small_cnn", "mobilenet_v2", "resnet50"])
+def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
+    """Every variable in the stage that its layer's name tells of, where it tells one."""
+    from pathlib import Path
+
+    from omegaconf import OmegaConf
+
+    from mtl.backbone import Freeze
+    from mtl.experiment import build, build_model
+
+    conf = OmegaConf.load(Path(__file__).resolve().parents[1] / "conf" / "backbone" / f"{name}.yaml")
+    config = OmegaConf.create(
+        {
+            "seed": 0,
+            "backbone": OmegaConf.merge(conf, {"weights": "random", "image_size": 32, "seed": 0}),
+            "model": {
+                "_target_": "mtl.model.MultiTaskModel",
+                "_partial_": True,
+                "shared_units": 4,
+                "dropout": 0.0,
+                "seed": 0,
+            },
+        }
+    )
+    cut = build(config.backbone).cut(Freeze(1))
+    built = build_model(config, cut, TASKS, cut.frozen.row_shape((32, 32)))
+    groups = built.layer_groups
+    assert list(groups) == [*list(config.backbone.stages)[1:], "shared"]
+    assert sorted(i for group in groups.values() for i in group) == list(range(len(built.shared_variables)))
+    if name != "mobilenet_v2":  # whose blocks are numbered through
+        for stage, group in list(groups.items())[:-1]:
+            assert all(stage in cut.trained.trainable_variables[i].path for i in group)
+
+
 # what it tells
 
 
