@@ -1,0 +1,194 @@
+"""The notebook's job its own way and ours: 10 epochs of all tasks, relations, four sets of 5 epochs.
+
+    python benchmarks/notebook_job.py
+
+ResNet50, batches of 32, on the same drawn frames. The notebook's way is Keras `fit` on
+images in memory with the frozen network inside, validated on the test frames after every
+epoch, and the same again for every set. Ours is two commands, `tasks=all` and
+`experiment=ablation`, tracked in a store as ever: cold where nothing is kept, then warm, trained anew on kept features.
+Each way is a process of its own, timed from where TensorFlow is imported; frames
+that go through the network are counted where they do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RUN = Path(__file__).resolve().parents[1] / "run.py"
+NOTEBOOK_WEIGHTS = {"general_anomaly": 1.0, "violence": 0.5, "property_crime": 0.5, "anomaly_type": 1.0}
+SETS = (
+    ("general_anomaly",),
+    ("general_anomaly", "violence", "property_crime"),
+    ("general_anomaly", "anomaly_type"),
+    tuple(NOTEBOOK_WEIGHTS),
+)
+LOOKED_AT = 16  # frames of the batch on which the notebook compares gradients
+
+
+def their_way(asked: argparse.Namespace) -> int:
+    """The notebook's job; how many frames went through the network."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from sklearn.metrics import roc_auc_score
+
+    from mtl.data.frames import read_frame
+    from mtl.data.ucf_crime import CLASSES, UCFCrime
+    from mtl.tasks import BinaryTask, CategoricalTask
+
+    tasks = {
+        "general_anomaly": BinaryTask(CLASSES[:13]),
+        "violence": BinaryTask(("Assault", "Fighting", "Shooting")),
+        "property_crime": BinaryTask(("Burglary", "Stealing", "Shoplifting", "Vandalism")),
+        "anomaly_type": CategoricalTask(CLASSES),
+    }
+    data = UCFCrime(str(asked.frames), {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None)
+    frames = data.frames()
+    size = (asked.image_size, asked.image_size)
+    images = np.concatenate([tf.image.resize(read_frame(data.root, path)[None], size) for path in frames["path"]])
+    images = keras.applications.resnet.preprocess_input(images)
+    targets = {name: task.targets(frames) for name, task in tasks.items()}
+    test = (frames["split"] == "test").to_numpy()
+    backbone = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(*size, 3), pooling="avg")
+    backbone.trainable = False
+    passed = tf.Variable(0, dtype=tf.int64)
+
+    class Counted(keras.layers.Layer):
+        """The network, and how many frames it has seen."""
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            passed.assign_add(tf.shape(x, tf.int64)[0])
+            return backbone(x, training=False)
+
+        def compute_output_shape(self, shape: tuple) -> tuple:
+            return (shape[0], backbone.output_shape[-1])
+
+    def train(names: tuple[str, ...], epochs: int, weights: dict[str, float] | None) -> tuple[keras.Model, dict]:
+        inputs = keras.Input((*size, 3))
+        hidden = keras.layers.Dense(512, activation="relu", name="shared")(Counted()(inputs))
+        heads = {name: keras.layers.Dense(tasks[name].units, name=name)(hidden) for name in names}
+        model = keras.Model(inputs, heads)
+        losses = {
+            name: keras.losses.get({"class_name": tasks[name].loss, "config": {"from_logits": True}}) for name in names
+        }
+        model.compile("adam", loss=losses, loss_weights=weights)
+        history = model.fit(
+            images[~test], {name: targets[name][~test] for name in names}, batch_size=32, epochs=epochs, verbose=0,
+            validation_data=(images[test], {name: targets[name][test] for name in names}),
+        )  # fmt: skip
+        logits = model.predict(images[test], batch_size=32, verbose=0)
+        roc_auc_score(targets["general_anomaly"][test], logits["general_anomaly"][:, 0])
+        return model, history.history
+
+    model, history = train(SETS[-1], asked.epochs, NOTEBOOK_WEIGHTS)
+    shared = model.get_layer("shared").trainable_variables
+    for name in tasks:  # gradients of each task, eagerly, as there
+        with tf.GradientTape() as tape:
+            logits = model(images[:LOOKED_AT])[name]
+            loss = tf.reduce_mean(model.loss[name](targets[name][:LOOKED_AT, None], logits))
+        tape.gradient(loss, [variable.value for variable in shared])
+    np.corrcoef([history[f"{name}_loss"] for name in tasks])
+    for names in SETS:
+        train(names, asked.epochs // 2, None)
+    return int(passed.numpy())
+
+
+def our_way(asked: argparse.Namespace) -> int:
+    """Two commands, in the folder they are typed in; how many frames went through the network."""
+    from mtl.backbone import Frozen
+
+    passed, forward = [0], Frozen.__call__
+
+    def counted(self: Frozen, images: object) -> object:
+        passed[0] += len(images)  # type: ignore[arg-type]
+        return forward(self, images)  # type: ignore[arg-type]
+
+    Frozen.__call__ = counted  # type: ignore[assignment, method-assign]
+    common = (
+        "data=ucf_crime", f"data.root={asked.frames}", "backbone=resnet50", "backbone.weights=random",
+        f"backbone.image_size={asked.image_size}", "freeze=all", "rerun=true",
+    )  # fmt: skip
+    job = ("tasks=all", "weighting=notebook", "training=fixed_epochs", f"training.epochs={asked.epochs}")
+    ablation = ("experiment=ablation", f"training.epochs={asked.epochs // 2}")
+    for words in (job, ablation):
+        sys.argv = [str(RUN), *words, *common]
+        try:
+            runpy.run_path(str(RUN), run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
+    return passed[0]
+
+
+def timed(way: Callable[[argparse.Namespace], int], asked: argparse.Namespace) -> None:
+    """Do it, and write down what it took."""
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    began = time.perf_counter()
+    forwards = way(asked)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    found = {"seconds": time.perf_counter() - began, "forwards": forwards, "mib": peak / 2**20}
+    asked.result.write_text(json.dumps(found), encoding="utf-8")
+
+
+def main() -> None:
+    """Do the job three times, print a table and the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--way", choices=["theirs", "ours"], help="for the processes that this one starts")
+    parser.add_argument("--frames", type=Path, help="tree of frames; drawn where it is not given")
+    parser.add_argument("--result", type=Path)
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--videos", type=int, nargs=2, default=[8, 2], help="of a class, to train on and to test")
+    parser.add_argument("--frames-per-video", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10, help="of the job; a set of the ablation has half as many")
+    asked = parser.parse_args()
+    if asked.way:
+        timed(their_way if asked.way == "theirs" else our_way, asked)
+        return
+    console, found = Console(width=120), {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tree = asked.frames or folder / "frames"
+        if not asked.frames:
+            from drawn import write_tree
+
+            write_tree(tree, *asked.videos, asked.frames_per_video)
+        for way in ("ours, cold", "ours, warm", "notebook"):
+            result, written = folder / "result.json", folder / f"{way}.txt"
+            words = ["--way", "theirs" if way == "notebook" else "ours", "--frames", tree, "--result", result]
+            words += ["--image-size", asked.image_size, "--epochs", asked.epochs]
+            command = [sys.executable, str(Path(__file__).resolve()), *map(str, words)]
+            environment = os.environ | {"MTL_FEATURES_DIR": str(folder / "features")}
+            with written.open("w", encoding="utf-8") as terminal:
+                done = subprocess.run(command, cwd=folder, env=environment, stdout=terminal, stderr=subprocess.STDOUT)
+            if done.returncode:
+                sys.exit(written.read_text(encoding="utf-8")[-4000:])
+            found[way] = json.loads(result.read_text(encoding="utf-8"))
+    table = Table("way", "wall", "forwards", "peak memory")
+    for way, one in found.items():
+        table.add_row(way, f"{one['seconds']:.1f} s", f"{one['forwards']:,}", f"{one['mib']:,.0f} MiB")
+    console.print(table)
+    theirs, cold, warm = (found[way] for way in ("notebook", "ours, cold", "ours, warm"))
+    console.print(
+        f"notebook / ours: wall {theirs['seconds'] / cold['seconds']:.1f} cold, "
+        f"{theirs['seconds'] / warm['seconds']:.1f} warm; forwards {theirs['forwards'] / cold['forwards']:.1f}; "
+        f"peak memory {theirs['mib'] / cold['mib']:.2f} cold"
+    )
+
+
+if __name__ == "__main__":
+    main()

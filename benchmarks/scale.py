@@ -1,0 +1,177 @@
+"""From ten thousand frames to the whole of UCF-Crime: time and peak memory of index, split, labels and an epoch.
+
+    python benchmarks/scale.py
+
+A tree with as many videos and frames of each class as the real one has, lengths of
+videos drawn with the real spread, files empty: only names are read. Every size is a
+process of its own. Rows of the epoch are drawn, too many to hold, so they come in
+blocks as they would from disk; what a run may grow by with the number of frames
+is then the loop's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+COUNTS = {  # class: videos and frames to train on, and to test
+    "Abuse": (48, 19076, 2, 297),
+    "Arrest": (45, 26397, 5, 3365),
+    "Arson": (41, 24421, 9, 2793),
+    "Assault": (47, 10360, 3, 2657),
+    "Burglary": (87, 39504, 13, 7657),
+    "Explosion": (29, 18753, 21, 6510),
+    "Fighting": (45, 24684, 5, 1231),
+    "NormalVideos": (800, 947768, 150, 64952),
+    "RoadAccidents": (127, 23486, 23, 2663),
+    "Robbery": (145, 41493, 5, 835),
+    "Shooting": (27, 7140, 23, 7630),
+    "Shoplifting": (29, 24835, 21, 7623),
+    "Stealing": (95, 44802, 5, 1984),
+    "Vandalism": (45, 13626, 5, 1111),
+}
+ALL = sum(train + test for _, train, _, test in COUNTS.values())
+SPREAD = 1.1  # standard deviation of the logarithm of a video's length
+DRAWN = 4096  # distinct rows
+
+
+def write_names(root: Path, frames: int) -> int:
+    """Empty files in the real layout and proportions; how many."""
+    rng = np.random.default_rng(0)
+    written = 0
+    for name, (train_videos, train, test_videos, test) in COUNTS.items():
+        for split, videos, total in (("Train", train_videos, train), ("Test", test_videos, test)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            share = rng.lognormal(sigma=SPREAD, size=videos)
+            ends = np.round(np.cumsum(share) / share.sum() * total * frames / ALL).astype(int)
+            stem = "Normal_Videos" if name == "NormalVideos" else name
+            first = 0 if split == "Train" else train_videos
+            within = os.open(folder, os.O_RDONLY)
+            for video, length in enumerate(np.diff(ends, prepend=0), start=first):
+                for i in range(max(1, length)):
+                    os.close(os.open(f"{stem}{video:03d}_x264_{10 * i}.png", os.O_CREAT | os.O_WRONLY, dir_fd=within))
+                    written += 1
+            os.close(within)
+    return written
+
+
+def peak_mib() -> float:
+    """Most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+
+
+def measure(root: Path, features: int, units: int, batch: int) -> dict[str, float]:
+    """Seconds and peak memory, stage by stage."""
+    from mtl.data.ucf_crime import CLASSES, UCFCrime
+    from mtl.tasks import BinaryTask, CategoricalTask
+
+    found = {"before_mib": peak_mib()}
+    began = time.perf_counter()
+    frames = UCFCrime(str(root), {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None).frames()
+    found["index_s"] = time.perf_counter() - began
+    tasks = {
+        "general_anomaly": BinaryTask(CLASSES[:13]),
+        "violence": BinaryTask(("Assault", "Fighting", "Shooting")),
+        "property_crime": BinaryTask(("Burglary", "Stealing", "Shoplifting", "Vandalism")),
+        "anomaly_type": CategoricalTask(CLASSES),
+    }
+    began = time.perf_counter()
+    targets = {name: task.targets(frames) for name, task in tasks.items()}
+    found |= {"labels_s": time.perf_counter() - began, "labels_mib": peak_mib(), "frames": float(len(frames))}
+
+    import keras
+
+    from mtl.backbone import Trained
+    from mtl.examples import Examples
+    from mtl.model import MultiTaskModel
+    from mtl.probes import Probes
+    from mtl.training import Training, predict
+    from mtl.weighting.equal import Equal
+
+    class Rows:
+        """Few distinct rows, over and over."""
+
+        array = None
+        dtype = np.dtype(np.float32)
+        shape = (len(frames), features)
+        distinct = np.random.default_rng(0).normal(size=(DRAWN, features)).astype(np.float32)
+
+        def __len__(self) -> int:
+            return self.shape[0]
+
+        def take(self, positions: np.ndarray) -> np.ndarray:
+            return self.distinct[positions % DRAWN]
+
+    identity = Trained(lambda rows, training: rows, [], [], graph="identity")
+    model = MultiTaskModel(identity, features, tasks, units, dropout=0.0, seed=0)
+    training = Training(
+        epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
+        early_stopping=False, patience=1, seed=0,
+    )  # fmt: skip
+    probes = Probes(epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=0)
+    examples = Examples(Rows(), targets, frames)
+    began = time.perf_counter()
+    _, history = training.train(
+        model, examples, Equal(tuple(tasks)), probes, "general_anomaly", lambda epoch, row: None
+    )
+    predict(model, examples.rows, examples.positions("test"))
+    found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "peak_mib": peak_mib()}
+    return found
+
+
+def main() -> None:
+    """Measure every size, print a table and what grows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, help="for the processes that this one starts")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, ALL], help="frames")
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=256)
+    asked = parser.parse_args()
+    if asked.root:
+        found = measure(asked.root, asked.features, asked.units, asked.batch)
+        print(json.dumps(found))  # noqa: T201  read by the process that started this one
+        return
+    console = Console(width=120)
+    table = Table("frames", "index, split", "labels", "peak by then", "epoch and test", "of it steps", "peak of all")
+    peaks = []
+    for size in asked.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            write_names(Path(folder), size)
+            words = ["--root", folder, "--features", asked.features, "--units", asked.units, "--batch", asked.batch]
+            command = [sys.executable, str(Path(__file__).resolve()), *map(str, words)]
+            done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr[-4000:])
+        one = json.loads(done.stdout.splitlines()[-1])
+        peaks.append(one)
+        seconds = {name: f"{one[f'{name}_s']:.1f} s" for name in ("index", "labels", "epoch", "steps")}
+        memory = {name: f"{one[f'{name}_mib']:,.0f} MiB" for name in ("labels", "peak")}
+        table.add_row(
+            f"{one['frames']:,.0f}", seconds["index"], seconds["labels"], memory["labels"],
+            seconds["epoch"], seconds["steps"], memory["peak"],
+        )  # fmt: skip
+    console.print(table)
+    small, large = peaks[0], peaks[-1]
+    slower = (large["steps_s"] / large["frames"]) / (small["steps_s"] / small["frames"])
+    console.print(
+        f"{large['frames']:,.0f} frames: index, split and labels {large['index_s'] + large['labels_s']:.1f} s of 15, "
+        f"{large['labels_mib']:,.0f} MiB of 1,536; peak of the run {large['peak_mib'] - small['peak_mib']:+,.0f} MiB "
+        f"of 300 beside {small['frames']:,.0f} frames; a frame takes {slower:.2f} times as long to train on"
+    )
+
+
+if __name__ == "__main__":
+    main()

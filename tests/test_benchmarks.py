@@ -1,0 +1,58 @@
+"""Every benchmark runs, at toy size, and prints what it promises; its numbers mean nothing here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+TOY = {
+    "heads": (
+        ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],
+        ["GFLOP/s", "fit / ours", "ours / floor"],
+    ),
+    "extraction": (
+        ["--network", "mobilenet_v2", "--image-size", "32", "--frames", "56", "--batch", "16", "--rounds", "1"],
+        ["ours / bare", "ours bfloat16 / bare float32", "cosine"],
+    ),
+    "notebook_job": (
+        ["--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2", "--epochs", "2"],
+        ["forwards", "cold", "warm", "peak memory"],
+    ),
+    "scale": (
+        ["--sizes", "2000", "3000", "--features", "16", "--units", "8"],
+        ["index, split and labels", "peak of the run"],
+    ),
+    "jobs": (
+        ["--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"],
+        ["6 jobs reused", "beyond the steps", "a warm job"],
+    ),
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOY)
+def test_a_benchmark_runs_and_prints_its_ratios(name, tmp_path):
+    words, promised = TOY[name]
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    shown = " ".join(done.stdout.split())
+    for one in promised:
+        assert one in shown
+    if name == "notebook_job":  # each frame once, over a job and a sweep
+        forwards = [int(n) for n in re.findall(r"ours, (?:cold|warm) . [\d.]+ s . ([\d,]+)", shown)]
+        assert forwards == [112, 0]
+
+
+def test_every_benchmark_is_tried_and_listed():
+    listed = (FOLDER / "README.md").read_text(encoding="utf-8")
+    commands = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    assert commands == {*TOY, "toy"}
+    assert all(f"benchmarks/{name}.py" in listed for name in commands)
