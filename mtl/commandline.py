@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -48,6 +49,7 @@ def launch(main: Callable[[], object]) -> None:
         main()
         return
     leave_on_sigterm()
+    expect_presets()
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints the traceback itself and exits
     try:
@@ -156,6 +158,11 @@ def _close(interrupted: bool) -> None:
         signal.signal(number, signal.SIG_IGN)
     while closing:
         closing.pop()(interrupted)
+
+
+def expect_presets() -> None:
+    """Keep Hydra from warning, at every composition, that our launcher presets have the names of the plugins' own."""
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 
 def leave_on_sigterm() -> None:

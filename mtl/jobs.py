@@ -11,16 +11,19 @@ import itertools
 import json
 import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mtl.journal import FAILURE, JOURNAL, Journal, is_dead
+from mtl.journal import FAILURE, HOST, JOURNAL, PROCESS, Journal, is_dead
 from mtl.mistakes import Mistake
 
 SWEEP = "MTL_SWEEP"
+SECONDS_BETWEEN_LOOKS, SECONDS_TO_LEAVE = 1.0, 20.0
 REUSED_FROM = "reused_from"  # tag of a row whose numbers are another run's
 
 
@@ -44,6 +47,10 @@ class Sweep:
         Numbers of the jobs that were done before the sweep began.
     common : list of str
         Overrides that all jobs have; a job is told by the others.
+    output : str
+        The file its process writes to, so that a worker knows whether it writes to the same one.
+    host, process : str
+        Where the sweep itself runs, as `journal.this_process` says it.
     slots : int
         How many jobs may work at once where the launcher itself knows no limit; 0: as many as it starts.
     """
@@ -55,6 +62,9 @@ class Sweep:
     digests: Mapping[str, str] = field(default_factory=dict)
     known: Sequence[int] = ()
     common: Sequence[str] = ()
+    output: str = ""
+    host: str = ""
+    process: str = ""
     slots: int = 0
 
     def label(self, name: str) -> str:
@@ -66,10 +76,39 @@ class Sweep:
         return json.dumps(asdict(self))
 
 
+def output() -> str:
+    """The file behind this process's standard output."""
+    try:
+        found = os.fstat(1)
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 def current() -> Sweep | None:
     """The sweep this process is a job of; None outside a sweep."""
     text = os.environ.get(SWEEP)
     return Sweep(**json.loads(text)) if text else None
+
+
+def is_gone(sweep: Sweep) -> bool:
+    """Whether the sweep ran on this machine and its process is no more."""
+    return is_dead({HOST: sweep.host, PROCESS: sweep.process})
+
+
+def leave_with(sweep: Sweep) -> None:
+    """End this process, truthfully, when the sweep's is gone: a sweep that was killed leaves nobody at work."""
+
+    def watch() -> None:
+        while not is_gone(sweep):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_TO_LEAVE)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    names = {thread.name for thread in threading.enumerate()}
+    if sweep.process and sweep.process not in names:  # a worker that stays has many jobs of one sweep
+        threading.Thread(target=watch, name=sweep.process, daemon=True).start()
 
 
 class StoppedError(Mistake):
@@ -163,7 +202,8 @@ def seconds_left(jobs: Sequence[Job], sweep: Sweep, began: float) -> float | Non
     """
     worked = [job for job in jobs if job.status == "FINISHED" and not job.reused]
     ended = [job for job in jobs if job.status != "RUNNING" and job.number not in sweep.known]
-    to_do = sweep.n_jobs - len(sweep.known) - len(ended)
+    half_done = sum(job.status == "RUNNING" for job in jobs) / 2
+    to_do = sweep.n_jobs - len(sweep.known) - len(ended) - half_done
     if not worked or sweep.n_jobs == 0:
         return None
     # what several at once get done counts, not how long each of them takes
@@ -183,6 +223,8 @@ def check_worth_it(sweep: Sweep, stop_after: int | None) -> None:
     reason = failed_alike(read_jobs(Path(sweep.folder)), stop_after) if stop_after else ""
     if reason:
         raise StoppedError(f"{stopped_line(stop_after or 0)} {reason}")
+    if is_gone(sweep):
+        raise StoppedError("The sweep's own process is gone.")
 
 
 def stopped_line(stop_after: int) -> str:
@@ -204,6 +246,8 @@ def turn(sweep: Sweep | None) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                if is_gone(sweep):
+                    raise StoppedError("The sweep's own process is gone.") from None
                 time.sleep(0.2)
                 continue
             yield

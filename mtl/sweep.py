@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mtl import commandline, jobs
+from mtl.journal import HOST, PROCESS, this_host, this_process
 from mtl.mistakes import Mistake
 from mtl.terminal import hush, show
 
@@ -51,6 +51,7 @@ class Sweep(Callback):
         self._main_task = ""
         self._stop_after: int | None = None
         self._owner = 0
+        self._answers = False
         self._handed: jobs.Sweep | None = None
         self._watch: Watch | None = None
 
@@ -59,11 +60,16 @@ class Sweep(Callback):
         nothing = dict.fromkeys(("_parent", "_tracking", "_watch"))
         return self.__dict__ | nothing | {"_owner": 0}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a launcher's worker, before it composes a job."""
+        commandline.expect_presets()
+        self.__dict__.update(state)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create store, experiment and parent once, before any job could race for them."""
         from hydra.utils import instantiate
 
-        from mtl.experiment import check_switches
+        from mtl.experiment import check_switches, finished_runs
 
         OmegaConf.resolve(config.tracking)
         words = [str(word) for word in config.hydra.overrides.task]
@@ -72,12 +78,12 @@ class Sweep(Callback):
             check_switches(config)
             self._tracking = instantiate(config.tracking)
             if config.dry_run:
-                for line in dry_run(planned(config, self._tracking), _at_once(config)):
+                for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
                     show(line)
                 sys.exit(0)
             self._tracking.prepare()
-            _close_stale(self._tracking)
-            plan = planned(config, self._tracking)
+            self._answers = _close_stale(self._tracking)
+            plan = planned(config, finished_runs(self._tracking) if self._answers else [])
             folder = _own_folder(config)
             self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         except Exception as error:
@@ -89,6 +95,7 @@ class Sweep(Callback):
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
         self._owner = os.getpid()
         launcher = str(config.hydra.launcher["_target_"])
+        here = this_process()
         self._handed = jobs.Sweep(
             parent=self._parent.id,
             folder=str(folder),
@@ -97,6 +104,9 @@ class Sweep(Callback):
             digests=plan.digests,
             known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
             common=plan.common,
+            output=jobs.output(),
+            host=here[HOST],
+            process=here[PROCESS],
             slots=_at_once(config) if launcher == ALL_AT_ONCE else 0,
         )
         os.environ[jobs.SWEEP] = self._handed.text()
@@ -125,7 +135,8 @@ class Sweep(Callback):
             return
         os.environ[jobs.SWEEP] = self._handed.text()
         commandline.leave_on_sigterm()
-        if self._handed.quiet:
+        jobs.leave_with(self._handed)
+        if self._handed.quiet and self._handed.output == jobs.output():
             hush(f"[job {number}{of}] ")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -147,10 +158,11 @@ class Sweep(Callback):
         if self.finish in commandline.closing:
             commandline.closing.remove(self.finish)
         os.environ.pop(jobs.SWEEP, None)
-        _end_jobs(parent.folder) if interrupted else _await_jobs(parent.folder)
+        _end_jobs(parent.folder) if interrupted else _await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
-        _close_stale(self._tracking)
+        if self._answers:
+            _close_stale(self._tracking)
         from mtl import report
         from mtl.tracking import recorded
 
@@ -223,16 +235,24 @@ class Plan:
     common: Sequence[str]
 
 
-def planned(config: DictConfig, tracking: Any) -> Plan:
+def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     """What the sweep of this command line consists of, and what of it is done.
 
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composes it for a multirun.
+    finished : sequence of TrackedRun
+        Of the store.
+
+    Notes
+    -----
     The data are looked at only where the store has a finished run at all. A
     sweeper that decides as it goes has no plan.
     """
-    from mtl.experiment import finished_runs, parameters, plain_config, run_name
+    from mtl.experiment import parameters, plain_config, run_name
     from mtl.fingerprint import data_key, fingerprint
 
-    finished = finished_runs(tracking)
     marks = {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
     digests: dict[str, str] = {}
     found = []
@@ -353,7 +373,7 @@ def _opening(plan: Plan, sweep: jobs.Sweep) -> str:
     done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
     todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
     rough = f"; about {jobs.duration(sum(todo))} of work" if todo else ""
-    return f"sweep of {len(plan.jobs)} jobs in {sweep.folder}{done}{rough}"
+    return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}"
 
 
 def _at_once(config: DictConfig) -> int:
@@ -377,10 +397,14 @@ def _own_folder(config: DictConfig) -> Path:
             (folder / ".sweep").touch(exist_ok=False)  # one of two sweeps that ask at once is first
             break
         folder = wanted.with_name(f"{wanted.name}-{number}")
-    with read_write(config), open_dict(config):
+    if folder != wanted:
+        quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        given = config.hydra.overrides.hydra
+        kept = [word for word in given if not word.startswith("hydra.sweep.dir=")]
+        for node in (config.hydra.sweep, config.hydra.overrides):
+            OmegaConf.set_readonly(node, False)
         config.hydra.sweep.dir = str(folder)
-    if HydraConfig.initialized():
-        HydraConfig.instance().set_config(config)
+        config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir='{quoted}'"]  # jobs are composed from these
     return folder
 
 
@@ -426,16 +450,19 @@ class Watch(threading.Thread):
 
 def _running(folder: Path) -> list[int]:
     """Processes of this machine that still work at the sweep's jobs."""
-    from mtl.journal import HOST, PROCESS, this_host
-
     running = [job.tags for job in jobs.read_jobs(folder) if job.status == "RUNNING"]
     pids = {int(tags[PROCESS].partition("@")[0]) for tags in running if tags.get(HOST) == this_host()}
     return sorted(pids - {os.getpid()})
 
 
-def _await_jobs(folder: Path) -> None:
-    """A launcher that gave up may have left jobs at work: their rows are worth the wait."""
-    while _running(folder):
+def _await_jobs(sweep: jobs.Sweep) -> None:
+    """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
+    folder, last = Path(sweep.folder), time.monotonic()
+    while _running(folder) or (sweep.slots and time.monotonic() - last < SECONDS_TO_LEAVE):
+        if _running(folder):
+            last = time.monotonic()
+        if len([job for job in jobs.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
+            break
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
@@ -450,10 +477,13 @@ def _end_jobs(folder: Path) -> None:
             time.sleep(0.1)
 
 
-def _close_stale(tracking: Any) -> None:
-    """Close runs of dead processes; a store that does not answer is spoken of when a run starts."""
-    with suppress(Mistake):
+def _close_stale(tracking: Any) -> bool:
+    """Close runs of dead processes and say whether the store answers; that it does not is said when a run starts."""
+    try:
         tracking.close_stale()
+    except Mistake:
+        return False
+    return True
 
 
 def _name(words: list[str]) -> str:

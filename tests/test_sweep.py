@@ -84,3 +84,68 @@ def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
     parent, jobs = family(tmp_path)
     assert parent.status == "KILLED", rest
     assert [job.status for job in jobs] == ["KILLED"], rest
+
+
+def test_the_first_jobs_that_fail_alike_stop_a_sweep(tmp_path):
+    words = ("-m", "tasks=anomaly_random", "weighting=notebook", "seed=range(5)", *TINY)
+    done = call(tmp_path, *words)
+    assert done.returncode == 1
+    parent, jobs = family(tmp_path)
+    assert parent.status == "FAILED"
+    assert [job.status for job in jobs] == ["FAILED"] * 3
+    assert "first 3 jobs failed alike" in done.stdout
+    assert "2 jobs were not begun" in done.stdout
+    done = call(tmp_path, *words, "stop_after=null")
+    assert done.returncode == 1
+    tracking = tracking_of(tmp_path)
+    assert len(tracking.runs(parent=tracking.runs(tags={"sweep": "parent"})[1].id)) == 5
+
+
+def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path):
+    words = ("-m", "tasks=anomaly,anomaly_type", "seed=0", *TINY)
+    done = call(tmp_path, *words, "dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert "[1/2] anomaly: would run" in done.stdout
+    assert "2 jobs: 0 done already, 2 would run." in done.stdout
+    assert "not known" in done.stdout
+    assert not list(tmp_path.rglob("tracking.jsonl"))
+    assert not (tmp_path / "mlflow.db").exists()
+
+    single = call(tmp_path, "tasks=anomaly", "seed=0", *TINY)
+    assert single.returncode == 0, single.stderr
+    done = call(tmp_path, *words, "dry_run=true")
+    assert "[1/2] anomaly: done already" in done.stdout
+    assert "2 jobs: 1 done already, 1 would run." in done.stdout
+    assert "About" in done.stdout
+    assert len(tracking_of(tmp_path).runs()) == 1
+    done = call(tmp_path, *words, "dry_run=true", "rerun=true")
+    assert "2 jobs: 0 done already, 2 would run." in done.stdout
+
+
+def test_the_same_sweep_again_trains_nothing_and_has_the_same_table(tmp_path):
+    words = ("-m", "tasks=anomaly", "seed=0,1", *TINY)
+    first = call(tmp_path, *words, "hydra.sweep.dir=sweep")
+    assert first.returncode == 0, first.stderr
+    again = call(tmp_path, *words, "hydra.sweep.dir=sweep")
+    assert again.returncode == 0, again.stderr
+    assert "2 of 2 jobs were done already" in again.stdout
+    assert "epoch" not in again.stdout
+    tables = [(tmp_path / name / "summary" / "summary.csv").read_text() for name in ("sweep", "sweep-2")]
+    assert tables[0] == tables[1]
+    tracking = tracking_of(tmp_path)
+    (_, first_jobs), (_, second_jobs) = (
+        (parent, tracking.runs(parent=parent.id)) for parent in tracking.runs(tags={"sweep": "parent"})
+    )
+    assert [job.tags["reused_from"] for job in second_jobs] == [job.id for job in first_jobs]
+    assert [job.metrics[MAIN] for job in second_jobs] == [job.metrics[MAIN] for job in first_jobs]
+    assert [job.params for job in second_jobs] == [job.params for job in first_jobs]
+    assert tracking.download(second_jobs[0].id, "predictions.parquet").is_file()
+
+    changed = call(tmp_path, *words, "training.epochs=1")
+    assert "done already" not in changed.stdout
+
+
+def test_progress_says_which_of_how_many(tmp_path):
+    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
+    assert "[1/2] anomaly seed=0" in done.stdout
+    assert "[2/2] anomaly seed=1 (about" in done.stdout

@@ -1,0 +1,201 @@
+"""The same sweep by every launcher: one parent, true children, and no end of the sweep where a job dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, TINY, call
+
+from mtl import schema
+from mtl.jobs import Job, read_jobs
+
+PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
+LAUNCHERS = ["basic", "processes", *PLUGINS]
+MAIN = "auc/general_anomaly"
+
+
+def needs(launcher: str) -> None:
+    """Skip where the launcher's plugin is not installed."""
+    if launcher in PLUGINS and importlib.util.find_spec(f"hydra_plugins.{PLUGINS[launcher]}") is None:
+        pytest.skip(f"{PLUGINS[launcher]} is not installed")
+
+
+def words(launcher: str) -> list[str]:
+    needs(launcher)
+    return ["-m", f"hydra/launcher={launcher}", *TINY]
+
+
+def tracking_of(folder: Path):
+    from mtl.tracking import MLflowTracking
+
+    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
+
+
+def families(folder: Path) -> list:
+    """Every sweep's own run, first started first, with its jobs."""
+    tracking = tracking_of(folder)
+    return [(parent, tracking.runs(parent=parent.id)) for parent in tracking.runs(tags={"sweep": "parent"})]
+
+
+def aucs(children) -> dict[str, float]:
+    """AUC by set and seed; each set and seed once."""
+    found = {f"{run.params['tasks']} {run.params['seed']}": run.metrics[MAIN] for run in children}
+    assert len(found) == len(children)
+    return found
+
+
+def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command, begun, in a group of its own as a terminal would have it."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        cwd=folder,
+        stdout=(folder / "out.txt").open("a"),
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_job(folder: Path, process: subprocess.Popen[str], status: str, seconds: float = 200) -> Job:
+    """The first job with this status."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = [job for job in read_jobs(folder / "sweep") if job.status == status] if folder.exists() else []
+        if found:
+            return found[0]
+        assert process.poll() is None, (folder / "out.txt").read_text()
+        time.sleep(0.1)
+    raise AssertionError(f"no job became {status}: {(folder / 'out.txt').read_text()}")
+
+
+def test_our_preset_is_the_launchers_signature():
+    node = yaml.safe_load((ROOT / "conf/hydra/launcher/processes.yaml").read_text(encoding="utf-8"))
+    assert set(node) - {"_target_"} == set(schema.signature("mtl.launcher.Processes").annotations)
+
+
+@pytest.mark.parametrize("preset", ["joblib", "submitit_local", "submitit_slurm"])
+def test_presets_of_plugins_name_what_the_plugins_know(preset):
+    needs(preset.replace("slurm", "local"))
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()
+    known = ConfigStore.instance().load(f"hydra/launcher/{preset}.yaml").node
+    node = yaml.safe_load((ROOT / f"conf/hydra/launcher/{preset}.yaml").read_text(encoding="utf-8"))
+    assert set(node) == set(known)
+    assert node["_target_"] == known["_target_"]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_parent_and_children_are_right_and_a_failure_is_a_row(tmp_path, launcher):
+    chosen = words(launcher)
+    done = call(tmp_path, *chosen, "tasks=anomaly_random,anomaly", "weighting=notebook", "seed=0")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    ((parent, children),) = families(tmp_path)
+    assert parent.status == "FAILED"
+    by_tasks = {run.tags["tasks"]: run for run in children}
+    assert by_tasks["anomaly_random"].status == "FAILED"
+    assert "random_labels" in by_tasks["anomaly_random"].tags["failure"]
+    assert "random_labels" in done.stdout
+    assert by_tasks["anomaly"].status == "FINISHED"
+    assert MAIN in by_tasks["anomaly"].metrics
+    assert len(children) == 2
+
+    again = call(tmp_path, *chosen, "tasks=anomaly", "weighting=notebook", "seed=0,1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    parent, children = families(tmp_path)[1]
+    assert parent.status == "FINISHED"
+    reused = {run.params["seed"]: run.tags.get("reused_from") for run in children}
+    assert reused == {"0": by_tasks["anomaly"].id, "1": None}
+    assert "1 of 2 jobs were done already" in again.stdout
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_after_an_interruption_the_same_command_runs_only_what_is_missing(tmp_path, launcher, sent):
+    if sent != signal.SIGKILL and launcher != "processes":
+        pytest.skip("test_sweep.py has the basic launcher; the others differ from it in their workers only")
+    chosen = [*words(launcher), "tasks=anomaly,anomaly_type", "seed=0,1"]
+    first = begin(tmp_path, *chosen, "hydra.sweep.dir=sweep")
+    done = wait_for_job(tmp_path, first, "FINISHED")
+    time.sleep(np.random.default_rng().uniform(0, 4))
+    os.kill(first.pid, sent)
+    first.wait(timeout=90)
+    assert first.returncode != 0
+    if sent == signal.SIGKILL:
+        _wait_for_orphans(tmp_path)
+    untouched = {run.id: run for _, children in families(tmp_path) for run in children if run.status == "FINISHED"}
+    assert done.metrics[MAIN] in [run.metrics[MAIN] for run in untouched.values()]
+
+    second = call(tmp_path, *chosen)
+    assert second.returncode == 0, second.stdout + second.stderr
+    (old, left), (parent, children) = families(tmp_path)
+    assert parent.status == "FINISHED"
+    assert old.status == "KILLED"
+    assert {run.status for run in left} <= {"FINISHED", "KILLED"}
+    assert {run.tags["reused_from"] for run in children if "reused_from" in run.tags} == set(untouched)
+    assert sum("reused_from" not in run.tags for run in children) == 4 - len(untouched)
+    assert [run for run in left if run.id in untouched] == list(untouched.values())
+
+    whole = call(tmp_path, *chosen, "rerun=true")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    _, trained = families(tmp_path)[2]
+    assert not any("reused_from" in run.tags for run in trained)
+    assert aucs(children) == pytest.approx(aucs(trained), abs=1e-6)
+
+
+def _wait_for_orphans(folder: Path) -> None:
+    """Workers of a killed sweep may finish their job first; ours must not."""
+    end = time.monotonic() + 120
+    while any(job.status == "RUNNING" for job in read_jobs(folder / "sweep")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(1)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
+def test_the_death_of_a_job_is_a_row_and_not_the_end(tmp_path, sent):
+    process = begin(tmp_path, *words("processes"), "tasks=anomaly", "seed=0,1,2", "hydra.sweep.dir=sweep")
+    victim = wait_for_job(tmp_path, process, "RUNNING")
+    os.kill(int(victim.tags["mtl.process"].partition("@")[0]), sent)
+    process.wait(timeout=250)
+    assert process.returncode == 1
+    ((parent, children),) = families(tmp_path)
+    assert parent.status == "FAILED"
+    statuses = sorted(run.status for run in children)
+    assert statuses == ["FAILED", "FINISHED", "FINISHED"]
+    dead = next(run for run in children if run.status == "FAILED")
+    assert sent.name in dead.tags["failure"]
+    assert sent.name in (tmp_path / "out.txt").read_text()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_jobs_of_a_killed_sweep_end_with_it(tmp_path):
+    chosen = [*words("processes"), "training.epochs=100000", "training.early_stopping=false"]
+    process = begin(tmp_path, *chosen, "tasks=anomaly", "seed=0,1", "hydra.sweep.dir=sweep")
+    wait_for_job(tmp_path, process, "RUNNING")
+    time.sleep(8)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 60
+    while any(job.status == "RUNNING" for job in read_jobs(tmp_path / "sweep")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert {job.status for job in read_jobs(tmp_path / "sweep")} == {"KILLED"}
