@@ -61,6 +61,8 @@ class Frozen:
         Of a row; without meaning for the identity.
     strategy : tf.distribute.Strategy
         Devices that share a batch.
+    takes : {"frames", "rows"}
+        Whether it is given frames, or rows of features that a data set has already.
     in_float32 : callable or None
         Builds the same in float32, where it is in anything less.
     """
@@ -73,6 +75,7 @@ class Frozen:
     shape: tuple[int, ...] = ()
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
     in_float32: Callable[[], Frozen] | None = None
+    takes: Literal["frames", "rows"] = "frames"
 
     def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Shape of one row for frames of (height, width)."""
@@ -371,6 +374,26 @@ class Backbone:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
         images = resized(tf.cast(images, tf.float32), (self.image_size, self.image_size))
         return images if self.preprocess is None else self.preprocess(images)
+
+
+class NoBackbone:
+    """Nothing between the data and the shared layer: the data set gives rows of features, not frames."""
+
+    def cut(self, freeze: Freeze) -> Cut:
+        """Both sides are the identity, however much of nothing is frozen.
+
+        Raises
+        ------
+        Mistake
+            If stages are to be frozen.
+        """
+        if freeze.stages not in (0, "all"):
+            raise Mistake(
+                f"freeze.stages: backbone=none has no stages, found {freeze.stages}; right would be 0 or all."
+            )
+        frozen = Frozen({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="rows")
+        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+        return Cut(frozen, nothing, "nowhere: there is no backbone", 0, 0)
 
 
 def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:

@@ -210,7 +210,7 @@ def _experiment(
         _log_data(data, frames)
         tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root))})
     with stages("features"):
-        features = _features(config, frames, data.root, cut)
+        features = _features(config, data, frames, cut)
     frames = features.frames
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
@@ -475,10 +475,19 @@ def track_failure(
         log.warning("The failed job could not be tracked.")
 
 
-def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features:
+def _features(config: DictConfig, data: UCFCrime, frames: Any, cut: Cut) -> Features:
     """Rows of the frozen part for every frame; what is on disk already is not computed again."""
     from contextlib import ExitStack
 
+    rows = data.rows()
+    found = "frames" if rows is None else "rows"
+    if cut.frozen.takes != found:
+        right = "another backbone" if rows is None else "backbone=none"
+        raise Mistake(f"data={data.name} gives {found}, the backbone takes {cut.frozen.takes}; right would be {right}.")
+    if rows is not None:
+        from mtl.features import given
+
+        return given(frames, rows)
     with ExitStack() as stack:
         bar: list[Any] = []
 
@@ -488,7 +497,7 @@ def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features
         def advance(n: int) -> None:
             bar[0](n)
 
-        return build(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
+        return build(config.features).of(frames, data.root, cut.frozen, progress=advance, on_start=start)
 
 
 _frozen: dict[str, Cut] = {}
@@ -671,14 +680,18 @@ class LoadedRun:
         Parameters
         ----------
         frames : ndarray of uint8, shape (n, height, width, 3)
-            RGB, as `mtl.data.frames.read_frame` gives them.
+            RGB, as `mtl.data.frames.read_frame` gives them; rows of features (n, d)
+            where the run had no backbone.
 
         Returns
         -------
         dict of str to ndarray of shape (n, n_columns)
             Columns in the order of the task's `columns`.
         """
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        if self.cut.frozen.takes == "rows":
+            if frames.ndim != 2 or frames.shape[1] != self.model.n_features:
+                raise Mistake(f"rows must be (n, {self.model.n_features}), found {frames.shape}.")
+        elif frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise Mistake(f"frames must be uint8 (n, height, width, 3), found {frames.dtype} {frames.shape}.")
         size = self.cut.frozen.batch_size
         blocks = [
