@@ -30,6 +30,7 @@ from mtl.terminal import progress, quiet, show
 
 if TYPE_CHECKING:
     from mtl.backbone import Cut, Frozen
+    from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.evaluation import Evaluated
     from mtl.features import Features
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mtl.trace import Result
     from mtl.tracking import MLflowTracking, Run, TrackedRun
     from mtl.training import History
+
+    Data = UCFCrime | RelatedTasks
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +190,7 @@ def _experiment(
 ) -> Result:
     """The run itself: every step leaves its numbers with the tracked run and its files in the folder."""
     stages = Stages()
-    data: UCFCrime = build(config.data)
+    data: Data = build(config.data)
     tasks: dict[str, Task] = build(config.tasks)
     tracked.params(parameters(config, choices))
     artifacts.mkdir(parents=True, exist_ok=True)
@@ -295,7 +298,7 @@ def check(config: DictConfig) -> None:
         raise Mistake(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
         )
-    data: UCFCrime = build(config.data)
+    data: Data = build(config.data)
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
@@ -475,7 +478,7 @@ def track_failure(
         log.warning("The failed job could not be tracked.")
 
 
-def _features(config: DictConfig, data: UCFCrime, frames: Any, cut: Cut) -> Features:
+def _features(config: DictConfig, data: Data, frames: Any, cut: Cut) -> Features:
     """Rows of the frozen part for every frame; what is on disk already is not computed again."""
     from contextlib import ExitStack
 
@@ -545,7 +548,7 @@ def _check_splits(frames: Any) -> None:
             raise Mistake(f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*.")
 
 
-def _log_data(data: UCFCrime, frames: Any) -> None:
+def _log_data(data: Data, frames: Any) -> None:
     """How many frames of how many videos there are."""
     by_split = frames.groupby("split", observed=True)["video"].agg(["size", "nunique"])
     counted = ", ".join(
@@ -554,7 +557,7 @@ def _log_data(data: UCFCrime, frames: Any) -> None:
     log.info("data %s: %s", data.name, counted)
 
 
-def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: Run) -> None:
+def _record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
     """Frame counts, annotation files and bad frames; the data set as the run's input."""
     from mtl.data.ucf_crime import annotation_lines
     from mtl.record import table_digest

@@ -198,8 +198,9 @@ class UCFCrime:
         )  # fmt: skip
         return kept
 
-    def rows(self) -> None:
-        """No rows of features are given: the frames lie as files below `root`."""
+    def rows(self) -> np.ndarray | None:
+        """None: no rows of features are given, the frames lie as files below `root`."""
+        return None
 
     def _listings(self, skipped: list[tuple[str, str]]) -> Iterator[Listing]:
         """What is there, split by split and class by class."""
