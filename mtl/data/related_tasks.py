@@ -95,11 +95,12 @@ class RelatedTasks:
         table = pd.DataFrame(
             {
                 "path": pd.Series(names, dtype=pd.StringDtype("pyarrow")),
-                "class_name": pd.Categorical.from_codes(main + 2 * auxiliary, dtype=pd.CategoricalDtype(CLASSES)),
-                "video": pd.Categorical.from_codes(np.arange(n), categories=names),
+                "class_name": pd.Categorical.from_codes(main + 2 * auxiliary, dtype=pd.CategoricalDtype(list(CLASSES))),
+                "video": pd.Categorical.from_codes(np.arange(n), dtype=pd.CategoricalDtype(names)),
                 "frame": np.zeros(n, np.int32),
                 "split": pd.Categorical.from_codes(
-                    np.repeat(np.arange(len(SPLITS)), list(self.n_rows.values())), dtype=pd.CategoricalDtype(SPLITS)
+                    np.repeat(np.arange(len(SPLITS)), list(self.n_rows.values())),
+                    dtype=pd.CategoricalDtype(list(SPLITS)),
                 ),
             }
         )
