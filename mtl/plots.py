@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
+from PIL import Image
 
 from mtl.statistics import mean_of_defined
 from mtl.trace import Relation, Score, pairs
@@ -426,6 +428,18 @@ def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
     return _fitted(figure)
 
 
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG.
+
+    Drawn once: `Figure.savefig` draws twice, the first time for a layout that `_fitted` has found already.
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    written = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(written, "png", dpi=(figure.dpi, figure.dpi))
+    return written.getvalue()
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -437,7 +451,9 @@ def _fitted(figure: Figure) -> Figure:
     """The figure, made larger until no name or title is cut off."""
     FigureCanvasAgg(figure)
     for _ in range(4):
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)  # finds the places; drawing without rendering would do more, and cost as much again
         size = figure.get_size_inches()
         ink = figure.get_tightbbox()
         # twice: what is centred grows on both sides

@@ -172,4 +172,4 @@ def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
     """Write figures as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
-        figure.savefig(folder / f"{name}.png")
+        (folder / f"{name}.png").write_bytes(plots.png(figure))

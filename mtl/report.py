@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import base64
 import html
-import io
 import json
 import logging
 import math
@@ -606,12 +605,9 @@ def write_summary(folder: Path, summary: Summary) -> None:
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
     figures = draw(summary)
-    pictures = {}
-    for name, figure in figures.items():
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-        pictures[name] = drawn.getvalue()
-        (folder / f"{name}.png").write_bytes(drawn.getvalue())
+    pictures = {name: plots.png(figure) for name, figure in figures.items()}
+    for name, picture in pictures.items():
+        (folder / f"{name}.png").write_bytes(picture)
     text = "\n".join(_markdown_lines(summary, figures)) + "\n"
     (folder / "summary.md").write_text(text, encoding="utf-8")
     (folder / "summary.html").write_text(page(summary, pictures), encoding="utf-8")

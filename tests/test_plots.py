@@ -26,10 +26,18 @@ def texts(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in found)
 
 
-def png(figure: Figure) -> bytes:
-    target = io.BytesIO()
-    figure.savefig(target)
-    return target.getvalue()
+png = plots.png
+
+
+def test_a_png_is_what_matplotlib_would_save():
+    from PIL import Image
+
+    figure = plots.confusion_matrix(pd.DataFrame([[3, 1], [0, 2]], index=["no", "yes"], columns=["no", "yes"]), "t")
+    saved = io.BytesIO()
+    figure.savefig(saved)
+    ours, theirs = (Image.open(io.BytesIO(one)).convert("RGB") for one in (png(figure), saved.getvalue()))
+    assert ours.info.get("dpi", (150, 150))[0] == pytest.approx(plots.DPI, abs=1)
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
 
 
 def relation(n: int, seed: int = 0) -> Relation:
