@@ -484,8 +484,10 @@ def _count(variables: Sequence[keras.Variable]) -> int:
 
 
 def _dotted(function: Callable[..., object] | None) -> str | None:
-    """Module and name of a function, through partials."""
+    """Module and name of a function, with the arguments that a partial holds."""
     if function is None:
         return None
-    inner = getattr(function, "func", function)
-    return f"{inner.__module__}.{inner.__qualname__}"
+    if not isinstance(function, partial):
+        return f"{function.__module__}.{function.__qualname__}"
+    held = [*map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))]
+    return f"{_dotted(function.func)}({', '.join(held)})" if held else _dotted(function.func)

@@ -111,6 +111,24 @@ def test_what_changes_the_numbers_changes_the_spec():
     assert backbone("small_cnn").cut(Freeze(4)).frozen.spec == specs[0]
 
 
+@pytest.mark.parametrize("stages", [4, 2, 0])
+def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
+    from mtl.backbone import Freeze
+
+    def cut(**held):
+        target = {"_target_": "keras.applications.imagenet_utils.preprocess_input", "_partial_": True}
+        return backbone("small_cnn", preprocess=target | held).cut(Freeze(stages))
+
+    one, same, other, plain = cut(mode="tf"), cut(mode="tf"), cut(mode="torch"), cut()
+    assert one.frozen.spec == same.frozen.spec
+    assert one.trained.graph == same.trained.graph
+    graphs = {each.trained.graph for each in (one, other, plain)}
+    specs = {each.frozen.spec.get("preprocess") for each in (one, other, plain)}
+    # where nothing of it is trained the graph holds no preprocessing, where nothing is frozen the rows hold none
+    assert len(graphs) == (1 if stages == 4 else 3)
+    assert specs == {None} if stages == 0 else len(specs) == 3
+
+
 def test_missing_weights_file_is_one_line():
     from mtl.mistakes import Mistake
 
