@@ -32,7 +32,7 @@ from rich.table import Table
 from mtl import files, store
 from mtl.data.batches import Batch, Decoder, usual_size
 from mtl.mistakes import Mistake, nearest
-from mtl.store import ID_BYTES, Archive, MappedRows, MemoryRows, Places, Writer, row_bytes
+from mtl.store import ID_BYTES, Archive, MappedRows, Places, Writer, row_bytes
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
 
@@ -509,7 +509,7 @@ class FeatureStore:
         mapped = MappedRows(places, good, shape, frozen.dtype)
         size = len(good) * row_bytes(shape, frozen.dtype)
         if size <= self.memory_gib * GIB:
-            return MemoryRows(mapped.take(np.arange(len(good)))), computed
+            return mapped.in_memory(), computed
         log.info(
             "Rows of %s take %.1f GiB, more than features.memory_gib=%g: read from disk.",
             _name(frozen.spec),

@@ -35,6 +35,7 @@ from types import TracebackType
 import numpy as np
 
 from mtl import files
+from mtl.examples import aligned
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
@@ -538,10 +539,11 @@ class MappedRows:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, gathered part by part."""
+    def take(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows at positions, gathered part by part; in `out` where it is given."""
         part, row = self._part[positions], self._row[positions]
-        out = np.empty((len(part), *self.shape[1:]), self.dtype)
+        if out is None:
+            out = np.empty((len(part), *self.shape[1:]), self.dtype)
         order = np.lexsort((row, part))
         starts = np.flatnonzero(np.diff(part[order], prepend=-1))
         for there in np.split(order, starts[1:]) if len(order) else ():
@@ -550,6 +552,10 @@ class MappedRows:
             out[_run(there)] = rows[_run(row[there])]
             self._give_back(which, min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
         return out
+
+    def in_memory(self) -> MemoryRows:
+        """All rows, read once into memory that a tensor can share."""
+        return MemoryRows(self.take(np.arange(len(self)), aligned(self.shape, self.dtype)))
 
     def _give_back(self, which: int, touched: int) -> None:
         """Note that a part was touched; give all of them back where it was enough."""

@@ -339,6 +339,21 @@ def test_rows_that_are_not_kept_are_computed_on_use_only(root, kept):
         found.rows.take(np.array([4]))
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("frozen", [Fake(), Identity()], ids=["features", "frames"])
+def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen):
+    import tensorflow as tf
+
+    from mtl.training import resident
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a GPU has its own memory")
+    rows = kept.of(tree(root, 21), root, frozen).rows
+    tensor = resident(rows)
+    assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
+    np.testing.assert_array_equal(tensor, rows.array)
+
+
 # damage and trouble
 
 
