@@ -547,13 +547,11 @@ def _log_data(data: UCFCrime, frames: Any) -> None:
 
 def _record_data(artifacts: Path, data: UCFCrime, features: Features, tracked: Run) -> None:
     """Frame counts, annotation files and bad frames; the data set as the run's input."""
-    from mtl.data.ucf_crime import annotation_lines
-    from mtl.record import table_digest
+    from mtl.record import table_digest, write_annotations
 
     data.kept.to_csv(artifacts / "frame_counts.csv")
     for split in ("train", "val", "test"):
-        path = artifacts / f"{split}_annotations.txt"
-        path.write_text(annotation_lines(features.frames, split), encoding="utf-8")
+        write_annotations(artifacts / f"{split}_annotations.txt", features.frames, split)
     data.skipped.to_csv(artifacts / "skipped_files.csv", index=False)
     features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
     if len(features.bad):
