@@ -116,7 +116,8 @@ def test_rows_belong_to_their_frames_and_are_computed_once(root, kept, caplog):
     assert again.computed == 0
     np.testing.assert_array_equal(again.rows.array, found.rows.array)
     assert sorted(frozen.seen) == list(range(33))
-    assert "features: 33 rows of fake found, nothing to compute" in caplog.messages
+    said = "features: 33 rows of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
+    assert f"{said}features.max_gib=1" in caplog.messages
 
 
 def test_only_missing_rows_of_other_lists_are_computed(root, kept):
@@ -312,7 +313,7 @@ def test_rows_are_the_same_wherever_they_live(root, kept, caplog, changes, kind,
     (root / frames["path"][2]).write_bytes(b"")
     draw(root, 5, (5, 5))
     expected = kept.of(frames, root, frozen)
-    other = store_at(kept.dir, **changes)
+    other = store_at(root.parent / "other" if kind == "ComputedRows" else kept.dir, **changes)
     found = other.of(frames, root, frozen)
     assert type(found.rows).__name__ == kind
     assert found.frames.equals(expected.frames)
@@ -352,6 +353,26 @@ def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen)
     tensor = resident(rows)
     assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
     np.testing.assert_array_equal(tensor, rows.array)
+
+
+def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept, caplog):
+    caplog.set_level("INFO")
+    frames = tree(root, 40)
+    kept.of(frames[:30], root, Fake())
+    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # room for ten rows more
+    all_there, frozen = small.of(frames[:30], root, Fake()), Fake()
+    assert all_there.rows.array is not None
+    few_missing = small.of(frames[:31], root, Fake())
+    assert (few_missing.computed, few_missing.rows.array is None) == (1, False)
+    more = pd.concat([frames, pd.DataFrame({"path": [draw(root, i) for i in (50, 51)], "number": [50, 51]})])
+    mixed = small.of(more.sample(frac=1, random_state=0), root, frozen)
+    assert type(mixed.rows).__name__ == "ComputedRows"
+    assert "features: 11 of 42 rows of fake up to end are missing, 0.00 GiB, more than" in caplog.text
+    for _ in range(2):
+        assert numbers(mixed) == mixed.frames["number"].tolist()
+    assert sorted(frozen.seen) == sorted([*range(31, 40), 50, 51] * 2)
+    assert mixed.rows.computed == 22
+    assert mixed.computed == 0
 
 
 # damage and trouble
