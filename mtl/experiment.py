@@ -212,6 +212,7 @@ def _experiment(
     with stages("features"):
         features = _features(config, frames, data.root, cut)
     frames = features.frames
+    tracked.tags({"features": "kept" if features.kept else "computed on every use"})
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
     _record_data(artifacts, data, features, tracked)
@@ -260,7 +261,7 @@ def _experiment(
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
     )
-    _log_result(tracked, result, history, int(features.computed), len(test))
+    _log_result(tracked, result, history, features, len(test))
     tracked.artifacts(artifacts)
     for shown in report.run_tables(result):
         show(shown)
@@ -604,7 +605,7 @@ def _log_result(
     tracked: Run,
     result: Result,
     history: History,
-    n_computed: int,
+    features: Features,
     n_test: int,
 ) -> None:
     """Scores, relations and times as metrics; what is undefined with its reason."""
@@ -627,12 +628,13 @@ def _log_result(
     metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
     metrics |= {"time_share/probes": history.probe_seconds / max(history.seconds, 1e-9)}
     rates = {
-        "features": n_computed / result.seconds["features"],
+        "features": features.computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),
         "evaluation": n_test / result.seconds["evaluation"],
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    metrics |= {"features/computed": features.forwards}
     metrics |= {"memory/peak_mib": peak / 2**20, "epoch/chosen": history.chosen + 1}
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot

@@ -132,6 +132,16 @@ class Features:
     computed: int
     seconds: float
 
+    @property
+    def kept(self) -> bool:
+        """Whether all rows are stored; else they are computed on every use."""
+        return not isinstance(self.rows, ComputedRows)
+
+    @property
+    def forwards(self) -> int:
+        """Frames that have gone through the frozen part so far, at every use where they are not kept."""
+        return self.computed + (self.rows.computed if isinstance(self.rows, ComputedRows) else 0)
+
 
 class FrameSizes:
     """Height and width of a frame as its row: what is kept of frames whose rows are not."""

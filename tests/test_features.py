@@ -371,8 +371,8 @@ def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept,
     for _ in range(2):
         assert numbers(mixed) == mixed.frames["number"].tolist()
     assert sorted(frozen.seen) == sorted([*range(31, 40), 50, 51] * 2)
-    assert mixed.rows.computed == 22
-    assert mixed.computed == 0
+    assert (mixed.computed, mixed.forwards, mixed.kept) == (0, 22, False)
+    assert (few_missing.computed, few_missing.forwards, few_missing.kept) == (1, 1, True)
 
 
 # damage and trouble
