@@ -130,6 +130,8 @@ class Cut:
         Where the cut is, in words.
     n_frozen, n_trained : int
         Parameters on either side.
+    precision : str
+        Of the layers' arithmetic on either side, as it was found where "auto" was asked for.
     """
 
     frozen: Frozen
@@ -137,6 +139,7 @@ class Cut:
     where: str
     n_frozen: int
     n_trained: int
+    precision: str
 
 
 class Backbone:
@@ -268,9 +271,8 @@ class Backbone:
         trained = Trained(
             layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
         )
-        return Cut(
-            frozen, trained, "before the first layer: the whole backbone is trained", 0, _count(trained.variables)
-        )
+        where = "before the first layer: the whole backbone is trained"
+        return Cut(frozen, trained, where, 0, _count(trained.variables), self.precision)
 
     def _all_frozen(self) -> Cut:
         """Trained is the identity: the rows are pooled features."""
@@ -280,7 +282,8 @@ class Backbone:
         shape = (int(self.network.output_shape[-1]),)
         frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
         nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
-        return Cut(frozen, nothing, "after the last layer: the whole backbone is frozen", _count(variables), 0)
+        where = "after the last layer: the whole backbone is frozen"
+        return Cut(frozen, nothing, where, _count(variables), 0, self.precision)
 
     def _cut_after(self, stage: str, n: int) -> Cut:
         """The rows are the feature maps at the end of a stage."""
@@ -303,7 +306,7 @@ class Backbone:
             self._graph(layer, rest),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
-        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables))
+        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
 
     def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
         """The stage of every variable; what comes behind the last one's last layer belongs to it too."""

@@ -152,8 +152,8 @@ def _reuse(
     kept = {key: before.tags[key] for key in ("fingerprint", "undefined", "diverged") if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, jobs.REUSED_FROM: before.id})
     with _closing(tracked, folder):
-        cut = {"cut": before.params["cut"]} if "cut" in before.params else {}
-        tracked.params(parameters(config, choices) | cut)
+        found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
+        tracked.params(parameters(config, choices) | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
         OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
@@ -251,7 +251,8 @@ def _experiment(
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
         record.write_weights(artifacts / "weights.npz", model.get_weights())
-        record.write_json(artifacts / "model.json", {"features": features.rows.shape[1:], "frozen": cut.frozen.spec})
+        described = {"features": features.rows.shape[1:], "frozen": cut.frozen.spec, "precision": cut.precision}
+        record.write_json(artifacts / "model.json", described)
         record.write_trace(artifacts / "trace.npz", trace)
         table = history_table(history)
         table.to_csv(artifacts / "history.csv")
@@ -571,10 +572,10 @@ def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
 
     shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
     log.info(
-        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads",
-        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
+        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s",
+        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads), cut.precision,
     )  # fmt: skip
-    tracked.params({"cut": cut.where})
+    tracked.params({"cut": cut.where, "precision": cut.precision})
     tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)
 
 
@@ -716,6 +717,8 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
         assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
+        if "precision" in stored:  # "auto" may be another one here
+            config.backbone.precision = stored["precision"]
         cut: Cut = build(config.backbone).cut(build(config.freeze))
     for key in ("architecture", "weights"):
         if stored["frozen"].get(key) != cut.frozen.spec.get(key):

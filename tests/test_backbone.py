@@ -129,6 +129,15 @@ def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
     assert specs == {None} if stages == 0 else len(specs) == 3
 
 
+@pytest.mark.parametrize("stages", [0, 2, 4])
+def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
+    from mtl import backbone as room
+
+    for found in ("bfloat16", "float32"):
+        monkeypatch.setattr(room, "best_precision", lambda found=found: found)
+        assert backbone("small_cnn", precision="auto").cut(room.Freeze(stages)).precision == found
+
+
 def test_missing_weights_file_is_one_line():
     from mtl.mistakes import Mistake
 
