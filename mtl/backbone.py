@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 
 Layers = Callable[[tf.Tensor], tf.Tensor]
 
+# of the frames of a call, in its frozen part's input: enough that a call is not felt, little enough that its
+# feature maps (some 2 GiB of them on a GPU, 130 MiB on a CPU for ResNet50's first) leave room and stay in reach
+GPU_PIXELS, CPU_PIXELS = 2**24, 2**20
+MOST_AT_ONCE = 1024
+
 
 class Freeze:
     """How many of the backbone's stages, counted from the input, are frozen.
@@ -163,8 +168,8 @@ class Backbone:
     precision : {"float32", "bfloat16", "auto"}
         Of the layers' arithmetic; variables stay float32. "auto" takes bfloat16
         where the machine computes in it.
-    batch_size : int
-        Frames per call of the frozen part.
+    batch_size : int or "auto"
+        Frames per call of the frozen part; "auto" goes by the device and the image size.
     seed : int
         Of random weights.
     """
@@ -178,7 +183,7 @@ class Backbone:
         weights: str,
         stages: Mapping[str, str],
         precision: Literal["float32", "bfloat16", "auto"],
-        batch_size: PositiveInt,
+        batch_size: PositiveInt | Literal["auto"],
         seed: int,
     ) -> None:
         self.name = name
@@ -187,7 +192,7 @@ class Backbone:
         self.weights = weights
         self.stages = dict(stages)
         self.precision = best_precision() if precision == "auto" else precision
-        self.batch_size = batch_size
+        self.batch_size = best_batch_size(image_size) if batch_size == "auto" else batch_size
         keras.utils.set_random_seed(seed)
         with _computing_in(self.precision):
             self.network = self._load(network)
@@ -462,6 +467,12 @@ def best_precision() -> str:
     except OSError:
         return "float32"
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def best_batch_size(image_size: int) -> int:
+    """Frames per call of the frozen part: a power of two, by the device and the frames' pixels."""
+    pixels = GPU_PIXELS if tf.config.list_physical_devices("GPU") else CPU_PIXELS
+    return min(MOST_AT_ONCE, 2 ** max(0, (pixels // image_size**2).bit_length() - 1))
 
 
 def weights_digest(variables: Sequence[keras.Variable]) -> str:

@@ -572,8 +572,9 @@ def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
 
     shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
     log.info(
-        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s",
+        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
         cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads), cut.precision,
+        cut.frozen.batch_size,
     )  # fmt: skip
     tracked.params({"cut": cut.where, "precision": cut.precision})
     tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)

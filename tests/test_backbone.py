@@ -138,6 +138,23 @@ def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
         assert backbone("small_cnn", precision="auto").cut(room.Freeze(stages)).precision == found
 
 
+@pytest.mark.parametrize(
+    ("gpus", "sizes"), [([], {32: 1024, 64: 256, 224: 16, 1025: 1}), (["a"], {64: 1024, 224: 256})]
+)
+def test_auto_chooses_the_batch_by_device_and_image_size_and_not_the_key(gpus, sizes, monkeypatch):
+    import tensorflow as tf
+
+    from mtl.backbone import Freeze, best_batch_size
+
+    chosen = backbone("small_cnn", batch_size="auto").cut(Freeze("all")).frozen
+    asked = backbone("small_cnn", batch_size=5).cut(Freeze("all")).frozen
+    assert asked.batch_size == 5
+    assert chosen.batch_size == best_batch_size(64)
+    assert chosen.spec == asked.spec
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert {size: best_batch_size(size) for size in sizes} == sizes
+
+
 def test_missing_weights_file_is_one_line():
     from mtl.mistakes import Mistake
 
