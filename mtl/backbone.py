@@ -436,13 +436,28 @@ def all_devices() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
-def cosine_to_float32(frozen: Frozen, images: np.ndarray) -> float:
-    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are."""
+def cosine_to_float32(frozen: Frozen, images: np.ndarray, rows: np.ndarray | None = None) -> float:
+    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are.
+
+    Parameters
+    ----------
+    frozen : Frozen
+    images : ndarray of uint8, shape (b, h, w, 3)
+    rows : ndarray of shape (b, *row_shape), optional
+        What `frozen` made of them, where that is known.
+
+    Returns
+    -------
+    float
+        Over the rows that are not zero; NaN where all are.
+    """
     if frozen.in_float32 is None:
         return 1.0
-    rows, exact = (of(images).reshape(len(images), -1).astype(np.float64) for of in (frozen, frozen.in_float32()))
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact, axis=1)
-    return float(np.mean((rows * exact).sum(axis=1) / lengths))
+    pair = (frozen(images) if rows is None else rows, frozen.in_float32()(images))
+    found, exact = (one.reshape(len(images), -1).astype(np.float64) for one in pair)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+    defined = lengths > 0
+    return float(np.mean((found * exact).sum(axis=1)[defined] / lengths[defined])) if defined.any() else float("nan")
 
 
 @contextmanager

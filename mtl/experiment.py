@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +49,8 @@ GIVEN = {  # what the code hands to a constructor beside its config
 NOT_PARAMETERS = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after")
 # of a reused run: what tables are made from; its weights stay with the run that made them
 REUSED_ARTIFACTS = ("predictions.parquet", "history.csv", "trace.npz", "model.json")
+
+COSINE, COMPARED = "cosine_to_float32", 32  # frames whose rows are computed in float32 too
 
 
 def run(config: DictConfig) -> float:
@@ -217,7 +218,7 @@ def _experiment(
     record.write_json(artifacts / "packages.json", record.package_versions())
     _record_data(artifacts, data, features, tracked)
     if cut.frozen.in_float32 is not None:
-        cosine = _cosine_to_float32(cut.frozen, data.root, tuple(frames["path"].iloc[: min(32, cut.frozen.batch_size)]))
+        cosine = _cosine_to_float32(cut.frozen, data.root, features)
         log.info("features in %s: cosine to float32 ones %.6f", cut.frozen.spec["precision"], cosine)
         tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
@@ -512,14 +513,20 @@ def frozen_once(config: DictConfig) -> Cut:
     return cut
 
 
-@lru_cache(maxsize=1)  # the next job of a sweep has the same backbone and frames
-def _cosine_to_float32(frozen: Frozen, root: Path, paths: tuple[str, ...]) -> float:
-    """Mean cosine between rows of these frames, as far as they share a size, and float32 ones."""
+def _cosine_to_float32(frozen: Frozen, root: Path, features: Features) -> float:
+    """Mean cosine to float32 rows of frames from all over the table, of one size; measured once per archive."""
     from mtl.backbone import cosine_to_float32
     from mtl.data.frames import read_frame
 
-    images = [read_frame(root, path) for path in paths]
-    return cosine_to_float32(frozen, np.stack([image for image in images if image.shape == images[0].shape]))
+    known = features.archive.noted(COSINE)
+    if known is not None:
+        return known
+    at = np.unique(np.linspace(0, len(features.frames) - 1, min(COMPARED, frozen.batch_size)).astype(int))
+    images = [read_frame(root, path) for path in features.frames["path"].iloc[at]]
+    same = [i for i, image in enumerate(images) if image.shape == images[0].shape]
+    cosine = cosine_to_float32(frozen, np.stack([images[i] for i in same]), features.rows.take(at[same]))
+    features.archive.note(COSINE, cosine)
+    return cosine
 
 
 def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:

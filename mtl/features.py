@@ -124,6 +124,8 @@ class Features:
     computed : int
         Frames that went through the frozen part now; the others were found.
     seconds : float
+    archive : Archive
+        Where they are kept, as far as they are.
     """
 
     frames: pd.DataFrame
@@ -131,6 +133,7 @@ class Features:
     bad: pd.DataFrame
     computed: int
     seconds: float
+    archive: Archive
 
     @property
     def kept(self) -> bool:
@@ -549,7 +552,8 @@ class FeatureStore:
         computed = extraction.computed
         bad = request.is_bad()
         good = frames[~bad] if bad.any() else frames
-        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, seconds, extraction.archive)
 
     def _kept(self, extraction: Extraction, places: Places, todo: np.ndarray) -> Rows:
         """Rows in memory where they fit, else mapped; missing ones are computed first."""

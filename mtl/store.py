@@ -4,6 +4,7 @@ An archive is a folder that holds the rows of one key:
 
     spec.json          what determines the numbers, for people; never read to decide anything
     used.json          the data roots it served; its modification time is the last use
+    notes.json         numbers that were measured on its rows once
     lock               flock'd by the one process that writes; says which
     manifest.jsonl     one line per whole part, with checksums; a part it does not name does not exist
     bad.jsonl          identities that have no row, with the reason
@@ -41,6 +42,7 @@ from mtl.mistakes import Mistake
 log = logging.getLogger(__name__)
 
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
+NOTES = "notes.json"
 REMOVED = ".removed-"
 ID_BYTES = 16
 MAPPED_BYTES = 2**25  # of touched pages, before they are given back
@@ -229,6 +231,20 @@ class Archive:
             os.utime(self.folder / USED)
         except OSError:
             log.debug("The use of %s could not be noted.", self.folder)
+
+    def noted(self, name: str) -> float | None:
+        """A number that was measured on these rows; None where none was."""
+        found = files.read_json(self.folder / NOTES).get(name)
+        return float(found) if isinstance(found, int | float) else None
+
+    def note(self, name: str, value: float) -> None:
+        """Keep a number beside the rows; a store that may only be read, or holds none of them, does without."""
+        try:
+            files.publish(
+                self.folder / NOTES, json.dumps({**files.read_json(self.folder / NOTES), name: value}).encode()
+            )
+        except OSError:
+            log.debug("%s of %s could not be noted.", name, self.folder)
 
     def owner(self) -> str:
         """Process and host of who wrote last."""

@@ -224,6 +224,10 @@ def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
     cosines = (flat * same).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(same, axis=1)
     assert cosine_to_float32(half, images) == pytest.approx(cosines.mean(), abs=1e-5)
     assert 0.99 < cosines.min() < cosines.max() < 1 - 1e-9
+    assert cosine_to_float32(half, images, half(images)) == cosine_to_float32(half, images)
+    zero = half(images) * (np.arange(6) > 2).reshape(-1, *[1] * (half(images).ndim - 1))  # a dead row has no angle
+    assert cosine_to_float32(half, images, zero) == pytest.approx(cosines[3:].mean(), abs=1e-5)
+    assert np.isnan(cosine_to_float32(half, images, 0 * zero))
     assert cosine_to_float32(exact, images) == 1
     assert half.spec["precision"] != exact.spec["precision"]
     assert half.spec["weights"] == exact.spec["weights"]
