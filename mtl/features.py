@@ -51,17 +51,22 @@ INTERRUPTED = 130
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 
 
-def _opencv() -> str:
-    """Version of the library that decodes, whichever wheel it came in."""
-    for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"):
+def _version(*names: str) -> str:
+    """Version of the first of these distributions that is installed; empty where none is."""
+    for name in names:
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return "unknown"
+    return ""
 
 
-DECODING = {"colours": "RGB uint8", "opencv": _opencv()}
+OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+DECODING = {"colours": "RGB uint8", "opencv": _version(*OPENCV) or "unknown"}
+COMPUTING = {  # key of a frozen part's spec: distributions it may come in
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
+    "keras": ("keras", "keras-nightly"),
+}
 
 
 class Frozen(Protocol):
@@ -689,7 +694,7 @@ def _list(asked: argparse.Namespace) -> int:
             show(json.dumps({"key": archive.key, "roots": archive.roots(), **archive.spec()}, indent=2))
         return 0
     table = Table(box=None, pad_edge=False)
-    for name in ("key", "backbone", "weights", "cut"):
+    for name in ("key", "backbone", "weights", "cut", "px", "precision"):
         table.add_column(name, no_wrap=True)
     table.add_column("data", overflow="fold")
     for name in ("rows", "bad", "MiB"):
@@ -714,16 +719,13 @@ def _list(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _described(spec: Mapping[str, object]) -> tuple[str, str, str]:
-    """Backbone, weights and cut of a spec, for people."""
+def _described(spec: Mapping[str, object]) -> list[str]:
+    """Backbone, weights, cut, image size and precision of a spec, for people."""
     frozen = spec.get("frozen")
     if not isinstance(frozen, Mapping):
-        return "?", "?", "?"
-    return (
-        str(frozen.get("backbone") or "packed frames"),
-        str(frozen.get("weights") or "-")[:SHORT],
-        str(frozen.get("cut") or "-"),
-    )
+        return ["?"] * 5
+    others = [str(frozen.get(name) or "-") for name in ("cut", "image_size", "precision")]
+    return [str(frozen.get("backbone") or "packed frames"), str(frozen.get("weights") or "-")[:SHORT], *others]
 
 
 def _when(seconds: float) -> str:
@@ -758,7 +760,8 @@ def _prune(asked: argparse.Namespace) -> int:
     """Remove what was asked for."""
     doomed = _doomed(asked, store.archives(asked.dir))
     for archive, reason in doomed:
-        what = f"{archive.key[:SHORT]} ({_described(archive.spec())[0]}, {archive.size() / MIB:,.1f} MiB): {reason}"
+        described = " ".join(word for word in _described(archive.spec()) if word != "-")
+        what = f"{archive.key[:SHORT]} ({described}, {archive.size() / MIB:,.1f} MiB): {reason}"
         if asked.dry_run:
             show(f"would remove {what}")
             continue
@@ -809,6 +812,11 @@ def _orphaned(archive: Archive) -> str:
         return "what it holds cannot be read any more"
     if (spec.get("extraction"), spec.get("decoding")) != (VERSION, DECODING):
         return "made by another version of the extraction"
+    frozen = spec.get("frozen")
+    for name, wheels in COMPUTING.items():
+        made, here = frozen.get(name) if isinstance(frozen, Mapping) else None, _version(*wheels)
+        if made and here and made != here:
+            return f"made with {name} {made}, here is {here}"
     if roots and not any(Path(root).exists() for root in roots):
         return f"its data are gone: {', '.join(roots)}"
     return ""

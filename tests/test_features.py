@@ -579,6 +579,32 @@ def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
     assert detail["decoding"]["opencv"][0].isdigit()
 
 
+def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for size, precision in ((64, "float32"), (96, "bfloat16")):
+        kept.of(tree(root, 5), root, Fake(image_size=size, precision=precision))
+    capsys.readouterr()
+    assert main(["list", "--dir", str(kept.dir)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:6] == ["key", "backbone", "weights", "cut", "px", "precision"]
+    assert {tuple(line[4:6]) for line in lines[1:3]} == {("64", "float32"), ("96", "bfloat16")}
+    assert main(["prune", "--all", "--dry-run", "--dir", str(kept.dir)]) == 0
+    said = capsys.readouterr().out
+    assert "(fake abc end 64 float32, " in said
+    assert "(fake abc end 96 bfloat16, " in said
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras"])
+def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "200")
+    here = {one: features._version(*wheels) for one, wheels in features.COMPUTING.items()}
+    kept.of(tree(root, 5), root, Fake(**here))
+    kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
+    assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
+    assert f"made with {name} 0.1, here is {here[name]}" in capsys.readouterr().out
+    assert [archive.spec()["frozen"][name] for archive in archives(kept.dir)] == [here[name]]
+
+
 def test_the_store_is_where_the_variable_says(root, kept, capsys, monkeypatch):
     monkeypatch.setenv("MTL_FEATURES_DIR", str(kept.dir))
     assert main(["list"]) == 0
