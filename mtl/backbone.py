@@ -167,7 +167,7 @@ class Backbone:
         output of that layer must be all that later layers read.
     precision : {"float32", "bfloat16", "auto"}
         Of the layers' arithmetic; variables stay float32. "auto" takes bfloat16
-        where the machine computes in it.
+        where the machine computes in it. float32 is never TF32.
     batch_size : int or "auto"
         Frames per call of the frozen part; "auto" goes by the device and the image size.
     seed : int
@@ -193,6 +193,8 @@ class Backbone:
         self.stages = dict(stages)
         self.precision = best_precision() if precision == "auto" else precision
         self.batch_size = best_batch_size(image_size) if batch_size == "auto" else batch_size
+        # a GPU would round the factors of float32 products to 10 bits of mantissa, bfloat16's neighbour, and not say so
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         keras.utils.set_random_seed(seed)
         with _computing_in(self.precision):
             self.network = self._load(network)
@@ -362,7 +364,7 @@ class Backbone:
             "preprocess": _dotted(self.preprocess),
             "interpolation": "bilinear, antialiased",
             "precision": self.precision,
-            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
+            "device": "GPU without TF32" if tf.config.list_physical_devices("GPU") else "CPU",
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }

@@ -155,6 +155,14 @@ def test_auto_chooses_the_batch_by_device_and_image_size_and_not_the_key(gpus, s
     assert {size: best_batch_size(size) for size in sizes} == sizes
 
 
+def test_float32_is_not_tf32():
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    backbone("small_cnn")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 def test_missing_weights_file_is_one_line():
     from mtl.mistakes import Mistake
 
