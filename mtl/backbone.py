@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 
 Layers = Callable[[tf.Tensor], tf.Tensor]
 
+# of the frames of a call, in its frozen part's input: enough that a call is not felt, little enough that its
+# feature maps (some 2 GiB of them on a GPU, 130 MiB on a CPU for ResNet50's first) leave room and stay in reach
+GPU_PIXELS, CPU_PIXELS = 2**24, 2**20
+MOST_AT_ONCE = 1024
+
 
 class Freeze:
     """How many of the backbone's stages, counted from the input, are frozen.
@@ -133,6 +138,8 @@ class Cut:
         Where the cut is, in words.
     n_frozen, n_trained : int
         Parameters on either side.
+    precision : str
+        Of the layers' arithmetic on either side, as it was found where "auto" was asked for.
     """
 
     frozen: Frozen
@@ -140,6 +147,7 @@ class Cut:
     where: str
     n_frozen: int
     n_trained: int
+    precision: str
 
 
 class Backbone:
@@ -162,9 +170,9 @@ class Backbone:
         output of that layer must be all that later layers read.
     precision : {"float32", "bfloat16", "auto"}
         Of the layers' arithmetic; variables stay float32. "auto" takes bfloat16
-        where the machine computes in it.
-    batch_size : int
-        Frames per call of the frozen part.
+        where the machine computes in it. float32 is never TF32.
+    batch_size : int or "auto"
+        Frames per call of the frozen part; "auto" goes by the device and the image size.
     seed : int
         Of random weights.
     """
@@ -178,7 +186,7 @@ class Backbone:
         weights: str,
         stages: Mapping[str, str],
         precision: Literal["float32", "bfloat16", "auto"],
-        batch_size: PositiveInt,
+        batch_size: PositiveInt | Literal["auto"],
         seed: int,
     ) -> None:
         self.name = name
@@ -187,7 +195,9 @@ class Backbone:
         self.weights = weights
         self.stages = dict(stages)
         self.precision = best_precision() if precision == "auto" else precision
-        self.batch_size = batch_size
+        self.batch_size = best_batch_size(image_size) if batch_size == "auto" else batch_size
+        # a GPU would round the factors of float32 products to 10 bits of mantissa, bfloat16's neighbour, and not say so
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         keras.utils.set_random_seed(seed)
         with _computing_in(self.precision):
             self.network = self._load(network)
@@ -271,9 +281,8 @@ class Backbone:
         trained = Trained(
             layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
         )
-        return Cut(
-            frozen, trained, "before the first layer: the whole backbone is trained", 0, _count(trained.variables)
-        )
+        where = "before the first layer: the whole backbone is trained"
+        return Cut(frozen, trained, where, 0, _count(trained.variables), self.precision)
 
     def _all_frozen(self) -> Cut:
         """Trained is the identity: the rows are pooled features."""
@@ -283,7 +292,8 @@ class Backbone:
         shape = (int(self.network.output_shape[-1]),)
         frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
         nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
-        return Cut(frozen, nothing, "after the last layer: the whole backbone is frozen", _count(variables), 0)
+        where = "after the last layer: the whole backbone is frozen"
+        return Cut(frozen, nothing, where, _count(variables), 0, self.precision)
 
     def _cut_after(self, stage: str, n: int) -> Cut:
         """The rows are the feature maps at the end of a stage."""
@@ -306,7 +316,7 @@ class Backbone:
             self._graph(layer, rest),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
-        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables))
+        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
 
     def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
         """The stage of every variable; what comes behind the last one's last layer belongs to it too."""
@@ -357,7 +367,7 @@ class Backbone:
             "preprocess": _dotted(self.preprocess),
             "interpolation": "bilinear, antialiased",
             "precision": self.precision,
-            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
+            "device": "GPU without TF32" if tf.config.list_physical_devices("GPU") else "CPU",
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
@@ -451,13 +461,28 @@ def all_devices() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
-def cosine_to_float32(frozen: Frozen, images: np.ndarray) -> float:
-    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are."""
+def cosine_to_float32(frozen: Frozen, images: np.ndarray, rows: np.ndarray | None = None) -> float:
+    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are.
+
+    Parameters
+    ----------
+    frozen : Frozen
+    images : ndarray of uint8, shape (b, h, w, 3)
+    rows : ndarray of shape (b, *row_shape), optional
+        What `frozen` made of them, where that is known.
+
+    Returns
+    -------
+    float
+        Over the rows that are not zero; NaN where all are.
+    """
     if frozen.in_float32 is None:
         return 1.0
-    rows, exact = (of(images).reshape(len(images), -1).astype(np.float64) for of in (frozen, frozen.in_float32()))
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact, axis=1)
-    return float(np.mean((rows * exact).sum(axis=1) / lengths))
+    pair = (frozen(images) if rows is None else rows, frozen.in_float32()(images))
+    found, exact = (one.reshape(len(images), -1).astype(np.float64) for one in pair)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+    defined = lengths > 0
+    return float(np.mean((found * exact).sum(axis=1)[defined] / lengths[defined])) if defined.any() else float("nan")
 
 
 @contextmanager
@@ -484,6 +509,12 @@ def best_precision() -> str:
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
+def best_batch_size(image_size: int) -> int:
+    """Frames per call of the frozen part: a power of two, by the device and the frames' pixels."""
+    pixels = GPU_PIXELS if tf.config.list_physical_devices("GPU") else CPU_PIXELS
+    return min(MOST_AT_ONCE, 2 ** max(0, (pixels // image_size**2).bit_length() - 1))
+
+
 def weights_digest(variables: Sequence[keras.Variable]) -> str:
     """Digest of the values of variables, in their order."""
     hashed = hashlib.blake2b(digest_size=16)
@@ -507,8 +538,10 @@ def _count(variables: Sequence[keras.Variable]) -> int:
 
 
 def _dotted(function: Callable[..., object] | None) -> str | None:
-    """Module and name of a function, through partials."""
+    """Module and name of a function, with the arguments that a partial holds."""
     if function is None:
         return None
-    inner = getattr(function, "func", function)
-    return f"{inner.__module__}.{inner.__qualname__}"
+    if not isinstance(function, partial):
+        return f"{function.__module__}.{function.__qualname__}"
+    held = [*map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))]
+    return f"{_dotted(function.func)}({', '.join(held)})" if held else _dotted(function.func)

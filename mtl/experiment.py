@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +52,8 @@ GIVEN = {  # what the code hands to a constructor beside its config
 NOT_PARAMETERS = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after")
 # of a reused run: what tables are made from; its weights stay with the run that made them
 REUSED_ARTIFACTS = ("predictions.parquet", "history.csv", "trace.npz", "model.json")
+
+COSINE, COMPARED = "cosine_to_float32", 32  # frames whose rows are computed in float32 too
 
 
 def run(config: DictConfig) -> float:
@@ -155,8 +156,8 @@ def _reuse(
     kept = {key: before.tags[key] for key in ("fingerprint", "undefined", "diverged") if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, jobs.REUSED_FROM: before.id})
     with _closing(tracked, folder):
-        cut = {"cut": before.params["cut"]} if "cut" in before.params else {}
-        tracked.params(parameters(config, choices) | cut)
+        found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
+        tracked.params(parameters(config, choices) | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
         OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
@@ -215,11 +216,12 @@ def _experiment(
     with stages("features"):
         features = _features(config, data, frames, cut)
     frames = features.frames
+    tracked.tags({"features": "kept" if features.kept else "computed on every use"})
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
     _record_data(artifacts, data, features, tracked)
     if cut.frozen.in_float32 is not None:
-        cosine = _cosine_to_float32(cut.frozen, data.root, tuple(frames["path"].iloc[: min(32, cut.frozen.batch_size)]))
+        cosine = _cosine_to_float32(cut.frozen, data.root, features)
         log.info("features in %s: cosine to float32 ones %.6f", cut.frozen.spec["precision"], cosine)
         tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
@@ -253,7 +255,8 @@ def _experiment(
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
         record.write_weights(artifacts / "weights.npz", model.get_weights())
-        record.write_json(artifacts / "model.json", {"features": features.rows.shape[1:], "frozen": cut.frozen.spec})
+        described = {"features": features.rows.shape[1:], "frozen": cut.frozen.spec, "precision": cut.precision}
+        record.write_json(artifacts / "model.json", described)
         record.write_trace(artifacts / "trace.npz", trace)
         table = history_table(history)
         table.to_csv(artifacts / "history.csv")
@@ -263,7 +266,7 @@ def _experiment(
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
     )
-    _log_result(tracked, result, history, int(features.computed), len(test))
+    _log_result(tracked, result, history, features, len(test))
     tracked.artifacts(artifacts)
     for shown in report.run_tables(result):
         show(shown)
@@ -522,14 +525,20 @@ def frozen_once(config: DictConfig) -> Cut:
     return cut
 
 
-@lru_cache(maxsize=1)  # the next job of a sweep has the same backbone and frames
-def _cosine_to_float32(frozen: Frozen, root: Path, paths: tuple[str, ...]) -> float:
-    """Mean cosine between rows of these frames, as far as they share a size, and float32 ones."""
+def _cosine_to_float32(frozen: Frozen, root: Path, features: Features) -> float:
+    """Mean cosine to float32 rows of frames from all over the table, of one size; measured once per archive."""
     from mtl.backbone import cosine_to_float32
     from mtl.data.frames import read_frame
 
-    images = [read_frame(root, path) for path in paths]
-    return cosine_to_float32(frozen, np.stack([image for image in images if image.shape == images[0].shape]))
+    known = features.archive.noted(COSINE)
+    if known is not None:
+        return known
+    at = np.unique(np.linspace(0, len(features.frames) - 1, min(COMPARED, frozen.batch_size)).astype(int))
+    images = [read_frame(root, path) for path in features.frames["path"].iloc[at]]
+    same = [i for i, image in enumerate(images) if image.shape == images[0].shape]
+    cosine = cosine_to_float32(frozen, np.stack([images[i] for i in same]), features.rows.take(at[same]))
+    features.archive.note(COSINE, cosine)
+    return cosine
 
 
 def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:
@@ -559,13 +568,11 @@ def _log_data(data: Data, frames: Any) -> None:
 
 def _record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
     """Frame counts, annotation files and bad frames; the data set as the run's input."""
-    from mtl.data.ucf_crime import annotation_lines
-    from mtl.record import table_digest
+    from mtl.record import table_digest, write_annotations
 
     data.kept.to_csv(artifacts / "frame_counts.csv")
     for split in ("train", "val", "test"):
-        path = artifacts / f"{split}_annotations.txt"
-        path.write_text(annotation_lines(features.frames, split), encoding="utf-8")
+        write_annotations(artifacts / f"{split}_annotations.txt", features.frames, split)
     data.skipped.to_csv(artifacts / "skipped_files.csv", index=False)
     features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
     if len(features.bad):
@@ -584,10 +591,11 @@ def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
 
     shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
     log.info(
-        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads",
-        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
+        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
+        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads), cut.precision,
+        cut.frozen.batch_size,
     )  # fmt: skip
-    tracked.params({"cut": cut.where})
+    tracked.params({"cut": cut.where, "precision": cut.precision})
     tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)
 
 
@@ -618,7 +626,7 @@ def _log_result(
     tracked: Run,
     result: Result,
     history: History,
-    n_computed: int,
+    features: Features,
     n_test: int,
 ) -> None:
     """Scores, relations and times as metrics; what is undefined with its reason."""
@@ -641,12 +649,13 @@ def _log_result(
     metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
     metrics |= {"time_share/probes": history.probe_seconds / max(history.seconds, 1e-9)}
     rates = {
-        "features": n_computed / result.seconds["features"],
+        "features": features.computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),
         "evaluation": n_test / result.seconds["evaluation"],
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    metrics |= {"features/computed": features.forwards}
     metrics |= {"memory/peak_mib": peak / 2**20, "epoch/chosen": history.chosen + 1}
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
@@ -732,6 +741,8 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
         assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
+        if "precision" in stored:  # "auto" may be another one here
+            config.backbone.precision = stored["precision"]
         cut: Cut = build(config.backbone).cut(build(config.freeze))
     for key in ("architecture", "weights"):
         if stored["frozen"].get(key) != cut.frozen.spec.get(key):

@@ -33,7 +33,7 @@ from mtl import files, store
 from mtl.data.batches import Batch, Decoder, usual_size
 from mtl.examples import aligned
 from mtl.mistakes import Mistake, nearest
-from mtl.store import ID_BYTES, Archive, MappedRows, MemoryRows, Places, Writer, row_bytes
+from mtl.store import ID_BYTES, Archive, MappedRows, Places, Writer, row_bytes
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
 
@@ -52,17 +52,22 @@ INTERRUPTED = 130
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 
 
-def _opencv() -> str:
-    """Version of the library that decodes, whichever wheel it came in."""
-    for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"):
+def _version(*names: str) -> str:
+    """Version of the first of these distributions that is installed; empty where none is."""
+    for name in names:
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return "unknown"
+    return ""
 
 
-DECODING = {"colours": "RGB uint8", "opencv": _opencv()}
+OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+DECODING = {"colours": "RGB uint8", "opencv": _version(*OPENCV) or "unknown"}
+COMPUTING = {  # key of a frozen part's spec: distributions it may come in
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
+    "keras": ("keras", "keras-nightly"),
+}
 
 
 class Frozen(Protocol):
@@ -125,6 +130,8 @@ class Features:
     computed : int
         Frames that went through the frozen part now; the others were found.
     seconds : float
+    archive : Archive
+        Where they are kept, as far as they are.
     """
 
     frames: pd.DataFrame
@@ -132,6 +139,17 @@ class Features:
     bad: pd.DataFrame
     computed: int
     seconds: float
+    archive: Archive
+
+    @property
+    def kept(self) -> bool:
+        """Whether all rows are stored; else they are computed on every use."""
+        return not isinstance(self.rows, ComputedRows)
+
+    @property
+    def forwards(self) -> int:
+        """Frames that have gone through the frozen part so far, at every use where they are not kept."""
+        return self.computed + (self.rows.computed if isinstance(self.rows, ComputedRows) else 0)
 
 
 def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
@@ -310,9 +328,16 @@ class Extraction:
         todo = np.flatnonzero(places.missing & ~self.request.is_bad())
         return places, todo[~pd.DataFrame(self.request.ids[todo]).duplicated().to_numpy()]
 
-    def complete(self, part_bytes: int) -> Places:
-        """Where rows are once none is missing; the lock is held from the second look to the last."""
-        places, todo = self.look()
+    def complete(self, part_bytes: int, seen: tuple[Places, np.ndarray] | None = None) -> Places:
+        """Where rows are once none is missing; the lock is held from the second look to the last.
+
+        Parameters
+        ----------
+        part_bytes : int
+        seen : (Places, ndarray), optional
+            What a first look gave.
+        """
+        places, todo = seen or self.look()
         if not len(todo):
             return places
         with self.archive.locked():
@@ -324,11 +349,25 @@ class Extraction:
             if not len(todo):
                 return places
             self.archive.describe(self.spec)
-            needed = len(todo) * (row_bytes(self.shape, self.dtype) + ID_BYTES)
-            files.check_room(self.archive.folder, needed, store.REMEDY)
+            files.check_room(self.archive.folder, self.bytes_of(len(todo)), store.REMEDY)
             self.request.on_start(len(todo))
             self._compute(todo, part_bytes)
             return self.look()[0]
+
+    def bytes_of(self, n: int) -> int:
+        """Bytes that n rows take on disk."""
+        return n * (row_bytes(self.shape, self.dtype) + ID_BYTES)
+
+    def told(self) -> str:
+        """What was found, computed and left out, in a line."""
+        bad = int(self.request.is_bad().sum())
+        made = "nothing to compute"
+        if self.computed:
+            rate = self.computed / max(self.seconds, 1e-9)
+            made = f"{self.computed:,} computed in {self.seconds:.0f} s ({rate:,.0f} frames/s)"
+        left_out = f"; {bad:,} bad frames left out" if bad else ""
+        found = len(self.request.ids) - bad - self.computed
+        return f"features: {found:,} rows of {_name(self.frozen.spec)} found, {made}{left_out}"
 
     def _compute(self, todo: np.ndarray, part_bytes: int) -> None:
         """Decode, run and write the frames at positions `todo`."""
@@ -385,23 +424,43 @@ def _checked(rows: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.nd
 
 
 class ComputedRows:
-    """Rows computed on every take, for what is too large to be kept."""
+    """Rows computed on every take, for what is too large to be kept; those that were kept before are read.
+
+    Parameters
+    ----------
+    request : Request
+    frozen : Frozen
+    shape : tuple of int
+        Of a row.
+    kept : Places
+        Where rows of the request's frames are.
+
+    Attributes
+    ----------
+    computed : int
+        Frames that have gone through the frozen part so far, at every take anew.
+    """
 
     array: np.ndarray | None = None
 
-    def __init__(self, request: Request, paths: pd.Series, frozen: Frozen, shape: tuple[int, ...]) -> None:
+    def __init__(self, request: Request, frozen: Frozen, shape: tuple[int, ...], kept: Places) -> None:
+        good = np.flatnonzero(~request.is_bad())
+        there = ~kept.missing[good]
         self._request = request
-        self._paths = paths
+        self._paths = request.paths.iloc[good]
         self._frozen = frozen
+        self._kept = MappedRows(kept, good[there], shape, frozen.dtype)
+        self._at = np.where(there, np.cumsum(there) - 1, -1)  # place among the kept ones
         self._one = threading.Lock()
-        self.shape = (len(paths), *shape)
+        self.computed = 0
+        self.shape = (len(good), *shape)
         self.dtype = np.dtype(frozen.dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, each computed once.
+        """Rows at positions, each read or computed once.
 
         Raises
         ------
@@ -409,8 +468,11 @@ class ComputedRows:
             If a frame that could be read before cannot be any more.
         """
         once, where = np.unique(np.asarray(positions), return_inverse=True)
-        paths = self._paths.iloc[once]
         out = np.empty((len(once), *self.shape[1:]), self.dtype)
+        kept = self._at[once]
+        out[kept >= 0] = self._kept.take(kept[kept >= 0])
+        todo = np.flatnonzero(kept < 0)
+        paths = self._paths.iloc[once[todo]]
         request = self._request
         batches = request.decoder.batches(request.root, paths, request.frame_shape, self._frozen.batch_size)
         with self._one, closing(batches):
@@ -418,7 +480,8 @@ class ComputedRows:
                 for at, error in batch.bad:
                     raise Mistake(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
-                    out[places] = _checked(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    out[todo[places]] = _checked(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    self.computed += len(images)
         return out[where]
 
 
@@ -430,7 +493,7 @@ class FeatureStore:
     dir : str
         Folder of the store; made when it is first written to.
     max_gib : float
-        Rows of one call that would take more on disk are computed on every use.
+        Where the missing rows of one call would take more on disk they are computed on every use.
     memory_gib : float
         Rows of one call that take more are read from disk, not held in memory.
     part_mib : float
@@ -493,65 +556,69 @@ class FeatureStore:
         request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
         request.check()
         request.frame_shape = usual_size(request.root, request.paths, np.flatnonzero(~request.is_bad()))
-        shape = frozen.row_shape(request.frame_shape)
-        size = len(frames) * (row_bytes(shape, frozen.dtype) + ID_BYTES)
-        if size <= self.max_gib * GIB:
-            rows, computed = self._kept(request, frozen, shape)
+        extraction = Extraction(self.dir, request, frozen, frozen.row_shape(request.frame_shape))
+        places, todo = extraction.look()
+        if extraction.bytes_of(len(todo)) <= self.max_gib * GIB:
+            rows: Rows = self._kept(extraction, places, todo)
         else:
-            log.info(
-                "Rows of %s for %s frames would take %.1f GiB, more than features.max_gib=%g: computed on every use.",
-                _name(frozen.spec),
-                f"{len(frames):,}",
-                size / GIB,
-                self.max_gib,
-            )
-            rows, computed = self._not_kept(request, frozen, shape), 0
+            rows = self._not_kept(extraction, places, len(todo))
+        computed = extraction.computed
         bad = request.is_bad()
         good = frames[~bad] if bad.any() else frames
-        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, seconds, extraction.archive)
 
-    def _kept(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> tuple[Rows, int]:
-        """Rows in memory where they fit, else mapped; and how many were computed now."""
-        places, computed = self._complete(request, frozen, shape)
+    def _kept(self, extraction: Extraction, places: Places, todo: np.ndarray) -> Rows:
+        """Rows in memory where they fit, else mapped; missing ones are computed first."""
+        request = extraction.request
+        places = extraction.complete(int(self.part_mib * MIB), (places, todo))
+        extraction.archive.touch(request.root.absolute())
         good = np.flatnonzero(~request.is_bad())
-        mapped = MappedRows(places, good, shape, frozen.dtype)
-        size = len(good) * row_bytes(shape, frozen.dtype)
-        if size <= self.memory_gib * GIB:
-            return MemoryRows(mapped.take(np.arange(len(good)))), computed
+        mapped = MappedRows(places, good, extraction.shape, extraction.dtype)
+        size = len(good) * row_bytes(extraction.shape, extraction.dtype)
         log.info(
-            "Rows of %s take %.1f GiB, more than features.memory_gib=%g: read from disk.",
-            _name(frozen.spec),
+            "%s; kept, %.2f GiB, %.2f of them new, within features.max_gib=%g",
+            extraction.told(),
+            size / GIB,
+            extraction.bytes_of(extraction.computed) / GIB,
+            self.max_gib,
+        )
+        if size <= self.memory_gib * GIB:
+            return mapped.in_memory()
+        log.info(
+            "Rows of %s take %.2f GiB, more than features.memory_gib=%g: read from disk, a block of steps ahead, "
+            "in a shuffle of all training frames.",
+            _name(extraction.frozen.spec),
             size / GIB,
             self.memory_gib,
         )
-        return mapped, computed
+        return mapped
 
-    def _not_kept(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> ComputedRows:
+    def _not_kept(self, extraction: Extraction, places: Places, n_missing: int) -> ComputedRows:
         """Rows computed on every use; what is kept is each frame's size, so that bad ones are known beforehand."""
-        sizes = FrameSizes(frozen.batch_size)
-        places, _ = self._complete(request, sizes, (2,))
+        request, frozen = extraction.request, extraction.frozen
+        log.info(
+            "features: %s rows of %s are missing, %.2f GiB, more than features.max_gib=%g: computed on every use",
+            f"{n_missing:,} of {len(request.ids):,}",
+            _name(frozen.spec),
+            extraction.bytes_of(n_missing) / GIB,
+            self.max_gib,
+        )
+        sizes = Extraction(self.dir, request, FrameSizes(frozen.batch_size), (2,))
+        known = sizes.complete(int(self.part_mib * MIB))
+        sizes.archive.touch(request.root.absolute())
+        if sizes.computed:
+            log.info("%s", sizes.told())
         good = np.flatnonzero(~request.is_bad())
-        found = MappedRows(places, good, (2,), sizes.dtype).take(np.arange(len(good)))
+        found = MappedRows(known, good, (2,), sizes.dtype).take(np.arange(len(good)))
         for height, width in np.unique(found, axis=0).tolist():
-            if (height, width) != request.frame_shape and frozen.row_shape((height, width)) != shape:
+            if (height, width) != request.frame_shape and frozen.row_shape((height, width)) != extraction.shape:
                 odd = good[(found == (height, width)).all(axis=1)]
                 request.bad.update({request.ids[i].tobytes(): request.misfit((height, width)) for i in odd})
         request.check()
-        return ComputedRows(request, request.paths[~request.is_bad()], frozen, shape)
-
-    def _complete(self, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> tuple[Places, int]:
-        """Where the rows are, and how many were computed now; one log line."""
-        extraction = Extraction(self.dir, request, frozen, shape)
-        places = extraction.complete(int(self.part_mib * MIB))
-        extraction.archive.touch(request.root.absolute())
-        computed, bad, seconds = extraction.computed, int(request.is_bad().sum()), extraction.seconds
-        made = "nothing to compute"
-        if computed:
-            made = f"{computed:,} computed in {seconds:.0f} s ({computed / seconds:,.0f} frames/s)"
-        found = len(request.ids) - bad - computed
-        left_out = f"; {bad:,} bad frames left out" if bad else ""
-        log.info("features: %s rows of %s found, %s%s", f"{found:,}", _name(frozen.spec), made, left_out)
-        return places, computed
+        if not places.missing.all():
+            extraction.archive.touch(request.root.absolute())
+        return ComputedRows(request, frozen, extraction.shape, places)
 
 
 def _cores() -> int:
@@ -564,8 +631,9 @@ def _nothing(n: int) -> None:
 
 
 def _name(spec: Mapping[str, object]) -> str:
-    """What the rows are, in a word."""
-    return str(spec.get("backbone") or "packed frames")
+    """What the rows are, in a few words."""
+    cut = spec.get("cut")
+    return str(spec.get("backbone") or "packed frames") + (f" up to {cut}" if cut else "")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -634,7 +702,7 @@ def _list(asked: argparse.Namespace) -> int:
             show(json.dumps({"key": archive.key, "roots": archive.roots(), **archive.spec()}, indent=2))
         return 0
     table = Table(box=None, pad_edge=False)
-    for name in ("key", "backbone", "weights", "cut"):
+    for name in ("key", "backbone", "weights", "cut", "px", "precision"):
         table.add_column(name, no_wrap=True)
     table.add_column("data", overflow="fold")
     for name in ("rows", "bad", "MiB"):
@@ -659,12 +727,13 @@ def _list(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _described(spec: Mapping[str, object]) -> tuple[str, str, str]:
-    """Backbone, weights and cut of a spec, for people."""
+def _described(spec: Mapping[str, object]) -> list[str]:
+    """Backbone, weights, cut, image size and precision of a spec, for people."""
     frozen = spec.get("frozen")
     if not isinstance(frozen, Mapping):
-        return "?", "?", "?"
-    return _name(frozen), str(frozen.get("weights") or "-")[:SHORT], str(frozen.get("cut") or "-")
+        return ["?"] * 5
+    others = [str(frozen.get(name) or "-") for name in ("cut", "image_size", "precision")]
+    return [str(frozen.get("backbone") or "packed frames"), str(frozen.get("weights") or "-")[:SHORT], *others]
 
 
 def _when(seconds: float) -> str:
@@ -699,7 +768,8 @@ def _prune(asked: argparse.Namespace) -> int:
     """Remove what was asked for."""
     doomed = _doomed(asked, store.archives(asked.dir))
     for archive, reason in doomed:
-        what = f"{archive.key[:SHORT]} ({_described(archive.spec())[0]}, {archive.size() / MIB:,.1f} MiB): {reason}"
+        described = " ".join(word for word in _described(archive.spec()) if word != "-")
+        what = f"{archive.key[:SHORT]} ({described}, {archive.size() / MIB:,.1f} MiB): {reason}"
         if asked.dry_run:
             show(f"would remove {what}")
             continue
@@ -750,6 +820,11 @@ def _orphaned(archive: Archive) -> str:
         return "what it holds cannot be read any more"
     if (spec.get("extraction"), spec.get("decoding")) != (VERSION, DECODING):
         return "made by another version of the extraction"
+    frozen = spec.get("frozen")
+    for name, wheels in COMPUTING.items():
+        made, here = frozen.get(name) if isinstance(frozen, Mapping) else None, _version(*wheels)
+        if made and here and made != here:
+            return f"made with {name} {made}, here is {here}"
     if roots and not any(Path(root).exists() for root in roots):
         return f"its data are gone: {', '.join(roots)}"
     return ""

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mtl import plots
+from mtl.data.ucf_crime import annotation_lines
 from mtl.tasks import Task
 from mtl.trace import Relation, Trace, directions, pairs
 
@@ -33,6 +34,8 @@ PACKAGES = (
     "scipy",
     "mlflow",
 )
+
+ROWS_AT_ONCE = 2**16  # as python strings, which take several times their text
 
 
 def predictions_table(
@@ -60,9 +63,17 @@ def table_digest(frames: pd.DataFrame) -> str:
     """36 characters that tell one frame table from another: paths, classes and splits in their order."""
     hashed = hashlib.blake2b(digest_size=18)
     for column in ("path", "class_name", "split"):
-        values = frames[column].astype("string[pyarrow]").array
-        hashed.update(pd.util.hash_array(np.asarray(values, dtype=object)).tobytes())
+        for start in range(0, len(frames), ROWS_AT_ONCE):
+            values = frames[column].iloc[start : start + ROWS_AT_ONCE].astype("string[pyarrow]").array
+            hashed.update(pd.util.hash_array(np.asarray(values, dtype=object)).tobytes())
     return hashed.hexdigest()
+
+
+def write_annotations(path: Path, frames: pd.DataFrame, split: str) -> None:
+    """Write the annotation file of a split, a line per frame in the table's order."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(frames), ROWS_AT_ONCE):
+            file.write(annotation_lines(frames.iloc[start : start + ROWS_AT_ONCE], split))
 
 
 def package_versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ An archive is a folder that holds the rows of one key:
 
     spec.json          what determines the numbers, for people; never read to decide anything
     used.json          the data roots it served; its modification time is the last use
+    notes.json         numbers that were measured on its rows once
     lock               flock'd by the one process that writes; says which
     manifest.jsonl     one line per whole part, with checksums; a part it does not name does not exist
     bad.jsonl          identities that have no row, with the reason
@@ -35,11 +36,13 @@ from types import TracebackType
 import numpy as np
 
 from mtl import files
+from mtl.examples import aligned
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
 
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
+NOTES = "notes.json"
 REMOVED = ".removed-"
 ID_BYTES = 16
 MAPPED_BYTES = 2**25  # of touched pages, before they are given back
@@ -228,6 +231,20 @@ class Archive:
             os.utime(self.folder / USED)
         except OSError:
             log.debug("The use of %s could not be noted.", self.folder)
+
+    def noted(self, name: str) -> float | None:
+        """A number that was measured on these rows; None where none was."""
+        found = files.read_json(self.folder / NOTES).get(name)
+        return float(found) if isinstance(found, int | float) else None
+
+    def note(self, name: str, value: float) -> None:
+        """Keep a number beside the rows; a store that may only be read, or holds none of them, does without."""
+        try:
+            files.publish(
+                self.folder / NOTES, json.dumps({**files.read_json(self.folder / NOTES), name: value}).encode()
+            )
+        except OSError:
+            log.debug("%s of %s could not be noted.", name, self.folder)
 
     def owner(self) -> str:
         """Process and host of who wrote last."""
@@ -538,10 +555,11 @@ class MappedRows:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, gathered part by part."""
+    def take(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows at positions, gathered part by part; in `out` where it is given."""
         part, row = self._part[positions], self._row[positions]
-        out = np.empty((len(part), *self.shape[1:]), self.dtype)
+        if out is None:
+            out = np.empty((len(part), *self.shape[1:]), self.dtype)
         order = np.lexsort((row, part))
         starts = np.flatnonzero(np.diff(part[order], prepend=-1))
         for there in np.split(order, starts[1:]) if len(order) else ():
@@ -550,6 +568,10 @@ class MappedRows:
             out[_run(there)] = rows[_run(row[there])]
             self._give_back(which, min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
         return out
+
+    def in_memory(self) -> MemoryRows:
+        """All rows, read once into memory that a tensor can share."""
+        return MemoryRows(self.take(np.arange(len(self)), aligned(self.shape, self.dtype)))
 
     def _give_back(self, which: int, touched: int) -> None:
         """Note that a part was touched; give all of them back where it was enough."""

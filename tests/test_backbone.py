@@ -111,6 +111,58 @@ def test_what_changes_the_numbers_changes_the_spec():
     assert backbone("small_cnn").cut(Freeze(4)).frozen.spec == specs[0]
 
 
+@pytest.mark.parametrize("stages", [4, 2, 0])
+def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
+    from mtl.backbone import Freeze
+
+    def cut(**held):
+        target = {"_target_": "keras.applications.imagenet_utils.preprocess_input", "_partial_": True}
+        return backbone("small_cnn", preprocess=target | held).cut(Freeze(stages))
+
+    one, same, other, plain = cut(mode="tf"), cut(mode="tf"), cut(mode="torch"), cut()
+    assert one.frozen.spec == same.frozen.spec
+    assert one.trained.graph == same.trained.graph
+    graphs = {each.trained.graph for each in (one, other, plain)}
+    specs = {each.frozen.spec.get("preprocess") for each in (one, other, plain)}
+    # where nothing of it is trained the graph holds no preprocessing, where nothing is frozen the rows hold none
+    assert len(graphs) == (1 if stages == 4 else 3)
+    assert specs == {None} if stages == 0 else len(specs) == 3
+
+
+@pytest.mark.parametrize("stages", [0, 2, 4])
+def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
+    from mtl import backbone as room
+
+    for found in ("bfloat16", "float32"):
+        monkeypatch.setattr(room, "best_precision", lambda found=found: found)
+        assert backbone("small_cnn", precision="auto").cut(room.Freeze(stages)).precision == found
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sizes"), [([], {32: 1024, 64: 256, 224: 16, 1025: 1}), (["a"], {64: 1024, 224: 256})]
+)
+def test_auto_chooses_the_batch_by_device_and_image_size_and_not_the_key(gpus, sizes, monkeypatch):
+    import tensorflow as tf
+
+    from mtl.backbone import Freeze, best_batch_size
+
+    chosen = backbone("small_cnn", batch_size="auto").cut(Freeze("all")).frozen
+    asked = backbone("small_cnn", batch_size=5).cut(Freeze("all")).frozen
+    assert asked.batch_size == 5
+    assert chosen.batch_size == best_batch_size(64)
+    assert chosen.spec == asked.spec
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert {size: best_batch_size(size) for size in sizes} == sizes
+
+
+def test_float32_is_not_tf32():
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    backbone("small_cnn")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 def test_missing_weights_file_is_one_line():
     from mtl.mistakes import Mistake
 
@@ -180,6 +232,10 @@ def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
     cosines = (flat * same).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(same, axis=1)
     assert cosine_to_float32(half, images) == pytest.approx(cosines.mean(), abs=1e-5)
     assert 0.99 < cosines.min() < cosines.max() < 1 - 1e-9
+    assert cosine_to_float32(half, images, half(images)) == cosine_to_float32(half, images)
+    zero = half(images) * (np.arange(6) > 2).reshape(-1, *[1] * (half(images).ndim - 1))  # a dead row has no angle
+    assert cosine_to_float32(half, images, zero) == pytest.approx(cosines[3:].mean(), abs=1e-5)
+    assert np.isnan(cosine_to_float32(half, images, 0 * zero))
     assert cosine_to_float32(exact, images) == 1
     assert half.spec["precision"] != exact.spec["precision"]
     assert half.spec["weights"] == exact.spec["weights"]

@@ -24,10 +24,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-def tracked(folder: Path):
+def tracking_of(folder: Path, experiment: str = "mtl"):
     from mtl.tracking import MLflowTracking
 
-    tracking = MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
+    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", experiment, None, timeout_s=20.0)
+
+
+def tracked(folder: Path):
+    tracking = tracking_of(folder)
     return tracking, {run.params["tasks"]: run for run in tracking.runs()}
 
 
@@ -139,32 +143,88 @@ def test_a_loaded_run_gives_the_tracked_predictions_on_raw_frames(folder, monkey
     assert found["anomaly_type"].shape == (len(lines), 14)
 
 
+def test_a_run_is_loaded_in_the_precision_it_was_made_in(folder, monkeypatch):
+    from mtl import backbone as room
+    from mtl.experiment import load_run
+
+    monkeypatch.chdir(folder)
+    done = call(folder, "tasks=anomaly", *TINY, "backbone.precision=auto", "tracking.experiment=precision")
+    assert done.returncode == 0, done.stderr
+    (run,) = tracking_of(folder, "precision").runs()
+    assert run.params["precision"] == room.best_precision()
+    other = ({"float32", "bfloat16"} - {run.params["precision"]}).pop()
+    monkeypatch.setattr(room, "best_precision", lambda: other)
+    assert load_run(run.id).cut.precision == run.params["precision"]
+
+
+def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path):
+    import cv2
+
+    from mtl.backbone import Backbone, Freeze, scale_to_one, small_cnn
+    from mtl.experiment import COMPARED, _cosine_to_float32
+    from mtl.features import FeatureStore
+
+    rng, ends = np.random.default_rng(0), {"stage1": "stage1_pool", "stage2": "stage2_pool"}
+    for i in range(100):
+        assert cv2.imwrite(str(tmp_path / f"{i}.png"), rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
+    frames = pd.DataFrame({"path": [f"{i}.png" for i in range(100)]})
+    backbone = Backbone(
+        "small_cnn", lambda **given: small_cnn(widths=[4, 8], **given), scale_to_one, 16, "random", ends,
+        "bfloat16", 64, seed=0,
+    )  # fmt: skip
+    frozen = backbone.cut(Freeze(1)).frozen
+    store = FeatureStore(str(tmp_path / "kept"), 1, 1, 1, 1, 0)
+    features, asked = store.of(frames, tmp_path, frozen), []
+    take = features.rows.take
+    features.rows.take = lambda at: (asked.append(at), take(at))[1]
+    cosine = _cosine_to_float32(frozen, tmp_path, features)
+    assert 0.99 < cosine < 1
+    assert (len(asked[0]), asked[0].min(), asked[0].max()) == (COMPARED, 0, 99)
+    again = store.of(frames, tmp_path, frozen)
+    again.rows.take = None  # neither row nor forward pass is needed any more
+    assert _cosine_to_float32(frozen, None, again) == cosine
+
+
 def test_the_same_command_twice_gives_the_same_numbers(folder):
     done = call(folder, "tasks=all", *TINY, "tracking=none", "hydra.run.dir=again")
     assert done.returncode == 0, done.stderr
     again = pd.read_parquet(folder / "again" / "artifacts" / "predictions.parquet")
-    pd.testing.assert_frame_equal(again, pd.read_parquet(artifacts(folder, "all") / "predictions.parquet"))
+    before = pd.read_parquet(artifacts(folder, "all") / "predictions.parquet")
+    pd.testing.assert_frame_equal(again, before, check_exact=True)
     assert len(list((folder / "mlruns").glob("*")) if (folder / "mlruns").exists() else []) == 0
+
+
+N_VIDEOS, N_TEST_VIDEOS = 13 * (3 + 2) + 12 + 8, 13 * 2 + 8  # of TINY, of as many frames each
+SAME = {  # as it is kept, and read in two ways
+    "stored": (),
+    "mapped": ("features.memory_gib=0",),
+    # into a store of its own: rows that are there are used whatever the limit
+    "computed": ("features.max_gib=1e-6", "features.dir=none_kept"),
+}
 
 
 @pytest.mark.parametrize("freeze", ["all", "stages"])
 def test_stored_features_give_the_numbers_of_computed_ones(folder, freeze):
-    words = (
-        "tasks=all",
-        f"freeze={freeze}",
-        "freeze.stages=2" if freeze == "stages" else "seed=0",
-        *TINY,
-        "tracking=none",
-    )
-    for name, more in {"stored": (), "computed": ("features.max_gib=1e-6",)}.items():
-        done = call(folder, *words, *more, f"hydra.run.dir={freeze}_{name}")
+    words = ("tasks=all", f"freeze={freeze}", *(("freeze.stages=2",) if freeze == "stages" else ()), *TINY)
+    found, predictions = {}, {}
+    for name, more in SAME.items():
+        done = call(folder, *words, *more, f"tracking.experiment={freeze}_{name}", f"hydra.run.dir={freeze}_{name}")
         assert done.returncode == 0, done.stderr
-    stored, computed = (
-        pd.read_parquet(folder / f"{freeze}_{name}" / "artifacts" / "predictions.parquet")
-        for name in ("stored", "computed")
-    )
-    numbers = [name for name in stored if name.startswith("probability/")]
-    np.testing.assert_allclose(stored[numbers], computed[numbers], atol=1e-6)
+        (found[name],) = tracking_of(folder, f"{freeze}_{name}").runs()
+        predictions[name] = pd.read_parquet(folder / f"{freeze}_{name}" / "artifacts" / "predictions.parquet")
+    forwards = {name: run.metrics["features/computed"] for name, run in found.items()}
+    n_frames = len(predictions["stored"]) / N_TEST_VIDEOS * N_VIDEOS
+    assert (forwards["stored"], forwards["mapped"]) == (n_frames, 0)
+    assert forwards["computed"] > 1.5 * n_frames  # every epoch anew
+    assert [run.tags["features"] for run in found.values()] == ["kept", "kept", "computed on every use"]
+    scores = {key for key in found["stored"].metrics if key.startswith(("auc", "val_auc"))}
+    assert {f"auc/{task}" for task in ("general_anomaly", "violence", "property_crime", "anomaly_type")} <= scores
+    for name in ("mapped", "computed"):
+        for key in scores:
+            assert found[name].metrics[key] == pytest.approx(found["stored"].metrics[key], abs=1e-6)
+        pd.testing.assert_frame_equal(
+            predictions[name], predictions["stored"], check_exact=name == "mapped", rtol=0, atol=1e-6
+        )
 
 
 def test_a_tree_of_frames_runs_end_to_end_with_resnet50(folder, tmp_path):

@@ -116,7 +116,8 @@ def test_rows_belong_to_their_frames_and_are_computed_once(root, kept, caplog):
     assert again.computed == 0
     np.testing.assert_array_equal(again.rows.array, found.rows.array)
     assert sorted(frozen.seen) == list(range(33))
-    assert "features: 33 rows of fake found, nothing to compute" in caplog.messages
+    said = "features: 33 rows of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
+    assert f"{said}features.max_gib=1" in caplog.messages
 
 
 def test_only_missing_rows_of_other_lists_are_computed(root, kept):
@@ -312,7 +313,7 @@ def test_rows_are_the_same_wherever_they_live(root, kept, caplog, changes, kind,
     (root / frames["path"][2]).write_bytes(b"")
     draw(root, 5, (5, 5))
     expected = kept.of(frames, root, frozen)
-    other = store_at(kept.dir, **changes)
+    other = store_at(root.parent / "other" if kind == "ComputedRows" else kept.dir, **changes)
     found = other.of(frames, root, frozen)
     assert type(found.rows).__name__ == kind
     assert found.frames.equals(expected.frames)
@@ -337,6 +338,41 @@ def test_rows_that_are_not_kept_are_computed_on_use_only(root, kept):
     (root / frames["path"][4]).unlink()
     with pytest.raises(Mistake, match="could be read before, now it is bad: missing"):
         found.rows.take(np.array([4]))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("frozen", [Fake(), Identity()], ids=["features", "frames"])
+def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen):
+    import tensorflow as tf
+
+    from mtl.training import resident
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a GPU has its own memory")
+    rows = kept.of(tree(root, 21), root, frozen).rows
+    tensor = resident(rows)
+    assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
+    np.testing.assert_array_equal(tensor, rows.array)
+
+
+def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept, caplog):
+    caplog.set_level("INFO")
+    frames = tree(root, 40)
+    kept.of(frames[:30], root, Fake())
+    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # room for ten rows more
+    all_there, frozen = small.of(frames[:30], root, Fake()), Fake()
+    assert all_there.rows.array is not None
+    few_missing = small.of(frames[:31], root, Fake())
+    assert (few_missing.computed, few_missing.rows.array is None) == (1, False)
+    more = pd.concat([frames, pd.DataFrame({"path": [draw(root, i) for i in (50, 51)], "number": [50, 51]})])
+    mixed = small.of(more.sample(frac=1, random_state=0), root, frozen)
+    assert type(mixed.rows).__name__ == "ComputedRows"
+    assert "features: 11 of 42 rows of fake up to end are missing, 0.00 GiB, more than" in caplog.text
+    for _ in range(2):
+        assert numbers(mixed) == mixed.frames["number"].tolist()
+    assert sorted(frozen.seen) == sorted([*range(31, 40), 50, 51] * 2)
+    assert (mixed.computed, mixed.forwards, mixed.kept) == (0, 22, False)
+    assert (few_missing.computed, few_missing.forwards, few_missing.kept) == (1, 1, True)
 
 
 # damage and trouble
@@ -541,6 +577,32 @@ def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
     assert detail["key"] == name
     assert detail["roots"] == [str(root)]
     assert detail["decoding"]["opencv"][0].isdigit()
+
+
+def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for size, precision in ((64, "float32"), (96, "bfloat16")):
+        kept.of(tree(root, 5), root, Fake(image_size=size, precision=precision))
+    capsys.readouterr()
+    assert main(["list", "--dir", str(kept.dir)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:6] == ["key", "backbone", "weights", "cut", "px", "precision"]
+    assert {tuple(line[4:6]) for line in lines[1:3]} == {("64", "float32"), ("96", "bfloat16")}
+    assert main(["prune", "--all", "--dry-run", "--dir", str(kept.dir)]) == 0
+    said = capsys.readouterr().out
+    assert "(fake abc end 64 float32, " in said
+    assert "(fake abc end 96 bfloat16, " in said
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras"])
+def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "200")
+    here = {one: features._version(*wheels) for one, wheels in features.COMPUTING.items()}
+    kept.of(tree(root, 5), root, Fake(**here))
+    kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
+    assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
+    assert f"made with {name} 0.1, here is {here[name]}" in capsys.readouterr().out
+    assert [archive.spec()["frozen"][name] for archive in archives(kept.dir)] == [here[name]]
 
 
 def test_the_store_is_where_the_variable_says(root, kept, capsys, monkeypatch):

@@ -207,6 +207,18 @@ def test_interrupted_removals_are_finished_and_never_listed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_note_is_kept_beside_the_rows_and_needs_no_lock(tmp_path):
+    archive = filled(tmp_path / "k")
+    assert archive.noted("cosine") is None
+    archive.note("cosine", 0.5)
+    archive.note("other", 1.5)
+    with archive.locked():
+        pass  # who writes next tidies up
+    assert (archive.noted("cosine"), archive.noted("other")) == (0.5, 1.5)
+    Archive(tmp_path / "none").note("cosine", 0.5)
+    assert not (tmp_path / "none").exists()
+
+
 def test_archives_are_listed_the_last_used_first(tmp_path):
     for key, used in (("a", 100), ("b", 300), ("c", 200)):
         archive = filled(tmp_path / key)
