@@ -292,7 +292,8 @@ class _Group:
         self.setting, self.members, self.sample = setting, members, sample
         self.entries = [sample.entries[i] for i in members]
         self.arms = list(dict.fromkeys(entry.arm for entry in self.entries))
-        self.seeds = list(dict.fromkeys(entry.seed for entry in self.entries))
+        # the bootstrap over seeds draws by position: in any other order its interval would be another
+        self.seeds = sorted({entry.seed for entry in self.entries}, key=_by_number)
         self.first = {entry.arm: entry for entry in reversed(self.entries)}
         self.counts = np.bincount(np.concatenate([sample.places[i] for i in members]), minlength=len(sample.videos))
         self.kept = self.counts == len(members)  # the videos that all of them scored
@@ -352,6 +353,11 @@ class _Group:
         for row, i in enumerate(self.members):
             digests[row, self.sample.places[i]] = self.sample.entries[i].predicted.frames
         return int((digests[:, self.kept] != digests[:1, self.kept]).any(axis=0).sum())
+
+
+def _by_number(seed: str) -> tuple[bool, int, str]:
+    """Numbers by their size, then what is none."""
+    return (not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed)
 
 
 def _set_rows(group: _Group, base: str) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mtl import jobs, schema
 from mtl.fingerprint import data_key, fingerprint
+from mtl.journal import JOB
 from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
@@ -70,6 +71,8 @@ def run(config: DictConfig) -> float:
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
     sweep = jobs.current()
     name, tags = run_name(choices, words, sweep.common if sweep else ()), {"tasks": str(choices["tasks"])}
+    if sweep is not None:
+        tags |= {JOB: str(hydra.job.num)}
     try:
         check_switches(config)
         if sweep is not None:

@@ -12,7 +12,7 @@ import posixpath
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ MAX_KEY, MAX_PARAM, MAX_TAG, MAX_DIGEST, MAX_PROFILE = 250, 6000, 8000, 36, 1_00
 
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
+JOB = "mtl.job"  # number in its sweep
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 
@@ -159,9 +160,27 @@ def journals(folder: Path) -> list[Path]:
 
 
 def recorded(folder: Path) -> list[TrackedRun]:
-    """The runs below a folder as their records say, first started first: a table needs no store."""
+    """The runs below a folder as their records say, in the order of launch: a table needs no store."""
     found = [record for record in map(Journal, journals(folder)) if record.entries]
-    return [_recorded(record) for record in sorted(found, key=lambda record: record.first["time"])]
+    return in_order([_recorded(record) for record in sorted(found, key=lambda record: record.first["time"])])
+
+
+def in_order(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs in the order of launch: first started sweep first, in a sweep by job number.
+
+    Jobs side by side start in any order, so their start says nothing.
+    """
+
+    def family(run: TrackedRun) -> str:
+        return run.tags.get(PARENT) or posixpath.dirname(run.artifact_uri)
+
+    def started(run: TrackedRun) -> float:
+        return run.start.timestamp() if run.start else 0.0
+
+    first: dict[str, float] = {}
+    for run in runs:
+        first[family(run)] = min(started(run), first.get(family(run), started(run)))
+    return sorted(runs, key=lambda run: (first[family(run)], family(run), int(run.tags.get(JOB, -1)), started(run)))
 
 
 def _recorded(journal: Journal) -> TrackedRun:

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
 from mtl import commandline, jobs
-from mtl.journal import JOURNAL, Journal
+from mtl.journal import JOB, JOURNAL, Journal
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Processes(Launcher):
         sweep = jobs.current()
         choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
         name = run_name(choices, words, sweep.common if sweep else ())
-        tags: Mapping[str, str] = {"tasks": str(choices["tasks"])}
+        tags: Mapping[str, str] = {"tasks": str(choices["tasks"]), JOB: str(job.number)}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         track_failure(config, job.folder, name, tags, sweep.parent if sweep else "", reason)
 

@@ -754,7 +754,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], Downloads | None]:
-    """The runs that are meant, first started first, and where their artifacts are to be had.
+    """The runs that are meant, in the order of launch, and where their artifacts are to be had.
 
     Parameters
     ----------
@@ -784,7 +784,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs()
         where = f"recorded in a folder '{what}' or in an experiment of that name in {uri}; --uri says where to look"
-    jobs = [_told(run) for run in found if run.tags.get("sweep") != "parent"]
+    jobs = [_told(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
     if not jobs:
         raise Mistake(f"No run is {where}.")
     return jobs, tracking

@@ -140,6 +140,17 @@ def test_equal_predictions_differ_by_nothing():
     assert found.auxiliaries.loc[0, "verdict"].startswith("cannot tell")
 
 
+def test_the_order_in_which_seeds_were_run_changes_no_number():
+    entries, _ = design(["main", "a", "b"], seeds=11)
+    one = compared(entries)
+    order = np.random.default_rng(3).permutation(11)
+    for some in (entries[::-1], [each for s in order for each in entries if each.seed == str(s)]):
+        other = compared(some)
+        for name, key in (("sets", "row"), ("auxiliaries", "auxiliary")):
+            tables = [getattr(found, name).sort_values(key, ignore_index=True) for found in (one, other)]
+            pd.testing.assert_frame_equal(*tables)
+
+
 def test_a_large_gain_on_six_seeds_helps():
     tables = {(arm, s): predictions(s, skill, 90) for arm, skill in (("main", 0.5), ("a", 1.5)) for s in range(6)}
     found = compared([entry(arm, s, table) for (arm, s), table in tables.items()])
