@@ -154,8 +154,12 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         compared,
         axis,
         design.mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
-        design.budget(counted),
-        (*warnings, *compared.warnings, *design.unfair(counted, keys, axis), *design.versions(counted)),
+        design.budget(counted, keys, axis),
+        (
+            *(*warnings, *compared.warnings),
+            *design.unfair(counted, keys, axis, compared.base.removeprefix(f"{axis}=")),
+            *design.versions(counted),
+        ),
     )
 
 

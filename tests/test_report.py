@@ -230,6 +230,34 @@ def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
     assert "budgets differ" in said(found)
 
 
+def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path):
+    equal = {"weighting": "equal", "training.epochs": 5}
+    notebook = {"weighting": "notebook", "training.epochs": 10}
+    runs = [(tasks, 0, own) for tasks, own in (("single", equal), ("helped", equal), ("all", notebook))]
+    found = summarised(tmp_path, *runs)
+    assert found.sets["difference"].notna().tolist() == [False, True, False]
+    assert found.warnings == (
+        "all was not compared with single: there is no finished run of single with weighting=notebook. Those with "
+        "weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of 5), so a "
+        "difference could come from there.",
+    )
+    assert "Warnings" in "".join(shown(each) for each in report.sweep_tables(found))
+
+
+def test_budgets_that_are_swept_need_no_warning(tmp_path):
+    runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
+    found = summarised(tmp_path / "a", *runs)
+    assert not found.warnings
+    assert "budgets differ between settings, and are equal" in said(found)
+    found = summarised(tmp_path / "b", *(("single", 0, {"training.epochs": n}) for n in (5, 10)))
+    assert "budgets differ: they are what is compared" in said(found)
+
+
+def test_a_value_that_happens_to_be_the_seed_is_a_difference(tmp_path):
+    found = summarised(tmp_path, ("single", 5, {"training.epochs": 5}), ("helped", 5, {"training.epochs": 10}))
+    assert "10 in helped but 5 in single" in found.warnings[0]
+
+
 def test_another_definition_of_a_shared_task_is_a_difference(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0, {"tasks.main.classes": "['Arson']"}))
     assert "tasks.main.classes" in found.warnings[0]
