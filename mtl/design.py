@@ -61,6 +61,12 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     return table
 
 
+def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
+    """Id of the first run of every set that the summary counts."""
+    table = runs_table(runs)
+    return table[table["counts"].astype(bool)].drop_duplicates("set")["run_id"].tolist()
+
+
 def failures(runs: Sequence[TrackedRun]) -> list[str]:
     """One line for every run that did not finish, with the reason."""
     return [f"{run.name}: {run.status.lower()}, {_failure(run)}" for run in runs if run.status != "FINISHED"]

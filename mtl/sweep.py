@@ -163,7 +163,7 @@ class Sweep(Callback):
             self._watch.stop()
         if self._answers:
             _close_stale(self._tracking)
-        from mtl import report
+        from mtl import design, report
         from mtl.tracking import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
@@ -183,7 +183,8 @@ class Sweep(Callback):
         bad = statuses & {"FAILED", "KILLED", "RUNNING"}
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
-        for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}", parent.id):
+        ids, metric = [run.id for run in runs], f"auc/{self._main_task}"
+        for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
 
     def _notes(self, folder: Path) -> Iterator[str]:

@@ -757,7 +757,9 @@ class MLflowTracking:
         except (RefusedError, UnreachableError) as error:
             raise Mistake(f"MLflow at {masked(self.uri)}: {error}.") from error
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
         """Lines that tell a person where these runs are seen: the command, and links to compare and to chart them.
 
         Parameters
@@ -768,6 +770,8 @@ class MLflowTracking:
             What the chart view is sorted by.
         parent : str, optional
             Sweep the charts are confined to.
+        one_per_set : sequence of str, optional
+            Those to compare where all of them are too many for one link.
         """
         experiment = None if self._down else self._store._experiment_id
         tracked = [run_id for run_id in run_ids if run_id and not run_id.startswith("local-")]
@@ -777,8 +781,11 @@ class MLflowTracking:
         lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
         if len(tracked) == 1:
             return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}?{MODEL_TRAINING}"]
-        if len(tracked) <= MOST_COMPARED:
-            lines.append(f"compare  {page}/compare-runs?runs={_in_link(tracked)}&experiments={_in_link([experiment])}")
+        many = len(tracked) > MOST_COMPARED
+        compared = [run_id for run_id in one_per_set if run_id in tracked][:MOST_COMPARED] if many else tracked
+        if len(compared) > 1:
+            link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
+            lines.append(f"compare  {link}{' (one run of each set)' if many else ''}")
         view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
         if parent and not parent.startswith("local-"):
             view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
@@ -837,7 +844,9 @@ class NoTracking:
         """Nothing to close."""
         return []
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
         """No line."""
         return []
 

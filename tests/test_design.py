@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mtl import design
 from mtl.journal import TrackedRun
@@ -61,6 +62,12 @@ def test_a_run_without_parameters_is_known_by_its_name():
 def test_a_seed_run_twice_counts_once_with_its_last_finished_run():
     runs = [run("all", 0), run("all", 0), run("all", 0, "FAILED"), run("all", 1)]
     assert design.runs_table(runs)["counts"].tolist() == [False, True, False, True]
+
+
+def test_one_run_of_each_set_stands_for_it():
+    runs = [run("all", 0, "FAILED"), run("all", 1), run("anomaly", 0), run("all", 2)]
+    assert design.one_per_set([replace(each, id=str(i)) for i, each in enumerate(runs)]) == ["1", "2"]
+    assert design.one_per_set([]) == []
 
 
 def test_every_failure_is_listed():

@@ -524,7 +524,16 @@ def test_where_to_look_names_command_and_links(tracked, tmp_path):
         f"/runs/{runs[0].id}?workflowType=machine_learning"
     )
     assert tracked.where_to_look(["", "local-1"], "auc/main") == []
-    assert not any("compare-runs" in line for line in tracked.where_to_look(["x"] * 50, "auc/main"))
+
+
+def test_of_many_runs_one_of_each_set_is_compared(tracked, tmp_path):
+    tracked.start("a", tmp_path / "a", None, {})
+    many = [f"x{i}" for i in range(48)]
+    lines = tracked.where_to_look(many, "auc/main", one_per_set=["x0", "x24", "gone"])
+    assert "compare-runs?runs=%5B%22x0%22%2C%22x24%22%5D&experiments=" in lines[1]
+    assert lines[1].endswith("(one run of each set)")
+    assert tracked.where_to_look(many, "auc/main", one_per_set=many)[1].count("%22x") == 20
+    assert not any("compare-runs" in line for line in tracked.where_to_look(many, "auc/main"))
 
 
 def test_the_default_store_needs_no_flag(store, tmp_path, monkeypatch):
