@@ -96,7 +96,7 @@ def run(config: DictConfig) -> float:
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened
-            track_failure(config, folder, name, tags, sweep.parent, one_line(error))
+            track_failure(config, folder, name, tags, sweep.parent, one_line(error), traceback.format_exc())
         raise
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
@@ -434,14 +434,19 @@ def _closing(tracked: Run, folder: Path) -> Iterator[None]:
         tracked.end("KILLED")
         raise
     except BaseException as error:
-        failure = folder / "failure"
-        failure.mkdir(parents=True, exist_ok=True)
-        (failure / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        tracked.tags({"failure": one_line(error)})
-        tracked.artifacts(failure)
+        _keep_failure(tracked, folder, one_line(error), traceback.format_exc())
         tracked.end("FAILED")
         raise
     tracked.end("FINISHED")
+
+
+def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None:
+    """The reason as a tag, and what is known beyond one line as an artifact."""
+    failure = folder / "failure"
+    failure.mkdir(parents=True, exist_ok=True)
+    (failure / "traceback.txt").write_text(details, encoding="utf-8")
+    tracked.tags({"failure": reason})
+    tracked.artifacts(failure)
 
 
 def one_line(error: BaseException) -> str:
@@ -451,7 +456,13 @@ def one_line(error: BaseException) -> str:
 
 
 def track_failure(
-    config: DictConfig, folder: Path, name: str, tags: Mapping[str, str], parent: str, reason: str
+    config: DictConfig,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+    parent: str,
+    reason: str,
+    details: str,
 ) -> None:
     """Make a job that was refused, or that died without a word, a row with the reason.
 
@@ -466,13 +477,15 @@ def track_failure(
         Id of the sweep's own run, or empty.
     reason : str
         One line.
+    details : str
+        The traceback, or of a job that died the end of what it wrote.
     """
     left = jobs.read_job(folder)
     if left is not None:
         tags = {**tags, **{key: left.tags[key] for key in ("fingerprint",) if key in left.tags}}
     try:
         tracked = build(config.tracking).start(name, folder, parent or None, tags)
-        tracked.tags({"failure": reason})
+        _keep_failure(tracked, folder, reason, details)
         tracked.end("FAILED")
     except (Mistake, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")

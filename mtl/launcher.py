@@ -37,6 +37,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_LEAVE = 20.0
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN, GOTTEN, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
+LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
 
 
 @dataclass
@@ -167,7 +168,11 @@ class Processes(Launcher):
         name = run_name(choices, words, sweep.common if sweep else ())
         tags: Mapping[str, str] = {"tasks": str(choices["tasks"]), JOB: str(job.number)}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
-        track_failure(config, job.folder, name, tags, sweep.parent if sweep else "", reason)
+        output = job.folder / OUTPUT
+        written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""
+        track_failure(
+            config, job.folder, name, tags, sweep.parent if sweep else "", reason, f"{written.rstrip()}\n\n{reason}\n"
+        )
 
 
 def _stopped(sweep: jobs.Sweep, stop_after: int | None) -> bool:
