@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
+import re
 import signal
 import statistics
 import sys
@@ -76,6 +78,7 @@ class Sweep(Callback):
         try:
             commandline.check_choices(words)
             check_switches(config)
+            check_launcher(str(config.hydra.launcher["_target_"]))
             self._tracking = instantiate(config.tracking)
             if config.dry_run:
                 for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
@@ -180,7 +183,7 @@ class Sweep(Callback):
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
         for line in self._notes(parent.folder):
             show(line)
-        bad = statuses & {"FAILED", "KILLED", "RUNNING"}
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
         ids, metric = [run.id for run in runs], f"auc/{self._main_task}"
@@ -196,11 +199,32 @@ class Sweep(Callback):
         for trace in sorted(folder.rglob("failure/traceback.txt")):
             yield f"traceback: {trace}"
         reason = jobs.failed_alike(found, self._stop_after) if self._stop_after else ""
-        missing = (self._handed.n_jobs if self._handed else 0) - len(found)
+        missing = self._n_missing(len(found))
         if reason and missing > 0:
             yield f"{jobs.stopped_line(self._stop_after or 0)} {reason}"
         if missing > 0:
-            yield f"{missing} jobs were not begun; the same command runs what is missing."
+            not_begun = "1 job was" if missing == 1 else f"{missing} jobs were"
+            yield f"{not_begun} not begun; the same command runs what is missing."
+
+    def _n_missing(self, begun: int) -> int:
+        """Jobs that were never begun, as far as is known how many there should be."""
+        return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
+
+
+def check_launcher(target: str) -> None:
+    """Raise `Mistake` where the launcher is not installed: Hydra would say so after the sweep has been opened.
+
+    Parameters
+    ----------
+    target : str
+        Full name of its class.
+    """
+    try:
+        importlib.import_module(target.rpartition(".")[0])
+    except ImportError as error:
+        extra = re.match(r"hydra_plugins\.hydra_(\w+)_launcher\.", target)
+        right = f'; right would be `pip install -e ".[{extra[1]}]"`' if extra else ""
+        raise Mistake(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
 
 
 # --- what would run ---------------------------------------------------------------------------------------------------

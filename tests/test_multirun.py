@@ -1,0 +1,45 @@
+"""A sweep's own process, without a job that trains: what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import call
+
+from mtl import jobs, sweep
+from mtl.journal import Journal
+from mtl.mistakes import Mistake
+from mtl.tracking import NoTracking
+
+
+def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
+    with pytest.raises(Mistake, match=r'pip install -e "\.\[nowhere\]"'):
+        sweep.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
+    sweep.check_launcher("mtl.launcher.Processes")
+    sweep.check_launcher(sweep.ONE_BY_ONE)
+
+
+def test_a_launcher_that_is_not_installed_opens_no_sweep(tmp_path):
+    target = "hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher"
+    done = call(tmp_path, "-m", f"++hydra.launcher._target_={target}", "tasks=anomaly")
+    assert done.returncode == 1
+    assert 'pip install -e ".[nowhere]"' in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:
+    """Status of a sweep's own run after so many jobs of it ended like this."""
+    tracking = NoTracking()
+    found = sweep.Sweep()
+    found._tracking, found._parent = tracking, tracking.start("sweep", folder, None, {"sweep": "parent"})
+    found._handed, found._owner = jobs.Sweep("", str(folder), n_jobs=n_jobs), sweep.os.getpid()
+    for number, status in enumerate(statuses):
+        tracking.start("job", folder / str(number), None, {}).end(status)
+    found.finish(interrupted=False)
+    return Journal(folder / "tracking.jsonl").status
+
+
+def test_a_sweep_of_which_jobs_were_not_begun_has_failed(tmp_path, capsys):
+    assert closed(tmp_path / "a", 1, ("FINISHED",)) == "FINISHED"
+    assert closed(tmp_path / "b", 3, ("FINISHED",)) == "FAILED"
+    assert "2 jobs were not begun" in capsys.readouterr().out
+    assert closed(tmp_path / "c", 0, ("FINISHED",)) == "FINISHED"  # nobody knows how many there should be
