@@ -12,6 +12,7 @@ import statistics
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,35 +70,38 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create store, experiment and parent once, before any job could race for them."""
+        try:
+            self._open(config)
+        except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
+            said = commandline.explained(error)
+            print(said or traceback.format_exc(), file=sys.stderr)  # noqa: T201
+            if self._parent is not None:
+                self._parent.end("FAILED")
+            sys.exit(1)
+
+    def _open(self, config: DictConfig) -> None:
+        """Check and plan the sweep, and open its own run."""
         from hydra.utils import instantiate
 
         from mtl.experiment import check_switches, finished_runs
 
         OmegaConf.resolve(config.tracking)
         words = [str(word) for word in config.hydra.overrides.task]
-        try:
-            commandline.check_choices(words)
-            check_switches(config)
-            check_launcher(str(config.hydra.launcher["_target_"]))
-            self._tracking = instantiate(config.tracking)
-            if config.dry_run:
-                for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
-                    show(line)
-                sys.exit(0)
-            self._tracking.prepare()
-            self._answers = _close_stale(self._tracking)
-            plan = planned(config, finished_runs(self._tracking) if self._answers else [])
-            folder = _own_folder(config)
-            self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
-        except Exception as error:
-            said = commandline.explained(error)
-            if said is None:
-                raise
-            print(said, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
-            sys.exit(1)
-        self._main_task, self._stop_after = str(config.main_task), config.stop_after
-        self._owner = os.getpid()
+        commandline.check_choices(words)
+        check_switches(config)
         launcher = str(config.hydra.launcher["_target_"])
+        check_launcher(launcher)
+        self._tracking = instantiate(config.tracking)
+        if config.dry_run:
+            for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
+                show(line)
+            sys.exit(0)
+        self._tracking.prepare()
+        self._answers = _close_stale(self._tracking)
+        plan = planned(config, finished_runs(self._tracking) if self._answers else [])
+        folder = _own_folder(config)
+        self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
+        self._main_task, self._stop_after = str(config.main_task), config.stop_after
         here = this_process()
         self._handed = jobs.Sweep(
             parent=self._parent.id,
@@ -112,6 +116,7 @@ class Sweep(Callback):
             process=here[PROCESS],
             slots=_at_once(config) if launcher == ALL_AT_ONCE else 0,
         )
+        self._owner = os.getpid()
         os.environ[jobs.SWEEP] = self._handed.text()
         self._watch = Watch(self._handed, self._main_task)
         if self._handed.quiet:
@@ -315,9 +320,16 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
         task = [word for word in words if not word.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
         with read_write(job), open_dict(job):
             if len(rest) < len(words):
-                job.seed = next(int(word[5:]) for word in words if word.startswith("seed="))
+                job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
             del job["hydra"]
         yield task, choices, job
+
+
+def _seed(word: str) -> int:
+    """The seed of an override."""
+    if not word.isdecimal():
+        raise Mistake(f"seed: should be a whole number from 0 on, found {word!r}.")
+    return int(word)
 
 
 def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import call
+from omegaconf import OmegaConf
 
 from mtl import jobs, sweep
 from mtl.journal import Journal
@@ -24,6 +25,24 @@ def test_a_launcher_that_is_not_installed_opens_no_sweep(tmp_path):
     assert done.returncode == 1
     assert 'pip install -e ".[nowhere]"' in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
+    done = call(tmp_path, "-m", "seed=x,y", "tracking=none")
+    assert done.returncode == 1
+    assert done.stderr == "seed: should be a whole number from 0 on, found 'x'.\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
+    def broken(self, config):
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(sweep.Sweep, "_open", broken)
+    with pytest.raises(SystemExit) as left:
+        sweep.Sweep().on_multirun_start(OmegaConf.create())
+    assert left.value.code == 1
+    assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
 
 
 def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:
