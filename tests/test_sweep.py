@@ -57,7 +57,7 @@ def test_a_failing_job_is_a_row_and_the_others_run(tmp_path):
     assert parent.status == "FAILED"
     assert [job.status for job in jobs] == ["FAILED", "FINISHED"]
     assert "random_labels" in jobs[0].tags["failure"]
-    assert "random_labels" in tracking_of(tmp_path).download(jobs[0].id, "failure/traceback.txt").read_text()
+    assert "random_labels" in tracking_of(tmp_path).download(jobs[0].id, "traceback.txt").read_text()
     assert "random_labels" in parent.tags["mlflow.note.content"]
     assert "Traceback" not in done.stderr
     assert "random_labels" in done.stdout + done.stderr
