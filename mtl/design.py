@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mtl.journal import TrackedRun
+from mtl.journal import CODE, DATA, TrackedRun
 from mtl.trace import Relation, directions, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
@@ -15,7 +15,6 @@ NO_AXIS = ("seed", "cut")
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
 MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
 RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
-COMMIT = "mlflow.source.git.commit"
 
 
 def axes(runs: Sequence[TrackedRun]) -> list[str]:
@@ -267,11 +266,37 @@ def _may_differ(key: str, axis: str) -> bool:
 
 
 def versions(runs: Sequence[TrackedRun]) -> list[str]:
-    """A line where the runs come from several versions of the code."""
-    commits = list(dict.fromkeys(run.tags[COMMIT][:8] for run in runs if COMMIT in run.tags))
-    return (
-        [f"The runs come from {len(commits)} versions of the code: {', '.join(commits)}."] if len(commits) > 1 else []
-    )
+    """A line where the runs come from several versions of the code that makes results."""
+    found = list(dict.fromkeys(run.tags[CODE] for run in runs if CODE in run.tags))
+    return [f"The runs come from {len(found)} versions of the code: {', '.join(found)}."] if len(found) > 1 else []
+
+
+def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
+    """A line per setting whose runs of one seed read different frames, though their parameters agree.
+
+    What differs in the test frames shows in the predictions; this finds out about
+    the frames trained on as well.
+    """
+    if axis.split(".")[0] == "data":
+        return []
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for run in runs:
+        setting = setting_of(run)
+        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        if DATA in run.tags:
+            by_data = found.setdefault(place, {}).setdefault(setting.get("seed", ""), {})
+            by_data.setdefault(run.tags[DATA], []).append(setting.get(axis, ""))
+    lines = []
+    for place, seeds in found.items():
+        apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}
+        if apart:
+            seed, groups = next(iter(apart.items()))
+            which = " but not of ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
+            lines.append(
+                f"The frames of train, val or test differ between runs{f' ({place})' if place else ''}: with seed "
+                f"{seed}, those of {which}. A difference may come from there."
+            )
+    return lines
 
 
 def setting_of(run: TrackedRun) -> dict[str, str]:

@@ -24,8 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl import jobs, schema
-from mtl.fingerprint import data_key, fingerprint
-from mtl.journal import JOB
+from mtl.fingerprint import code_digest, data_key, fingerprint
+from mtl.journal import CODE, DATA, JOB
 from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
@@ -152,7 +152,7 @@ def _reuse(
     except (Mistake, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
-    kept = {key: before.tags[key] for key in ("fingerprint", "undefined", "diverged") if key in before.tags}
+    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, jobs.REUSED_FROM: before.id})
     with _closing(tracked, folder):
         cut = {"cut": before.params["cut"]} if "cut" in before.params else {}
@@ -211,7 +211,9 @@ def _experiment(
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
-        tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root))})
+        digest = data_digest(frames, data.root)
+        mark = fingerprint(plain_config(config), digest)
+        tracked.tags({"fingerprint": mark, CODE: code_digest()[:8], DATA: digest})
     with stages("features"):
         features = _features(config, frames, data.root, cut)
     frames = features.frames

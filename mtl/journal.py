@@ -30,6 +30,7 @@ MAX_KEY, MAX_PARAM, MAX_TAG, MAX_DIGEST, MAX_PROFILE = 250, 6000, 8000, 36, 1_00
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 JOB = "mtl.job"  # number in its sweep
+CODE, DATA = "code", "data_digest"  # of what a result comes from
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 

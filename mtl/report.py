@@ -158,7 +158,7 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         (
             *(*warnings, *compared.warnings),
             *design.unfair(counted, keys, axis, compared.base.removeprefix(f"{axis}=")),
-            *design.versions(counted),
+            *(*design.data_apart(counted, keys, axis), *design.versions(counted)),
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mtl import design
-from mtl.journal import TrackedRun
+from mtl.journal import CODE, DATA, TrackedRun
 
 
 def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
@@ -85,7 +85,26 @@ def test_controls_have_a_chance_and_no_classes():
     assert design.controls_of(run("all", 0, **params)) == {"coin"}
 
 
+def tagged(tasks: str, seed: int, **tags: str) -> TrackedRun:
+    return replace(run(tasks, seed), tags=tags)
+
+
 def test_versions_of_the_code_are_said_where_there_are_several():
-    runs = [TrackedRun(str(i), "all", "FINISHED", tags={design.COMMIT: f"{i}" * 40}) for i in (1, 2)]
+    runs = [tagged("all", seed, **{CODE: code}) for seed, code in enumerate(("1" * 8, "2" * 8, "1" * 8))]
     assert design.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
-    assert not design.versions(runs[:1])
+    assert not design.versions(runs[::2])
+    commits = [tagged("all", seed, **{CODE: "1", "mlflow.source.git.commit": str(seed)}) for seed in range(2)]
+    assert not design.versions(commits)  # a commit of the README makes no other result
+
+
+def test_other_frames_under_equal_parameters_are_said():
+    runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
+    assert not design.data_apart(runs, ["tasks"], "tasks")
+    runs[3] = tagged("all", 1, **{DATA: "b"})
+    assert design.data_apart(runs, ["tasks"], "tasks") == [
+        "The frames of train, val or test differ between runs: with seed 1, those of anomaly but not of all. "
+        "A difference may come from there."
+    ]
+    by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
+    assert not design.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
+    assert not design.data_apart(runs, ["tasks", "data.every"], "data.every")
