@@ -194,15 +194,18 @@ def _recorded(journal: Journal) -> TrackedRun:
             if entry["step"] >= steps.get(key, entry["step"]):
                 metrics[key], steps[key] = value, entry["step"]
     first, last = journal.first, journal.entries[-1]
-    status = journal.status
+    status, tags = journal.status, journal.tags()
+    is_killed = status == "RUNNING" and is_dead(tags)
+    if is_killed:
+        tags |= {FAILURE: NO_WORD}
     parents = [entry["parent"] for entry in journal.entries if entry.get("parent")]
     return TrackedRun(
         id=journal.run_id or f"local-{first['key']}",
         name=first["name"],
-        status="KILLED" if status == "RUNNING" and is_dead(journal.tags()) else status,
+        status="KILLED" if is_killed else status,
         params=params,
         metrics=metrics,
-        tags=journal.tags() | ({PARENT: parents[-1]} if parents else {}),
+        tags=tags | ({PARENT: parents[-1]} if parents else {}),
         start=moment(first["time"]),
         end=moment(last["time"]) if status != "RUNNING" else None,
         artifact_uri=journal.path.parent.as_uri() if journal.path.is_absolute() else str(journal.path.parent),

@@ -797,7 +797,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
 def _told(run: TrackedRun) -> TrackedRun:
     """The run, KILLED where its process died without a word."""
     dead = run.status == "RUNNING" and journal.is_dead(run.tags)
-    return replace(run, status="KILLED") if dead else run
+    return replace(run, status="KILLED", tags={**run.tags, journal.FAILURE: journal.NO_WORD}) if dead else run
 
 
 def _main_task(runs: Sequence[TrackedRun]) -> str:

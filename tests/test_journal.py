@@ -99,6 +99,12 @@ def test_runs_are_read_from_their_records_alone(tmp_path):
     assert job.end >= job.start
 
 
+def test_a_run_that_died_without_a_word_has_that_as_its_reason(tmp_path):
+    started(tmp_path, tags=journal.this_process() | {PROCESS: "1@never/0"})
+    (run,) = journal.recorded(tmp_path)
+    assert (run.status, run.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+
+
 def test_runs_stand_in_the_order_of_launch_and_not_of_start():
     def run(name: str, seconds: int, **tags: str) -> TrackedRun:
         return TrackedRun(name, name, "FINISHED", tags=tags, start=moment(1000 * seconds), artifact_uri=f"/x/{name}")
