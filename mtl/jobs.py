@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mtl.journal import FAILURE, HOST, JOURNAL, PROCESS, Journal, is_dead
+from mtl.journal import FAILURE, HOST, JOURNAL, NO_WORD, PROCESS, Journal, is_dead
 from mtl.mistakes import Mistake
 
 SWEEP = "MTL_SWEEP"
@@ -182,7 +182,10 @@ def failed_alike(jobs: Sequence[Job], first: int) -> str:
     first : int
         How many jobs, counted in the order in which they ended, must have failed.
     """
-    ended = sorted((job for job in jobs if job.status in ("FINISHED", "FAILED")), key=lambda job: job.ended)[:first]
+    trained = [
+        job for job in jobs if job.status in ("FINISHED", "FAILED") and not job.reused
+    ]  # a reused one did nothing
+    ended = sorted(trained, key=lambda job: job.ended)[:first]
     if len(ended) < first or any(job.status != "FAILED" for job in ended):
         return ""
     reasons = {re.sub(r"\d+", "#", job.failure) for job in ended}
@@ -280,7 +283,7 @@ def ended_line(job: Job, done: int, sweep: Sweep, main_task: str, left: float | 
     what = {
         "FINISHED": f"reused{result}" if job.reused else f"finished{result} in {duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",
-        "KILLED": f"KILLED: {job.failure or 'its process died without a word'}",
+        "KILLED": f"KILLED: {job.failure or NO_WORD}",
     }[job.status]
     more = f"; about {duration(left)} left" if left else ""
     return f"[{done}{of}] {sweep.label(job.name)}: {what}{more}"

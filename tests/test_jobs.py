@@ -56,6 +56,7 @@ def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
         ([job(0, "FAILED", 1, "this"), job(1, "FINISHED", 2), job(2, "FAILED", 3, "this")], ""),
         ([job(0, "FAILED", 1, "this"), job(1, "KILLED", 2), job(2, "FAILED", 3, "this")], "this"),
         ([job(0, "FINISHED", 1), job(1, "FAILED", 2, "this"), job(2, "FAILED", 3, "this")], ""),
+        ([job(0, reused=True), job(1, "FAILED", 2, "this"), job(2, "FAILED", 3, "this")], "this"),
     ],
 )
 def test_the_first_that_ended_failed_alike(found, expected):
