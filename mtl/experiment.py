@@ -90,6 +90,8 @@ def run(config: DictConfig) -> float:
                 reused = _reuse(config, choices, before, tracking, parent, folder, name, tags)
                 if reused is not None:
                     return reused
+            if sweep is not None and not sweep.trains:
+                raise jobs.UntrainedError("What was done before is gone: the job needs a process of its own.")
             tracked = tracking.start(name, folder, parent, tags)
             with _closing(tracked, folder):
                 result = _experiment(config, choices, words, tracked, folder / "artifacts")

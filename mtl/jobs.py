@@ -53,6 +53,8 @@ class Sweep:
         Where the sweep itself runs, as `journal.this_process` says it.
     slots : int
         How many jobs may work at once where the launcher itself knows no limit; 0: as many as it starts.
+    trains : bool
+        Whether this process may train; else a job whose result is not there is refused.
     """
 
     parent: str
@@ -66,6 +68,7 @@ class Sweep:
     host: str = ""
     process: str = ""
     slots: int = 0
+    trains: bool = True
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have."""
@@ -113,6 +116,10 @@ def leave_with(sweep: Sweep) -> None:
 
 class StoppedError(Mistake):
     """A job was not begun because the sweep has stopped: no row."""
+
+
+class UntrainedError(StoppedError):
+    """A job that was to be reused has to be trained, by another process than this one."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,11 @@ class Processes(Launcher):
                 while waiting and len(working) < self.n_jobs:
                     number, overrides = waiting.pop(0)
                     if sweep is not None and (number in sweep.known or _stopped(sweep, self._config.stop_after)):
-                        self._results[number] = self._here(number, overrides)
-                    else:
-                        working.append(self._begin(number, overrides))
+                        result = self._here(number, overrides, sweep)
+                        if not isinstance(result._return_value, jobs.UntrainedError):
+                            self._results[number] = result
+                            continue
+                    working.append(self._begin(number, overrides))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             _end([job.process for job in working])
@@ -100,9 +102,10 @@ class Processes(Launcher):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         return config
 
-    def _here(self, number: int, overrides: Sequence[str]) -> JobReturn:
-        """A job that is not going to train anything is not worth a process."""
+    def _here(self, number: int, overrides: Sequence[str], sweep: jobs.Sweep) -> JobReturn:
+        """A job that is not going to train anything is not worth a process; one that has to after all is refused."""
         logging.disable(logging.INFO)  # the sweep says how it ended
+        os.environ[jobs.SWEEP] = replace(sweep, trains=False).text()
         try:
             return run_job(
                 hydra_context=self._context,
@@ -112,6 +115,7 @@ class Processes(Launcher):
                 job_subdir_key="hydra.sweep.subdir",
             )
         finally:
+            os.environ[jobs.SWEEP] = sweep.text()
             logging.disable(logging.NOTSET)
             configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from conftest import call
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from mtl import jobs, sweep
+from mtl import jobs, launcher, sweep
 from mtl.journal import Journal
 from mtl.mistakes import Mistake
 from mtl.tracking import NoTracking
@@ -43,6 +46,33 @@ def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
         sweep.Sweep().on_multirun_start(OmegaConf.create())
     assert left.value.code == 1
     assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
+
+
+def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch):
+    begun, handed = [], []
+
+    def here(**kwargs):
+        handed.append(jobs.current())
+        result = JobReturn(status=JobStatus.FAILED)
+        result.return_value = jobs.UntrainedError("gone") if len(handed) == 1 else ValueError("another")
+        return result
+
+    def begin(self, number, overrides):
+        begun.append((number, jobs.current().trains))
+        return launcher.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
+
+    monkeypatch.setenv(jobs.SWEEP, jobs.Sweep("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
+    monkeypatch.setattr(launcher, "run_job", here)
+    monkeypatch.setattr(launcher, "configure_log", lambda *args: None)
+    monkeypatch.setattr(launcher.Processes, "_composed", lambda *args: OmegaConf.create())
+    monkeypatch.setattr(launcher.Processes, "_begin", begin)
+    monkeypatch.setattr(launcher.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
+    found = launcher.Processes(1, None)
+    config = OmegaConf.create({"stop_after": None, "hydra": {"hydra_logging": None, "verbose": False}})
+    found.setup(hydra_context=None, task_function=None, config=config)
+    assert [each.status.name for each in found.launch([[], [], []], 0)] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert begun == [(0, True), (2, True)]
+    assert [sweep.trains for sweep in handed] == [False, False]
 
 
 def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:

@@ -150,3 +150,18 @@ def test_progress_says_which_of_how_many(tmp_path):
     done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
     assert "[1/2] anomaly seed=0" in done.stdout
     assert "[2/2] anomaly seed=1 (about" in done.stdout
+
+
+def test_a_job_whose_former_result_is_gone_is_trained_by_a_process_of_its_own(tmp_path):
+    words = ("-m", "hydra/launcher=processes", "tasks=anomaly", "seed=0", *TINY)
+    assert call(tmp_path, *words).returncode == 0
+    for path in tmp_path.rglob("predictions.parquet"):
+        path.unlink()
+    again = call(tmp_path, *words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    tracking = tracking_of(tmp_path)
+    parent = tracking.runs(tags={"sweep": "parent"})[1]
+    (job,) = tracking.runs(parent=parent.id)
+    assert job.status == "FINISHED"
+    assert "reused_from" not in job.tags
+    assert job.tags["mtl.process"] != parent.tags["mtl.process"]
