@@ -66,7 +66,7 @@ def run(config: DictConfig) -> float:
     float
         Test AUC of the main task.
     """
-    hydra = HydraConfig.get()
+    began, hydra = time.perf_counter(), HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
     sweep = jobs.current()
@@ -95,6 +95,8 @@ def run(config: DictConfig) -> float:
             tracked = tracking.start(name, folder, parent, tags)
             with _closing(tracked, folder):
                 result = _experiment(config, choices, words, tracked, folder / "artifacts")
+                spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
+                tracked.metrics(spent, step=0)
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened

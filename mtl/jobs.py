@@ -221,6 +221,21 @@ def seconds_left(jobs: Sequence[Job], sweep: Sweep, began: float) -> float | Non
     return max(to_do * pace - (time.time() - max(job.ended for job in ended)), 0.0)
 
 
+def time_lines(jobs: Sequence[Job]) -> list[str]:
+    """Where the time of the jobs that were trained went, in a line; none where no job was."""
+    trained = [job.metrics for job in jobs if job.status == "FINISHED" and not job.reused]
+    trained = [metrics for metrics in trained if metrics.get("time/run_s")]
+    whole, steps, tracking = (
+        sum(metrics.get(f"time/{part}_s", 0.0) for metrics in trained) for part in ("run", "steps", "tracking")
+    )
+    if not whole:
+        return []
+    return [
+        f"{duration(whole / len(trained))} per trained job: {100 * steps / whole:.0f} % in training steps, "
+        f"{100 * tracking / whole:.0f} % in tracking."
+    ]
+
+
 def check_worth_it(sweep: Sweep, stop_after: int | None) -> None:
     """Raise `Mistake` where the first jobs of the sweep all failed alike: this one would too.
 

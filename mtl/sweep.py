@@ -201,6 +201,7 @@ class Sweep(Callback):
         reused = sum(job.reused for job in found)
         if reused:
             yield f"{reused} of {len(found)} jobs were done already and are reused (rerun=true trains them again)."
+        yield from jobs.time_lines(found)
         for trace in sorted(folder.rglob("failure/traceback.txt")):
             yield f"traceback: {trace}"
         reason = jobs.failed_alike(found, self._stop_after) if self._stop_after else ""

@@ -134,6 +134,7 @@ class Store:
         self.experiment = experiment
         self.artifacts = artifacts
         self.timeout_s = timeout_s
+        self.seconds = 0.0  # spent waiting for it
         self._experiment_id: str | None = None
 
     @functools.cached_property
@@ -154,6 +155,13 @@ class Store:
         ------
         UnreachableError, RefusedError
         """
+        began = time.monotonic()
+        try:
+            return self._ask(question)
+        finally:
+            self.seconds += time.monotonic() - began
+
+    def _ask(self, question: Callable[[], T]) -> T:
         _import_mlflow()  # takes seconds of its own, which are not the store's
         end, pause = time.monotonic() + self.timeout_s, 0.2
         while True:
@@ -423,7 +431,6 @@ class Run:
         self._seen = {
             (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
         }
-        self.seconds = 0.0
         if down:
             self._go_on_alone(down)
         else:
@@ -517,7 +524,6 @@ class Run:
             self._journal.add("end", status=status)
         if was_down and not self._down:
             log.info("MLflow answers again: everything was sent.")
-        log.debug("Tracking took %.1f s.", self.seconds)
 
     def _call(self, call: str, **details: object) -> None:
         self._journal.add(call, **details)
@@ -528,12 +534,10 @@ class Run:
         """Bring over what is missing; where that fails, go on with the disk."""
         if self._store is None:
             return
-        began = time.monotonic()
         try:
             send_pending(self._journal, self._store)
         except UnreachableError as error:
             self._go_on_alone(str(error))
-        self.seconds += time.monotonic() - began
 
     def _go_on_alone(self, reason: str) -> None:
         """Say once that the rest stays on disk."""
@@ -619,6 +623,11 @@ class MLflowTracking:
         self.experiment = experiment
         self._prepared = False
         self._down = ""
+
+    @property
+    def seconds(self) -> float:
+        """What the store cost this process so far: its making, every call of its runs, and the import of MLflow."""
+        return self._store.seconds
 
     def prepare(self) -> None:
         """Make store and experiment where they are missing; safe however many processes do it at once.
@@ -808,6 +817,7 @@ class NoTracking:
 
     uri = ""
     experiment = ""
+    seconds = 0.0
 
     def prepare(self) -> None:
         """Nothing to make."""

@@ -164,6 +164,23 @@ def test_reading_makes_no_store(tmp_path):
 # --- a local store ----------------------------------------------------------------------------------------------------
 
 
+def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
+    play = tracking.Store.play
+
+    def slow(*args):
+        time.sleep(0.2)
+        return play(*args)
+
+    before = tracked.seconds
+    assert before > 0  # the store was made
+    monkeypatch.setattr(tracking.Store, "play", slow)
+    run = tracked.start("all", tmp_path, None, {})
+    run.metrics({"auc/main": 0.5}, step=0)
+    run.end("FINISHED")
+    assert tracked.seconds - before > 0.6
+    assert NoTracking().seconds == 0
+
+
 def test_a_run_arrives_whole(tracked, tmp_path):
     run = whole_run(tracked, tmp_path)
     found = everything(tracked, run.id)
