@@ -321,7 +321,7 @@ class _Group:
         paired = np.isfinite(values)
         lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
         found = effect(values[paired], draws[paired], self.sample.seed, comparisons)
-        unpaired = f"{lacking} seeds have no partner" if lacking else ""
+        unpaired = f"{lacking} seed{' has' if lacking == 1 else 's have'} no partner" if lacking else ""
         return replace(found, reason="; ".join(filter(None, [unpaired, found.reason])))
 
     def warnings(self) -> list[str]:

@@ -217,15 +217,15 @@ class Section:
         Said below it.
     figures : tuple of str
         Names of figures that belong here.
-    brief : bool
-        Whether the terminal shows the lines.
+    brief : tuple of str or None
+        Those of the lines that the terminal shows; None: all.
     """
 
     title: str
     words: pd.DataFrame | None = None
     lines: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
-    brief: bool = True
+    brief: tuple[str, ...] | None = None
 
 
 def headline(summary: Summary) -> str:
@@ -272,9 +272,9 @@ def sections(summary: Summary) -> list[Section]:
         Section(
             f"AUC of {summary.main_task} by task set",
             _sets_written(summary),
-            tuple(_footnotes(summary)),
+            (*_footnotes(summary), *_caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
-            brief=False,
+            brief=tuple(_caveats(summary)),
         )
     )
     unfinished = design.failures(summary.runs)
@@ -348,7 +348,7 @@ def _footnotes(summary: Summary) -> list[str]:
     """How the numbers of the table are to be read."""
     sets, compared = summary.sets, summary.compared
     if not len(compared.seeds):
-        return ["No run has predictions: there is nothing to compare."]
+        return []
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
     lines = [f"{plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
@@ -359,16 +359,33 @@ def _footnotes(summary: Summary) -> list[str]:
             + (", within equal settings of all else" if _several(sets["setting"]) else "")
             + "; p by sign flips over seeds, Holm over all differences of the table."
         )
+    return lines
+
+
+def _caveats(summary: Summary) -> list[str]:
+    """What makes the numbers of the table worth less, or equal at all: said wherever the table is."""
+    sets = summary.sets
+    if not len(summary.compared.seeds):
+        return ["No run has predictions: there is nothing to compare."]
+    lines = [summary.budget] if summary.budget else []
+    if sets["difference"].notna().any():
         n, seeds = int(sets["p"].notna().sum()), int(sets["paired_seeds"].max())
-        least = min(1.0, n * 2 / 2**seeds)
-        if least >= SIGNIFICANT:
+        if _least_p(n, seeds) >= SIGNIFICANT:
             enough = math.floor(math.log2(2 * n / SIGNIFICANT)) + 1
             lines.append(
-                f"With {plural(seeds, 'seed')} no Holm p of {plural(n, 'difference')} can fall below {least:.2g}: "
-                f"{enough} seeds are the fewest that can tell by it."
+                f"With {plural(seeds, 'seed')} no Holm p of {plural(n, 'difference')} can fall below "
+                f"{_least_p(n, seeds):.2g}: {enough} seeds are the fewest that can tell by it."
             )
-    notes = {f"{name}: {reason}." for name, reason in sets["reason"].items() if reason and "one seed" not in reason}
-    return [*lines, *([summary.budget] if summary.budget else []), *sorted(notes)]
+    notes: dict[str, list[str]] = {}
+    for name, reason in sets["reason"].items():
+        if reason and "one seed" not in reason:
+            notes.setdefault(reason, []).append(str(name))
+    return [*lines, *(f"{'; '.join(names)}: {reason}." for reason, names in notes.items())]
+
+
+def _least_p(n: int, seeds: int) -> float:
+    """What no Holm p of n sign-flip tests over so many seeds can fall below."""
+    return min(1.0, n * 2 / 2**seeds)
 
 
 def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
@@ -508,7 +525,7 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
                 shown.append(terminal_table(section.title if i == 0 else "", part))
         elif section.lines:
             shown.append(Text(section.title, style="bold"))
-        lines = section.lines if section.brief else section.lines[:0]
+        lines = section.lines if section.brief is None else section.brief
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
     return [*shown, Text(headline(summary), style="bold")]

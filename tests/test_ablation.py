@@ -184,7 +184,7 @@ def test_a_seed_that_one_set_lacks_is_left_out_of_the_difference_only():
     assert found["seeds"].tolist() == [3, 2]
     assert found.loc["a", "difference"] == pytest.approx(np.mean([aucs["a", s] - aucs["main", s] for s in (0, 2)]))
     assert found.loc["a", "paired_seeds"] == 2
-    assert "1 seeds have no partner" in found.loc["a", "reason"]
+    assert "1 seed has no partner" in found.loc["a", "reason"]
 
 
 def test_holm_is_over_all_differences():

@@ -221,6 +221,19 @@ def test_the_budget_is_stated(summary, tmp_path):
     assert "Equal upper limit of the training budget" in said(found)
 
 
+def test_the_terminal_says_what_the_numbers_are_worth(tmp_path):
+    found = summarised(tmp_path, *(("single", s) for s in range(3)), ("helped", 0), ("helped", 1))
+    terminal = " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+    for line in (
+        "Equal training budget: every run had 8 epochs at batch size 32",
+        "With 2 seeds no Holm p of 1 difference can fall below 0.5",
+        "helped: 1 seed has no partner.",
+    ):
+        assert line in terminal
+        assert line in said(found)
+    assert "the same resampled videos" not in terminal
+
+
 def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
     found = summarised(tmp_path, ("single", 0, {"training.epochs": 5}), ("helped", 0, {"training.epochs": 10}))
     assert found.sets["difference"].notna().any()
