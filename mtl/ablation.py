@@ -185,8 +185,8 @@ class Comparison:
         By `setting` and `auxiliary` (a bundle where several are always used
         together): main `effect` over `pairs` of sets that differ in it alone, the
         `shapley` value (of the full factorial `within` the design where that is a part of
-        it only), and a `verdict`. Intervals hold for all auxiliaries of a
-        setting at once.
+        it only), and a `verdict`. Intervals and `p_holm` hold for all auxiliaries of
+        a setting at once.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
         task, and its difference to the main task's own head in the same runs.
@@ -240,7 +240,8 @@ def compare(
         [row for group in groups for row in _auxiliary_rows(group, main_task, controls)],
         columns=[*AUXILIARIES, *SHAPLEY],
     )
-    auxiliaries["p_holm"] = holm(auxiliaries["p"].to_numpy(float))
+    # one family per setting, controls among them, as for the intervals
+    auxiliaries["p_holm"] = auxiliaries.groupby("setting")["p"].transform(lambda p: holm(p.to_numpy(float)))
     points = [row for group in groups for row in _points(group, main_task, controls)]
     return Comparison(
         sets=_in_order(sets, entries),

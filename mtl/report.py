@@ -584,7 +584,9 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
         words_alone = [str(word).split(":")[0] for word in table["verdict"]]
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
-        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect")
+        n = int(auxiliaries.groupby("setting").size().max())
+        interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
+        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
     if _several(sets["setting"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):

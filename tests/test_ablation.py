@@ -307,6 +307,15 @@ def test_a_control_is_named():
     assert compared(entries, ("coin",)).auxiliaries["control"].tolist() == [False, True]
 
 
+def test_holm_of_auxiliaries_is_over_those_of_the_setting_as_their_intervals_are():
+    first, _ = design(["main", "a", "b", "coin"])
+    entries = [replace(each, row=f"{each.row}, {w}", setting=w) for w in ("w=1", "w=2") for each in first]
+    found = compared(entries, ("coin",)).auxiliaries
+    alone = compared(first, ("coin",)).auxiliaries
+    np.testing.assert_array_equal(found["p_holm"], [*alone["p_holm"], *alone["p_holm"]])
+    assert alone["p_holm"].min() == pytest.approx(min(1, 3 * alone["p"].min()))
+
+
 def test_intervals_of_several_auxiliaries_are_wider_than_that_of_one():
     entries, _ = design(["main", "a", "b", "c"])
     few = [each for each in entries if each.arm in ("main", "a")]

@@ -339,6 +339,14 @@ def test_everything_is_written_for_machines_and_people(summary, tmp_path):
         assert (tmp_path / "summary" / picture).is_file()
 
 
+def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path):
+    def label(found: report.Summary) -> str:
+        return " ".join(report.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
+
+    assert label(summary).endswith("(interval: 95 % for all 3 at once)")
+    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
+
+
 def test_the_page_needs_nothing_else(summary, tmp_path):
     report.write_summary(tmp_path, summary)
     page = (tmp_path / "summary.html").read_text(encoding="utf-8")
