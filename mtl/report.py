@@ -446,10 +446,18 @@ def _verdicts(summary: Summary) -> list[str]:
         for each in dict.fromkeys(auxiliaries["within"])
         if each
     ]
+    seeds = int(auxiliaries["seeds"].max())
+    by_interval = (
+        " The verdict goes by the interval, not by p, which is of sign flips over seeds: with "
+        f"{plural(seeds, 'seed')} no Holm p of {n} can fall below {_least_p(n, seeds):.2g}."
+        if n and seeds
+        else ""
+    )
     return [
         *lines,
         f"The main effect is the mean over pairs of sets that differ in this auxiliary alone.{together}{bundled}"
-        + "".join(within),
+        + "".join(within)
+        + by_interval,
     ]
 
 

@@ -293,6 +293,15 @@ def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
     assert "coin" not in report.headline(summary)
 
 
+def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
+    found = summarised(tmp_path, *((tasks, s) for tasks in ("single", "helped", "typed") for s in range(3)))
+    table = found.compared.auxiliaries.set_index("auxiliary")
+    assert (table.loc["a", "verdict"], table.loc["a", "p_holm"]) == ("helps", 0.5)
+    line = "The verdict goes by the interval, not by p, which is of sign flips over seeds: with 3 seeds no Holm p of 2 "
+    assert f"{line}can fall below 0.5." in said(found)
+    assert "Holm p of 2 can fall below" in " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+
+
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
     assert summary.compared.heads["row"].tolist() == ["typed", "all"]
     assert "1 − p(Normal)" in said(summary)

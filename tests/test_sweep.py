@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -150,6 +151,14 @@ def test_progress_says_which_of_how_many(tmp_path):
     done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
     assert "[1/2] anomaly seed=0" in done.stdout
     assert "[2/2] anomaly seed=1 (about" in done.stdout
+
+
+def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(tmp_path):
+    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
+    (share,) = re.findall(r"in training steps, (\d+) % in tracking", done.stdout)
+    assert int(share) < 10
+    _, jobs = family(tmp_path)
+    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
 
 
 def test_a_job_whose_former_result_is_gone_is_trained_by_a_process_of_its_own(tmp_path):
