@@ -60,6 +60,7 @@ PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
 SIGNIFICANT = 0.05
 SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 MOST_SETTINGS = 4  # whose relations are drawn
+MOST_ARMS = 3  # that a headline names
 PREDICTIONS = "predictions.parquet"
 STORE_TIMEOUT_S = 10.0
 
@@ -142,6 +143,8 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     resamples, seed = design.resampling(counted)
     controls = {name for run in runs for name in design.controls_of(run)}
     compared = ablation.compare(entries, main_task, controls, resamples, seed)
+    if axis != "tasks":  # one task set: it says nothing of its auxiliaries
+        compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
     table["predictions"] = [
         (row["set"], str(row["seed"])) in read and row["counts"] for row in table.to_dict("records")
@@ -248,6 +251,7 @@ def headline(summary: Summary) -> str:
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
             said.append((f"{setting}: " if setting else "") + "; ".join(parts))
+    said += _axis_said(summary)
     main = f"auc/{summary.main_task}"
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
@@ -257,6 +261,21 @@ def headline(summary: Summary) -> str:
         best = summary.sets[main].astype(float).idxmax()
         line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(said)] if each), line])
+
+
+def _axis_said(summary: Summary) -> list[str]:
+    """What the values of another axis than the task sets do, the largest difference first."""
+    sets = summary.sets[summary.sets["difference"].notna()]
+    if summary.axis == "tasks" or not len(sets):
+        return []
+    rows = sets.assign(size=sets["difference"].abs()).sort_values("size", ascending=False, kind="stable")
+    parts = [
+        f"{row['arm']} {signed(row['difference'])} ({signed_interval(row['difference_low'], row['difference_high'])})"
+        + (f" with {row['setting']}" if row["setting"] else "")
+        for row in rows[:MOST_ARMS].to_dict("records")
+    ]
+    more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
+    return [f"to {summary.compared.base}, {', '.join(parts)}{more}"]
 
 
 def _helping_controls(group: pd.DataFrame) -> list[dict]:
@@ -270,7 +289,7 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section("Warnings", lines=summary.warnings))
     parts.append(
         Section(
-            f"AUC of {summary.main_task} by task set",
+            f"AUC of {summary.main_task} by {'task set' if summary.axis == 'tasks' else summary.axis}",
             _sets_written(summary),
             (*_footnotes(summary), *_caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
@@ -296,6 +315,11 @@ def sections(summary: Summary) -> list[Section]:
         lines = tuple(_foretold_lines(summary.compared))
         written = _foretold_written(summary.compared.foretold)
         parts.append(Section("Foretold?", written, lines, ("foretold", *relations)))
+    elif summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
+        none = "No two sets of the sweep differ in auxiliaries that have a measure: there is nothing to correlate."
+        parts.append(
+            Section("Foretold?", lines=(f"{none} More sets would tell (experiment=all_subsets).",), figures=relations)
+        )
     elif relations:
         parts.append(Section("Relations", figures=relations))
     return parts
@@ -466,7 +490,7 @@ def _heads_written(summary: Summary) -> pd.DataFrame:
     words = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
     words["head"] = heads["head"].to_numpy()
     words["seeds"] = heads["seeds"].astype(str).to_numpy()
-    words["AUC of 1 − p(Normal)"] = [number(value) for value in heads["auc"]]
+    words[f"AUC of 1{SPACE}−{SPACE}p(Normal)"] = [number(value) for value in heads["auc"]]
     words[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
     words[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
     ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
@@ -690,6 +714,8 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
         PNGs by name; they stand in the page itself.
     """
     title = f"Which auxiliary tasks help {summary.main_task}?"
+    if summary.axis != "tasks":
+        title = f"What {summary.axis} does to {summary.main_task}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")

@@ -16,6 +16,7 @@ from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl import design, report
+from mtl.forms import signed
 from mtl.journal import TrackedRun, recorded
 from mtl.mistakes import Mistake
 from mtl.trace import Relation, Result, Score, Trace
@@ -200,7 +201,13 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
     assert found.axis == "weighting"
     assert found.compared.base == "weighting=equal"
     assert found.sets["difference"].notna().tolist() == [False, True]
-    assert found.compared.auxiliaries["verdict"].tolist() == ["cannot tell"]
+    row = found.sets.iloc[1]
+    assert f"For main: to weighting=equal, weighting=dwa {signed(row['difference'])} (" in report.headline(found)
+    assert "cannot tell" not in said(found)
+    assert next(each.title for each in report.sections(found)) == "AUC of main by weighting"
+    assert "What each auxiliary does" not in said(found)
+    assert "auxiliaries" not in report.draw(found)
+    assert "What weighting does to main" in report.page(found, {})
 
 
 def test_no_run_at_all_is_an_empty_report(tmp_path):
@@ -305,6 +312,8 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
     assert summary.compared.heads["row"].tolist() == ["typed", "all"]
     assert "1 − p(Normal)" in said(summary)
+    terminal = "".join(shown(each) for each in report.sweep_tables(summary))
+    assert re.search(r"1\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}p\(Normal\)", terminal)
 
 
 def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(summary):
@@ -317,6 +326,12 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)
+
+
+def test_no_point_at_all_is_owned_up_to(tmp_path):
+    found = summarised(tmp_path, ("helped", 0), ("typed", 0))
+    assert not len(found.compared.points)
+    assert "there is nothing to correlate" in said(found)
 
 
 def test_relations_are_means_over_seeds(summary):
