@@ -60,6 +60,22 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     return table
 
 
+def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs without those that a later one of the same set and seed has made up for.
+
+    Several sweeps of an experiment hold a set and seed more than once: as the run
+    that was trained and as rows that reuse it, or killed first and finished later.
+    The last finished one stays, and what came to no end after it; where none
+    finished, the last.
+    """
+    places = list(zip(*(runs_table(runs)[key] for key in ("set", "seed")), strict=True))
+    last: dict[tuple[str, str], int] = {}
+    for i, (run, place) in enumerate(zip(runs, places, strict=True)):
+        if run.status == "FINISHED" or place not in last or runs[last[place]].status != "FINISHED":
+            last[place] = i
+    return [run for i, (run, place) in enumerate(zip(runs, places, strict=True)) if i >= last[place]]
+
+
 def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
     """Id of the first run of every set that the summary counts."""
     table = runs_table(runs)

@@ -83,7 +83,7 @@ class Summary:
     ----------
     main_task : str
     runs : tuple of TrackedRun
-        Jobs of the sweep, first started first.
+        Jobs of the sweep in the order of launch, each set and seed once.
     table : DataFrame
         See `runs_table`.
     sets : DataFrame
@@ -116,11 +116,12 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     Parameters
     ----------
     runs : sequence of TrackedRun
-        Jobs of a sweep, first started first.
+        Jobs of a sweep, or of several, in the order of launch.
     main_task : str
     tracking : Downloads, optional
         Asked for predictions that do not lie on this machine.
     """
+    runs = design.settled(runs)
     table = design.runs_table(runs)
     keys = design.axes(runs)
     axis = "tasks" if _several(table["tasks"]) or len(keys) == 1 else keys[1]

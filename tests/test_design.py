@@ -70,6 +70,14 @@ def test_one_run_of_each_set_stands_for_it():
     assert design.one_per_set([]) == []
 
 
+def test_what_a_later_run_made_up_for_is_left_out():
+    statuses = ("KILLED", "FINISHED", "FAILED", "FINISHED", "RUNNING")  # one after the other, of one set and seed
+    runs = [replace(run("all", 0, status), id=str(i)) for i, status in enumerate(statuses)]
+    never = [replace(run("all", 1, status), id=status) for status in ("FAILED", "KILLED")]
+    assert [each.id for each in design.settled([*runs, *never])] == ["3", "4", "KILLED"]
+    assert design.settled([]) == []
+
+
 def test_every_failure_is_listed():
     runs = [failed(f"all seed={i}", status) for i, status in enumerate(("FAILED", "KILLED", "RUNNING", "FINISHED"))]
     assert design.failures(runs) == [

@@ -392,6 +392,17 @@ def test_every_form_has_the_same_numbers(summary, tmp_path):
         assert number in text
 
 
+def test_a_second_sweep_that_reuses_and_finishes_the_first_counts_once(tmp_path):
+    for i, (tasks, status) in enumerate((("single", "FINISHED"), ("helped", "KILLED"))):
+        track(NoTracking(), tmp_path / "a" / str(i), None, tasks, 0, status)
+    for i, tasks in enumerate(("single", "helped")):
+        track(NoTracking(), tmp_path / "b" / str(i), None, tasks, 0)
+    found = report.summarise(jobs(tmp_path), "main")
+    assert "2 runs: 2 finished." in report.headline(found)
+    assert "Not finished" not in said(found)
+    assert found.sets[["finished", "killed"]].to_numpy().tolist() == [[1, 0], [1, 0]]
+
+
 def test_names_that_are_markup_stay_names(tmp_path):
     track(NoTracking(), tmp_path / "0", None, "single", 0, weighting="a|b*<i>[x]")
     track(NoTracking(), tmp_path / "1", None, "single", 0, weighting="plain")
