@@ -125,6 +125,8 @@ class Sweep(Callback):
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
             show(_opening(plan, self._handed))
+        for line in _never_reused(config, plan, self._tracking.uri):
+            show(line)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say which job begins; in a launcher's worker, tell the job of its sweep and keep quiet."""
@@ -412,6 +414,17 @@ def _opening(plan: Plan, sweep: jobs.Sweep) -> str:
     todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
     rough = f"; about {jobs.duration(sum(todo))} of work" if todo else ""
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}"
+
+
+def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
+    """Why nothing that is done already can be found, where that is so."""
+    if config.rerun:
+        return []
+    if not uri:
+        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
+    if not plan.jobs:
+        return ["This sweeper chooses its jobs as it goes, so none is known to be done already: every job is trained."]
+    return []
 
 
 def _at_once(config: DictConfig) -> int:

@@ -37,6 +37,15 @@ def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_sweep_that_reuses_nothing_says_so():
+    job = sweep.Planned("a", {}, None, None)
+    config, plan, none = OmegaConf.create({"rerun": False}), sweep.Plan([job], {}, []), sweep.Plan([], {}, [])
+    assert sweep._never_reused(config, plan, "sqlite:///a") == []
+    assert "tracking=none" in sweep._never_reused(config, plan, "")[0]
+    assert "sweeper" in sweep._never_reused(config, none, "sqlite:///a")[0]
+    assert sweep._never_reused(OmegaConf.create({"rerun": True}), plan, "") == []
+
+
 def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
     def broken(self, config):
         raise RuntimeError("what nobody thought of")
