@@ -754,6 +754,22 @@ class MLflowTracking:
             self._read(functools.partial(self._close, run.id))
         return stale
 
+    def close(self, run_id: str) -> TrackedRun:
+        """Close, as KILLED, a run whose process died where this one cannot see it, and return it as it was.
+
+        Raises
+        ------
+        Mistake
+            If there is none, it has come to an end, or its process lives on this host.
+        """
+        run = self.run(run_id)
+        if run.status != "RUNNING":
+            raise Mistake(f"Run {run_id} is {run.status} already.")
+        if run.tags.get(HOST) == journal.this_host() and not journal.is_dead(run.tags):
+            raise Mistake(f"Run {run_id} is still going on (process {run.tags.get(PROCESS)}).")
+        self._read(functools.partial(self._close, run_id))
+        return run
+
     def _close(self, run_id: str) -> None:
         self._store.client.set_tag(run_id, FAILURE, journal.NO_WORD)
         self._store.client.set_terminated(run_id, "KILLED")
@@ -853,6 +869,15 @@ class NoTracking:
     def close_stale(self) -> list[TrackedRun]:
         """Nothing to close."""
         return []
+
+    def close(self, run_id: str) -> TrackedRun:
+        """There is none to be had.
+
+        Raises
+        ------
+        Mistake
+        """
+        return self.run(run_id)
 
     def where_to_look(
         self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
@@ -994,22 +1019,31 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: ``python -m mtl.tracking send FOLDER...``."""
+    """The command line: ``python -m mtl.tracking send FOLDER...`` and ``close RUN_ID...``."""
     from rich.console import Console
 
-    parser = argparse.ArgumentParser(prog="python -m mtl.tracking", description="Runs that MLflow did not get.")
+    parser = argparse.ArgumentParser(prog="python -m mtl.tracking", description="Runs that MLflow has not got right.")
     commands = parser.add_subparsers(dest="command", required=True)
     sending = commands.add_parser("send", help="send what MLflow lacks of the runs recorded in these folders")
     sending.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run's folder, or one above it")
     sending.add_argument("--uri", help="another store than the one in the record")
-    sending.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a store (default 10)")
+    ending = commands.add_parser("close", help="close, as KILLED, runs whose process died on another machine")
+    ending.add_argument("runs", nargs="+", metavar="RUN_ID", help="a run that is shown as going on and is not")
+    ending.add_argument("--uri", default="sqlite:///mlflow.db", help="their store (default %(default)s)")
+    for command in (sending, ending):
+        command.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a store (default 10)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     console = Console(highlight=False, soft_wrap=True)
     status = 0
-    for folder in options.folders:
+    for what in options.folders if options.command == "send" else options.runs:
         try:
-            for line in send(folder, options.timeout, options.uri):
+            if options.command == "send":
+                lines = send(what, options.timeout, options.uri)
+            else:
+                closed = MLflowTracking(options.uri, "mtl", None, options.timeout).close(what)
+                lines = [f"{what}: {closed.name} is closed as KILLED"]
+            for line in lines:
                 console.print(line, markup=False)
         except Mistake as mistake:
             console.print(str(mistake), markup=False)

@@ -441,6 +441,21 @@ def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp
     assert len(tracked.runs()) == 1
 
 
+def test_a_run_of_another_host_is_closed_by_a_word(tracked, tmp_path, capsys):
+    elsewhere = tracked.start("elsewhere", tmp_path / "a", None, {})
+    elsewhere.tags({HOST: "another/1"})
+    here = tracked.start("here", tmp_path / "b", None, {})
+    assert tracking.main(["close", elsewhere.id, here.id, "--uri", tracked.uri]) == 1
+    found = tracked.run(elsewhere.id)
+    assert (found.status, found.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+    assert tracked.run(here.id).status == "RUNNING"
+    said = capsys.readouterr().out
+    assert f"{elsewhere.id}: elsewhere is closed as KILLED" in said
+    assert "still going on" in said
+    assert tracking.main(["close", elsewhere.id, "--uri", tracked.uri]) == 1
+    assert "KILLED already" in capsys.readouterr().out
+
+
 def test_runs_of_other_hosts_are_left_open(tracked, tmp_path):
     run = tracked.start("all", tmp_path, None, {})
     run.tags({HOST: "elsewhere", PROCESS: "1@x/1"})
