@@ -185,8 +185,8 @@ class Comparison:
         By `setting` and `auxiliary` (a bundle where several are always used
         together): main `effect` over `pairs` of sets that differ in it alone, the
         `shapley` value (of the full factorial `within` the design where that is a part of
-        it only), and a `verdict`. Intervals hold for all auxiliaries of a
-        setting at once.
+        it only), and a `verdict`. Intervals and `p_holm` hold for all auxiliaries of
+        a setting at once.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
         task, and its difference to the main task's own head in the same runs.
@@ -240,7 +240,8 @@ def compare(
         [row for group in groups for row in _auxiliary_rows(group, main_task, controls)],
         columns=[*AUXILIARIES, *SHAPLEY],
     )
-    auxiliaries["p_holm"] = holm(auxiliaries["p"].to_numpy(float))
+    # one family per setting, controls among them, as for the intervals
+    auxiliaries["p_holm"] = auxiliaries.groupby("setting")["p"].transform(lambda p: holm(p.to_numpy(float)))
     points = [row for group in groups for row in _points(group, main_task, controls)]
     return Comparison(
         sets=_in_order(sets, entries),
@@ -292,7 +293,8 @@ class _Group:
         self.setting, self.members, self.sample = setting, members, sample
         self.entries = [sample.entries[i] for i in members]
         self.arms = list(dict.fromkeys(entry.arm for entry in self.entries))
-        self.seeds = list(dict.fromkeys(entry.seed for entry in self.entries))
+        # the bootstrap over seeds draws by position: in any other order its interval would be another
+        self.seeds = sorted({entry.seed for entry in self.entries}, key=_by_number)
         self.first = {entry.arm: entry for entry in reversed(self.entries)}
         self.counts = np.bincount(np.concatenate([sample.places[i] for i in members]), minlength=len(sample.videos))
         self.kept = self.counts == len(members)  # the videos that all of them scored
@@ -320,7 +322,7 @@ class _Group:
         paired = np.isfinite(values)
         lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
         found = effect(values[paired], draws[paired], self.sample.seed, comparisons)
-        unpaired = f"{lacking} seeds have no partner" if lacking else ""
+        unpaired = f"{lacking} seed{' has' if lacking == 1 else 's have'} no partner" if lacking else ""
         return replace(found, reason="; ".join(filter(None, [unpaired, found.reason])))
 
     def warnings(self) -> list[str]:
@@ -352,6 +354,11 @@ class _Group:
         for row, i in enumerate(self.members):
             digests[row, self.sample.places[i]] = self.sample.entries[i].predicted.frames
         return int((digests[:, self.kept] != digests[:1, self.kept]).any(axis=0).sum())
+
+
+def _by_number(seed: str) -> tuple[bool, int, str]:
+    """Numbers by their size, then what is none."""
+    return (not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed)
 
 
 def _set_rows(group: _Group, base: str) -> list[dict[str, Any]]:

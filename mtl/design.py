@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from mtl.journal import TrackedRun
+from mtl.journal import CODE, DATA, TrackedRun
 from mtl.trace import Relation, directions, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
@@ -15,7 +15,6 @@ NO_AXIS = ("seed", "cut")
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
 MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
 RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
-COMMIT = "mlflow.source.git.commit"
 
 
 def axes(runs: Sequence[TrackedRun]) -> list[str]:
@@ -59,6 +58,28 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     finished = table[table["status"] == "FINISHED"]
     table.loc[finished.drop_duplicates(["set", "seed"], keep="last").index, "counts"] = True
     return table
+
+
+def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs without those that a later one of the same set and seed has made up for.
+
+    Several sweeps of an experiment hold a set and seed more than once: as the run
+    that was trained and as rows that reuse it, or killed first and finished later.
+    The last finished one stays, and what came to no end after it; where none
+    finished, the last.
+    """
+    places = list(zip(*(runs_table(runs)[key] for key in ("set", "seed")), strict=True))
+    last: dict[tuple[str, str], int] = {}
+    for i, (run, place) in enumerate(zip(runs, places, strict=True)):
+        if run.status == "FINISHED" or place not in last or runs[last[place]].status != "FINISHED":
+            last[place] = i
+    return [run for i, (run, place) in enumerate(zip(runs, places, strict=True)) if i >= last[place]]
+
+
+def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
+    """Id of the first run of every set that the summary counts."""
+    table = runs_table(runs)
+    return table[table["counts"].astype(bool)].drop_duplicates("set")["run_id"].tolist()
 
 
 def failures(runs: Sequence[TrackedRun]) -> list[str]:
@@ -145,12 +166,23 @@ def resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
     )
 
 
-def budget(runs: Sequence[TrackedRun]) -> str:
+def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
     """How long the runs were trained, and whether all alike."""
     names = ("training.epochs", "training.batch_size", "training.early_stopping")
-    found = {tuple(run.params[name] for name in names) for run in runs if all(name in run.params for name in names)}
+
+    def budgets(settings: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
+        return {tuple(each[name] for name in names) for each in settings if all(name in each for name in names)}
+
+    found = budgets(run.params for run in runs)
     if len(found) != 1:
-        return "The training budgets differ: see the warnings." if found else ""
+        places = [[each for arm in arms.values() for each in arm] for arms in _by_place(runs, keys, axis).values()]
+        if not found:
+            return ""
+        if axis.split(".")[0] == "training":
+            return "The training budgets differ: they are what is compared."
+        if all(len(budgets(settings)) <= 1 for settings in places):
+            return "The training budgets differ between settings, and are equal for all runs within one."
+        return "The training budgets differ: see the warnings."
     epochs, size, stops = found.pop()
     same = f"{epochs} epochs at batch size {size}"
     if stops.lower() == "false":
@@ -163,31 +195,83 @@ def budget(runs: Sequence[TrackedRun]) -> str:
     )
 
 
-def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
-    """Parameters, other than what is compared, in which a set differs from the first one of its setting."""
-    groups: dict[tuple[str, ...], dict[str, list[Mapping[str, str]]]] = {}
-    for run in runs:
-        setting = setting_of(run)
-        place = tuple(setting.get(key, "") for key in keys if key not in ("tasks", axis))
-        groups.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
+def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str) -> list[str]:
+    """What makes a comparison unfair or impossible, in lines that name the differences.
+
+    Parameters
+    ----------
+    runs : sequence of TrackedRun
+    keys : sequence of str
+        See `axes`.
+    axis : str
+        The one of them that is compared.
+    base : str
+        Its value that the others are compared with.
+    """
+    places = _by_place(runs, keys, axis)
     said: dict[str, list[str]] = {}
-    for arms in groups.values():
+    for arms in places.values():
         (first, reference), *others = arms.items()
         for arm, settings in others:
-            for key in reference[0]:
-                if _may_differ(key, axis):
-                    continue
-                values = [
-                    list(dict.fromkeys(each[key] for each in some if key in each and each[key] != each.get("seed")))
-                    for some in (settings, reference)
-                ]
-                if all(values) and set(values[0]) != set(values[1]):
-                    there, here = (" and ".join(each) for each in values)
-                    said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
+            for key, (there, here) in _differences(settings, reference, axis).items():
+                said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
     return [
         f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
         for key, which in said.items()
-    ]
+    ] + _without_base(places, axis, base)
+
+
+def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], axis: str, base: str) -> list[str]:
+    """A line per setting that has no run of the base: in what it differs from the nearest one that has."""
+    bases = {place: arms[base] for place, arms in places.items() if base in arms}
+    lines = []
+    for place, arms in places.items():
+        if base in arms or not bases:
+            continue
+        here = [each for settings in arms.values() for each in settings]
+        apart = [(name, _differences(here, there, axis)) for name, there in bases.items()]
+        nearest, differences = min(apart, key=lambda found: len(found[1]))
+        which = ", ".join(f"{key} ({mine} instead of {its})" for key, (mine, its) in differences.items())
+        what = "was" if len(arms) == 1 else "were"
+        lines.append(
+            f"{' and '.join(arms)} {what} not compared with {base}: there is no finished run of {base} with {place}. "
+            f"Those with {nearest} differ in {which}, so a difference could come from there."
+        )
+    return lines
+
+
+def _by_place(
+    runs: Sequence[TrackedRun], keys: Sequence[str], axis: str
+) -> dict[str, dict[str, list[Mapping[str, str]]]]:
+    """Parameters of the runs by the setting they are compared in, then by what is compared."""
+    places: dict[str, dict[str, list[Mapping[str, str]]]] = {}
+    for run in runs:
+        setting = setting_of(run)
+        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        places.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
+    return places
+
+
+def _differences(
+    some: Sequence[Mapping[str, str]], others: Sequence[Mapping[str, str]], axis: str
+) -> dict[str, tuple[str, str]]:
+    """Values by parameter, other than what is compared, in which the two groups of runs differ."""
+    found = {}
+    for key in sorted(others[0], key=lambda name: "." in name):  # choices first
+        if _may_differ(key, axis):
+            continue
+        mine, its = (
+            list(dict.fromkeys(each[key] for each in group if key in each and not _follows_seed(each, key)))
+            for group in (some, others)
+        )
+        if mine and its and set(mine) != set(its):
+            found[key] = " and ".join(mine), " and ".join(its)
+    return found
+
+
+def _follows_seed(setting: Mapping[str, str], key: str) -> bool:
+    """Whether the value is a part's seed that is the run's."""
+    return key.endswith(".seed") and setting[key] == setting.get("seed")
 
 
 def _may_differ(key: str, axis: str) -> bool:
@@ -198,11 +282,37 @@ def _may_differ(key: str, axis: str) -> bool:
 
 
 def versions(runs: Sequence[TrackedRun]) -> list[str]:
-    """A line where the runs come from several versions of the code."""
-    commits = list(dict.fromkeys(run.tags[COMMIT][:8] for run in runs if COMMIT in run.tags))
-    return (
-        [f"The runs come from {len(commits)} versions of the code: {', '.join(commits)}."] if len(commits) > 1 else []
-    )
+    """A line where the runs come from several versions of the code that makes results."""
+    found = list(dict.fromkeys(run.tags[CODE] for run in runs if CODE in run.tags))
+    return [f"The runs come from {len(found)} versions of the code: {', '.join(found)}."] if len(found) > 1 else []
+
+
+def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
+    """A line per setting whose runs of one seed read different frames, though their parameters agree.
+
+    What differs in the test frames shows in the predictions; this finds out about
+    the frames trained on as well.
+    """
+    if axis.split(".")[0] == "data":
+        return []
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for run in runs:
+        setting = setting_of(run)
+        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        if DATA in run.tags:
+            by_data = found.setdefault(place, {}).setdefault(setting.get("seed", ""), {})
+            by_data.setdefault(run.tags[DATA], []).append(setting.get(axis, ""))
+    lines = []
+    for place, seeds in found.items():
+        apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}
+        if apart:
+            seed, groups = next(iter(apart.items()))
+            which = " but not of ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
+            lines.append(
+                f"The frames of train, val or test differ between runs{f' ({place})' if place else ''}: with seed "
+                f"{seed}, those of {which}. A difference may come from there."
+            )
+    return lines
 
 
 def setting_of(run: TrackedRun) -> dict[str, str]:

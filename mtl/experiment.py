@@ -23,7 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl import jobs, schema
-from mtl.fingerprint import data_key, fingerprint
+from mtl.fingerprint import code_digest, data_key, fingerprint
+from mtl.journal import CODE, DATA, JOB
 from mtl.mistakes import Mistake, nearest
 from mtl.terminal import progress, quiet, show
 
@@ -69,11 +70,13 @@ def run(config: DictConfig) -> float:
     float
         Test AUC of the main task.
     """
-    hydra = HydraConfig.get()
+    began, hydra = time.perf_counter(), HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
     sweep = jobs.current()
     name, tags = run_name(choices, words, sweep.common if sweep else ()), {"tasks": str(choices["tasks"])}
+    if sweep is not None:
+        tags |= {JOB: str(hydra.job.num)}
     try:
         check_switches(config)
         if sweep is not None:
@@ -91,13 +94,17 @@ def run(config: DictConfig) -> float:
                 reused = _reuse(config, choices, before, tracking, parent, folder, name, tags)
                 if reused is not None:
                     return reused
+            if sweep is not None and not sweep.trains:
+                raise jobs.UntrainedError("What was done before is gone: the job needs a process of its own.")
             tracked = tracking.start(name, folder, parent, tags)
             with _closing(tracked, folder):
                 result = _experiment(config, choices, words, tracked, folder / "artifacts")
+                spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
+                tracked.metrics(spent, step=0)
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened
-            track_failure(config, folder, name, tags, sweep.parent, one_line(error))
+            track_failure(config, folder, name, tags, sweep.parent, one_line(error), traceback.format_exc())
         raise
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
@@ -153,7 +160,7 @@ def _reuse(
     except (Mistake, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
-    kept = {key: before.tags[key] for key in ("fingerprint", "undefined", "diverged") if key in before.tags}
+    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, jobs.REUSED_FROM: before.id})
     with _closing(tracked, folder):
         found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
@@ -212,7 +219,9 @@ def _experiment(
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
-        tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root))})
+        digest = data_digest(frames, data.root)
+        mark = fingerprint(plain_config(config), digest)
+        tracked.tags({"fingerprint": mark, CODE: code_digest()[:8], DATA: digest})
     with stages("features"):
         features = _features(config, data, frames, cut)
     frames = features.frames
@@ -437,14 +446,19 @@ def _closing(tracked: Run, folder: Path) -> Iterator[None]:
         tracked.end("KILLED")
         raise
     except BaseException as error:
-        failure = folder / "failure"
-        failure.mkdir(parents=True, exist_ok=True)
-        (failure / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        tracked.tags({"failure": one_line(error)})
-        tracked.artifacts(failure)
+        _keep_failure(tracked, folder, one_line(error), traceback.format_exc())
         tracked.end("FAILED")
         raise
     tracked.end("FINISHED")
+
+
+def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None:
+    """The reason as a tag, and what is known beyond one line as an artifact."""
+    failure = folder / "failure"
+    failure.mkdir(parents=True, exist_ok=True)
+    (failure / "traceback.txt").write_text(details, encoding="utf-8")
+    tracked.tags({"failure": reason})
+    tracked.artifacts(failure)
 
 
 def one_line(error: BaseException) -> str:
@@ -454,7 +468,13 @@ def one_line(error: BaseException) -> str:
 
 
 def track_failure(
-    config: DictConfig, folder: Path, name: str, tags: Mapping[str, str], parent: str, reason: str
+    config: DictConfig,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+    parent: str,
+    reason: str,
+    details: str,
 ) -> None:
     """Make a job that was refused, or that died without a word, a row with the reason.
 
@@ -469,13 +489,15 @@ def track_failure(
         Id of the sweep's own run, or empty.
     reason : str
         One line.
+    details : str
+        The traceback, or of a job that died the end of what it wrote.
     """
     left = jobs.read_job(folder)
     if left is not None:
         tags = {**tags, **{key: left.tags[key] for key in ("fingerprint",) if key in left.tags}}
     try:
         tracked = build(config.tracking).start(name, folder, parent or None, tags)
-        tracked.tags({"failure": reason})
+        _keep_failure(tracked, folder, reason, details)
         tracked.end("FAILED")
     except (Mistake, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")

@@ -22,7 +22,10 @@ NEUTRAL_ROOMS = frozenset(
         *("journal", "store", "tracking", "extract_frames"),
     )
 )
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "scipy", "opencv-python-headless")
+PACKAGES = (
+    *("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "scipy"),
+    *("opencv-python", "opencv-python-headless"),  # as for tensorflow: one of several names of the same
+)
 
 
 def fingerprint(config: Mapping[str, object], data: str) -> str:

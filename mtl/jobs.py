@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mtl.journal import FAILURE, HOST, JOURNAL, PROCESS, Journal, is_dead
+from mtl.journal import FAILURE, HOST, JOURNAL, NO_WORD, PROCESS, Journal, is_dead
 from mtl.mistakes import Mistake
 
 SWEEP = "MTL_SWEEP"
@@ -53,6 +53,8 @@ class Sweep:
         Where the sweep itself runs, as `journal.this_process` says it.
     slots : int
         How many jobs may work at once where the launcher itself knows no limit; 0: as many as it starts.
+    trains : bool
+        Whether this process may train; else a job whose result is not there is refused.
     """
 
     parent: str
@@ -66,6 +68,7 @@ class Sweep:
     host: str = ""
     process: str = ""
     slots: int = 0
+    trains: bool = True
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have."""
@@ -113,6 +116,10 @@ def leave_with(sweep: Sweep) -> None:
 
 class StoppedError(Mistake):
     """A job was not begun because the sweep has stopped: no row."""
+
+
+class UntrainedError(StoppedError):
+    """A job that was to be reused has to be trained, by another process than this one."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,10 @@ def failed_alike(jobs: Sequence[Job], first: int) -> str:
     first : int
         How many jobs, counted in the order in which they ended, must have failed.
     """
-    ended = sorted((job for job in jobs if job.status in ("FINISHED", "FAILED")), key=lambda job: job.ended)[:first]
+    trained = [
+        job for job in jobs if job.status in ("FINISHED", "FAILED") and not job.reused
+    ]  # a reused one did nothing
+    ended = sorted(trained, key=lambda job: job.ended)[:first]
     if len(ended) < first or any(job.status != "FAILED" for job in ended):
         return ""
     reasons = {re.sub(r"\d+", "#", job.failure) for job in ended}
@@ -209,6 +219,21 @@ def seconds_left(jobs: Sequence[Job], sweep: Sweep, began: float) -> float | Non
     # what several at once get done counts, not how long each of them takes
     pace = (max(job.ended for job in worked) - began) / len(worked)
     return max(to_do * pace - (time.time() - max(job.ended for job in ended)), 0.0)
+
+
+def time_lines(jobs: Sequence[Job]) -> list[str]:
+    """Where the time of the jobs that were trained went, in a line; none where no job was."""
+    trained = [job.metrics for job in jobs if job.status == "FINISHED" and not job.reused]
+    trained = [metrics for metrics in trained if metrics.get("time/run_s")]
+    whole, steps, tracking = (
+        sum(metrics.get(f"time/{part}_s", 0.0) for metrics in trained) for part in ("run", "steps", "tracking")
+    )
+    if not whole:
+        return []
+    return [
+        f"{duration(whole / len(trained))} per trained job: {100 * steps / whole:.0f} % in training steps, "
+        f"{100 * tracking / whole:.0f} % in tracking."
+    ]
 
 
 def check_worth_it(sweep: Sweep, stop_after: int | None) -> None:
@@ -280,7 +305,7 @@ def ended_line(job: Job, done: int, sweep: Sweep, main_task: str, left: float | 
     what = {
         "FINISHED": f"reused{result}" if job.reused else f"finished{result} in {duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",
-        "KILLED": f"KILLED: {job.failure or 'its process died without a word'}",
+        "KILLED": f"KILLED: {job.failure or NO_WORD}",
     }[job.status]
     more = f"; about {duration(left)} left" if left else ""
     return f"[{done}{of}] {sweep.label(job.name)}: {what}{more}"

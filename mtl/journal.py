@@ -12,7 +12,7 @@ import posixpath
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ MAX_KEY, MAX_PARAM, MAX_TAG, MAX_DIGEST, MAX_PROFILE = 250, 6000, 8000, 36, 1_00
 
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
+JOB = "mtl.job"  # number in its sweep
+CODE, DATA = "code", "data_digest"  # of what a result comes from
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 
@@ -159,9 +161,27 @@ def journals(folder: Path) -> list[Path]:
 
 
 def recorded(folder: Path) -> list[TrackedRun]:
-    """The runs below a folder as their records say, first started first: a table needs no store."""
+    """The runs below a folder as their records say, in the order of launch: a table needs no store."""
     found = [record for record in map(Journal, journals(folder)) if record.entries]
-    return [_recorded(record) for record in sorted(found, key=lambda record: record.first["time"])]
+    return in_order([_recorded(record) for record in sorted(found, key=lambda record: record.first["time"])])
+
+
+def in_order(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs in the order of launch: first started sweep first, in a sweep by job number.
+
+    Jobs side by side start in any order, so their start says nothing.
+    """
+
+    def family(run: TrackedRun) -> str:
+        return run.tags.get(PARENT) or posixpath.dirname(run.artifact_uri)
+
+    def started(run: TrackedRun) -> float:
+        return run.start.timestamp() if run.start else 0.0
+
+    first: dict[str, float] = {}
+    for run in runs:
+        first[family(run)] = min(started(run), first.get(family(run), started(run)))
+    return sorted(runs, key=lambda run: (first[family(run)], family(run), int(run.tags.get(JOB, -1)), started(run)))
 
 
 def _recorded(journal: Journal) -> TrackedRun:
@@ -174,15 +194,18 @@ def _recorded(journal: Journal) -> TrackedRun:
             if entry["step"] >= steps.get(key, entry["step"]):
                 metrics[key], steps[key] = value, entry["step"]
     first, last = journal.first, journal.entries[-1]
-    status = journal.status
+    status, tags = journal.status, journal.tags()
+    is_killed = status == "RUNNING" and is_dead(tags)
+    if is_killed:
+        tags |= {FAILURE: NO_WORD}
     parents = [entry["parent"] for entry in journal.entries if entry.get("parent")]
     return TrackedRun(
         id=journal.run_id or f"local-{first['key']}",
         name=first["name"],
-        status="KILLED" if status == "RUNNING" and is_dead(journal.tags()) else status,
+        status="KILLED" if is_killed else status,
         params=params,
         metrics=metrics,
-        tags=journal.tags() | ({PARENT: parents[-1]} if parents else {}),
+        tags=tags | ({PARENT: parents[-1]} if parents else {}),
         start=moment(first["time"]),
         end=moment(last["time"]) if status != "RUNNING" else None,
         artifact_uri=journal.path.parent.as_uri() if journal.path.is_absolute() else str(journal.path.parent),

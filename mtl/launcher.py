@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
 from mtl import commandline, jobs
-from mtl.journal import JOURNAL, Journal
+from mtl.journal import JOB, JOURNAL, Journal
 from mtl.mistakes import Mistake
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_LEAVE = 20.0
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN, GOTTEN, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
+LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
 
 
 @dataclass
@@ -85,9 +86,11 @@ class Processes(Launcher):
                 while waiting and len(working) < self.n_jobs:
                     number, overrides = waiting.pop(0)
                     if sweep is not None and (number in sweep.known or _stopped(sweep, self._config.stop_after)):
-                        self._results[number] = self._here(number, overrides)
-                    else:
-                        working.append(self._begin(number, overrides))
+                        result = self._here(number, overrides, sweep)
+                        if not isinstance(result._return_value, jobs.UntrainedError):
+                            self._results[number] = result
+                            continue
+                    working.append(self._begin(number, overrides))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             _end([job.process for job in working])
@@ -99,9 +102,10 @@ class Processes(Launcher):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         return config
 
-    def _here(self, number: int, overrides: Sequence[str]) -> JobReturn:
-        """A job that is not going to train anything is not worth a process."""
+    def _here(self, number: int, overrides: Sequence[str], sweep: jobs.Sweep) -> JobReturn:
+        """A job that is not going to train anything is not worth a process; one that has to after all is refused."""
         logging.disable(logging.INFO)  # the sweep says how it ended
+        os.environ[jobs.SWEEP] = replace(sweep, trains=False).text()
         try:
             return run_job(
                 hydra_context=self._context,
@@ -111,6 +115,7 @@ class Processes(Launcher):
                 job_subdir_key="hydra.sweep.subdir",
             )
         finally:
+            os.environ[jobs.SWEEP] = sweep.text()
             logging.disable(logging.NOTSET)
             configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
 
@@ -165,9 +170,13 @@ class Processes(Launcher):
         sweep = jobs.current()
         choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
         name = run_name(choices, words, sweep.common if sweep else ())
-        tags: Mapping[str, str] = {"tasks": str(choices["tasks"])}
+        tags: Mapping[str, str] = {"tasks": str(choices["tasks"]), JOB: str(job.number)}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
-        track_failure(config, job.folder, name, tags, sweep.parent if sweep else "", reason)
+        output = job.folder / OUTPUT
+        written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""
+        track_failure(
+            config, job.folder, name, tags, sweep.parent if sweep else "", reason, f"{written.rstrip()}\n\n{reason}\n"
+        )
 
 
 def _stopped(sweep: jobs.Sweep, stop_after: int | None) -> bool:

@@ -278,7 +278,7 @@ def auc_by_set(
     return _fitted(figure)
 
 
-def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
+def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interval") -> Figure:
     """Differences with their intervals around zero.
 
     Parameters
@@ -288,6 +288,8 @@ def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
         `verdict` where there is one, written at the right.
     measure : str
         What differs, for the axis.
+    interval : str
+        What the lines are.
     """
     figure = _figure(7.6, 1.5 + 0.42 * len(table))
     axes = figure.add_subplot()
@@ -300,7 +302,7 @@ def forest_plot(table: pd.DataFrame, measure: str) -> Figure:
             range(len(table)), [_plain(_wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5
         )
         right.tick_params(length=0)
-    axes.set(xlabel=_plain(f"difference in {measure} (95 % interval)"))
+    axes.set(xlabel=_plain(f"difference in {measure} ({interval})"))
     return _fitted(figure)
 
 

@@ -59,6 +59,7 @@ PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
 SIGNIFICANT = 0.05
 SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 MOST_SETTINGS = 4  # whose relations are drawn
+MOST_ARMS = 3  # that a headline names
 PREDICTIONS = "predictions.parquet"
 STORE_TIMEOUT_S = 10.0
 
@@ -81,7 +82,7 @@ class Summary:
     ----------
     main_task : str
     runs : tuple of TrackedRun
-        Jobs of the sweep, first started first.
+        Jobs of the sweep in the order of launch, each set and seed once.
     table : DataFrame
         See `runs_table`.
     sets : DataFrame
@@ -114,11 +115,12 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     Parameters
     ----------
     runs : sequence of TrackedRun
-        Jobs of a sweep, first started first.
+        Jobs of a sweep, or of several, in the order of launch.
     main_task : str
     tracking : Downloads, optional
         Asked for predictions that do not lie on this machine.
     """
+    runs = design.settled(runs)
     table = design.runs_table(runs)
     keys = design.axes(runs)
     axis = "tasks" if _several(table["tasks"]) or len(keys) == 1 else keys[1]
@@ -141,6 +143,8 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     resamples, seed = design.resampling(counted)
     controls = {name for run in runs for name in design.controls_of(run)}
     compared = ablation.compare(entries, main_task, controls, resamples, seed)
+    if axis != "tasks":  # one task set: it says nothing of its auxiliaries
+        compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
     table["predictions"] = [
         (row["set"], str(row["seed"])) in read and row["counts"] for row in table.to_dict("records")
@@ -153,8 +157,12 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         compared,
         axis,
         design.mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
-        design.budget(counted),
-        (*warnings, *compared.warnings, *design.unfair(counted, keys, axis), *design.versions(counted)),
+        design.budget(counted, keys, axis),
+        (
+            *(*warnings, *compared.warnings),
+            *design.unfair(counted, keys, axis, compared.base.removeprefix(f"{axis}=")),
+            *(*design.data_apart(counted, keys, axis), *design.versions(counted)),
+        ),
     )
 
 
@@ -212,15 +220,15 @@ class Section:
         Said below it.
     figures : tuple of str
         Names of figures that belong here.
-    brief : bool
-        Whether the terminal shows the lines.
+    brief : tuple of str or None
+        Those of the lines that the terminal shows; None: all.
     """
 
     title: str
     words: pd.DataFrame | None = None
     lines: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
-    brief: bool = True
+    brief: tuple[str, ...] | None = None
 
 
 def headline(summary: Summary) -> str:
@@ -243,6 +251,7 @@ def headline(summary: Summary) -> str:
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
             said.append((f"{setting}: " if setting else "") + "; ".join(parts))
+    said += _axis_said(summary)
     main = f"auc/{summary.main_task}"
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
@@ -252,6 +261,21 @@ def headline(summary: Summary) -> str:
         best = summary.sets[main].astype(float).idxmax()
         line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(said)] if each), line])
+
+
+def _axis_said(summary: Summary) -> list[str]:
+    """What the values of another axis than the task sets do, the largest difference first."""
+    sets = summary.sets[summary.sets["difference"].notna()]
+    if summary.axis == "tasks" or not len(sets):
+        return []
+    rows = sets.assign(size=sets["difference"].abs()).sort_values("size", ascending=False, kind="stable")
+    parts = [
+        f"{row['arm']} {signed(row['difference'])} ({signed_interval(row['difference_low'], row['difference_high'])})"
+        + (f" with {row['setting']}" if row["setting"] else "")
+        for row in rows[:MOST_ARMS].to_dict("records")
+    ]
+    more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
+    return [f"to {summary.compared.base}, {', '.join(parts)}{more}"]
 
 
 def _helping_controls(group: pd.DataFrame) -> list[dict]:
@@ -265,11 +289,11 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section("Warnings", lines=summary.warnings))
     parts.append(
         Section(
-            f"AUC of {summary.main_task} by task set",
+            f"AUC of {summary.main_task} by {'task set' if summary.axis == 'tasks' else summary.axis}",
             _sets_written(summary),
-            tuple(_footnotes(summary)),
+            (*_footnotes(summary), *_caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
-            brief=False,
+            brief=tuple(_caveats(summary)),
         )
     )
     unfinished = design.failures(summary.runs)
@@ -291,6 +315,11 @@ def sections(summary: Summary) -> list[Section]:
         lines = tuple(_foretold_lines(summary.compared))
         written = _foretold_written(summary.compared.foretold)
         parts.append(Section("Foretold?", written, lines, ("foretold", *relations)))
+    elif summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
+        none = "No two sets of the sweep differ in auxiliaries that have a measure: there is nothing to correlate."
+        parts.append(
+            Section("Foretold?", lines=(f"{none} More sets would tell (experiment=all_subsets).",), figures=relations)
+        )
     elif relations:
         parts.append(Section("Relations", figures=relations))
     return parts
@@ -343,7 +372,7 @@ def _footnotes(summary: Summary) -> list[str]:
     """How the numbers of the table are to be read."""
     sets, compared = summary.sets, summary.compared
     if not len(compared.seeds):
-        return ["No run has predictions: there is nothing to compare."]
+        return []
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
     lines = [f"{plural(compared.n_videos, 'test video')}. AUC by frame{', mean over seeds' if several else ''}; "
@@ -354,16 +383,33 @@ def _footnotes(summary: Summary) -> list[str]:
             + (", within equal settings of all else" if _several(sets["setting"]) else "")
             + "; p by sign flips over seeds, Holm over all differences of the table."
         )
+    return lines
+
+
+def _caveats(summary: Summary) -> list[str]:
+    """What makes the numbers of the table worth less, or equal at all: said wherever the table is."""
+    sets = summary.sets
+    if not len(summary.compared.seeds):
+        return ["No run has predictions: there is nothing to compare."]
+    lines = [summary.budget] if summary.budget else []
+    if sets["difference"].notna().any():
         n, seeds = int(sets["p"].notna().sum()), int(sets["paired_seeds"].max())
-        least = min(1.0, n * 2 / 2**seeds)
-        if least >= SIGNIFICANT:
+        if _least_p(n, seeds) >= SIGNIFICANT:
             enough = math.floor(math.log2(2 * n / SIGNIFICANT)) + 1
             lines.append(
-                f"With {plural(seeds, 'seed')} no Holm p of {plural(n, 'difference')} can fall below {least:.2g}: "
-                f"{enough} seeds are the fewest that can tell by it."
+                f"With {plural(seeds, 'seed')} no Holm p of {plural(n, 'difference')} can fall below "
+                f"{_least_p(n, seeds):.2g}: {enough} seeds are the fewest that can tell by it."
             )
-    notes = {f"{name}: {reason}." for name, reason in sets["reason"].items() if reason and "one seed" not in reason}
-    return [*lines, *([summary.budget] if summary.budget else []), *sorted(notes)]
+    notes: dict[str, list[str]] = {}
+    for name, reason in sets["reason"].items():
+        if reason and "one seed" not in reason:
+            notes.setdefault(reason, []).append(str(name))
+    return [*lines, *(f"{'; '.join(names)}: {reason}." for reason, names in notes.items())]
+
+
+def _least_p(n: int, seeds: int) -> float:
+    """What no Holm p of n sign-flip tests over so many seeds can fall below."""
+    return min(1.0, n * 2 / 2**seeds)
 
 
 def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
@@ -424,10 +470,18 @@ def _verdicts(summary: Summary) -> list[str]:
         for each in dict.fromkeys(auxiliaries["within"])
         if each
     ]
+    seeds = int(auxiliaries["seeds"].max())
+    by_interval = (
+        " The verdict goes by the interval, not by p, which is of sign flips over seeds: with "
+        f"{plural(seeds, 'seed')} no Holm p of {n} can fall below {_least_p(n, seeds):.2g}."
+        if n and seeds
+        else ""
+    )
     return [
         *lines,
         f"The main effect is the mean over pairs of sets that differ in this auxiliary alone.{together}{bundled}"
-        + "".join(within),
+        + "".join(within)
+        + by_interval,
     ]
 
 
@@ -436,7 +490,7 @@ def _heads_written(summary: Summary) -> pd.DataFrame:
     words = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
     words["head"] = heads["head"].to_numpy()
     words["seeds"] = heads["seeds"].astype(str).to_numpy()
-    words["AUC of 1 − p(Normal)"] = [number(value) for value in heads["auc"]]
+    words[f"AUC of 1{SPACE}−{SPACE}p(Normal)"] = [number(value) for value in heads["auc"]]
     words[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
     words[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
     ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
@@ -503,7 +557,7 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
                 shown.append(terminal_table(section.title if i == 0 else "", part))
         elif section.lines:
             shown.append(Text(section.title, style="bold"))
-        lines = section.lines if section.brief else section.lines[:0]
+        lines = section.lines if section.brief is None else section.brief
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
     return [*shown, Text(headline(summary), style="bold")]
@@ -562,7 +616,9 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
         words_alone = [str(word).split(":")[0] for word in table["verdict"]]
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
-        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect")
+        n = int(auxiliaries.groupby("setting").size().max())
+        interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
+        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
     if _several(sets["setting"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
@@ -655,6 +711,8 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
         PNGs by name; they stand in the page itself.
     """
     title = f"Which auxiliary tasks help {summary.main_task}?"
+    if summary.axis != "tasks":
+        title = f"What {summary.axis} does to {summary.main_task}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")
@@ -750,7 +808,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], Downloads | None]:
-    """The runs that are meant, first started first, and where their artifacts are to be had.
+    """The runs that are meant, in the order of launch, and where their artifacts are to be had.
 
     Parameters
     ----------
@@ -780,7 +838,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs()
         where = f"recorded in a folder '{what}' or in an experiment of that name in {uri}; --uri says where to look"
-    jobs = [_told(run) for run in found if run.tags.get("sweep") != "parent"]
+    jobs = [_told(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
     if not jobs:
         raise Mistake(f"No run is {where}.")
     return jobs, tracking
@@ -789,7 +847,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
 def _told(run: TrackedRun) -> TrackedRun:
     """The run, KILLED where its process died without a word."""
     dead = run.status == "RUNNING" and journal.is_dead(run.tags)
-    return replace(run, status="KILLED") if dead else run
+    return replace(run, status="KILLED", tags={**run.tags, journal.FAILURE: journal.NO_WORD}) if dead else run
 
 
 def _main_task(runs: Sequence[TrackedRun]) -> str:

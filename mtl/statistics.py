@@ -412,7 +412,8 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
         video_error = math.sqrt(float(mean_of_defined((by_videos - mean_of_defined(by_videos)) ** 2)))
         return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason)
     shared, share = _shared_by_seeds(draws)
-    times = np.random.default_rng(seed).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
+    # a stream of its own: that of the videos would give as many seeds as a stratum has videos the same draws
+    times = np.random.default_rng([seed, 1]).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
     low, high = percentile_interval(value + share * (by_videos - mean_of_defined(by_videos)) + of_seeds, level=level)
     seed_sd = float(values.std(ddof=1))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
+import re
 import signal
 import statistics
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,34 +70,38 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create store, experiment and parent once, before any job could race for them."""
+        try:
+            self._open(config)
+        except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
+            said = commandline.explained(error)
+            print(said or traceback.format_exc(), file=sys.stderr)  # noqa: T201
+            if self._parent is not None:
+                self._parent.end("FAILED")
+            sys.exit(1)
+
+    def _open(self, config: DictConfig) -> None:
+        """Check and plan the sweep, and open its own run."""
         from hydra.utils import instantiate
 
         from mtl.experiment import check_switches, finished_runs
 
         OmegaConf.resolve(config.tracking)
         words = [str(word) for word in config.hydra.overrides.task]
-        try:
-            commandline.check_choices(words)
-            check_switches(config)
-            self._tracking = instantiate(config.tracking)
-            if config.dry_run:
-                for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
-                    show(line)
-                sys.exit(0)
-            self._tracking.prepare()
-            self._answers = _close_stale(self._tracking)
-            plan = planned(config, finished_runs(self._tracking) if self._answers else [])
-            folder = _own_folder(config)
-            self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
-        except Exception as error:
-            said = commandline.explained(error)
-            if said is None:
-                raise
-            print(said, file=sys.stderr)  # noqa: T201  an exception would become a warning of Hydra's
-            sys.exit(1)
-        self._main_task, self._stop_after = str(config.main_task), config.stop_after
-        self._owner = os.getpid()
+        commandline.check_choices(words)
+        check_switches(config)
         launcher = str(config.hydra.launcher["_target_"])
+        check_launcher(launcher)
+        self._tracking = instantiate(config.tracking)
+        if config.dry_run:
+            for line in dry_run(planned(config, finished_runs(self._tracking)), _at_once(config)):
+                show(line)
+            sys.exit(0)
+        self._tracking.prepare()
+        self._answers = _close_stale(self._tracking)
+        plan = planned(config, finished_runs(self._tracking) if self._answers else [])
+        folder = _own_folder(config)
+        self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
+        self._main_task, self._stop_after = str(config.main_task), config.stop_after
         here = this_process()
         self._handed = jobs.Sweep(
             parent=self._parent.id,
@@ -109,6 +116,7 @@ class Sweep(Callback):
             process=here[PROCESS],
             slots=_at_once(config) if launcher == ALL_AT_ONCE else 0,
         )
+        self._owner = os.getpid()
         os.environ[jobs.SWEEP] = self._handed.text()
         self._watch = Watch(self._handed, self._main_task)
         if self._handed.quiet:
@@ -117,6 +125,8 @@ class Sweep(Callback):
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
             show(_opening(plan, self._handed))
+        for line in _never_reused(config, plan, self._tracking.uri):
+            show(line)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say which job begins; in a launcher's worker, tell the job of its sweep and keep quiet."""
@@ -163,7 +173,7 @@ class Sweep(Callback):
             self._watch.stop()
         if self._answers:
             _close_stale(self._tracking)
-        from mtl import report
+        from mtl import design, report
         from mtl.tracking import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
@@ -180,10 +190,11 @@ class Sweep(Callback):
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
         for line in self._notes(parent.folder):
             show(line)
-        bad = statuses & {"FAILED", "KILLED", "RUNNING"}
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
-        for line in self._tracking.where_to_look([run.id for run in runs], f"auc/{self._main_task}", parent.id):
+        ids, metric = [run.id for run in runs], f"auc/{self._main_task}"
+        for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
 
     def _notes(self, folder: Path) -> Iterator[str]:
@@ -192,14 +203,36 @@ class Sweep(Callback):
         reused = sum(job.reused for job in found)
         if reused:
             yield f"{reused} of {len(found)} jobs were done already and are reused (rerun=true trains them again)."
+        yield from jobs.time_lines(found)
         for trace in sorted(folder.rglob("failure/traceback.txt")):
             yield f"traceback: {trace}"
         reason = jobs.failed_alike(found, self._stop_after) if self._stop_after else ""
-        missing = (self._handed.n_jobs if self._handed else 0) - len(found)
+        missing = self._n_missing(len(found))
         if reason and missing > 0:
             yield f"{jobs.stopped_line(self._stop_after or 0)} {reason}"
         if missing > 0:
-            yield f"{missing} jobs were not begun; the same command runs what is missing."
+            not_begun = "1 job was" if missing == 1 else f"{missing} jobs were"
+            yield f"{not_begun} not begun; the same command runs what is missing."
+
+    def _n_missing(self, begun: int) -> int:
+        """Jobs that were never begun, as far as is known how many there should be."""
+        return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
+
+
+def check_launcher(target: str) -> None:
+    """Raise `Mistake` where the launcher is not installed: Hydra would say so after the sweep has been opened.
+
+    Parameters
+    ----------
+    target : str
+        Full name of its class.
+    """
+    try:
+        importlib.import_module(target.rpartition(".")[0])
+    except ImportError as error:
+        extra = re.match(r"hydra_plugins\.hydra_(\w+)_launcher\.", target)
+        right = f'; right would be `pip install -e ".[{extra[1]}]"`' if extra else ""
+        raise Mistake(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
 
 
 # --- what would run ---------------------------------------------------------------------------------------------------
@@ -290,9 +323,16 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
         task = [word for word in words if not word.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
         with read_write(job), open_dict(job):
             if len(rest) < len(words):
-                job.seed = next(int(word[5:]) for word in words if word.startswith("seed="))
+                job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
             del job["hydra"]
         yield task, choices, job
+
+
+def _seed(word: str) -> int:
+    """The seed of an override."""
+    if not word.isdecimal():
+        raise Mistake(f"seed: should be a whole number from 0 on, found {word!r}.")
+    return int(word)
 
 
 def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
@@ -374,6 +414,17 @@ def _opening(plan: Plan, sweep: jobs.Sweep) -> str:
     todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
     rough = f"; about {jobs.duration(sum(todo))} of work" if todo else ""
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}"
+
+
+def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
+    """Why nothing that is done already can be found, where that is so."""
+    if config.rerun:
+        return []
+    if not uri:
+        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
+    if not plan.jobs:
+        return ["This sweeper chooses its jobs as it goes, so none is known to be done already: every job is trained."]
+    return []
 
 
 def _at_once(config: DictConfig) -> int:

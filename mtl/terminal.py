@@ -31,8 +31,8 @@ _prefix = ""
 
 
 def show(renderable: RenderableType) -> None:
-    """Put a table or a text before the person's eyes."""
-    _console.print(renderable, soft_wrap=isinstance(renderable, str))
+    """Put a table or a text before the person's eyes; what looks like markup in a text stays as it is."""
+    _console.print(renderable, soft_wrap=isinstance(renderable, str), markup=False, emoji=False)
 
 
 def hush(prefix: str) -> None:

@@ -134,6 +134,7 @@ class Store:
         self.experiment = experiment
         self.artifacts = artifacts
         self.timeout_s = timeout_s
+        self.seconds = 0.0  # spent waiting for it
         self._experiment_id: str | None = None
 
     @functools.cached_property
@@ -154,6 +155,13 @@ class Store:
         ------
         UnreachableError, RefusedError
         """
+        began = time.monotonic()
+        try:
+            return self._ask(question)
+        finally:
+            self.seconds += time.monotonic() - began
+
+    def _ask(self, question: Callable[[], T]) -> T:
         _import_mlflow()  # takes seconds of its own, which are not the store's
         end, pause = time.monotonic() + self.timeout_s, 0.2
         while True:
@@ -423,7 +431,6 @@ class Run:
         self._seen = {
             (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
         }
-        self.seconds = 0.0
         if down:
             self._go_on_alone(down)
         else:
@@ -517,7 +524,6 @@ class Run:
             self._journal.add("end", status=status)
         if was_down and not self._down:
             log.info("MLflow answers again: everything was sent.")
-        log.debug("Tracking took %.1f s.", self.seconds)
 
     def _call(self, call: str, **details: object) -> None:
         self._journal.add(call, **details)
@@ -528,12 +534,10 @@ class Run:
         """Bring over what is missing; where that fails, go on with the disk."""
         if self._store is None:
             return
-        began = time.monotonic()
         try:
             send_pending(self._journal, self._store)
         except UnreachableError as error:
             self._go_on_alone(str(error))
-        self.seconds += time.monotonic() - began
 
     def _go_on_alone(self, reason: str) -> None:
         """Say once that the rest stays on disk."""
@@ -619,6 +623,11 @@ class MLflowTracking:
         self.experiment = experiment
         self._prepared = False
         self._down = ""
+
+    @property
+    def seconds(self) -> float:
+        """What the store cost this process so far: its making, every call of its runs, and the import of MLflow."""
+        return self._store.seconds
 
     def prepare(self) -> None:
         """Make store and experiment where they are missing; safe however many processes do it at once.
@@ -745,6 +754,22 @@ class MLflowTracking:
             self._read(functools.partial(self._close, run.id))
         return stale
 
+    def close(self, run_id: str) -> TrackedRun:
+        """Close, as KILLED, a run whose process died where this one cannot see it, and return it as it was.
+
+        Raises
+        ------
+        Mistake
+            If there is none, it has come to an end, or its process lives on this host.
+        """
+        run = self.run(run_id)
+        if run.status != "RUNNING":
+            raise Mistake(f"Run {run_id} is {run.status} already.")
+        if run.tags.get(HOST) == journal.this_host() and not journal.is_dead(run.tags):
+            raise Mistake(f"Run {run_id} is still going on (process {run.tags.get(PROCESS)}).")
+        self._read(functools.partial(self._close, run_id))
+        return run
+
     def _close(self, run_id: str) -> None:
         self._store.client.set_tag(run_id, FAILURE, journal.NO_WORD)
         self._store.client.set_terminated(run_id, "KILLED")
@@ -757,7 +782,9 @@ class MLflowTracking:
         except (RefusedError, UnreachableError) as error:
             raise Mistake(f"MLflow at {masked(self.uri)}: {error}.") from error
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
         """Lines that tell a person where these runs are seen: the command, and links to compare and to chart them.
 
         Parameters
@@ -768,6 +795,8 @@ class MLflowTracking:
             What the chart view is sorted by.
         parent : str, optional
             Sweep the charts are confined to.
+        one_per_set : sequence of str, optional
+            Those to compare where all of them are too many for one link.
         """
         experiment = None if self._down else self._store._experiment_id
         tracked = [run_id for run_id in run_ids if run_id and not run_id.startswith("local-")]
@@ -777,8 +806,11 @@ class MLflowTracking:
         lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
         if len(tracked) == 1:
             return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}?{MODEL_TRAINING}"]
-        if len(tracked) <= MOST_COMPARED:
-            lines.append(f"compare  {page}/compare-runs?runs={_in_link(tracked)}&experiments={_in_link([experiment])}")
+        many = len(tracked) > MOST_COMPARED
+        compared = [run_id for run_id in one_per_set if run_id in tracked][:MOST_COMPARED] if many else tracked
+        if len(compared) > 1:
+            link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
+            lines.append(f"compare  {link}{' (one run of each set)' if many else ''}")
         view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
         if parent and not parent.startswith("local-"):
             view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
@@ -801,6 +833,7 @@ class NoTracking:
 
     uri = ""
     experiment = ""
+    seconds = 0.0
 
     def prepare(self) -> None:
         """Nothing to make."""
@@ -837,7 +870,18 @@ class NoTracking:
         """Nothing to close."""
         return []
 
-    def where_to_look(self, run_ids: Sequence[str], metric: str, parent: str = "") -> list[str]:
+    def close(self, run_id: str) -> TrackedRun:
+        """There is none to be had.
+
+        Raises
+        ------
+        Mistake
+        """
+        return self.run(run_id)
+
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
         """No line."""
         return []
 
@@ -975,22 +1019,31 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: ``python -m mtl.tracking send FOLDER...``."""
+    """The command line: ``python -m mtl.tracking send FOLDER...`` and ``close RUN_ID...``."""
     from rich.console import Console
 
-    parser = argparse.ArgumentParser(prog="python -m mtl.tracking", description="Runs that MLflow did not get.")
+    parser = argparse.ArgumentParser(prog="python -m mtl.tracking", description="Runs that MLflow has not got right.")
     commands = parser.add_subparsers(dest="command", required=True)
     sending = commands.add_parser("send", help="send what MLflow lacks of the runs recorded in these folders")
     sending.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run's folder, or one above it")
     sending.add_argument("--uri", help="another store than the one in the record")
-    sending.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a store (default 10)")
+    ending = commands.add_parser("close", help="close, as KILLED, runs whose process died on another machine")
+    ending.add_argument("runs", nargs="+", metavar="RUN_ID", help="a run that is shown as going on and is not")
+    ending.add_argument("--uri", default="sqlite:///mlflow.db", help="their store (default %(default)s)")
+    for command in (sending, ending):
+        command.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a store (default 10)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     console = Console(highlight=False, soft_wrap=True)
     status = 0
-    for folder in options.folders:
+    for what in options.folders if options.command == "send" else options.runs:
         try:
-            for line in send(folder, options.timeout, options.uri):
+            if options.command == "send":
+                lines = send(what, options.timeout, options.uri)
+            else:
+                closed = MLflowTracking(options.uri, "mtl", None, options.timeout).close(what)
+                lines = [f"{what}: {closed.name} is closed as KILLED"]
+            for line in lines:
                 console.print(line, markup=False)
         except Mistake as mistake:
             console.print(str(mistake), markup=False)

@@ -140,6 +140,17 @@ def test_equal_predictions_differ_by_nothing():
     assert found.auxiliaries.loc[0, "verdict"].startswith("cannot tell")
 
 
+def test_the_order_in_which_seeds_were_run_changes_no_number():
+    entries, _ = design(["main", "a", "b"], seeds=11)
+    one = compared(entries)
+    order = np.random.default_rng(3).permutation(11)
+    for some in (entries[::-1], [each for s in order for each in entries if each.seed == str(s)]):
+        other = compared(some)
+        for name, key in (("sets", "row"), ("auxiliaries", "auxiliary")):
+            tables = [getattr(found, name).sort_values(key, ignore_index=True) for found in (one, other)]
+            pd.testing.assert_frame_equal(*tables)
+
+
 def test_a_large_gain_on_six_seeds_helps():
     tables = {(arm, s): predictions(s, skill, 90) for arm, skill in (("main", 0.5), ("a", 1.5)) for s in range(6)}
     found = compared([entry(arm, s, table) for (arm, s), table in tables.items()])
@@ -173,7 +184,7 @@ def test_a_seed_that_one_set_lacks_is_left_out_of_the_difference_only():
     assert found["seeds"].tolist() == [3, 2]
     assert found.loc["a", "difference"] == pytest.approx(np.mean([aucs["a", s] - aucs["main", s] for s in (0, 2)]))
     assert found.loc["a", "paired_seeds"] == 2
-    assert "1 seeds have no partner" in found.loc["a", "reason"]
+    assert "1 seed has no partner" in found.loc["a", "reason"]
 
 
 def test_holm_is_over_all_differences():
@@ -294,6 +305,15 @@ def test_an_interval_of_an_auc_stays_within_what_an_auc_can_be():
 def test_a_control_is_named():
     entries, _ = design(["main", "a", "coin"])
     assert compared(entries, ("coin",)).auxiliaries["control"].tolist() == [False, True]
+
+
+def test_holm_of_auxiliaries_is_over_those_of_the_setting_as_their_intervals_are():
+    first, _ = design(["main", "a", "b", "coin"])
+    entries = [replace(each, row=f"{each.row}, {w}", setting=w) for w in ("w=1", "w=2") for each in first]
+    found = compared(entries, ("coin",)).auxiliaries
+    alone = compared(first, ("coin",)).auxiliaries
+    np.testing.assert_array_equal(found["p_holm"], [*alone["p_holm"], *alone["p_holm"]])
+    assert alone["p_holm"].min() == pytest.approx(min(1, 3 * alone["p"].min()))
 
 
 def test_intervals_of_several_auxiliaries_are_wider_than_that_of_one():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mtl import design
-from mtl.journal import TrackedRun
+from mtl.journal import CODE, DATA, TrackedRun
 
 
 def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
@@ -63,6 +64,20 @@ def test_a_seed_run_twice_counts_once_with_its_last_finished_run():
     assert design.runs_table(runs)["counts"].tolist() == [False, True, False, True]
 
 
+def test_one_run_of_each_set_stands_for_it():
+    runs = [run("all", 0, "FAILED"), run("all", 1), run("anomaly", 0), run("all", 2)]
+    assert design.one_per_set([replace(each, id=str(i)) for i, each in enumerate(runs)]) == ["1", "2"]
+    assert design.one_per_set([]) == []
+
+
+def test_what_a_later_run_made_up_for_is_left_out():
+    statuses = ("KILLED", "FINISHED", "FAILED", "FINISHED", "RUNNING")  # one after the other, of one set and seed
+    runs = [replace(run("all", 0, status), id=str(i)) for i, status in enumerate(statuses)]
+    never = [replace(run("all", 1, status), id=status) for status in ("FAILED", "KILLED")]
+    assert [each.id for each in design.settled([*runs, *never])] == ["3", "4", "KILLED"]
+    assert design.settled([]) == []
+
+
 def test_every_failure_is_listed():
     runs = [failed(f"all seed={i}", status) for i, status in enumerate(("FAILED", "KILLED", "RUNNING", "FINISHED"))]
     assert design.failures(runs) == [
@@ -78,7 +93,26 @@ def test_controls_have_a_chance_and_no_classes():
     assert design.controls_of(run("all", 0, **params)) == {"coin"}
 
 
+def tagged(tasks: str, seed: int, **tags: str) -> TrackedRun:
+    return replace(run(tasks, seed), tags=tags)
+
+
 def test_versions_of_the_code_are_said_where_there_are_several():
-    runs = [TrackedRun(str(i), "all", "FINISHED", tags={design.COMMIT: f"{i}" * 40}) for i in (1, 2)]
+    runs = [tagged("all", seed, **{CODE: code}) for seed, code in enumerate(("1" * 8, "2" * 8, "1" * 8))]
     assert design.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
-    assert not design.versions(runs[:1])
+    assert not design.versions(runs[::2])
+    commits = [tagged("all", seed, **{CODE: "1", "mlflow.source.git.commit": str(seed)}) for seed in range(2)]
+    assert not design.versions(commits)  # a commit of the README makes no other result
+
+
+def test_other_frames_under_equal_parameters_are_said():
+    runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
+    assert not design.data_apart(runs, ["tasks"], "tasks")
+    runs[3] = tagged("all", 1, **{DATA: "b"})
+    assert design.data_apart(runs, ["tasks"], "tasks") == [
+        "The frames of train, val or test differ between runs: with seed 1, those of anomaly but not of all. "
+        "A difference may come from there."
+    ]
+    by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
+    assert not design.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
+    assert not design.data_apart(runs, ["tasks", "data.every"], "data.every")

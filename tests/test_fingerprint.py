@@ -50,6 +50,14 @@ def test_whatever_changes_the_numbers_counts(monkeypatch):
     assert same not in others
 
 
+def test_other_distributions_of_the_same_package_count(monkeypatch):
+    room.versions.cache_clear()
+    monkeypatch.setattr(room, "version", lambda name: f"version of {name}")
+    found = room.versions()
+    room.versions.cache_clear()
+    assert {"tensorflow", "tensorflow-cpu", "opencv-python", "opencv-python-headless"} <= set(found)
+
+
 def test_a_file_counts_by_its_bytes(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"weights")
     (tmp_path / "b.h5").write_bytes(b"weights")

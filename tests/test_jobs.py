@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,7 @@ def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
         ([job(0, "FAILED", 1, "this"), job(1, "FINISHED", 2), job(2, "FAILED", 3, "this")], ""),
         ([job(0, "FAILED", 1, "this"), job(1, "KILLED", 2), job(2, "FAILED", 3, "this")], "this"),
         ([job(0, "FINISHED", 1), job(1, "FAILED", 2, "this"), job(2, "FAILED", 3, "this")], ""),
+        ([job(0, reused=True), job(1, "FAILED", 2, "this"), job(2, "FAILED", 3, "this")], "this"),
     ],
 )
 def test_the_first_that_ended_failed_alike(found, expected):
@@ -69,6 +71,14 @@ def test_time_left_is_jobs_left_at_the_pace_so_far():
     assert seconds_left(found, sweep, began=now - 40) == pytest.approx(5.5 * 20, abs=1)
     assert seconds_left([job(8, ended=now, reused=True)], sweep, began=now) is None
     assert seconds_left(found, Sweep("", ""), began=now) is None
+
+
+def test_where_the_time_went_is_said_of_trained_jobs():
+    spent = {"time/run_s": 100.0, "time/steps_s": 60.0, "time/tracking_s": 5.0}
+    found = [replace(job(n), metrics=spent) for n in range(2)] + [replace(job(2, reused=True), metrics=spent)]
+    found += [job(3, "FAILED"), replace(job(4), metrics={**spent, "time/run_s": 300.0})]
+    assert jobs.time_lines(found) == ["3 min per trained job: 36 % in training steps, 3 % in tracking."]
+    assert jobs.time_lines([job(3, "FAILED")]) == []
 
 
 def test_durations_are_said_as_people_say_them():

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl import journal
-from mtl.journal import FAILURE, HOST, PARENT, PROCESS, Journal
+from mtl.journal import FAILURE, HOST, JOB, PARENT, PROCESS, Journal, TrackedRun, in_order, moment
 
 
 def started(folder: Path, **details: object) -> Journal:
@@ -97,6 +97,24 @@ def test_runs_are_read_from_their_records_alone(tmp_path):
     assert job.tags[PARENT] == sweep.id == "local-" + "k" * 32
     assert job.end is not None
     assert job.end >= job.start
+
+
+def test_a_run_that_died_without_a_word_has_that_as_its_reason(tmp_path):
+    started(tmp_path, tags=journal.this_process() | {PROCESS: "1@never/0"})
+    (run,) = journal.recorded(tmp_path)
+    assert (run.status, run.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+
+
+def test_runs_stand_in_the_order_of_launch_and_not_of_start():
+    def run(name: str, seconds: int, **tags: str) -> TrackedRun:
+        return TrackedRun(name, name, "FINISHED", tags=tags, start=moment(1000 * seconds), artifact_uri=f"/x/{name}")
+
+    runs = [run("b9", 5, **{PARENT: "b", JOB: "9"}), run("alone", 6), run("b10", 4, **{PARENT: "b", JOB: "10"})]
+    runs += [run("a1", 2, **{PARENT: "a", JOB: "1"}), run("a0", 7, **{PARENT: "a", JOB: "0"})]
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0]):
+        assert [each.id for each in in_order([runs[i] for i in order])] == ["a0", "a1", "b9", "b10", "alone"]
+    beside = [TrackedRun(str(n), "", "FINISHED", tags={JOB: str(n)}, artifact_uri=f"file:///s/{n}") for n in (1, 0)]
+    assert [each.id for each in in_order(beside)] == ["0", "1"]
 
 
 def test_a_dead_process_is_told_from_a_living_one():

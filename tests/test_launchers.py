@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, TINY, call
@@ -58,6 +59,11 @@ def aucs(children) -> dict[str, float]:
     found = {f"{run.params['tasks']} {run.params['seed']}": run.metrics[MAIN] for run in children}
     assert len(found) == len(children)
     return found
+
+
+def summary(folder: Path, parent: str) -> pd.DataFrame:
+    """A sweep's table, rows in their order."""
+    return pd.read_csv(tracking_of(folder).download(parent, "summary.csv"))
 
 
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -163,6 +169,8 @@ def test_after_an_interruption_the_same_command_runs_only_what_is_missing(tmp_pa
     _, trained = families(tmp_path)[2]
     assert not any("reused_from" in run.tags for run in trained)
     assert aucs(children) == pytest.approx(aucs(trained), abs=1e-6)
+    tables = [summary(tmp_path, each.id) for each in (parent, families(tmp_path)[2][0])]
+    pd.testing.assert_frame_equal(*tables, check_exact=False, atol=1e-6)
 
 
 def _wait_for_orphans(folder: Path) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl import design, report
+from mtl.forms import signed
 from mtl.journal import TrackedRun, recorded
 from mtl.mistakes import Mistake
 from mtl.trace import Relation, Result, Score, Trace
@@ -200,7 +201,13 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
     assert found.axis == "weighting"
     assert found.compared.base == "weighting=equal"
     assert found.sets["difference"].notna().tolist() == [False, True]
-    assert found.compared.auxiliaries["verdict"].tolist() == ["cannot tell"]
+    row = found.sets.iloc[1]
+    assert f"For main: to weighting=equal, weighting=dwa {signed(row['difference'])} (" in report.headline(found)
+    assert "cannot tell" not in said(found)
+    assert next(each.title for each in report.sections(found)) == "AUC of main by weighting"
+    assert "What each auxiliary does" not in said(found)
+    assert "auxiliaries" not in report.draw(found)
+    assert "What weighting does to main" in report.page(found, {})
 
 
 def test_no_run_at_all_is_an_empty_report(tmp_path):
@@ -221,6 +228,19 @@ def test_the_budget_is_stated(summary, tmp_path):
     assert "Equal upper limit of the training budget" in said(found)
 
 
+def test_the_terminal_says_what_the_numbers_are_worth(tmp_path):
+    found = summarised(tmp_path, *(("single", s) for s in range(3)), ("helped", 0), ("helped", 1))
+    terminal = " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+    for line in (
+        "Equal training budget: every run had 8 epochs at batch size 32",
+        "With 2 seeds no Holm p of 1 difference can fall below 0.5",
+        "helped: 1 seed has no partner.",
+    ):
+        assert line in terminal
+        assert line in said(found)
+    assert "the same resampled videos" not in terminal
+
+
 def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
     found = summarised(tmp_path, ("single", 0, {"training.epochs": 5}), ("helped", 0, {"training.epochs": 10}))
     assert found.sets["difference"].notna().any()
@@ -228,6 +248,34 @@ def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
         "The runs differ in training.epochs too, so a difference may come from there: 10 in helped but 5 in single.",
     )
     assert "budgets differ" in said(found)
+
+
+def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path):
+    equal = {"weighting": "equal", "training.epochs": 5}
+    notebook = {"weighting": "notebook", "training.epochs": 10}
+    runs = [(tasks, 0, own) for tasks, own in (("single", equal), ("helped", equal), ("all", notebook))]
+    found = summarised(tmp_path, *runs)
+    assert found.sets["difference"].notna().tolist() == [False, True, False]
+    assert found.warnings == (
+        "all was not compared with single: there is no finished run of single with weighting=notebook. Those with "
+        "weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of 5), so a "
+        "difference could come from there.",
+    )
+    assert "Warnings" in "".join(shown(each) for each in report.sweep_tables(found))
+
+
+def test_budgets_that_are_swept_need_no_warning(tmp_path):
+    runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
+    found = summarised(tmp_path / "a", *runs)
+    assert not found.warnings
+    assert "budgets differ between settings, and are equal" in said(found)
+    found = summarised(tmp_path / "b", *(("single", 0, {"training.epochs": n}) for n in (5, 10)))
+    assert "budgets differ: they are what is compared" in said(found)
+
+
+def test_a_value_that_happens_to_be_the_seed_is_a_difference(tmp_path):
+    found = summarised(tmp_path, ("single", 5, {"training.epochs": 5}), ("helped", 5, {"training.epochs": 10}))
+    assert "10 in helped but 5 in single" in found.warnings[0]
 
 
 def test_another_definition_of_a_shared_task_is_a_difference(tmp_path):
@@ -252,9 +300,20 @@ def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
     assert "coin" not in report.headline(summary)
 
 
+def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
+    found = summarised(tmp_path, *((tasks, s) for tasks in ("single", "helped", "typed") for s in range(3)))
+    table = found.compared.auxiliaries.set_index("auxiliary")
+    assert (table.loc["a", "verdict"], table.loc["a", "p_holm"]) == ("helps", 0.5)
+    line = "The verdict goes by the interval, not by p, which is of sign flips over seeds: with 3 seeds no Holm p of 2 "
+    assert f"{line}can fall below 0.5." in said(found)
+    assert "Holm p of 2 can fall below" in " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+
+
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
     assert summary.compared.heads["row"].tolist() == ["typed", "all"]
     assert "1 − p(Normal)" in said(summary)
+    terminal = "".join(shown(each) for each in report.sweep_tables(summary))
+    assert re.search(r"1\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}p\(Normal\)", terminal)
 
 
 def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(summary):
@@ -267,6 +326,12 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)
+
+
+def test_no_point_at_all_is_owned_up_to(tmp_path):
+    found = summarised(tmp_path, ("helped", 0), ("typed", 0))
+    assert not len(found.compared.points)
+    assert "there is nothing to correlate" in said(found)
 
 
 def test_relations_are_means_over_seeds(summary):
@@ -298,6 +363,14 @@ def test_everything_is_written_for_machines_and_people(summary, tmp_path):
         assert (tmp_path / "summary" / picture).is_file()
 
 
+def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path):
+    def label(found: report.Summary) -> str:
+        return " ".join(report.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
+
+    assert label(summary).endswith("(interval: 95 % for all 3 at once)")
+    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
+
+
 def test_the_page_needs_nothing_else(summary, tmp_path):
     report.write_summary(tmp_path, summary)
     page = (tmp_path / "summary.html").read_text(encoding="utf-8")
@@ -317,6 +390,17 @@ def test_every_form_has_the_same_numbers(summary, tmp_path):
         *((tmp_path / f"summary.{form}").read_text() for form in ("md", "html")),
     ):
         assert number in text
+
+
+def test_a_second_sweep_that_reuses_and_finishes_the_first_counts_once(tmp_path):
+    for i, (tasks, status) in enumerate((("single", "FINISHED"), ("helped", "KILLED"))):
+        track(NoTracking(), tmp_path / "a" / str(i), None, tasks, 0, status)
+    for i, tasks in enumerate(("single", "helped")):
+        track(NoTracking(), tmp_path / "b" / str(i), None, tasks, 0)
+    found = report.summarise(jobs(tmp_path), "main")
+    assert "2 runs: 2 finished." in report.headline(found)
+    assert "Not finished" not in said(found)
+    assert found.sets[["finished", "killed"]].to_numpy().tolist() == [[1, 0], [1, 0]]
 
 
 def test_names_that_are_markup_stay_names(tmp_path):

@@ -196,7 +196,7 @@ def test_paired_difference_equals_brute_force() -> None:
     drawn = stratified_multiplicities(np.arange(12) % 2, 300, 1)
     with_it, without = runs(0, 4, 0.1), runs(0, 4)
     found = paired_difference(with_it, without, drawn, seed=3)
-    times = np.random.default_rng(3).multinomial(4, np.full(4, 1 / 4), 300)
+    times = np.random.default_rng([3, 1]).multinomial(4, np.full(4, 1 / 4), 300)
     widen = math.sqrt(4 / 3) * stats.t.ppf(0.975, 3) / stats.norm.ppf(0.975)
     each = np.array(
         [[a.auc(v[None])[0] - b.auc(v[None])[0] for v in drawn] for a, b in zip(with_it, without, strict=True)]
@@ -239,6 +239,18 @@ def test_interval_over_seeds_alone_is_about_students() -> None:
         low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
         widths.append((found.high - found.low) / (high - low))
     assert np.mean(widths) == pytest.approx(1, abs=0.03)
+
+
+def test_seeds_are_drawn_independently_of_videos() -> None:
+    """As many seeds as the first stratum has videos, and both of the same numbers."""
+    values = np.random.default_rng(1).normal(size=6)
+    drawn = stratified_multiplicities(np.repeat([0, 1], [6, 5]), 20_000, seed=4)
+    of_videos = drawn[:, :6] @ values / 6
+    found = effect(values, np.tile(of_videos, (6, 1)), seed=4)
+    shuffled = np.random.default_rng(2).permutation(of_videos - of_videos.mean())
+    expansion = math.sqrt(6 / 5) * float(stats.t.ppf(0.975, 5) / stats.norm.ppf(0.975))
+    low, high = percentile_interval(of_videos + expansion * shuffled)
+    assert found.high - found.low == pytest.approx(float(high - low), rel=0.05)
 
 
 def test_seeds_that_failed_or_are_alone_are_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_a_failing_job_is_a_row_and_the_others_run(tmp_path):
     assert parent.status == "FAILED"
     assert [job.status for job in jobs] == ["FAILED", "FINISHED"]
     assert "random_labels" in jobs[0].tags["failure"]
+    assert "random_labels" in tracking_of(tmp_path).download(jobs[0].id, "traceback.txt").read_text()
     assert "random_labels" in parent.tags["mlflow.note.content"]
     assert "Traceback" not in done.stderr
     assert "random_labels" in done.stdout + done.stderr
@@ -149,3 +151,26 @@ def test_progress_says_which_of_how_many(tmp_path):
     done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
     assert "[1/2] anomaly seed=0" in done.stdout
     assert "[2/2] anomaly seed=1 (about" in done.stdout
+
+
+def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(tmp_path):
+    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *TINY)
+    (share,) = re.findall(r"in training steps, (\d+) % in tracking", done.stdout)
+    assert int(share) < 10
+    _, jobs = family(tmp_path)
+    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
+
+
+def test_a_job_whose_former_result_is_gone_is_trained_by_a_process_of_its_own(tmp_path):
+    words = ("-m", "hydra/launcher=processes", "tasks=anomaly", "seed=0", *TINY)
+    assert call(tmp_path, *words).returncode == 0
+    for path in tmp_path.rglob("predictions.parquet"):
+        path.unlink()
+    again = call(tmp_path, *words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    tracking = tracking_of(tmp_path)
+    parent = tracking.runs(tags={"sweep": "parent"})[1]
+    (job,) = tracking.runs(parent=parent.id)
+    assert job.status == "FINISHED"
+    assert "reused_from" not in job.tags
+    assert job.tags["mtl.process"] != parent.tags["mtl.process"]

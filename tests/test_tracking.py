@@ -164,6 +164,23 @@ def test_reading_makes_no_store(tmp_path):
 # --- a local store ----------------------------------------------------------------------------------------------------
 
 
+def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
+    play = tracking.Store.play
+
+    def slow(*args):
+        time.sleep(0.2)
+        return play(*args)
+
+    before = tracked.seconds
+    assert before > 0  # the store was made
+    monkeypatch.setattr(tracking.Store, "play", slow)
+    run = tracked.start("all", tmp_path, None, {})
+    run.metrics({"auc/main": 0.5}, step=0)
+    run.end("FINISHED")
+    assert tracked.seconds - before > 0.6
+    assert NoTracking().seconds == 0
+
+
 def test_a_run_arrives_whole(tracked, tmp_path):
     run = whole_run(tracked, tmp_path)
     found = everything(tracked, run.id)
@@ -424,6 +441,21 @@ def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp
     assert len(tracked.runs()) == 1
 
 
+def test_a_run_of_another_host_is_closed_by_a_word(tracked, tmp_path, capsys):
+    elsewhere = tracked.start("elsewhere", tmp_path / "a", None, {})
+    elsewhere.tags({HOST: "another/1"})
+    here = tracked.start("here", tmp_path / "b", None, {})
+    assert tracking.main(["close", elsewhere.id, here.id, "--uri", tracked.uri]) == 1
+    found = tracked.run(elsewhere.id)
+    assert (found.status, found.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+    assert tracked.run(here.id).status == "RUNNING"
+    said = capsys.readouterr().out
+    assert f"{elsewhere.id}: elsewhere is closed as KILLED" in said
+    assert "still going on" in said
+    assert tracking.main(["close", elsewhere.id, "--uri", tracked.uri]) == 1
+    assert "KILLED already" in capsys.readouterr().out
+
+
 def test_runs_of_other_hosts_are_left_open(tracked, tmp_path):
     run = tracked.start("all", tmp_path, None, {})
     run.tags({HOST: "elsewhere", PROCESS: "1@x/1"})
@@ -524,7 +556,16 @@ def test_where_to_look_names_command_and_links(tracked, tmp_path):
         f"/runs/{runs[0].id}?workflowType=machine_learning"
     )
     assert tracked.where_to_look(["", "local-1"], "auc/main") == []
-    assert not any("compare-runs" in line for line in tracked.where_to_look(["x"] * 50, "auc/main"))
+
+
+def test_of_many_runs_one_of_each_set_is_compared(tracked, tmp_path):
+    tracked.start("a", tmp_path / "a", None, {})
+    many = [f"x{i}" for i in range(48)]
+    lines = tracked.where_to_look(many, "auc/main", one_per_set=["x0", "x24", "gone"])
+    assert "compare-runs?runs=%5B%22x0%22%2C%22x24%22%5D&experiments=" in lines[1]
+    assert lines[1].endswith("(one run of each set)")
+    assert tracked.where_to_look(many, "auc/main", one_per_set=many)[1].count("%22x") == 20
+    assert not any("compare-runs" in line for line in tracked.where_to_look(many, "auc/main"))
 
 
 def test_the_default_store_needs_no_flag(store, tmp_path, monkeypatch):

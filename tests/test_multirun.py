@@ -1,0 +1,103 @@
+"""A sweep's own process, without a job that trains: what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from conftest import call
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from mtl import jobs, launcher, sweep
+from mtl.journal import Journal
+from mtl.mistakes import Mistake
+from mtl.tracking import NoTracking
+
+
+def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
+    with pytest.raises(Mistake, match=r'pip install -e "\.\[nowhere\]"'):
+        sweep.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
+    sweep.check_launcher("mtl.launcher.Processes")
+    sweep.check_launcher(sweep.ONE_BY_ONE)
+
+
+def test_a_launcher_that_is_not_installed_opens_no_sweep(tmp_path):
+    target = "hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher"
+    done = call(tmp_path, "-m", f"++hydra.launcher._target_={target}", "tasks=anomaly")
+    assert done.returncode == 1
+    assert 'pip install -e ".[nowhere]"' in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
+    done = call(tmp_path, "-m", "seed=x,y", "tracking=none")
+    assert done.returncode == 1
+    assert done.stderr == "seed: should be a whole number from 0 on, found 'x'.\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_that_reuses_nothing_says_so():
+    job = sweep.Planned("a", {}, None, None)
+    config, plan, none = OmegaConf.create({"rerun": False}), sweep.Plan([job], {}, []), sweep.Plan([], {}, [])
+    assert sweep._never_reused(config, plan, "sqlite:///a") == []
+    assert "tracking=none" in sweep._never_reused(config, plan, "")[0]
+    assert "sweeper" in sweep._never_reused(config, none, "sqlite:///a")[0]
+    assert sweep._never_reused(OmegaConf.create({"rerun": True}), plan, "") == []
+
+
+def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
+    def broken(self, config):
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(sweep.Sweep, "_open", broken)
+    with pytest.raises(SystemExit) as left:
+        sweep.Sweep().on_multirun_start(OmegaConf.create())
+    assert left.value.code == 1
+    assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
+
+
+def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch):
+    begun, handed = [], []
+
+    def here(**kwargs):
+        handed.append(jobs.current())
+        result = JobReturn(status=JobStatus.FAILED)
+        result.return_value = jobs.UntrainedError("gone") if len(handed) == 1 else ValueError("another")
+        return result
+
+    def begin(self, number, overrides):
+        begun.append((number, jobs.current().trains))
+        return launcher.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
+
+    monkeypatch.setenv(jobs.SWEEP, jobs.Sweep("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
+    monkeypatch.setattr(launcher, "run_job", here)
+    monkeypatch.setattr(launcher, "configure_log", lambda *args: None)
+    monkeypatch.setattr(launcher.Processes, "_composed", lambda *args: OmegaConf.create())
+    monkeypatch.setattr(launcher.Processes, "_begin", begin)
+    monkeypatch.setattr(launcher.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
+    found = launcher.Processes(1, None)
+    config = OmegaConf.create({"stop_after": None, "hydra": {"hydra_logging": None, "verbose": False}})
+    found.setup(hydra_context=None, task_function=None, config=config)
+    assert [each.status.name for each in found.launch([[], [], []], 0)] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert begun == [(0, True), (2, True)]
+    assert [sweep.trains for sweep in handed] == [False, False]
+
+
+def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:
+    """Status of a sweep's own run after so many jobs of it ended like this."""
+    tracking = NoTracking()
+    found = sweep.Sweep()
+    found._tracking, found._parent = tracking, tracking.start("sweep", folder, None, {"sweep": "parent"})
+    found._handed, found._owner = jobs.Sweep("", str(folder), n_jobs=n_jobs), sweep.os.getpid()
+    for number, status in enumerate(statuses):
+        tracking.start("job", folder / str(number), None, {}).end(status)
+    found.finish(interrupted=False)
+    return Journal(folder / "tracking.jsonl").status
+
+
+def test_a_sweep_of_which_jobs_were_not_begun_has_failed(tmp_path, capsys):
+    assert closed(tmp_path / "a", 1, ("FINISHED",)) == "FINISHED"
+    assert closed(tmp_path / "b", 3, ("FINISHED",)) == "FAILED"
+    assert "2 jobs were not begun" in capsys.readouterr().out
+    assert closed(tmp_path / "c", 0, ("FINISHED",)) == "FINISHED"  # nobody knows how many there should be
