@@ -16,8 +16,8 @@ TOY = {
         ["GFLOP/s", "fit / ours", "ours / floor"],
     ),
     "extraction": (
-        ["--network", "mobilenet_v2", "--image-size", "32", "--frames", "56", "--batch", "16", "--rounds", "1"],
-        ["ours / bare", "ours bfloat16 / bare float32", "cosine"],
+        ["--network", "mobilenet_v2", "--image-sizes", "32", "64", "--frames", "56", "--batch", "16", "--rounds", "1"],
+        ["at 32 px, ours / bare", "at 64 px, ours / bare", "ours bfloat16 / bare float32", "cosine"],
     ),
     "notebook_job": (
         ["--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2", "--epochs", "2"],
