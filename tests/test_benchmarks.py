@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 TOY = {
@@ -28,8 +29,11 @@ TOY = {
         ["index, split and labels", "peak of the run"],
     ),
     "jobs": (
-        ["--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"],
-        ["6 jobs reused", "beyond the steps", "a warm job"],
+        [
+            *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
+            *("--seeds", "1", "--epochs", "1", *TINY),
+        ],
+        ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
 }
 
