@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import shutil
 import sys
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from mtl.backbone import Cut, Frozen
     from mtl.data.ucf_crime import UCFCrime
     from mtl.evaluation import Evaluated
-    from mtl.features import Features
+    from mtl.features import Features, Stats
     from mtl.model import MultiTaskModel
     from mtl.tasks import Task
     from mtl.trace import Result
@@ -163,24 +162,16 @@ def _reuse(
     return before.metrics.get(f"auc/{config.main_task}", float("nan"))
 
 
-def data_digest(frames: Any, root: Path) -> str:
+def data_digest(frames: Any, root: Path, found: Stats | None = None) -> str:
     """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
     import hashlib
 
+    from mtl.features import stats
     from mtl.record import table_digest
 
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
-    sizes = np.fromiter((_size(f"{root}/{path}") for path in frames["path"]), np.int64, len(frames))
-    hashed.update(sizes.tobytes())
+    hashed.update((found or stats(root, frames["path"])).sizes.tobytes())
     return hashed.hexdigest()
-
-
-def _size(path: str) -> int:
-    """Bytes of a file, -1 where there is none."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  a million paths
-    except OSError:
-        return -1
 
 
 def _experiment(
@@ -200,6 +191,7 @@ def _experiment(
 
         from mtl import record, report, training
         from mtl.examples import Examples
+        from mtl.features import stats
         from mtl.model import reused
         from mtl.trace import Result
 
@@ -209,9 +201,10 @@ def _experiment(
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
-        tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root))})
+        found = stats(data.root, frames["path"])
+        tracked.tags({"fingerprint": fingerprint(plain_config(config), data_digest(frames, data.root, found))})
     with stages("features"):
-        features = _features(config, frames, data.root, cut)
+        features = _features(config, frames, data.root, cut, found)
     frames = features.frames
     tracked.tags({"features": "kept" if features.kept else "computed on every use"})
     _check_splits(frames)
@@ -478,7 +471,7 @@ def track_failure(
         log.warning("The failed job could not be tracked.")
 
 
-def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features:
+def _features(config: DictConfig, frames: Any, root: Path, cut: Cut, found: Stats) -> Features:
     """Rows of the frozen part for every frame; what is on disk already is not computed again."""
     from contextlib import ExitStack
 
@@ -491,7 +484,7 @@ def _features(config: DictConfig, frames: Any, root: Path, cut: Cut) -> Features
         def advance(n: int) -> None:
             bar[0](n)
 
-        return build(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start)
+        return build(config.features).of(frames, root, cut.frozen, progress=advance, on_start=start, found=found)
 
 
 _frozen: dict[str, Cut] = {}
