@@ -520,7 +520,7 @@ class FeatureStore:
     memory_gib : float
         Rows of one call that take more are read from disk, not held in memory.
     part_mib : float
-        Size of a part: what a kill costs at most, and half of what writing holds in memory.
+        Size of a part: a kill costs two at most, and writing holds two in memory.
     decode_threads : int or None
         Threads that decode frames; None takes one per core.
     max_bad_share : float
