@@ -1,7 +1,8 @@
 """Our extraction, from PNG files to rows on disk, against the bare forward pass of the same network.
 
-    python benchmarks/extraction.py [--image-size 224 --frames 128]
+    python benchmarks/extraction.py [--image-sizes 224 --frames 128]
 
+At the size that the frames have, where no resize is needed, and at another, where it is.
 Bare is the compiled network alone, on preprocessed float images that are in memory
 already. Both in turns within one process, both precisions; the quickest round counts.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from drawn import take_turns, write_tree
+from drawn import SIDE, take_turns, write_tree
 from rich.console import Console
 
 from mtl.backbone import Backbone, Freeze, Frozen, cosine_to_float32, pooled
@@ -66,10 +67,10 @@ def ours(data: UCFCrime, frozen: Frozen, folder: Path) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Measure both precisions, print the ratios."""
+    """Measure every image size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--network", choices=NETWORKS, default="resnet50")
-    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--image-sizes", type=int, nargs="+", default=[SIDE, 96])
     parser.add_argument("--frames", type=int, default=896, help="at least")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
@@ -81,21 +82,29 @@ def main() -> None:
         data = UCFCrime(str(root), {"train": None, "val": None, "test": None}, 0.3, 0, 1, None, None, None)
         frames = data.frames()
         images = np.stack([read_frame(root, path) for path in frames["path"]])
-        small = tf.image.resize(tf.constant(images, tf.float32), (asked.image_size,) * 2, antialias=True)
-        ready = NETWORKS[asked.network][1](small.numpy())
-        courses: dict[str, Callable[[], None]] = {}
-        for precision in ("float32", "bfloat16"):
-            whole = backbone(asked.network, asked.image_size, precision, asked.batch)
-            cut = whole.cut(Freeze("all"))
-            courses[f"bare {precision}"] = bare(whole.network, ready, asked.batch)
-            courses[f"ours {precision}"] = ours(data, cut.frozen, Path(folder) / precision)
-        seconds = take_turns(courses, asked.rounds)
-        rates = {name: len(frames) / one for name, one in seconds.items()}
-        alike = cosine_to_float32(cut.frozen, images[: asked.batch])
+        for size in asked.image_sizes:
+            compare(console, asked, data, images, size, Path(folder) / str(size))
+
+
+def compare(
+    console: Console, asked: argparse.Namespace, data: UCFCrime, images: np.ndarray, size: int, folder: Path
+) -> None:
+    """Measure both precisions at an image size, print the ratios."""
+    small = tf.image.resize(tf.constant(images, tf.float32), (size, size), antialias=True)
+    ready = NETWORKS[asked.network][1](small.numpy())
+    courses: dict[str, Callable[[], None]] = {}
+    for precision in ("float32", "bfloat16"):
+        whole = backbone(asked.network, size, precision, asked.batch)
+        cut = whole.cut(Freeze("all"))
+        courses[f"bare {precision}"] = bare(whole.network, ready, asked.batch)
+        courses[f"ours {precision}"] = ours(data, cut.frozen, folder / precision)
+    seconds = take_turns(courses, asked.rounds)
+    rates = {name: len(images) / one for name, one in seconds.items()}
+    alike = cosine_to_float32(cut.frozen, images[: asked.batch])
     for name, rate in rates.items():
         console.print(f"{name}: {rate:,.1f} frames/s")
     console.print(
-        f"{asked.network} at {asked.image_size} px, ours / bare: "
+        f"{asked.network} at {size} px, ours / bare: "
         f"float32 {rates['ours float32'] / rates['bare float32']:.2f}, "
         f"bfloat16 {rates['ours bfloat16'] / rates['bare bfloat16']:.2f}; "
         f"ours bfloat16 / bare float32 {rates['ours bfloat16'] / rates['bare float32']:.2f}, "

@@ -2,9 +2,13 @@
 
     python benchmarks/jobs.py
 
-Each job is what a job of a sweep does between its features and its evaluation: a
-model, a weighting and an optimizer of its own, training with probes, predictions
-on the test frames. Jobs go through four task sets and ever new seeds. Beside them, for the ratio, the
+First a real sweep of the demo by the basic launcher, all in one process: whole warm
+jobs, with index, digest, stored rows, bootstrap, figures and MLflow. A job's wall time goes
+from the end of the job before to its own; steps and peak memory are as it tracked them.
+
+Then the middle of a job alone, between its features and its evaluation: a model, a
+weighting and an optimizer of its own, training with probes, predictions on the test
+frames. Jobs go through four task sets and ever new seeds. Beside them, for the ratio, the
 same jobs compiled anew each time.
 """
 
@@ -12,6 +16,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +28,7 @@ import pandas as pd
 from heads import CLASSES, TASKS
 from rich.console import Console
 
+from mtl import jobs as records
 from mtl.backbone import Trained
 from mtl.examples import Examples, aligned
 from mtl.model import MultiTaskModel, reused
@@ -35,6 +43,9 @@ SETS = (
     ("general_anomaly", "anomaly_type"),
     tuple(TASKS),
 )
+STAGES = ("start", "index", "features", "training", "evaluation", "relations", "record")
+REAL_SETS = ("anomaly", "anomaly_violence", "anomaly_type", "all")
+RUN = Path(__file__).resolve().parents[1] / "run.py"
 
 
 def draw(n: int, features: int) -> Examples:
@@ -73,6 +84,38 @@ def job(number: int, examples: Examples, units: int, anew: bool) -> tuple[float,
     return time.perf_counter() - began, history.seconds
 
 
+def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
+    """Whole jobs of a sweep of the demo, in one process, from the records they left.
+
+    Returns
+    -------
+    DataFrame
+        One row a job in the order they ended: `seconds` since the one before ended,
+        `beyond` its steps, `probes` and the stages, `mib` of the process's peak memory.
+    """
+    words = [
+        "-m", f"seed=range({seeds})", f"tasks={','.join(REAL_SETS)}", "freeze=all", "backbone=small_cnn",
+        "backbone.seed=0", "training=fixed_epochs", f"training.epochs={epochs}", *more,
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, str(RUN), *words], cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit((done.stdout + done.stderr)[-4000:])
+        left = records.read_jobs(Path(folder))
+        found = sorted((job for job in left if job.number >= 0), key=lambda job: job.ended)  # not the sweep's own
+    ended = np.array([job.ended for job in found])
+    table = pd.DataFrame(
+        {
+            "seconds": np.diff(ended, prepend=ended[0] - found[0].seconds),
+            "steps": [job.metrics["time/steps_s"] for job in found],
+            "probes": [job.metrics["time/probes_s"] for job in found],
+            **{name: [job.metrics[f"time/{name}_s"] for job in found] for name in STAGES},
+            "mib": [job.metrics["memory/peak_mib"] for job in found],
+        }
+    )
+    return table.assign(beyond=table["seconds"] - table["steps"])
+
+
 def resident_mib() -> float:
     """Memory of this process now."""
     gc.collect()
@@ -88,9 +131,23 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4000)
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--seeds", type=int, default=13, help="of the real sweep, four jobs each; 0: no real sweep")
+    parser.add_argument("--epochs", type=int, default=5, help="of a real job")
+    parser.add_argument("more", nargs="*", help="overrides of the real sweep")
     asked = parser.parse_args()
     examples = draw(asked.frames, asked.features)
     console = Console(width=120)
+    if asked.seeds:
+        real = real_sweep(asked.seeds, asked.epochs, asked.more)
+        warm, seconds, mib = real.iloc[len(SETS) :] if len(real) > len(SETS) else real, real["seconds"], real["mib"]
+        stages = ", ".join(f"{name} {warm[name].median():.2f}" for name in ("probes", *STAGES))
+        console.print(
+            f"{len(real)} real jobs: first {seconds.iloc[0]:.2f} s, warm ones {warm['seconds'].median():.2f} s, "
+            f"{warm['beyond'].median():.2f} s of it beyond the steps (at most {warm['beyond'].max():.2f}, of 3): "
+            f"{stages}; last / second {seconds.iloc[-1] / seconds.iloc[1]:.2f}; "
+            f"peak memory {mib.iloc[-1] - mib.iloc[0]:+.0f} MiB of 200 from the first to the last, "
+            f"{mib.iloc[-1] - warm['mib'].iloc[0]:+.0f} MiB of it once every set was there"
+        )
     found = []
     for kind, count in (("reused", asked.jobs), ("compiled anew", asked.anew)):
         for number in range(count):

@@ -96,11 +96,12 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
 
     from mtl import record
     from mtl.experiment import data_digest
-    from mtl.features import identities
+    from mtl.features import identities, stats
 
     began = time.perf_counter()
-    identities(root, frames["path"])
-    data_digest(frames, root)
+    on_disk = stats(root, frames["path"])
+    data_digest(frames, root, on_disk)
+    identities(frames["path"], on_disk)
     at_test = (frames["split"] == "test").to_numpy()
     for chosen in (at_test, ~at_test):
         record.table_digest(frames[chosen])

@@ -403,7 +403,7 @@ class NoBackbone:
             )
         frozen = Frozen({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="rows")
         nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
-        return Cut(frozen, nothing, "nowhere: there is no backbone", 0, 0)
+        return Cut(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
 
 
 def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:

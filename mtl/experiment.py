@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import shutil
 import sys
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.evaluation import Evaluated
-    from mtl.features import Features
+    from mtl.features import Features, Stats
     from mtl.model import MultiTaskModel
     from mtl.tasks import Task
     from mtl.trace import Result
@@ -173,24 +172,16 @@ def _reuse(
     return before.metrics.get(f"auc/{config.main_task}", float("nan"))
 
 
-def data_digest(frames: Any, root: Path) -> str:
+def data_digest(frames: Any, root: Path | None, found: Stats | None = None) -> str:
     """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
     import hashlib
 
+    from mtl.features import stats
     from mtl.record import table_digest
 
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
-    sizes = np.fromiter((_size(f"{root}/{path}") for path in frames["path"]), np.int64, len(frames))
-    hashed.update(sizes.tobytes())
+    hashed.update((found or stats(root, frames["path"])).sizes.tobytes())
     return hashed.hexdigest()
-
-
-def _size(path: str) -> int:
-    """Bytes of a file, -1 where there is none."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  a million paths
-    except OSError:
-        return -1
 
 
 def _experiment(
@@ -210,6 +201,7 @@ def _experiment(
 
         from mtl import record, report, training
         from mtl.examples import Examples
+        from mtl.features import stats
         from mtl.model import reused
         from mtl.trace import Result
 
@@ -219,17 +211,18 @@ def _experiment(
     with stages("index"):
         frames = data.frames()
         _log_data(data, frames)
-        digest = data_digest(frames, data.root)
+        found = stats(data.root, frames["path"])
+        digest = data_digest(frames, data.root, found)
         mark = fingerprint(plain_config(config), digest)
         tracked.tags({"fingerprint": mark, CODE: code_digest()[:8], DATA: digest})
     with stages("features"):
-        features = _features(config, data, frames, cut)
+        features = _features(config, data, frames, cut, found)
     frames = features.frames
     tracked.tags({"features": "kept" if features.kept else "computed on every use"})
     _check_splits(frames)
     record.write_json(artifacts / "packages.json", record.package_versions())
     _record_data(artifacts, data, features, tracked)
-    if cut.frozen.in_float32 is not None:
+    if cut.frozen.in_float32 is not None and data.root is not None:
         cosine = _cosine_to_float32(cut.frozen, data.root, features)
         log.info("features in %s: cosine to float32 ones %.6f", cut.frozen.spec["precision"], cosine)
         tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
@@ -503,15 +496,15 @@ def track_failure(
         log.warning("The failed job could not be tracked.")
 
 
-def _features(config: DictConfig, data: Data, frames: Any, cut: Cut) -> Features:
+def _features(config: DictConfig, data: Data, frames: Any, cut: Cut, found: Stats) -> Features:
     """Rows of the frozen part for every frame; what is on disk already is not computed again."""
     from contextlib import ExitStack
 
     rows = data.rows()
-    found = "frames" if rows is None else "rows"
-    if cut.frozen.takes != found:
-        right = "another backbone" if rows is None else "backbone=none"
-        raise Mistake(f"data={data.name} gives {found}, the backbone takes {cut.frozen.takes}; right would be {right}.")
+    if cut.frozen.takes == "rows" and rows is None:
+        raise Mistake(f"data={data.name} gives frames, the backbone takes rows; right would be another backbone.")
+    if cut.frozen.takes == "frames" and rows is not None:
+        raise Mistake(f"data={data.name} gives rows, the backbone takes frames; right would be backbone=none.")
     if rows is not None:
         from mtl.features import given
 
@@ -525,7 +518,7 @@ def _features(config: DictConfig, data: Data, frames: Any, cut: Cut) -> Features
         def advance(n: int) -> None:
             bar[0](n)
 
-        return build(config.features).of(frames, data.root, cut.frozen, progress=advance, on_start=start)
+        return build(config.features).of(frames, data.root, cut.frozen, progress=advance, on_start=start, found=found)
 
 
 _frozen: dict[str, Cut] = {}
@@ -552,6 +545,7 @@ def _cosine_to_float32(frozen: Frozen, root: Path, features: Features) -> float:
     from mtl.backbone import cosine_to_float32
     from mtl.data.frames import read_frame
 
+    assert features.archive is not None  # what is computed has a place
     known = features.archive.noted(COSINE)
     if known is not None:
         return known
@@ -604,7 +598,7 @@ def _record_data(artifacts: Path, data: Data, features: Features, tracked: Run) 
         part = features.frames[chosen]
         counts = part.groupby(["split", "class_name"], observed=True).size()
         profile = {str(place): int(n) for place, n in counts.to_dict().items()}
-        tracked.dataset(data.name, table_digest(part), str(data.root), profile, context)  # type: ignore[arg-type]
+        tracked.dataset(data.name, table_digest(part), str(data.root or data.name), profile, context)  # type: ignore[arg-type]
 
 
 def _log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:

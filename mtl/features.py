@@ -33,7 +33,7 @@ from mtl import files, store
 from mtl.data.batches import Batch, Decoder, usual_size
 from mtl.examples import aligned
 from mtl.mistakes import Mistake, nearest
-from mtl.store import ID_BYTES, Archive, MappedRows, Places, Writer, row_bytes
+from mtl.store import ID_BYTES, Archive, MappedRows, MemoryRows, Places, Writer, row_bytes
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
 
@@ -130,8 +130,8 @@ class Features:
     computed : int
         Frames that went through the frozen part now; the others were found.
     seconds : float
-    archive : Archive
-        Where they are kept, as far as they are.
+    archive : Archive or None
+        Where they are kept, as far as they are; None where the data set itself gives them.
     """
 
     frames: pd.DataFrame
@@ -139,7 +139,7 @@ class Features:
     bad: pd.DataFrame
     computed: int
     seconds: float
-    archive: Archive
+    archive: Archive | None
 
     @property
     def kept(self) -> bool:
@@ -156,7 +156,7 @@ def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
     """Rows that a data set has already: nothing to compute, nothing to keep."""
     array = aligned(rows.shape, rows.dtype)
     array[:] = rows
-    return Features(frames, MemoryRows(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0)
+    return Features(frames, MemoryRows(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)
 
 
 class FrameSizes:
@@ -177,46 +177,79 @@ class FrameSizes:
         return np.full((len(images), 2), images.shape[1:3], np.int32)
 
 
-def identities(root: Path, paths: pd.Series) -> tuple[np.ndarray, dict[bytes, str]]:
-    """Who each frame is: a hash of its relative path, its size and its modification time (ns).
+@dataclass(frozen=True)
+class Stats:
+    """What the file system says of frames, asked once.
 
-    The content is not read: for a million frames that would cost more than the rows
-    save. So a copy that keeps the times (``cp -a``, ``rsync -a``) has the same rows, and
-    a tool that changes a frame but neither its size nor its time goes unnoticed. One
-    `os.stat` per frame asked for, relative to the root's descriptor, takes half the time
-    of `os.scandir` with `DirEntry.stat`.
+    Attributes
+    ----------
+    sizes : ndarray of int64, shape (n,)
+        Bytes, -1 where there is no file.
+    times : ndarray of int64, shape (n,)
+        Modification times in ns.
+    reasons : dict of int to str
+        By position, why a file is not there.
+    """
 
-    Returns
-    -------
-    ids : ndarray of uint64, shape (n, 2)
-    gone : dict of bytes to str
-        Reason by identity of the frames that are not there.
+    sizes: np.ndarray
+    times: np.ndarray
+    reasons: Mapping[int, str]
+
+
+def stats(root: Path | None, paths: pd.Series) -> Stats:
+    """Size and modification time of every frame; without a root there are no files to look at.
+
+    One `os.stat` per frame asked for, relative to the root's descriptor, takes half the
+    time of `os.scandir` with `DirEntry.stat`.
 
     Raises
     ------
     Mistake
         If the root cannot be entered.
     """
+    if root is None:
+        return Stats(np.full(len(paths), -1, np.int64), np.zeros(len(paths), np.int64), {})
     try:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise Mistake(f"The data folder {root} cannot be entered: {os.strerror(error.errno or 0)}.") from error
-    digests, gone = bytearray(), {}
+    sizes, times, reasons = np.full(len(paths), -1, np.int64), np.zeros(len(paths), np.int64), {}
     try:
         for start in range(0, len(paths), PATHS_AT_ONCE):
-            for path in paths.iloc[start : start + PATHS_AT_ONCE].tolist():
+            for i, path in enumerate(paths.iloc[start : start + PATHS_AT_ONCE].tolist(), start=start):
                 try:
                     found = os.stat(path, dir_fd=descriptor)
-                    text, reason = f"{path}\0{found.st_size}\0{found.st_mtime_ns}", ""
+                    sizes[i], times[i] = found.st_size, found.st_mtime_ns
                 except OSError as error:
-                    text = path
-                    reason = "missing" if error.errno == errno.ENOENT else os.strerror(error.errno or 0).lower()
-                digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
-                digests += digest
-                if reason:
-                    gone[digest] = reason
+                    reasons[i] = "missing" if error.errno == errno.ENOENT else os.strerror(error.errno or 0).lower()
     finally:
         os.close(descriptor)
+    return Stats(sizes, times, reasons)
+
+
+def identities(paths: pd.Series, found: Stats) -> tuple[np.ndarray, dict[bytes, str]]:
+    """Who each frame is: a hash of its relative path, its size and its modification time (ns).
+
+    The content is not read: for a million frames that would cost more than the rows
+    save. So a copy that keeps the times (``cp -a``, ``rsync -a``) has the same rows, and
+    a tool that changes a frame but neither its size nor its time goes unnoticed.
+
+    Returns
+    -------
+    ids : ndarray of uint64, shape (n, 2)
+    gone : dict of bytes to str
+        Reason by identity of the frames that are not there.
+    """
+    digests, gone = bytearray(), {}
+    for start in range(0, len(paths), PATHS_AT_ONCE):
+        block = slice(start, start + PATHS_AT_ONCE)
+        known = zip(paths.iloc[block].tolist(), found.sizes[block].tolist(), found.times[block].tolist(), strict=True)
+        for i, (path, size, changed) in enumerate(known, start=start):
+            text = path if i in found.reasons else f"{path}\0{size}\0{changed}"
+            digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
+            digests += digest
+            if i in found.reasons:
+                gone[digest] = found.reasons[i]
     return np.frombuffer(digests, "<u8").reshape(-1, 2), gone
 
 
@@ -497,7 +530,7 @@ class FeatureStore:
     memory_gib : float
         Rows of one call that take more are read from disk, not held in memory.
     part_mib : float
-        Size of a part: what a kill costs at most, and half of what writing holds in memory.
+        Size of a part: a kill costs two at most, and writing holds two in memory.
     decode_threads : int or None
         Threads that decode frames; None takes one per core.
     max_bad_share : float
@@ -527,6 +560,7 @@ class FeatureStore:
         frozen: Frozen,
         progress: Advance | None = None,
         on_start: Advance | None = None,
+        found: Stats | None = None,
     ) -> Features:
         """Rows of frames; those that are not there yet are computed and kept.
 
@@ -540,6 +574,8 @@ class FeatureStore:
             Called with a number of frames whenever so many more are done.
         on_start : callable, optional
             Called once with the number of frames to do, before the first; not where there is none.
+        found : Stats, optional
+            Of these frames, where the file system has been asked already.
 
         Raises
         ------
@@ -550,7 +586,7 @@ class FeatureStore:
         start = time.perf_counter()
         if frames.empty:
             raise Mistake("There are no frames to make features of.")
-        ids, gone = identities(Path(root), frames["path"])
+        ids, gone = identities(frames["path"], found or stats(Path(root), frames["path"]))
         decoder = Decoder(self.decode_threads)
         hooks = (progress or _nothing, on_start or _nothing)
         request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)

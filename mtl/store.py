@@ -2,7 +2,7 @@
 
 An archive is a folder that holds the rows of one key:
 
-    spec.json          what determines the numbers, for people; never read to decide anything
+    spec.json          what determines the numbers, for people and for `prune --orphaned`; no run goes by it
     used.json          the data roots it served; its modification time is the last use
     notes.json         numbers that were measured on its rows once
     lock               flock'd by the one process that writes; says which
@@ -10,7 +10,7 @@ An archive is a folder that holds the rows of one key:
     bad.jsonl          identities that have no row, with the reason
     000000-<crc>.npy, 000000-<crc>.ids.npy     the part's rows and their identities
 
-Whatever the instant of a kill, and whichever byte rots, at most one part is lost.
+A kill costs two parts at most, the one that fills and the one being written; a rotten byte costs one.
 Reading takes no lock. Nothing is pickled.
 """
 

@@ -111,6 +111,26 @@ def test_what_changes_the_numbers_changes_the_spec():
     assert backbone("small_cnn").cut(Freeze(4)).frozen.spec == specs[0]
 
 
+def test_architecture_and_versions_are_in_the_spec(monkeypatch):
+    import keras
+    import tensorflow as tf
+
+    from mtl.backbone import Freeze, architecture_digest, small_cnn
+
+    spec = backbone("small_cnn").cut(Freeze(4)).frozen.spec
+    assert (spec["tensorflow"], spec["keras"]) == (tf.__version__, keras.__version__)
+    assert spec["interpolation"] == "bilinear, antialiased"
+    assert spec["architecture"] == architecture_digest(backbone("small_cnn", seed=3).network)
+    others = [
+        small_cnn(input_shape=(64, 64, 3), weights=None, widths=widths) for widths in ([16, 32], [16, 32, 64, 96])
+    ]
+    assert len({spec["architecture"], *map(architecture_digest, others)}) == 3
+    monkeypatch.setattr(tf, "__version__", "0")
+    monkeypatch.setattr(keras, "__version__", "0")
+    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec | {k: spec[k] for k in ("tensorflow", "keras")} == spec
+    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec["tensorflow"] == "0"
+
+
 @pytest.mark.parametrize("stages", [4, 2, 0])
 def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
     from mtl.backbone import Freeze

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import TINY
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 TOY = {
@@ -16,8 +17,8 @@ TOY = {
         ["GFLOP/s", "fit / ours", "ours / floor"],
     ),
     "extraction": (
-        ["--network", "mobilenet_v2", "--image-size", "32", "--frames", "56", "--batch", "16", "--rounds", "1"],
-        ["ours / bare", "ours bfloat16 / bare float32", "cosine"],
+        ["--network", "mobilenet_v2", "--image-sizes", "32", "64", "--frames", "56", "--batch", "16", "--rounds", "1"],
+        ["at 32 px, ours / bare", "at 64 px, ours / bare", "ours bfloat16 / bare float32", "cosine"],
     ),
     "notebook_job": (
         ["--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2", "--epochs", "2"],
@@ -28,8 +29,11 @@ TOY = {
         ["index, split and labels", "peak of the run"],
     ),
     "jobs": (
-        ["--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"],
-        ["6 jobs reused", "beyond the steps", "a warm job"],
+        [
+            *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
+            *("--seeds", "1", "--epochs", "1", *TINY),
+        ],
+        ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
 }
 

@@ -21,7 +21,7 @@ import pytest
 from mtl import features
 from mtl.data import batches
 from mtl.data import frames as reading
-from mtl.features import FeatureStore, identities, key, main
+from mtl.features import FeatureStore, identities, key, main, stats
 from mtl.mistakes import Mistake
 from mtl.store import archives
 
@@ -546,19 +546,39 @@ def test_a_failing_frozen_part_keeps_what_was_computed(root, kept):
 
 def test_identities_are_of_path_size_and_time(root):
     frames = tree(root, 3)
-    ids, gone = identities(root, frames["path"])
+    ids, gone = identities(frames["path"], stats(root, frames["path"]))
     assert ids.shape == (3, 2)
     assert ids.dtype == np.uint64
     assert not gone
-    again, _ = identities(root, frames["path"][::-1])
+    again, _ = identities(frames["path"][::-1], stats(root, frames["path"][::-1]))
     np.testing.assert_array_equal(again[::-1], ids)
     with (root / frames["path"][0]).open("ab") as file:
         file.write(b"x")
     (root / frames["path"][1]).unlink()
     (root / frames["path"][2]).rename(root / "other.png")
-    changed, gone = identities(root, pd.Series([*frames["path"][:2], "other.png"]))
+    paths = pd.Series([*frames["path"][:2], "other.png"])
+    changed, gone = identities(paths, stats(root, paths))
     assert len(set(map(bytes, [*ids, *changed]))) == 6
     assert list(gone.values()) == ["missing"]
+
+
+def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch):
+    from mtl.experiment import data_digest
+
+    frames = tree(root, 12).assign(class_name="Arson", split="train")
+    (root / frames["path"][3]).unlink()
+    asked, stat = [], os.stat
+    monkeypatch.setattr("os.stat", lambda path, **more: (asked.append(path), stat(path, **more))[1])
+    found = stats(root, frames["path"])
+    assert asked == frames["path"].tolist()
+    monkeypatch.undo()
+    monkeypatch.setattr(features, "stats", None)  # nobody asks again
+    digest = data_digest(frames, root, found)
+    assert kept.of(frames, root, Fake(), found=found).bad.to_numpy().tolist() == [[frames["path"][3], "missing"]]
+    monkeypatch.undo()
+    assert data_digest(frames, root) == digest
+    (root / frames["path"][4]).write_bytes(b"longer or shorter")
+    assert data_digest(frames, root) != digest
 
 
 def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):

@@ -59,7 +59,7 @@ class RelatedTasks:
 
     name = "related_tasks"
     classes: tuple[str, ...] = CLASSES
-    root = Path("related_tasks")  # rows are drawn, not read: the name under which they are tracked
+    root: Path | None = None  # rows are drawn, not read
 
     def __init__(
         self,
