@@ -136,6 +136,8 @@ class Job:
     ended : float
         Seconds since 1970.
     reused : bool
+    began : float
+        Seconds since 1970.
     """
 
     number: int
@@ -148,6 +150,7 @@ class Job:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     folder: Path
+    began: float = 0.0
 
 
 def read_job(folder: Path) -> Job | None:
@@ -171,6 +174,7 @@ def read_job(folder: Path) -> Job | None:
         metrics=metrics,
         tags=tags,
         folder=folder,
+        began=first,
     )
 
 
@@ -199,26 +203,26 @@ def failed_alike(jobs: Sequence[Job], first: int) -> str:
     return ended[0].failure if len(reasons) == 1 else ""
 
 
-def seconds_left(jobs: Sequence[Job], sweep: Sweep, began: float) -> float | None:
-    """Rough time to the end of a sweep, from how fast its jobs went so far; None where that is not known.
+def seconds_left(jobs: Sequence[Job], sweep: Sweep) -> float | None:
+    """Rough time to the end of a sweep, from how its jobs went so far; None where that is not known.
 
     Parameters
     ----------
     jobs : sequence of Job
         Those that have begun.
     sweep : Sweep
-    began : float
-        When it did, in seconds since 1970.
     """
-    worked = [job for job in jobs if job.status == "FINISHED" and not job.reused]
-    ended = [job for job in jobs if job.status != "RUNNING" and job.number not in sweep.known]
-    half_done = sum(job.status == "RUNNING" for job in jobs) / 2
-    to_do = sweep.n_jobs - len(sweep.known) - len(ended) - half_done
-    if not worked or sweep.n_jobs == 0:
+    trained = [job for job in jobs if not job.reused and job.number not in sweep.known]
+    took = [job.seconds for job in trained if job.status == "FINISHED"]
+    if not took or sweep.n_jobs == 0:
         return None
-    # what several at once get done counts, not how long each of them takes
-    pace = (max(job.ended for job in worked) - began) / len(worked)
-    return max(to_do * pace - (time.time() - max(job.ended for job in ended)), 0.0)
+    now, each = time.time(), sum(took) / len(took)
+    running = [now - job.began for job in trained if job.status == "RUNNING"]
+    busy = sum(running) + sum(job.seconds for job in trained if job.status != "RUNNING")
+    # how many were at work at a time, on the average: what was reused took none of it
+    at_once = busy / max(now - min(job.began for job in trained), 1e-9)
+    not_begun = max(sweep.n_jobs - len(sweep.known) - len(trained), 0)
+    return (not_begun * each + sum(max(each - since, 0.0) for since in running)) / max(at_once, 1e-9)
 
 
 def time_lines(jobs: Sequence[Job]) -> list[str]:
@@ -284,6 +288,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def begun_line(job: Job, sweep: Sweep) -> str:
+    """One line about a job that has begun, beside others."""
+    return f"job {job.number + 1}{f'/{sweep.n_jobs}' if sweep.n_jobs else ''} begins: {sweep.label(job.name)}"
 
 
 def ended_line(job: Job, done: int, sweep: Sweep, main_task: str, left: float | None) -> str:

@@ -468,8 +468,8 @@ class Watch(threading.Thread):
     def __init__(self, sweep: jobs.Sweep, main_task: str) -> None:
         super().__init__(daemon=True)
         self._sweep, self._main_task = sweep, main_task
-        self._began = time.time()
         self._over = threading.Event()
+        self._begun: set[Path] = set()
         self._said: set[Path] = set()
 
     def run(self) -> None:
@@ -485,10 +485,14 @@ class Watch(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        """Say what has ended since the last look."""
+        """Say what has begun and what has ended since the last look."""
         found = jobs.read_jobs(Path(self._sweep.folder))
+        for job in found:
+            if job.status == "RUNNING" and job.folder not in self._begun:
+                self._begun.add(job.folder)
+                show(jobs.begun_line(job, self._sweep))
         ended = sorted((job for job in found if job.status != "RUNNING"), key=lambda job: job.ended)
-        left = jobs.seconds_left(found, self._sweep, self._began)
+        left = jobs.seconds_left(found, self._sweep)
         for done, job in enumerate(ended, start=1):
             if job.folder not in self._said:
                 self._said.add(job.folder)
@@ -496,7 +500,7 @@ class Watch(threading.Thread):
 
     def seconds_left(self) -> float | None:
         """Rough time to the end."""
-        return jobs.seconds_left(jobs.read_jobs(Path(self._sweep.folder)), self._sweep, self._began)
+        return jobs.seconds_left(jobs.read_jobs(Path(self._sweep.folder)), self._sweep)
 
 
 def _running(folder: Path) -> list[int]:

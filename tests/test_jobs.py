@@ -10,6 +10,7 @@ import pytest
 
 from mtl import jobs
 from mtl.jobs import Sweep, duration, ended_line, failed_alike, read_jobs, seconds_left
+from mtl.sweep import Watch
 from mtl.tracking import NoTracking
 
 
@@ -43,6 +44,15 @@ def test_a_line_says_who_how_and_how_long(folder):
     assert lines[3].startswith("[4/6] set3 seed=0: KILLED")
 
 
+def test_a_job_beside_others_says_when_it_begins(folder, capsys):
+    watch = Watch(Sweep("", str(folder), n_jobs=6, common=["a=1"]), "main")
+    watch.look()
+    watch.look()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "job 5/6 begins: set4 seed=0"
+    assert len(lines) == 5
+
+
 def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
     return jobs.Job(number, "", status, failure, 1.0, ended, reused, {}, {}, None)
 
@@ -64,13 +74,25 @@ def test_the_first_that_ended_failed_alike(found, expected):
     assert failed_alike(found, 2) == expected
 
 
-def test_time_left_is_jobs_left_at_the_pace_so_far():
+def timed(number, began, ended=None):
+    """A job that ran so many seconds from now, and still runs where it has no end."""
+    found = job(number, "RUNNING" if ended is None else "FINISHED")
     now = time.time()
+    return replace(found, began=now + began, ended=now + (ended or 0), seconds=0.0 if ended is None else ended - began)
+
+
+def test_time_left_is_that_of_jobs_left_over_how_many_work_at_once():
+    reused = job(8, reused=True)
     sweep = Sweep("", "", n_jobs=10, known=[8, 9])
-    found = [job(0, ended=now - 20), job(1, ended=now), job(8, ended=now - 39, reused=True), job(2, "RUNNING")]
-    assert seconds_left(found, sweep, began=now - 40) == pytest.approx(5.5 * 20, abs=1)
-    assert seconds_left([job(8, ended=now, reused=True)], sweep, began=now) is None
-    assert seconds_left(found, Sweep("", ""), began=now) is None
+    one_by_one = [timed(0, -40, -20), timed(1, -20, 0), reused]
+    assert seconds_left(one_by_one, sweep) == pytest.approx(6 * 20, abs=1)
+    two_at_once = [timed(0, -40, -20), timed(1, -40, -20), timed(2, -20), timed(3, -20), reused]
+    assert seconds_left(two_at_once, sweep) == pytest.approx(4 * 20 / 2, abs=1)
+    first_of_four = [timed(0, -20, 0), *(timed(n, -20) for n in (1, 2, 3)), reused]
+    assert seconds_left(first_of_four, sweep) == pytest.approx(4 * 20 / 4, abs=1)
+    assert seconds_left([timed(0, -30, -10), timed(1, -10)], Sweep("", "", n_jobs=2)) == pytest.approx(10, abs=1)
+    assert seconds_left([reused, timed(0, -5)], sweep) is None
+    assert seconds_left(one_by_one, Sweep("", "")) is None
 
 
 def test_where_the_time_went_is_said_of_trained_jobs():
