@@ -28,7 +28,8 @@ class Weighting:
 
     **A loss or a Gramian that is not finite** has no weights: all of them are NaN,
     whatever the method, and what was learned stays as it was. The task is not
-    dropped in silence; the loop sees at one place that the step is void.
+    dropped in silence; the loop sees at one place that the step is void, moves no
+    parameter by it, and says that the run diverged.
 
     Parameters
     ----------
