@@ -304,7 +304,7 @@ def test_affinity_is_directed_and_a_mean_over_batches_and_epochs() -> None:
     np.testing.assert_allclose(found.values, [[0.3, 0.1], [-0.2, 0.4]])
     assert found.directed
     assert tracked_values("affinity", found, ("b", "a")) == pytest.approx(
-        {"affinity/a_to_b": -0.2, "affinity/b_to_a": 0.1}
+        {"affinity/a_to_b": -0.2, "affinity/b_to_a": 0.1, "affinity_to_itself/b": 0.3, "affinity_to_itself/a": 0.4}
     )
     assert found.reason == ""
     off = affinity(make_trace(2, affinities=np.empty((0, 2, 2))), 1)

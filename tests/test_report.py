@@ -264,6 +264,25 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
     assert "5 points are" not in said(summary)
 
 
+def test_the_best_groups_of_tasks_stand_in_every_form(summary, tmp_path):
+    assert summary.groups["sets"].tolist() == [4] * len(summary.groups)  # the one with a control is none of them
+    text = said(summary)
+    assert "Which tasks to train together" in text
+    assert "main + a + type → " in text
+    report.write_summary(tmp_path, summary)
+    groups = json.loads((tmp_path / "summary.json").read_text())["groups"]
+    assert groups[0]["groups"] == [["main", "a", "type"]]
+    assert groups[0]["taken_from"] == {"main": 0, "a": 0, "type": 0}
+    assert groups[0]["scores"]["a"] == pytest.approx(0.605)
+    assert "Which tasks to train together" in (tmp_path / "summary.html").read_text()
+
+
+def test_one_set_has_no_groups_to_choose_from(tmp_path):
+    found = summarised(tmp_path, ("helped", 0), ("helped", 1))
+    assert found.groups.empty
+    assert "Which tasks to train together" not in said(found)
+
+
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)

@@ -155,6 +155,8 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     Relation
         Share of the recipient's loss that is gone, at most 1; negative where the step
         harms it. Row = source, column = recipient. Means as in `gradient_similarity`.
+        The diagonal, what a step for itself gives, is `affinity_to_itself` of each task: with it
+        `mtl.groups.pairwise_scores` predicts groups of tasks.
 
     References
     ----------
@@ -166,7 +168,7 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
     defined = np.where(np.isfinite(affinities), affinities, np.nan)
     found = _after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), left_out=_never_measured)
-    return replace(found, directed=True)
+    return replace(found, directed=True, of_tasks={"affinity_to_itself": np.diagonal(found.values).copy()})
 
 
 def _conflicts(cosine: np.ndarray) -> np.ndarray:
