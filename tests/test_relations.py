@@ -278,6 +278,19 @@ def test_layer_groups_have_their_own_cosine_and_add_up() -> None:
     assert not gradient_similarity(make_trace(), 1).by_layer
 
 
+def test_conflict_and_magnitude_are_told_by_layer_too() -> None:
+    groups = np.zeros((EPOCHS * BATCHES, 2, 2, 2))
+    groups[:, 0] = [[4, 2], [2, 1]]  # lengths 2 and 1, together
+    groups[:, 1] = [[1, -1], [-1, 1]]  # of one length, apart
+    trace = make_trace(2, gramians=groups.sum(axis=1), group_gramians=groups, layer_groups=("stage1", "shared"))
+    rate, alike = conflict_rate(trace, 1), magnitude_similarity(trace, 1)
+    assert {group: values[0, 1] for group, values in rate.by_layer.items()} == {"stage1": 0, "shared": 1}
+    assert {group: values[0, 1] for group, values in alike.by_layer.items()} == pytest.approx(
+        {"stage1": 0.8, "shared": 1}
+    )
+    assert alike.values[0, 1] == pytest.approx(2 * np.sqrt(10) / 7)
+
+
 def test_conflict_rate_has_its_null_beside_it() -> None:
     """Null cosines of a kept and b permuted conflict on 1 of 4 batches, the other way round on 3 of 4."""
     nulls = np.full((8, 2, 2), 0.5)
