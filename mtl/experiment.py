@@ -200,6 +200,7 @@ def _experiment(
         from mtl import record, report, training
         from mtl.examples import Examples
         from mtl.model import reused
+        from mtl.relations.labels import in_words
         from mtl.trace import Result
 
         cut = frozen_once(config)
@@ -224,6 +225,7 @@ def _experiment(
     examples = Examples(features.rows, targets, frames)
     model = reused(build_model(config, cut, tasks, features.rows.shape[1:]))
     _log_model(cut, model, tracked)
+    log.info("labels before training: %s", in_words(tuple(tasks), *examples.label_combinations("train")[:2]))
     with stages("training"):
         trace, history = build(config.training).train(
             model,

@@ -20,7 +20,7 @@ from mtl.relations.gradient import (
     gradient_similarity_mean,
     magnitude_similarity,
 )
-from mtl.relations.labels import label_information
+from mtl.relations.labels import in_words, label_information
 from mtl.relations.loss import (
     loss_correlation,
     loss_correlation_step,
@@ -370,6 +370,16 @@ def test_a_label_that_determines_another_tells_all_of_it_and_not_the_reverse() -
     assert found.null.values[0, 1] == pytest.approx(3 / (200 * np.log(2)))
     assert tracked_values("label_information", found, ("type", "anomaly"))["label_entropy/type"] == pytest.approx(2)
     assert "label_information/type_to_anomaly" in tracked_values("label_information", found, ("type", "anomaly"))
+    np.testing.assert_allclose(found.of_pairs["label_mutual_information"], [[2, 1], [1, 1]])
+    tracked = tracked_values("label_information", found, ("type", "anomaly"))
+    assert tracked["label_mutual_information/anomaly_vs_type"] == pytest.approx(1)
+
+
+def test_labels_are_told_in_one_line_before_there_is_a_trace() -> None:
+    labels, frames = np.array([[0, 0], [1, 0], [2, 1], [3, 1]]), np.full(4, 25)
+    line = in_words(("type", "anomaly"), labels, frames)
+    assert line == "entropy in bits: type 2.000, anomaly 1.000; shared: anomaly_vs_type 1.000"
+    assert in_words(("type",), labels[:, :1], frames) == "entropy in bits: type 2.000"
 
 
 def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> None:
