@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,7 @@ def mean_relations(
 
 
 def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> dict[str, Relation]:
-    """Every measure that was tracked for pairs of the tasks."""
+    """Every measure that was tracked for pairs of the tasks, with its null."""
     symmetric = {name: [(a, b), (b, a)] for name, a, b in pairs(tasks)}
     directed = {name: [(a, b)] for name, a, b in directions(tasks)}
     cells: dict[str, dict[tuple[int, int], list[float]]] = {}
@@ -122,8 +123,6 @@ def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]
     for row in metrics:
         for key, value in row.items():
             measure, _, pair = key.partition("/")
-            if measure.endswith("_null"):
-                continue
             for place in [*symmetric.get(pair, []), *directed.get(pair, [])]:
                 cells.setdefault(measure, {}).setdefault(place, []).append(value)
                 has_direction |= {measure} if pair in directed else set()
@@ -134,7 +133,8 @@ def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]
             mean[place] = np.mean(numbers)
             spread[place] = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
         found[measure] = Relation(mean, spread=spread, directed=measure in has_direction)
-    return found
+    nulls = {name: found.pop(name) for name in list(found) if name.endswith("_null")}
+    return {name: replace(one, null=nulls.get(f"{name}_null")) for name, one in found.items()}
 
 
 def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str) -> pd.DataFrame:

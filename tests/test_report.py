@@ -55,6 +55,7 @@ def track(
         others = {f"auc/{name}": 0.6 + seed / 100 for name in SETS[tasks]}
         pair = {name: "_vs_".join(sorted(("main", name))) for name in SETS[tasks]}
         measures = {f"gradient_similarity/{pair[name]}": 0.1 + seed / 10 for name in SETS[tasks]}
+        measures |= {f"gradient_similarity_null/{pair[name]}": 0.02 + seed / 10 for name in SETS[tasks]}
         directed = {f"affinity/{name}_to_main": 0.02 for name in SETS[tasks]}
         run.metrics({"auc/main": auc(table), **others, **measures, **directed}, step=0)
         artifacts = folder / "artifacts"
@@ -293,6 +294,9 @@ def test_relations_are_means_over_seeds(summary):
     assert tasks == ("a", "main", "type")
     assert relations["gradient_similarity"].values[0, 1] == pytest.approx(0.15)
     assert np.isnan(relations["gradient_similarity"].values[0, 2])
+    assert set(relations) == {"gradient_similarity", "affinity"}
+    assert relations["gradient_similarity"].null.values[0, 1] == pytest.approx(0.07)
+    assert relations["affinity"].null is None
     assert relations["affinity"].directed
     assert np.isnan(relations["affinity"].values[1, 0])
 
