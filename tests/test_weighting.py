@@ -804,4 +804,5 @@ def test_toy_equal_weights_get_stuck_from_two_starts(toy):
 def test_toy_others_end_elsewhere_on_the_pareto_set(toy, name):
     ends, means = ends_of(toy, name)
     assert np.abs(ends[:, 1] + 8.39).max() < 0.06
+    assert np.abs(ends[:, 0]).max() <= 7
     assert means.min() > -15
