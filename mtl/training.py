@@ -51,6 +51,9 @@ class History:
         Wall time of the steps alone.
     probe_seconds : float
         Wall time of the probes.
+    first_probe_seconds : float
+        Of these the first one's, which compiles; about that of any other where a
+        job before it in the same process compiled them.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -59,6 +62,7 @@ class History:
     batch_size: int = 0
     seconds: float = 0.0
     probe_seconds: float = 0.0
+    first_probe_seconds: float = 0.0
 
 
 class Training:
@@ -151,6 +155,7 @@ class Training:
                     start = time.perf_counter()
                     probing.measure((epoch + 1) * steps_per_epoch)
                     history.probe_seconds += time.perf_counter() - start
+                    history.first_probe_seconds = history.first_probe_seconds or history.probe_seconds
                 val_losses, row = _validate(model, examples, val)
                 row |= _named("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
                 row |= _named("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))

@@ -391,6 +391,17 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
         assert not np.array_equal(built.trained_variables[0].numpy(), before[0])
 
 
+def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apart():
+    from mtl.experiment import cost_of_relations
+    from mtl.training import History
+
+    _, _, history = train()
+    assert 0 < history.first_probe_seconds < history.probe_seconds
+    told = cost_of_relations(History(seconds=100.0, probe_seconds=8.0, first_probe_seconds=5.0), 2.0)
+    assert told.startswith("10.0 s, 10% of the 100.0 s of training steps")
+    assert "the first probe, which compiles, 5.0 s, the other probes 3.0 s (3%), measures 2.0 s" in told
+
+
 def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
     from mtl.training import _orders
 
