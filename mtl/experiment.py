@@ -279,7 +279,8 @@ def cost_of_relations(history: History, measures: float) -> str:
     return (
         f"{history.probe_seconds + measures:.1f} s, {(history.probe_seconds + measures) / steps:.0%} of the "
         f"{history.seconds:.1f} s of training steps: the first probe, which compiles, "
-        f"{history.first_probe_seconds:.1f} s, the other probes {later:.1f} s ({later / steps:.0%}), measures {measures:.1f} s"
+        f"{history.first_probe_seconds:.1f} s, the other probes {later:.1f} s ({later / steps:.0%}), "
+        f"measures {measures:.1f} s"
     )
 
 
