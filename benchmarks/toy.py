@@ -128,13 +128,15 @@ def main() -> None:
     """Run every method, print where it ends, draw how it went there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("figure", nargs="?", type=Path, default=Path("toy.png"))
-    path = parser.parse_args().figure
+    parser.add_argument("--steps", type=int, default=STEPS, help="of every descent (default %(default)s)")
+    asked = parser.parse_args()
+    path = asked.figure
     tf.get_logger().setLevel("ERROR")  # one trace per method is meant
     table = Table("weighting", *(f"from {start}" for start in STARTS), "seconds", title="end (x1, x2), mean loss")
     trajectories = {}
     for name, build in METHODS.items():
         began = time.perf_counter()
-        trajectories[name] = descend(build())
+        trajectories[name] = descend(build(), steps=asked.steps)
         ends = trajectories[name][:, -1]
         means = tf.add_n(losses(tf.constant(ends))).numpy() / 2
         cells = [f"({x1:.3f}, {x2:.3f}) {mean:.4f}" for (x1, x2), mean in zip(ends, means, strict=True)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from mtl.groups import best_groups
 from mtl.journal import CODE, DATA, TrackedRun
 from mtl.trace import Relation, directions, pairs
 
@@ -134,7 +136,7 @@ def mean_relations(
 
 
 def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> dict[str, Relation]:
-    """Every measure that was tracked for pairs of the tasks."""
+    """Every measure that was tracked for pairs of the tasks, with its null."""
     symmetric = {name: [(a, b), (b, a)] for name, a, b in pairs(tasks)}
     directed = {name: [(a, b)] for name, a, b in directions(tasks)}
     cells: dict[str, dict[tuple[int, int], list[float]]] = {}
@@ -142,8 +144,6 @@ def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]
     for row in metrics:
         for key, value in row.items():
             measure, _, pair = key.partition("/")
-            if measure.endswith("_null"):
-                continue
             for place in [*symmetric.get(pair, []), *directed.get(pair, [])]:
                 cells.setdefault(measure, {}).setdefault(place, []).append(value)
                 has_direction |= {measure} if pair in directed else set()
@@ -154,7 +154,61 @@ def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]
             mean[place] = np.mean(numbers)
             spread[place] = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
         found[measure] = Relation(mean, spread=spread, directed=measure in has_direction)
-    return found
+    nulls = {name: found.pop(name) for name in list(found) if name.endswith("_null")}
+    return {name: replace(one, null=nulls.get(f"{name}_null")) for name, one in found.items()}
+
+
+def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str) -> pd.DataFrame:
+    """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
+
+    Groups may overlap: a task is taken from one network and may help in others. Sets
+    with a control are left out, as nobody wants its score.
+
+    Parameters
+    ----------
+    runs : sequence of TrackedRun
+        Those that count.
+    table : DataFrame
+        Their rows of `runs_table`.
+    keys : sequence of str
+        See `axes`.
+    axis : str
+        What is compared.
+
+    Returns
+    -------
+    DataFrame
+        By `setting` and `at_most` so many networks, as long as one more gains: `groups`
+        (lists of tasks), `taken_from` (by task the position of its group), `score` (mean
+        AUC over tasks) and `scores` (by task); `sets`, how many were measured.
+    """
+    measured: dict[str, dict[frozenset[str], list[TrackedRun]]] = {}
+    for run, row in zip(runs, table.to_dict("records"), strict=True):
+        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        if tasks_of(run) and not controls_of(run) and axis == "tasks":
+            measured.setdefault(setting, {}).setdefault(tasks_of(run), []).append(run)
+    rows = []
+    for setting, sets in measured.items():
+        tasks = sorted(frozenset().union(*sets), key=lambda task: (-sum(task in members for members in sets), task))
+        scores = {
+            members: {
+                task: float(np.mean([run.metrics.get(f"auc/{task}", np.nan) for run in alike])) for task in members
+            }
+            for members, alike in sets.items()
+        }
+        before: tuple[tuple[str, ...], ...] = ()
+        for at_most in range(1, len(tasks) + 1 if len(sets) > 1 else 1):
+            try:
+                best = best_groups(tasks, scores, at_most, overlap=True)
+            except ValueError:  # so few networks do not hold all tasks, or the tasks are too many
+                continue
+            if best.groups == before:
+                break
+            before = best.groups
+            groups = [list(group) for group in best.groups]
+            found = (setting, at_most, groups, dict(best.served_by), best.score, dict(best.scores), len(sets))
+            rows.append(found)
+    return pd.DataFrame(rows, columns=["setting", "at_most", "groups", "taken_from", "score", "scores", "sets"])
 
 
 def resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:

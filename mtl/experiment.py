@@ -203,6 +203,7 @@ def _experiment(
         from mtl.examples import Examples
         from mtl.features import stats
         from mtl.model import reused
+        from mtl.relations.labels import in_words
         from mtl.trace import Result
 
         cut = frozen_once(config)
@@ -231,6 +232,7 @@ def _experiment(
     examples = Examples(features.rows, targets, frames)
     model = reused(build_model(config, cut, tasks, features.rows.shape[1:]))
     _log_model(cut, model, tracked)
+    log.info("labels before training: %s", in_words(tuple(tasks), *examples.label_combinations("train")[:2]))
     with stages("training"):
         trace, history = build(config.training).train(
             model,
@@ -248,11 +250,7 @@ def _experiment(
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.relations).items()}
-    share = history.probe_seconds / max(history.seconds, 1e-9)
-    log.info(
-        "relations: probes took %.1f s, %.0f %% of the %.1f s of training steps; measures %.1f s",
-        history.probe_seconds, 100 * share, history.seconds, stages.seconds["relations"],
-    )  # fmt: skip
+    log.info("relations: %s", cost_of_relations(history, stages.seconds["relations"]))
 
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
@@ -273,6 +271,25 @@ def _experiment(
     for shown in report.run_tables(result):
         show(shown)
     return result
+
+
+def cost_of_relations(history: History, measures: float) -> str:
+    """What the relations took, beside the training steps; the first probe apart, because it compiles.
+
+    Parameters
+    ----------
+    history : History
+    measures : float
+        Seconds from the trace to the relations.
+    """
+    steps = max(history.seconds, 1e-9)
+    later = history.probe_seconds - history.first_probe_seconds
+    return (
+        f"{history.probe_seconds + measures:.1f} s, {(history.probe_seconds + measures) / steps:.0%} of the "
+        f"{history.seconds:.1f} s of training steps: the first probe, which compiles, "
+        f"{history.first_probe_seconds:.1f} s, the other probes {later:.1f} s ({later / steps:.0%}), "
+        f"measures {measures:.1f} s"
+    )
 
 
 def check(config: DictConfig) -> None:
@@ -663,7 +680,9 @@ def _log_result(
         reasons |= {key: relation.reason for key, value in values.items() if np.isnan(value)}
     metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
     metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
-    metrics |= {"time_share/probes": history.probe_seconds / max(history.seconds, 1e-9)}
+    steps = max(history.seconds, 1e-9)
+    metrics |= {"time/first_probe_s": history.first_probe_seconds, "time_share/probes": history.probe_seconds / steps}
+    metrics |= {"time_share/relations": (history.probe_seconds + result.seconds["relations"]) / steps}
     rates = {
         "features": features.computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),

@@ -156,12 +156,12 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
 
 
 def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
-    """The measure between every two tasks, with its interval in small print; hatched where undefined.
+    """The measure between every two tasks, with interval and spread in small print; hatched where undefined.
 
     Parameters
     ----------
     relation : Relation
-        Its `null` stands beside the interval, what it says of one task beside the task's name.
+        Its `spread` and `null` stand below the interval, what it says of one task beside the task's name.
     tasks : sequence of str
         In the order of the matrix.
     name : str
@@ -178,6 +178,8 @@ def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figu
     if relation.directed or not np.allclose(values, values.T, equal_nan=True):
         axes.set(xlabel="recipient", ylabel="source")
     title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
+    if relation.spread is not None:
+        title += "\n± standard deviation between batches"
     axes.set_title(_plain(title), fontsize=10)
     return _fitted(figure)
 
@@ -312,7 +314,7 @@ def relation_panels(relations: Mapping[str, Relation], tasks: Sequence[str], tit
     Parameters
     ----------
     relations : mapping of str to Relation
-        By measure. `spread` is the small print; the diagonal is not shown.
+        By measure. `spread` and `null` are the small print; the diagonal is not shown.
     tasks : sequence of str
         In the order of the matrices.
     title : str
@@ -332,7 +334,8 @@ def relation_panels(relations: Mapping[str, Relation], tasks: Sequence[str], tit
         np.fill_diagonal(values, np.nan)
         reach = _limits_of(values)
         digits = 2 if reach[1] >= 0.1 else 4
-        _cells(axes, values, reach, functools.partial(_signed, digits=digits), _spreads(relation, digits))
+        small = _with_nulls(_spreads(relation, digits), relation, digits)
+        _cells(axes, values, reach, functools.partial(_signed, digits=digits), small)
         for i in range(len(tasks)):
             axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="white", lw=0))
         _names_on_axes(axes, labels, labels, slanted=False)
@@ -640,13 +643,28 @@ def _spreads(relation: Relation, digits: int) -> list[list[str]]:
 
 
 def _small_print(relation: Relation, digits: int) -> list[list[str]]:
-    """Interval and null of each cell."""
-    small = _intervals(relation, digits)
-    if relation.null is not None:
-        for (i, j), value in np.ndenumerate(relation.null.values):
-            if np.isfinite(value) and (i != j or not relation.directed):
-                small[i][j] = f"{small[i][j]} null {_signed(value, digits)}".strip()
-    return small
+    """Interval of each cell, and in a second line its spread and null."""
+    intervals = _intervals(relation, digits)
+    others = _with_nulls(_spreads(relation, digits), relation, digits)
+    return [
+        ["\n".join(filter(None, each)) for each in zip(*rows, strict=True)]
+        for rows in zip(intervals, others, strict=True)
+    ]
+
+
+def _with_nulls(small: list[list[str]], relation: Relation, digits: int) -> list[list[str]]:
+    """Small print with the null of each cell behind it, where there is one."""
+    if relation.null is None:
+        return small
+    return [
+        [
+            f"{words} null {_signed(value, digits)}".strip()
+            if np.isfinite(value) and (i != j or not relation.directed)
+            else words
+            for j, (words, value) in enumerate(zip(row, nulls, strict=True))
+        ]
+        for i, (row, nulls) in enumerate(zip(small, relation.null.values, strict=True))
+    ]
 
 
 def _with_own_numbers(labels: Sequence[str], relation: Relation) -> list[str]:

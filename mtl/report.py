@@ -18,7 +18,7 @@ import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -96,6 +96,8 @@ class Summary:
     budget : str
         How long all were trained.
     warnings : tuple of str
+    groups : DataFrame
+        See `design.groupings`.
     """
 
     main_task: str
@@ -107,6 +109,7 @@ class Summary:
     relations: Mapping[str, tuple[tuple[str, ...], Mapping[str, Relation]]]
     budget: str
     warnings: tuple[str, ...]
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None = None) -> Summary:
@@ -163,6 +166,7 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
             *design.unfair(counted, keys, axis, compared.base.removeprefix(f"{axis}=")),
             *(*design.data_apart(counted, keys, axis), *design.versions(counted)),
         ),
+        design.groupings(counted, table[table["counts"].astype(bool)], keys, axis),
     )
 
 
@@ -310,6 +314,8 @@ def sections(summary: Summary) -> list[Section]:
         )
     if len(summary.compared.heads):
         parts.append(Section("The anomaly score a type head gives by itself", _heads_written(summary), _HEADS_NOTE))
+    if len(summary.groups):
+        parts.append(Section("Which tasks to train together", _groups_written(summary.groups), _GROUPS_NOTE))
     relations = tuple(f"relations{_suffix(i)}" for i in range(min(len(summary.relations), MOST_SETTINGS)))
     if len(summary.compared.points):
         lines = tuple(_foretold_lines(summary.compared))
@@ -329,6 +335,33 @@ _HEADS_NOTE = (
     "1 − p(Normal) of the head, taken as an answer to the main task; the difference is to the main task's own head "
     "in the same runs. Where that is about zero, the type head alone detects anomalies as well.",
 )
+
+
+_GROUPS_NOTE = (
+    "The best groups by mean test AUC over tasks, of all that the measured sets allow; one network each. A task is "
+    "taken from the group that names it behind the arrow, and helps only in others.",
+    "Each is the best of many, chosen by the numbers it is shown with: expect less on other videos, and take "
+    "another network only for more than the intervals above.",
+)
+
+
+def _groups_written(groups: pd.DataFrame) -> pd.DataFrame:
+    """Networks down, what they hold and the AUC of every task across."""
+    rows = groups.to_dict("records")
+    words = pd.DataFrame(index=pd.Index([str(row["at_most"]) for row in rows], name="networks, at most"))
+    if _several(groups["setting"]):
+        words["within"] = groups["setting"].to_numpy()
+    words["groups"] = [
+        "; ".join(
+            f"{' + '.join(group)} → {', '.join(task for task in group if row['taken_from'][task] == i)}"
+            for i, group in enumerate(row["groups"])
+        )
+        for row in rows
+    ]
+    words["mean AUC"] = [number(row["score"]) for row in rows]
+    for task in dict.fromkeys(task for row in rows for task in row["scores"]):
+        words[f"AUC {task}"] = [number(row["scores"].get(task, float("nan"))) for row in rows]
+    return words
 
 
 def _sets_written(summary: Summary) -> pd.DataFrame:
@@ -677,6 +710,7 @@ def _plain(summary: Summary) -> dict[str, object]:
     compared = summary.compared
     tables = {"sets": summary.sets.reset_index(), "auxiliaries": compared.auxiliaries, "type_heads": compared.heads}
     tables |= {"foretold": compared.foretold, "foretold_points": compared.points, "seeds": compared.seeds}
+    tables |= {"groups": summary.groups}
     return {
         "headline": headline(summary),
         "main_task": summary.main_task,

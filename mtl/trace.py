@@ -124,6 +124,8 @@ class Relation:
         The measure within parts of the shared parameters, from the input on.
     of_tasks : mapping of str to ndarray (n_tasks,)
         What the measure says of each task alone, by quantity.
+    of_pairs : mapping of str to ndarray (n_tasks, n_tasks)
+        What else it says of every two tasks, whichever comes first, by quantity.
     """
 
     values: np.ndarray
@@ -137,6 +139,7 @@ class Relation:
     null: Relation | None = None
     by_layer: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_tasks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    of_pairs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
         ``<measure>/<a>_vs_<b>`` for a symmetric measure, ``<measure>/<source>_to_<recipient>``,
         both ways, for a directed one; ``<measure>_null/...`` beside it where there is
         a null, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
-        and ``<quantity>/<task>``.
+        and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for what else it says.
     """
     named = directions(tasks) if relation.directed else pairs(tasks)
     found = {f"{name}/{pair}": relation.values[a, b] for pair, a, b in named}
@@ -230,4 +233,6 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
         found |= {f"{name}_by_layer/{group}.{pair}": values[a, b] for pair, a, b in named}
     for quantity, of_tasks in relation.of_tasks.items():
         found |= {f"{quantity}/{task}": value for task, value in zip(tasks, of_tasks, strict=True)}
+    for quantity, values in relation.of_pairs.items():
+        found |= {f"{quantity}/{pair}": values[a, b] for pair, a, b in pairs(tasks)}
     return {key: float(value) for key, value in found.items()}

@@ -51,6 +51,9 @@ class History:
         Wall time of the steps alone.
     probe_seconds : float
         Wall time of the probes.
+    first_probe_seconds : float
+        Of these the first one's, which compiles; about that of any other where a
+        job before it in the same process compiled them.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -59,6 +62,7 @@ class History:
     batch_size: int = 0
     seconds: float = 0.0
     probe_seconds: float = 0.0
+    first_probe_seconds: float = 0.0
 
 
 class Training:
@@ -151,6 +155,7 @@ class Training:
                     start = time.perf_counter()
                     probing.measure((epoch + 1) * steps_per_epoch)
                     history.probe_seconds += time.perf_counter() - start
+                    history.first_probe_seconds = history.first_probe_seconds or history.probe_seconds
                 val_losses, row = _validate(model, examples, val)
                 row |= _named("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
                 row |= _named("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
@@ -283,7 +288,8 @@ def compile_steps(
     -------
     callable
         (rows (n, ...), targets by task (n,), positions in them (k, b)) ->
-        unweighted losses and weights, both (k, n_tasks).
+        unweighted losses and weights, both (k, n_tasks). Where one of a step's is not
+        finite, no parameter moved.
     """
     shared, heads = model.shared_variables, model.head_variables
     apply = stepper(optimizer, model.trained_variables)
@@ -332,6 +338,15 @@ def compile_steps(
         scale = [base[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
         return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
 
+    def apply_where_sound(step: _Step) -> None:
+        """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
+
+        def do() -> None:
+            apply(step.gradients)
+
+        finite = tf.math.is_finite(tf.concat([step.losses, step.weights], 0))
+        tf.cond(tf.reduce_all(finite), do, lambda: None)
+
     if not weighting.uses_gramian:
         differentiate = by_weighted_sum
     else:
@@ -348,7 +363,7 @@ def compile_steps(
             at = positions[i]
             batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
-            apply(step.gradients)
+            apply_where_sound(step)
             after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
             weighting.update(step.losses, after)
             all_losses = all_losses.write(i, step.losses)

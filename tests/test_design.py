@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from mtl import design
 from mtl.journal import CODE, DATA, TrackedRun
 
@@ -116,3 +118,47 @@ def test_other_frames_under_equal_parameters_are_said():
     by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
     assert not design.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
     assert not design.data_apart(runs, ["tasks", "data.every"], "data.every")
+
+
+def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -> TrackedRun:
+    """A run of a set with the AUC of each task."""
+    params = {"tasks": name, "seed": str(seed), **{f"task.{task}": "1" for task in aucs}, **more}
+    return TrackedRun("0", f"{name} seed={seed}", "FINISHED", params, {f"auc/{task}": v for task, v in aucs.items()})
+
+
+def grouped(runs: list[TrackedRun]) -> list[dict]:
+    return design.groupings(runs, design.runs_table(runs), design.axes(runs), "tasks").to_dict("records")
+
+
+def test_the_best_groups_are_found_among_the_measured_sets():
+    sets = {
+        "single": {"main": 0.70},
+        "helped": {"main": 0.80, "a": 0.60},
+        "hurt": {"main": 0.60, "b": 0.90},
+        "all": {"main": 0.75, "a": 0.55, "b": 0.70},
+    }
+    one, two = grouped([measured(name, aucs) for name, aucs in sets.items()])
+    assert (one["at_most"], one["groups"]) == (1, [["main", "a", "b"]])
+    assert one["score"] == pytest.approx(2 / 3)
+    assert two["groups"] == [["main", "a"], ["main", "b"]]  # main helps b and is taken from the other network
+    assert two["taken_from"] == {"main": 0, "a": 0, "b": 1}
+    assert two["scores"] == {"main": 0.80, "a": 0.60, "b": 0.90}
+    assert two["sets"] == 4
+
+
+def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_settings():
+    runs = [measured("single", {"main": 0.7}), measured("all", {"main": 0.6, "a": 0.5})]
+    runs += [measured("all", {"main": 0.9, "a": 0.7}, seed=1)]
+    coin = {"tasks.coin.probability": "0.5"}
+    control = measured("random", {"main": 0.99, "coin": 0.5}, **coin)
+    (found,) = grouped([*runs, control])
+    assert found["scores"] == pytest.approx({"main": 0.75, "a": 0.6})
+    alone = [measured(name, {"main": 0.7}, weighting=w) for w, name in (("equal", "single"), ("dwa", "again"))]
+    assert grouped(alone) == []
+    within = [replace(run, params={**run.params, "weighting": w}) for run in runs for w in ("equal", "dwa")]
+    assert [row["setting"] for row in grouped(within)] == ["weighting=equal", "weighting=dwa"]
+
+
+def test_a_set_whose_task_has_no_score_serves_it_to_nobody():
+    runs = [measured("single", {"main": 0.7}), measured("all", {"main": 0.9, "a": float("nan")})]
+    assert grouped(runs) == []

@@ -123,6 +123,17 @@ def every_figure() -> dict[str, Figure]:
         "relation": plots.relation_matrix(hole, TASKS, "gradient_similarity"),
         "relation of one": plots.relation_matrix(one, TASKS[:1], "gradient_similarity"),
         "no relation": plots.relation_matrix(Relation(np.full((2, 2), NAN), reason="too few points"), TASKS[:2], "x"),
+        "relation with all": plots.relation_matrix(
+            Relation(
+                relation(4).values,
+                relation(4).low,
+                relation(4).high,
+                spread=np.full((4, 4), 0.123),
+                null=Relation(np.full((4, 4), -0.5)),
+            ),
+            TASKS,
+            "conflict_rate",
+        ),
         "zero relation": plots.relation_matrix(Relation(np.zeros((2, 2))), TASKS[:2], "x"),
         "course": plots.relation_course(relation(4), TASKS, "gradient_similarity"),
         "course of many": plots.relation_course(relation(6), [f"task_{i}" for i in range(6)], "gradient_similarity"),
@@ -322,6 +333,21 @@ def test_the_null_stands_beside_the_measure():
     lines = course.axes[0].get_lines()
     assert [line.get_xdata().tolist() for line in lines[:2]] == [[4], [4]]
     assert lines[1].get_ydata().tolist() == [0.48]
+
+
+def test_the_spread_between_batches_stands_below_the_interval():
+    values = np.array([[1.0, 0.3], [0.3, 1.0]])
+    null = Relation(np.full((2, 2), 0.5))
+    of = Relation(values, values - 0.1, values + 0.1, spread=np.full((2, 2), 0.17), null=null)
+    figure = plots.relation_matrix(of, TASKS[:2], "gradient_similarity")
+    assert "[0.20, 0.40]\n± 0.17 null 0.50" in texts(figure)
+    assert "deviation between batches" in texts(figure)
+    assert "deviation" not in texts(plots.relation_matrix(Relation(values), TASKS[:2], "x"))
+
+
+def test_panels_say_the_null():
+    of = Relation(np.full((2, 2), 0.4), spread=np.full((2, 2), 0.1), null=Relation(np.full((2, 2), 0.48)))
+    assert texts(plots.relation_panels({"conflict_rate": of}, TASKS[:2], "Relations")).count("± 0.10 null 0.48") == 2
 
 
 def test_what_is_said_of_one_task_stands_beside_its_name():

@@ -20,7 +20,7 @@ from mtl.relations.gradient import (
     gradient_similarity_mean,
     magnitude_similarity,
 )
-from mtl.relations.labels import label_information
+from mtl.relations.labels import in_words, label_information
 from mtl.relations.loss import (
     loss_correlation,
     loss_correlation_step,
@@ -278,6 +278,19 @@ def test_layer_groups_have_their_own_cosine_and_add_up() -> None:
     assert not gradient_similarity(make_trace(), 1).by_layer
 
 
+def test_conflict_and_magnitude_are_told_by_layer_too() -> None:
+    groups = np.zeros((EPOCHS * BATCHES, 2, 2, 2))
+    groups[:, 0] = [[4, 2], [2, 1]]  # lengths 2 and 1, together
+    groups[:, 1] = [[1, -1], [-1, 1]]  # of one length, apart
+    trace = make_trace(2, gramians=groups.sum(axis=1), group_gramians=groups, layer_groups=("stage1", "shared"))
+    rate, alike = conflict_rate(trace, 1), magnitude_similarity(trace, 1)
+    assert {group: values[0, 1] for group, values in rate.by_layer.items()} == {"stage1": 0, "shared": 1}
+    assert {group: values[0, 1] for group, values in alike.by_layer.items()} == pytest.approx(
+        {"stage1": 0.8, "shared": 1}
+    )
+    assert alike.values[0, 1] == pytest.approx(2 * np.sqrt(10) / 7)
+
+
 def test_conflict_rate_has_its_null_beside_it() -> None:
     """Null cosines of a kept and b permuted conflict on 1 of 4 batches, the other way round on 3 of 4."""
     nulls = np.full((8, 2, 2), 0.5)
@@ -304,7 +317,7 @@ def test_affinity_is_directed_and_a_mean_over_batches_and_epochs() -> None:
     np.testing.assert_allclose(found.values, [[0.3, 0.1], [-0.2, 0.4]])
     assert found.directed
     assert tracked_values("affinity", found, ("b", "a")) == pytest.approx(
-        {"affinity/a_to_b": -0.2, "affinity/b_to_a": 0.1}
+        {"affinity/a_to_b": -0.2, "affinity/b_to_a": 0.1, "affinity_to_itself/b": 0.3, "affinity_to_itself/a": 0.4}
     )
     assert found.reason == ""
     off = affinity(make_trace(2, affinities=np.empty((0, 2, 2))), 1)
@@ -357,6 +370,16 @@ def test_a_label_that_determines_another_tells_all_of_it_and_not_the_reverse() -
     assert found.null.values[0, 1] == pytest.approx(3 / (200 * np.log(2)))
     assert tracked_values("label_information", found, ("type", "anomaly"))["label_entropy/type"] == pytest.approx(2)
     assert "label_information/type_to_anomaly" in tracked_values("label_information", found, ("type", "anomaly"))
+    np.testing.assert_allclose(found.of_pairs["label_mutual_information"], [[2, 1], [1, 1]])
+    tracked = tracked_values("label_information", found, ("type", "anomaly"))
+    assert tracked["label_mutual_information/anomaly_vs_type"] == pytest.approx(1)
+
+
+def test_labels_are_told_in_one_line_before_there_is_a_trace() -> None:
+    labels, frames = np.array([[0, 0], [1, 0], [2, 1], [3, 1]]), np.full(4, 25)
+    line = in_words(("type", "anomaly"), labels, frames)
+    assert line == "entropy in bits: type 2.000, anomaly 1.000; shared: anomaly_vs_type 1.000"
+    assert in_words(("type",), labels[:, :1], frames) == "entropy in bits: type 2.000"
 
 
 def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> None:

@@ -56,6 +56,7 @@ def track(
         others = {f"auc/{name}": 0.6 + seed / 100 for name in SETS[tasks]}
         pair = {name: "_vs_".join(sorted(("main", name))) for name in SETS[tasks]}
         measures = {f"gradient_similarity/{pair[name]}": 0.1 + seed / 10 for name in SETS[tasks]}
+        measures |= {f"gradient_similarity_null/{pair[name]}": 0.02 + seed / 10 for name in SETS[tasks]}
         directed = {f"affinity/{name}_to_main": 0.02 for name in SETS[tasks]}
         run.metrics({"auc/main": auc(table), **others, **measures, **directed}, step=0)
         artifacts = folder / "artifacts"
@@ -323,6 +324,25 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
     assert "5 points are" not in said(summary)
 
 
+def test_the_best_groups_of_tasks_stand_in_every_form(summary, tmp_path):
+    assert summary.groups["sets"].tolist() == [4] * len(summary.groups)  # the one with a control is none of them
+    text = said(summary)
+    assert "Which tasks to train together" in text
+    assert "main + a + type → " in text
+    report.write_summary(tmp_path, summary)
+    groups = json.loads((tmp_path / "summary.json").read_text())["groups"]
+    assert groups[0]["groups"] == [["main", "a", "type"]]
+    assert groups[0]["taken_from"] == {"main": 0, "a": 0, "type": 0}
+    assert groups[0]["scores"]["a"] == pytest.approx(0.605)
+    assert "Which tasks to train together" in (tmp_path / "summary.html").read_text()
+
+
+def test_one_set_has_no_groups_to_choose_from(tmp_path):
+    found = summarised(tmp_path, ("helped", 0), ("helped", 1))
+    assert found.groups.empty
+    assert "Which tasks to train together" not in said(found)
+
+
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)
@@ -339,6 +359,9 @@ def test_relations_are_means_over_seeds(summary):
     assert tasks == ("a", "main", "type")
     assert relations["gradient_similarity"].values[0, 1] == pytest.approx(0.15)
     assert np.isnan(relations["gradient_similarity"].values[0, 2])
+    assert set(relations) == {"gradient_similarity", "affinity"}
+    assert relations["gradient_similarity"].null.values[0, 1] == pytest.approx(0.07)
+    assert relations["affinity"].null is None
     assert relations["affinity"].directed
     assert np.isnan(relations["affinity"].values[1, 0])
 

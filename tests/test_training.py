@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ TASKS = {
     "anomaly_type": CategoricalTask(list(CLASSES)),
 }
 N, D = 300, 6
+WEIGHTINGS = Path(__file__).resolve().parents[1] / "conf" / "weighting"
 
 
 class ArrayRows:
@@ -77,6 +80,17 @@ def probes(**changes):
 
     settings = {"epochs": 1, "batches": 3, "batch_size": 16, "permuted_labels": True, "affinity_step": 0.1, "seed": 0}
     return Probes(**settings | changes)
+
+
+def of_conf(name):
+    """The weighting of `conf/weighting/<name>.yaml`."""
+    from omegaconf import OmegaConf
+
+    from mtl.experiment import build
+
+    node = OmegaConf.load(WEIGHTINGS / f"{name}.yaml")
+    config = OmegaConf.create({"seed": 0, "main_task": "general_anomaly", "w": node})
+    return build(config.w, tasks=tuple(TASKS))
 
 
 def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes):
@@ -324,6 +338,70 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
     assert np.isfinite(trace.val_losses).all()
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("name", ["equal", "famo", "cagrad", "gradnorm"])
+def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epoch):
+    """One frame is not finite from some epoch on: its step is void, those before and after it count."""
+    from mtl.examples import Examples, aligned
+
+    data = examples()
+    rows = aligned(data.rows.array.shape, np.float32)  # the graph shares this memory
+    rows[:] = data.rows.array
+    weighting = of_conf(name)
+    start_epoch = weighting.start_epoch
+
+    def and_break(number, epoch_losses):
+        start_epoch(number, epoch_losses)
+        rows[17] = np.nan if number + 1 == epoch else rows[17]
+
+    weighting.start_epoch = and_break
+    built, trace, history = train(
+        weighting=weighting, data=Examples(ArrayRows(rows), data.targets, data.frames), epochs=3
+    )
+    assert len(history.epochs) == epoch
+    assert f"is not finite in epoch {epoch}" in history.diverged
+    void = ~np.isfinite(trace.losses).all(axis=1)
+    assert void.sum() == void[-trace.steps_per_epoch :].sum() == 1
+    np.testing.assert_array_equal(void, np.isnan(trace.weights).all(axis=1))
+    assert all(np.isfinite(array).all() for array in built.get_weights().values())
+    assert history.chosen == max(epoch - 2, 0)
+    assert np.isfinite(trace.val_losses).all()
+
+
+def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
+    import keras
+    import tensorflow as tf
+
+    from mtl.training import compile_steps
+    from mtl.weighting.equal import Equal
+
+    data, built = examples(), model()
+    for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.01, momentum=0.9)):
+        steps = compile_steps(built, Equal(tuple(TASKS)), optimizer)
+        rows = np.array(data.rows.array)
+        rows[9] = np.nan
+        targets = {name: tf.constant(one, tf.int32) for name, one in data.targets.items()}
+        sound, void = np.arange(10, 18)[None], np.arange(8, 16)[None]
+        steps(tf.constant(rows), targets, sound)
+        before = [variable.numpy() for variable in [*built.trained_variables, *optimizer.variables]]
+        steps(tf.constant(rows), targets, void)
+        for variable, kept in zip([*built.trained_variables, *optimizer.variables], before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), kept)
+        steps(tf.constant(rows), targets, sound)
+        assert not np.array_equal(built.trained_variables[0].numpy(), before[0])
+
+
+def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apart():
+    from mtl.experiment import cost_of_relations
+    from mtl.training import History
+
+    _, _, history = train()
+    assert 0 < history.first_probe_seconds < history.probe_seconds
+    told = cost_of_relations(History(seconds=100.0, probe_seconds=8.0, first_probe_seconds=5.0), 2.0)
+    assert told.startswith("10.0 s, 10% of the 100.0 s of training steps")
+    assert "the first probe, which compiles, 5.0 s, the other probes 3.0 s (3%), measures 2.0 s" in told
+
+
 def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
     from mtl.training import _orders
 
@@ -342,18 +420,9 @@ def test_balanced_sampling_shows_every_class_as_often():
 
 
 def test_every_optimizer_step_of_every_weighting_of_conf_trains():
-    from pathlib import Path
-
-    from omegaconf import OmegaConf
-
-    from mtl.experiment import build
-
-    folder = Path(__file__).resolve().parents[1] / "conf" / "weighting"
     data = examples()
-    for path in sorted(folder.glob("*.yaml")):
-        config = OmegaConf.create({"seed": 0, "main_task": "general_anomaly", "w": OmegaConf.load(path)})
-        weighting = build(config.w, tasks=tuple(TASKS))
-        _, trace, history = train(weighting=weighting, data=data, epochs=6)
+    for path in sorted(WEIGHTINGS.glob("*.yaml")):
+        _, trace, history = train(weighting=of_conf(path.stem), data=data, epochs=6)
         assert not history.diverged, path.stem
         assert np.isfinite(trace.weights).all(), path.stem
         assert history.epochs[-1]["val_auc/general_anomaly"] > 0.75, path.stem

@@ -482,6 +482,51 @@ def test_upgrad_is_the_mean_of_the_projections_by_nonnegative_least_squares(seed
     np.testing.assert_allclose(direction(upgrad, gradients), np.mean(projections, axis=0), atol=1e-7)
 
 
+def dependent_gradients(seed, n_dimensions=3):
+    """More tasks than dimensions; the odd seeds' convex hull keeps away from zero, the others' may hold it."""
+    gradients = np.random.default_rng(seed).normal(size=(n_dimensions + 1, n_dimensions))
+    if seed % 2:
+        gradients[:, 0] = 0.02 + np.abs(gradients[:, 0]) * (seed % 4 == 1)
+    return gradients
+
+
+every_dependence = pytest.mark.parametrize("seed", range(10))
+
+
+@every_dependence
+@pytest.mark.parametrize("c", [0.5, 1.0])
+def test_cagrad_of_dependent_gradients_keeps_the_radius_and_serves_the_worst(seed, c):
+    gradients = dependent_gradients(seed)
+    weights = weights_of(lambda gramian: cagrad(gramian, c), gradients)
+    mean, shift = gradients.mean(axis=0), weights - 1 / len(gradients)
+    radius = c * np.linalg.norm(mean)
+    np.testing.assert_allclose(np.linalg.norm(gradients.T @ shift), radius, rtol=1e-9)
+    on_simplex = gradients.T @ (np.maximum(shift, 0) / np.maximum(shift, 0).sum())
+    upper = on_simplex @ mean + radius * np.linalg.norm(on_simplex)  # no direction within the radius does better
+    assert (gradients @ (gradients.T @ weights)).min() >= upper - 1e-5 * (gradients**2).sum(axis=1).max()
+
+
+@every_dependence
+def test_nash_of_dependent_gradients_solves_its_equation_where_there_is_a_solution(seed):
+    gradients = dependent_gradients(seed)
+    weights = weights_of(nash, gradients)
+    lengths = np.linalg.norm(gradients, axis=1)
+    if np.linalg.norm(direction(mgda, gradients)) > 0.01:
+        np.testing.assert_allclose(weights * (gradients @ gradients.T @ weights), 1, atol=1e-6)
+    else:  # the hull holds zero: nothing to agree on
+        assert seed % 2 == 0
+        assert np.linalg.norm(gradients.T @ weights) < 0.02 * lengths.max()
+        assert (lengths * weights).max() <= 2000
+
+
+@every_dependence
+def test_upgrad_of_dependent_gradients_is_the_mean_of_the_projections(seed):
+    gradients = dependent_gradients(seed)
+    projections = [g + gradients.T @ nnls(gradients.T, -g)[0] for g in gradients]
+    longest = np.linalg.norm(gradients, axis=1).max()
+    np.testing.assert_allclose(direction(upgrad, gradients), np.mean(projections, axis=0), atol=1e-5 * longest)
+
+
 @every_case
 def test_aligned_is_the_mean_of_orthogonal_gradients_of_one_length(seed, n_tasks):
     gradients = random_gradients(seed, n_tasks)
@@ -759,4 +804,5 @@ def test_toy_equal_weights_get_stuck_from_two_starts(toy):
 def test_toy_others_end_elsewhere_on_the_pareto_set(toy, name):
     ends, means = ends_of(toy, name)
     assert np.abs(ends[:, 1] + 8.39).max() < 0.06
+    assert np.abs(ends[:, 0]).max() <= 7
     assert means.min() > -15

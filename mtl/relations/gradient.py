@@ -37,14 +37,7 @@ def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation
     ----------
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 1.
     """
-    found = _after_warmup(trace, _cosine(trace.gramians), warmup_epochs, (-1.0, 1.0))
-    if len(trace.layer_groups) < 2 or not len(trace.group_gramians):
-        return found
-    by_layer = {
-        group: _after_warmup(trace, _cosine(trace.group_gramians[:, g]), warmup_epochs, (-1.0, 1.0)).values
-        for g, group in enumerate(trace.layer_groups)
-    }
-    return replace(found, by_layer=by_layer)
+    return _and_by_layer(trace, _cosine, warmup_epochs, (-1.0, 1.0))
 
 
 def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -97,7 +90,7 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     ----------
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 1.
     """
-    found = _after_warmup(trace, _conflicts(_cosine(trace.gramians)), warmup_epochs, (0.0, 1.0))
+    found = _and_by_layer(trace, lambda gramians: _conflicts(_cosine(gramians)), warmup_epochs, (0.0, 1.0))
     if not len(trace.null_cosines):
         return found
     one_way = _conflicts(trace.null_cosines)
@@ -119,19 +112,14 @@ def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relatio
     -------
     Relation
         2 |g_i| |g_j| / (|g_i|^2 + |g_j|^2), in [0, 1]: 1 for equal lengths, 0
-        where one is zero, NaN where both are; means as in `gradient_similarity`.
+        where one is zero, NaN where both are; means, and layer groups, as in
+        `gradient_similarity`.
 
     References
     ----------
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 2.
     """
-    square = _squared_norms(trace.gramians)
-    total = square[:, :, None] + square[:, None, :]
-    length = np.sqrt(square)
-    alike = 2 * length[:, :, None] * length[:, None, :]
-    with np.errstate(invalid="ignore"):  # of infinite lengths
-        similarity = np.divide(alike, total, out=np.full(total.shape, np.nan), where=total > 0)
-    return _after_warmup(trace, similarity, warmup_epochs, (0.0, 1.0))
+    return _and_by_layer(trace, _alike, warmup_epochs, (0.0, 1.0))
 
 
 def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -155,6 +143,8 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     Relation
         Share of the recipient's loss that is gone, at most 1; negative where the step
         harms it. Row = source, column = recipient. Means as in `gradient_similarity`.
+        The diagonal, what a step for itself gives, is `affinity_to_itself` of each task: with it
+        `mtl.groups.pairwise_scores` predicts groups of tasks.
 
     References
     ----------
@@ -166,7 +156,7 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
     defined = np.where(np.isfinite(affinities), affinities, np.nan)
     found = _after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), left_out=_never_measured)
-    return replace(found, directed=True)
+    return replace(found, directed=True, of_tasks={"affinity_to_itself": np.diagonal(found.values).copy()})
 
 
 def _conflicts(cosine: np.ndarray) -> np.ndarray:
@@ -186,6 +176,30 @@ def _cosine(gramians: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # of infinite lengths
         cosine = np.divide(gramians, product, out=np.full(product.shape, np.nan), where=product > 0)
     return np.clip(cosine, -1, 1)
+
+
+def _alike(gramians: np.ndarray) -> np.ndarray:
+    """Magnitude similarity of every batch, (n_probes, n_tasks, n_tasks); NaN where both gradients are zero."""
+    square = _squared_norms(gramians)
+    total = square[:, :, None] + square[:, None, :]
+    length = np.sqrt(square)
+    alike = 2 * length[:, :, None] * length[:, None, :]
+    with np.errstate(invalid="ignore"):  # of infinite lengths
+        return np.divide(alike, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def _and_by_layer(
+    trace: Trace, measure: Callable[[np.ndarray], np.ndarray], warmup_epochs: int, bounds: tuple[float, float]
+) -> Relation:
+    """A measure of Gramians (n_probes, n_tasks, n_tasks), of all shared parameters and of each of several groups."""
+    found = _after_warmup(trace, measure(trace.gramians), warmup_epochs, bounds)
+    if len(trace.layer_groups) < 2 or not len(trace.group_gramians):
+        return found
+    by_layer = {
+        group: _after_warmup(trace, measure(trace.group_gramians[:, g]), warmup_epochs, bounds).values
+        for g, group in enumerate(trace.layer_groups)
+    }
+    return replace(found, by_layer=by_layer)
 
 
 def _after_warmup(

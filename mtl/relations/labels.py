@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from mtl.trace import Relation, Trace
+from mtl.trace import Relation, Trace, pairs
 
 
 def label_information(trace: Trace) -> Relation:
@@ -23,10 +25,11 @@ def label_information(trace: Trace) -> Relation:
     Relation
         Mutual information over the recipient's entropy, in [0, 1]: 1 where the
         source's label determines the recipient's. Row = source, column = recipient.
-        NaN where a recipient's labels are all alike. `label_entropy` of each task is
-        in bits. The null is what labels without any bond show on average, as there
-        are so many videos only: about (r - 1)(s - 1) / (2 n_videos) nats for r and s
-        distinct labels, as all frames of a video have one.
+        NaN where a recipient's labels are all alike. `label_entropy` of each task and
+        `label_mutual_information` of each pair are in bits. The null is what labels
+        without any bond show on average, as there are so many videos only: about
+        (r - 1)(s - 1) / (2 n_videos) nats for r and s distinct labels, as all frames of
+        a video have one.
 
     References
     ----------
@@ -35,11 +38,8 @@ def label_information(trace: Trace) -> Relation:
     n_tasks = len(trace.tasks)
     if not trace.label_frames.sum():
         return Relation(np.full((n_tasks, n_tasks), np.nan), reason="no training labels are recorded", directed=True)
-    alone = [(trace.labels[:, i],) for i in range(n_tasks)]
-    entropy = np.array([_entropy(labels, trace.label_frames) for labels in alone])
-    joint = np.array([[_entropy((*a, *b), trace.label_frames) for b in alone] for a in alone])
-    shared = np.maximum(entropy[:, None] + entropy - joint, 0.0)
-    kinds = np.array([len(np.unique(labels)) for (labels,) in alone])
+    entropy, shared = in_bits(trace.labels, trace.label_frames)
+    kinds = np.array([len(np.unique(labels)) for labels in trace.labels.T])
     chance = (kinds[:, None] - 1) * (kinds - 1) / (2 * np.log(2) * trace.label_videos.sum())
     constant = [task for task, bits in zip(trace.tasks, entropy, strict=True) if bits == 0]
     return Relation(
@@ -48,7 +48,31 @@ def label_information(trace: Trace) -> Relation:
         directed=True,
         null=Relation(_share(chance, entropy), directed=True),
         of_tasks={"label_entropy": entropy},
+        of_pairs={"label_mutual_information": shared},
     )
+
+
+def in_bits(labels: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entropy of each task's labels (n_tasks,), and what every two share (n_tasks, n_tasks), in bits.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_combinations, n_tasks)
+    counts : ndarray of int, shape (n_combinations,)
+        How often each combination is seen.
+    """
+    alone = [(labels[:, i],) for i in range(labels.shape[1])]
+    entropy = np.array([_entropy(one, counts) for one in alone])
+    joint = np.array([[_entropy((*a, *b), counts) for b in alone] for a in alone])
+    return entropy, np.maximum(entropy[:, None] + entropy - joint, 0.0)
+
+
+def in_words(tasks: Sequence[str], labels: np.ndarray, counts: np.ndarray) -> str:
+    """What `in_bits` finds, in one line."""
+    entropy, shared = in_bits(labels, counts)
+    own = ", ".join(f"{task} {bits:.3f}" for task, bits in zip(tasks, entropy, strict=True))
+    together = ", ".join(f"{name} {shared[a, b]:.3f}" for name, a, b in pairs(tasks))
+    return f"entropy in bits: {own}" + (f"; shared: {together}" if together else "")
 
 
 def _entropy(labels: tuple[np.ndarray, ...], counts: np.ndarray) -> float:

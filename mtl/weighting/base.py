@@ -28,7 +28,8 @@ class Weighting:
 
     **A loss or a Gramian that is not finite** has no weights: all of them are NaN,
     whatever the method, and what was learned stays as it was. The task is not
-    dropped in silence; the loop sees at one place that the step is void.
+    dropped in silence; the loop sees at one place that the step is void, moves no
+    parameter by it, and says that the run diverged.
 
     Parameters
     ----------
@@ -189,7 +190,9 @@ def scale_and_cosines(gramian: tf.Tensor, dependent: float = LEAST_EIGENVALUE) -
     a solution or with many. Eigenvalues of the cosines below `LEAST_EIGENVALUE`, which
     float32 cannot tell from zero, become `dependent`, as if each such gradient had a
     small part of its length in a direction of its own. The solution is then unique, so
-    it follows a permutation of the tasks. A regular Gramian stays as it is.
+    it follows a permutation of the tasks. A regular Gramian stays as it is. A dependent one
+    is met only so far: what a method finds is exact for gradients of which each is moved
+    by the root of `dependent` times its length, at right angles to all of them.
 
     Parameters
     ----------

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 from pydantic import NonNegativeFloat
 
-from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, GramianWeighting, scale_and_cosines, subsets
+from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, NEARLY_ZERO, GramianWeighting, scale_and_cosines, subsets
+
+# Of a shift's length, the least that has to be the gradients' own for it to be brought to the radius.
+OWN_SHARE = 0.5
 
 
 class CAGrad(GramianWeighting):
@@ -17,7 +20,9 @@ class CAGrad(GramianWeighting):
     convex hull holds zero. c = 0 is the mean gradient, c >= 1 never conflicts, c < 1
     ends where the mean of the losses does. Identical gradients: d = (1 + c) g. Opposite
     ones of one length, or all zero: d = 0. One task: weight 1 + c. A zero gradient is
-    served equally ill by every d: where g0 harms no other task, d = g0.
+    served equally ill by every d: where g0 harms no other task, d = g0. Dependent gradients:
+    the radius is exact, and min d.g_i within 1e-5 of the longest squared, unless the hull
+    holds zero to rounding; there norm(d - g0) is at most the radius.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ def cagrad(gramian: tf.Tensor, c: float) -> tf.Tensor:
         1 / T plus the coefficients of d - g0.
     """
     n_tasks = gramian.shape[0]
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     norms /= tf.reduce_max(norms)
     mean = norms / n_tasks  # g0, in coefficients of the unit gradients
     along_mean = tf.linalg.matvec(cosines, mean)
@@ -80,4 +85,31 @@ def cagrad(gramian: tf.Tensor, c: float) -> tf.Tensor:
     shifts *= tf.math.divide_no_nan(radius, lengths)[:, None]
     worst = tf.reduce_min((along_mean + tf.matmul(shifts, cosines)) * norms, axis=1)
     shift = tf.where(tf.linalg.diag_part(gramian) > 0, shifts[tf.argmax(worst)], 0.0)
-    return (mean + shift) / norms
+    weights = shift / norms
+    return mean / norms + weights * stretch(gramian, weights, c, radius)
+
+
+def stretch(gramian: tf.Tensor, shift: tf.Tensor, c: float, radius: tf.Tensor) -> tf.Tensor:
+    """Factor that brings a shift to the radius of the Gramian as it is, not as it was made regular.
+
+    Where most of the shift's length is not the gradients' own, their hull holds zero to
+    rounding: there is no direction to go the radius in, and it is not blown up.
+
+    Parameters
+    ----------
+    gramian : float64 tensor of shape (n_tasks, n_tasks)
+    shift : tensor of shape (n_tasks,)
+        Coefficients of d - g0.
+    c : float
+    radius : tensor
+        Its length in the Gramian made regular, in lengths of the longest gradient.
+
+    Returns
+    -------
+    scalar tensor
+    """
+    mean = tf.fill(tf.shape(shift), tf.constant(1 / shift.shape[0], shift.dtype))
+    squares = [tf.reduce_sum(one * tf.linalg.matvec(gramian, one)) for one in (mean, shift)]
+    of_mean, of_shift = (tf.sqrt(tf.maximum(square, 0.0)) for square in squares)
+    longest = tf.sqrt(tf.reduce_max(tf.linalg.diag_part(gramian)))
+    return tf.math.divide_no_nan(c * of_mean, tf.maximum(of_shift, OWN_SHARE * radius * longest))

@@ -13,6 +13,12 @@ from mtl.weighting.base import GramianWeighting, scale_and_cosines
 MOST_STEPS = 100
 LEAST_DECREMENT = 1e-9
 
+# What the problem keeps of a direction that dependent gradients lack: too little to move a solution that there is.
+LEAST_CURVATURE = 1e-12
+
+# A unit gradient's weight beyond this says that the gradients' hull holds zero, to float32's rounding.
+MOST_WEIGHT = 1e3
+
 
 class Nash(GramianWeighting):
     """Nash-MTL: weights a > 0 with K a = 1 / a.
@@ -23,7 +29,10 @@ class Nash(GramianWeighting):
 
     A zero gradient bargains for nothing: its weight is 0 and the others are as without
     it (all zero: all 0). Identical gradients share alike; opposite ones have nothing to
-    agree on, and the direction is zero. One task: its unit gradient.
+    agree on, and the direction is zero. One task: its unit gradient. The equation holds to
+    1e-6 for dependent gradients too, as long as every norm(g_i) a_i is below 1,000; beyond,
+    their convex hull holds zero as far as float32 can tell, and norm(d) is a hundredth of
+    their lengths or less.
 
     Parameters
     ----------
@@ -55,7 +64,9 @@ def nash(gramian: tf.Tensor) -> tf.Tensor:
 
     They minimise 1/2 a' K a - sum log a, which is strictly convex and self-concordant:
     Newton's method with the step 1 / (1 + decrement) converges from anywhere. The
-    gradients are scaled to length one first, so their lengths do not matter.
+    gradients are scaled to length one first, so their lengths do not matter. The
+    logarithms make the solution unique, so dependent gradients are left almost as they
+    are; they are made regular where without that no bounded solution is.
 
     Parameters
     ----------
@@ -66,7 +77,15 @@ def nash(gramian: tf.Tensor) -> tf.Tensor:
     tensor of shape (n_tasks,)
         0 where a gradient is zero.
     """
-    norms, cosines = scale_and_cosines(gramian)
+    norms, cosines = scale_and_cosines(gramian, LEAST_CURVATURE)
+    found = bargain(cosines, MOST_WEIGHT)
+    agreed = tf.reduce_max(found) < MOST_WEIGHT
+    scaled = tf.cond(agreed, lambda: found, lambda: bargain(scale_and_cosines(gramian)[1], float("inf")))
+    return tf.where(tf.linalg.diag_part(gramian) > 0, scaled / norms, 0.0)
+
+
+def bargain(cosines: tf.Tensor, most: float) -> tf.Tensor:
+    """Solution for unit gradients of these cosines, shape (n_tasks,); left unfinished where a weight passes `most`."""
 
     def newton(scaled: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         slope = tf.linalg.matvec(cosines, scaled) - 1 / scaled
@@ -75,11 +94,12 @@ def nash(gramian: tf.Tensor) -> tf.Tensor:
         damping = tf.where(decrement > 0.25, 1 / (1 + decrement), 1.0)
         return scaled - damping * step, decrement
 
-    start = tf.ones_like(norms) * tf.sqrt(gramian.shape[0] / tf.reduce_sum(cosines))  # the best of equal ones
+    n_tasks = cosines.shape[0]
+    start = tf.fill([n_tasks], tf.sqrt(n_tasks / tf.reduce_sum(cosines)))  # the best of equal ones
     scaled, _ = tf.while_loop(
-        lambda _, decrement: decrement > LEAST_DECREMENT,
+        lambda scaled, decrement: (decrement > LEAST_DECREMENT) & (tf.reduce_max(scaled) < most),
         newton,
-        (start, tf.constant(1.0, gramian.dtype)),
+        (start, tf.constant(1.0, cosines.dtype)),
         maximum_iterations=MOST_STEPS,
     )
-    return tf.where(tf.linalg.diag_part(gramian) > 0, scaled / norms, 0.0)
+    return scaled

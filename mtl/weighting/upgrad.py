@@ -12,7 +12,8 @@ class UPGrad(GramianWeighting):
 
     The dual cone holds the directions that harm no task, so d.g_i >= 0 for all, and a
     longer gradient counts more, in proportion. A zero gradient has no say. Identical
-    gradients: that gradient. Opposite ones: d = 0. One task: weight one.
+    gradients: that gradient. Opposite ones: d = 0. One task: weight one. Dependent gradients:
+    d to 1e-5 of the longest.
 
     References
     ----------

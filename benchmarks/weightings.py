@@ -1,0 +1,137 @@
+"""What a training step costs by each weighting, beside `equal`.
+
+    python benchmarks/weightings.py
+
+Every yaml of `conf/weighting`, for heads on features of a frozen backbone and for the
+small network trained from its pixels on, in turns within one process: what else
+the machine does falls on all alike, and the quickest of several rounds counts.
+On features the Gramian comes from the closed form of one dense layer; beside it
+stands the same method with a backward pass per task, which gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from drawn import take_turns
+from heads import CLASSES, LEARNING_RATE, TASKS, Size, draw
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from mtl.backbone import Freeze, Trained
+from mtl.examples import Examples, aligned
+from mtl.model import MultiTaskModel
+from mtl.store import MemoryRows
+from mtl.training import Source, compile_steps
+from mtl.weighting.base import Weighting
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+BY_PASSES = "cagrad"  # the method that is also tried with a backward pass per task
+Epoch = Callable[[], None]
+
+
+class ByPasses(MultiTaskModel):
+    """The same model, its task gradients taken by the tape."""
+
+    shares_dense_layer_only = False
+
+
+def weighting(name: str) -> Weighting:
+    """As a run would have it, of the four tasks."""
+    config = OmegaConf.create({"seed": 0, "main_task": "general_anomaly"})
+    config.weighting = OmegaConf.load(CONF / "weighting" / f"{name}.yaml")
+    return instantiate(config.weighting, tasks=tuple(TASKS))
+
+
+def epochs(
+    examples: Examples, size: Size, names: Sequence[str], build: Callable[[type[MultiTaskModel]], MultiTaskModel]
+) -> dict[str, Epoch]:
+    """By weighting one epoch of steps on a model of its own."""
+    source = Source(examples, size.batch)
+    order = np.arange(size.batch * size.steps).reshape(size.steps, size.batch)
+
+    def course(name: str, kind: type[MultiTaskModel]) -> Epoch:
+        steps = compile_steps(build(kind), weighting(name), keras.optimizers.Adam(LEARNING_RATE))
+
+        def epoch() -> None:
+            for rows, targets, at in source.runs(order):
+                steps(rows, targets, at)[0].numpy()
+
+        return epoch
+
+    found = {name: course(name, MultiTaskModel) for name in names}
+    if BY_PASSES in names and build(MultiTaskModel).shares_dense_layer_only:
+        found[f"{BY_PASSES}, by passes"] = course(BY_PASSES, ByPasses)
+    return found
+
+
+def on_features(size: Size, names: Sequence[str]) -> dict[str, Epoch]:
+    """Heads on features at random."""
+    identity = Trained(lambda rows, training: rows, [], [])
+    return epochs(
+        draw(size), size, names, lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
+    )
+
+
+def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
+    """The small network, all of it trained, on frames at random."""
+    config = OmegaConf.create({"seed": 0, "backbone": OmegaConf.load(CONF / "backbone" / "small_cnn.yaml")})
+    config.backbone.image_size = side
+    rng = np.random.default_rng(0)
+    n = size.batch * size.steps
+    frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
+    rows = aligned((n, side, side, 3), np.uint8)
+    rows[:] = rng.integers(0, 256, rows.shape)
+    examples = Examples(MemoryRows(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    widths = config.backbone.network.widths
+
+    def build(kind: type[MultiTaskModel]) -> MultiTaskModel:
+        trained = instantiate(config.backbone).cut(Freeze(0)).trained
+        return kind(trained, widths[-1], TASKS, size.units, dropout=0.0, seed=0)
+
+    return epochs(examples, size, names, build)
+
+
+def main() -> None:
+    """Measure both, print a row per weighting."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--batches", type=int, nargs="+", default=[32, 256], help="batch sizes on features")
+    parser.add_argument("--batch", type=int, default=32, help="batch size on pixels")
+    parser.add_argument("--side", type=int, default=64, help="of a frame in pixels")
+    parser.add_argument("--steps", type=int, nargs=2, default=[32, 4], help="of a round, on features and on pixels")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", help="weightings beside equal; all of them where it is not given")
+    asked = parser.parse_args()
+    every = sorted(path.stem for path in (CONF / "weighting").glob("*.yaml"))
+    names = [name for name in every if name == "equal" or not asked.only or name in asked.only]
+    tf.get_logger().setLevel("ERROR")  # one trace per method is meant
+    measured = {}
+    for batch in asked.batches:
+        size = Size(asked.features, asked.units, batch, asked.steps[0])
+        found = take_turns(on_features(size, names), asked.rounds)
+        measured[f"features, batch {batch}"] = {name: second / size.steps for name, second in found.items()}
+    size = Size(asked.features, asked.units, asked.batch, asked.steps[1])
+    found = take_turns(on_pixels(size, asked.side, names), asked.rounds)
+    measured[f"small_cnn, batch {asked.batch}"] = {name: second / size.steps for name, second in found.items()}
+    table = Table("weighting", *measured, title="a training step, and its ratio to equal")
+    for name in dict.fromkeys(name for found in measured.values() for name in found):
+        cells = (
+            f"{found[name] * 1e3:.2f} ms  {found[name] / found['equal']:.2f}" if name in found else ""
+            for found in measured.values()
+        )
+        table.add_row(name, *cells)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
