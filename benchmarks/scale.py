@@ -146,7 +146,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     _, history = training.train(
         model, examples, Equal(tuple(tasks)), probes, "general_anomaly", lambda epoch, row: None
     )
-    found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds}
+    found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "epoch_mib": peak_mib()}
     began = time.perf_counter()
     test = examples.positions("test")
     logits = predict(model, examples.rows, test)
@@ -171,18 +171,7 @@ def main() -> None:
         print(json.dumps(found))  # noqa: T201  read by the process that started this one
         return
     console = Console(width=120)
-    columns = (
-        "frames",
-        "index, split",
-        "labels",
-        "peak",
-        "who they are",
-        "peak",
-        "epoch",
-        "of it steps",
-        "test",
-        "peak",
-    )
+    columns = ("frames", "index", "labels", "peak", "identities", "peak", "epoch", "steps", "peak", "test", "peak")
     table = Table(*columns)
     peaks = []
     for size in asked.sizes:
@@ -196,10 +185,10 @@ def main() -> None:
         one = json.loads(done.stdout.splitlines()[-1])
         peaks.append(one)
         seconds = {name: f"{one[f'{name}_s']:.1f} s" for name in STAGES}
-        memory = {name: f"{one[f'{name}_mib']:,.0f} MiB" for name in ("labels", "known", "peak")}
+        memory = {name: f"{one[f'{name}_mib']:,.0f} MiB" for name in ("labels", "known", "epoch", "peak")}
         table.add_row(
             f"{one['frames']:,.0f}", seconds["index"], seconds["labels"], memory["labels"], seconds["known"],
-            memory["known"], seconds["epoch"], seconds["steps"], seconds["judged"], memory["peak"],
+            memory["known"], seconds["epoch"], seconds["steps"], memory["epoch"], seconds["judged"], memory["peak"],
         )  # fmt: skip
     console.print(table)
     small, large = peaks[0], peaks[-1]
