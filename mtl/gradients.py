@@ -44,7 +44,8 @@ def gramian(gradients: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
     Returns
     -------
     float32 tensor of shape (n_tasks, n_tasks)
-        Symmetric; summed in float32 whatever the gradients' type.
+        Symmetric; summed in float32 whatever the gradients' type, products included as
+        long as nobody lets a GPU round those of float32 matrices to TensorFloat-32.
     """
     total = tf.zeros((len(gradients), len(gradients)))
     for of_variable in zip(*gradients, strict=True):

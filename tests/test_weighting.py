@@ -246,6 +246,11 @@ def test_golden_directions(name, expected):
     np.testing.assert_allclose(direction(SOLVERS[name], GOLDEN), expected, atol=6e-4 if name == "upgrad" else 6e-5)
 
 
+def test_the_golden_sum_is_that_of_weights_one():
+    weights = build(ROOT / "conf" / "weighting" / "equal.yaml", TASKS[:2]).weights(tf.ones(2), tf.eye(2)).numpy()
+    np.testing.assert_array_equal(GOLDEN.T @ weights, [2, 2, 2])
+
+
 def test_golden_weights():
     np.testing.assert_allclose(weights_of(mgda, GOLDEN), (0.6, 0.4), atol=1e-9)
     np.testing.assert_allclose(weights_of(imtl_g, GOLDEN), (0.592330, 0.407670), atol=1e-6)
@@ -348,6 +353,19 @@ def test_gls_is_the_gradient_of_the_geometric_mean():
         mean = tf.reduce_prod(losses) ** (1 / 3)
     found = GLS("abc").weights(losses, tf.zeros((3, 3)))
     np.testing.assert_allclose(found, tape.gradient(mean, losses), rtol=1e-5)
+
+
+def test_gls_scales_as_a_whole_with_one_loss():
+    losses, scaled = tf.constant([2.0, 0.5, 4.0]), tf.constant([16.0, 0.5, 4.0])
+    one, other = (GLS("abc").weights(each, tf.zeros((3, 3))).numpy() for each in (losses, scaled))
+    of_losses = other * [8, 1, 1]  # the gradient of the scaled loss is eight times as long
+    np.testing.assert_allclose(of_losses / one, 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dwa", "rlw", "gls", "famo", "gradnorm", "equal"])
+def test_one_task_has_weight_one(name):
+    weighting = build(ROOT / "conf" / "weighting" / f"{name}.yaml", TASKS[:1])
+    np.testing.assert_allclose(learn(weighting, [0.3], [0.2], [[4.0]], steps=3), 1, rtol=1e-6)
 
 
 def test_rlw_draws_anew_at_every_step_and_sums_to_the_number_of_tasks():
@@ -611,6 +629,14 @@ def test_permuting_tasks_permutes_the_weights(solver, gradients):
     scale = np.linalg.norm(gradients, axis=1)[order]  # what a zero gradient is weighted with does not show
     atol = 1e-6 * np.abs(theirs * scale).max() + 1e-15 * min(1.0, scale.max())
     np.testing.assert_allclose(mine * scale, theirs * scale, rtol=1e-6, atol=atol)
+
+
+def test_permuting_tasks_permutes_grad_cosine_with_its_main_task():
+    gradients, order = random_gradients(3, 4), [2, 0, 3, 1]
+    mine = weights_of(lambda gramian: grad_cosine(gramian, 1), gradients)[order]
+    theirs = weights_of(lambda gramian: grad_cosine(gramian, order.index(1)), gradients[order])
+    np.testing.assert_array_equal(mine, theirs)
+    assert 0 in mine
 
 
 def test_permuting_tasks_and_orders_permutes_pcgrad():

@@ -17,7 +17,8 @@ class DWA(Weighting):
 
     L_i(e) is the mean of task i's unweighted loss over epoch e. In the first two
     epochs every weight is one. A task whose loss was zero counts as unchanged
-    (r_i = 1); epochs with a loss that is not finite leave the weights as they were.
+    (r_i = 1); epochs with a loss that is not finite leave the weights as they were. One
+    task: weight one.
 
     Parameters
     ----------

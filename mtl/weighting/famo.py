@@ -20,7 +20,7 @@ class FAMO(Weighting):
     the weights sum to one. After the step, delta_i = log L_i - log L_i' on the same
     batch, and w descends along the softmax's Jacobian times delta: a task whose loss
     fell faster than the others counts less. The lower bounds b_i of the losses, which
-    the paper subtracts, are zero, as cross-entropies' are.
+    the paper subtracts, are zero, as cross-entropies' are. One task: weight one.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ class GLS(Weighting):
     """Geometric loss strategy: the gradient of (L_1 ... L_T) ** (1 / T).
 
     That gradient is the sum of m / (T L_i) g_i with m the geometric mean: scaling
-    one task's loss scales the whole and leaves the direction.
+    one task's loss scales the whole and leaves the direction. One task: weight one.
 
     Parameters
     ----------

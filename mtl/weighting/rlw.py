@@ -12,7 +12,7 @@ from mtl.weighting.base import Weighting
 class RLW(Weighting):
     """Random loss weighting: w = T softmax(N(0, I)), drawn anew at every step.
 
-    A method that does not beat it has shown nothing.
+    A method that does not beat it has shown nothing. One task: weight one.
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ class Uncertainty(Weighting):
     Kendall's 1/2 stands before the loss of a regression; for a classification the
     paper has exp(-s_i) L_i + 1/2 s_i. That one rests at log(2 L_i), where its weight
     is 1 / (2 L_i) as well: only the way there differs, starting at 1 instead of 1/2.
+    One task: as one of many, its weight is learned.
 
     Parameters
     ----------
