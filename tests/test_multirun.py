@@ -22,6 +22,7 @@ def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
     sweep.check_launcher(sweep.ONE_BY_ONE)
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_not_installed_opens_no_sweep(tmp_path):
     target = "hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher"
     done = call(tmp_path, "-m", f"++hydra.launcher._target_={target}", "tasks=anomaly")
@@ -30,6 +31,7 @@ def test_a_launcher_that_is_not_installed_opens_no_sweep(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
     done = call(tmp_path, "-m", "seed=x,y", "tracking=none")
     assert done.returncode == 1
@@ -57,6 +59,7 @@ def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
     assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch):
     begun, handed = [], []
 
