@@ -27,7 +27,6 @@ def test_a_job_refused_before_its_run_was_opened_has_its_traceback(tmp_path):
     assert uploaded(tmp_path) == ["failure"]
 
 
-@pytest.mark.slow
 def test_of_a_dead_job_the_end_of_what_it_wrote_is_kept(tmp_path):
     hydra = {"runtime": {"choices": {"tasks": "all"}}, "overrides": {"task": ["seed=3"]}}
     config = OmegaConf.create(CONFIG | {"hydra": hydra})
