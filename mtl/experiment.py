@@ -776,7 +776,7 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
         assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
-        if "precision" in stored:  # "auto" may be another one here
+        if "precision" in stored and "precision" in config.backbone:  # "auto" may be another one here
             config.backbone.precision = stored["precision"]
         cut: Cut = build(config.backbone).cut(build(config.freeze))
     for key in ("architecture", "weights"):
