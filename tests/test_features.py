@@ -768,14 +768,15 @@ def test_processes_that_want_the_same_compute_each_frame_once(large, tmp_path):
 @pytest.mark.slow
 def test_a_killed_owners_waiter_takes_over_and_continues(large, tmp_path):
     counted, store = tmp_path / "counted", tmp_path / "store"
-    first = worker(large, store, counted, 0, MANY, 0.01)
+    first = worker(large, store, counted, 0, MANY, 0.2)  # longer than the second takes to begin
     while "started" not in first.stdout.readline():
         pass
     second = worker(large, store, counted, 0, MANY, 0)
     while "Waiting for process" not in (line := second.stdout.readline()):
         pass
     assert str(first.pid) in line
-    time.sleep(0.5)
+    while len(forwards(counted)) < 64:
+        time.sleep(0.05)
     first.kill()
     first.wait()
     said = second.communicate(timeout=60)[0]
