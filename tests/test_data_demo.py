@@ -17,9 +17,13 @@ import pytest
 import yaml
 
 from mtl.data import demo
-from mtl.data.demo import CAMERAS, EVENTS, MARKER, PLACES, SIZE, Demo, Drawing, draw_video, is_whole, write_tree
+from mtl.data.demo import MARKER, Demo, Drawing, is_whole, write_tree
 from mtl.data.frames import read_frame
 from mtl.data.ucf_crime import CLASSES
+from mtl.drawing import videos
+from mtl.drawing.canvas import SIZE
+from mtl.drawing.events import CAMERAS, EVENTS, PLACES
+from mtl.drawing.videos import draw_video
 from mtl.mistakes import Mistake
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +35,8 @@ N_FRAMES = (13 * 3 + 5) * 3
 DIGEST = "dd7465adb564837e4c9db634762ca59060753050225b62d24df15ce83aa1fcd6"
 DIGEST_PROGRAM = """
 import hashlib
-from mtl.data.demo import EVENTS, PLACES, draw_video
+from mtl.drawing.events import EVENTS, PLACES
+from mtl.drawing.videos import draw_video
 digest = hashlib.sha256()
 for folder in EVENTS:
     for number, place in enumerate(PLACES[folder]):
@@ -117,7 +122,7 @@ def test_another_seed_gives_other_videos():
 def test_without_its_event_a_video_says_nothing_of_its_class(monkeypatch):
     drawn = {folder: draw_video(folder, "video", "street 0", 0, 4) for folder in EVENTS if folder != "Shoplifting"}
     assert all((drawn[folder] != drawn["NormalVideos"]).any() for folder in drawn if folder != "NormalVideos")
-    monkeypatch.setattr(demo, "some_event", lambda *_: (None, 0, 0))
+    monkeypatch.setattr(videos, "some_event", lambda *_: (None, 0, 0))
     for folder in EVENTS:
         np.testing.assert_array_equal(
             draw_video(folder, "video", "street 0", 0, 4), draw_video("NormalVideos", "video", "street 0", 0, 4)
@@ -128,9 +133,9 @@ def test_without_its_event_a_video_says_nothing_of_its_class(monkeypatch):
 def test_an_event_shows_wherever_it_may_happen(folder, monkeypatch):
     for place in PLACES[folder]:
         for number, event in enumerate(EVENTS[folder]):
-            monkeypatch.setattr(demo, "some_event", lambda *_, event=event: (event, 0, 12))
+            monkeypatch.setattr(videos, "some_event", lambda *_, event=event: (event, 0, 12))
             with_event = draw_video(folder, f"v{number}", f"{place} 0", 0, 12)
-            monkeypatch.setattr(demo, "some_event", lambda *_: (None, 0, 0))
+            monkeypatch.setattr(videos, "some_event", lambda *_: (None, 0, 0))
             without = draw_video(folder, f"v{number}", f"{place} 0", 0, 12)
             changed = (np.abs(with_event.astype(int) - without) > 30).any(axis=-1).mean(axis=(1, 2))
             assert np.median(changed) > 0.002, (place, event)  # at least eight pixels, in most frames

@@ -31,6 +31,7 @@ FLOORS = {
             "forms",
             "fingerprint",
             "jobs",
+            "drawing",
         ),
         1,
     ),
@@ -43,10 +44,12 @@ FLOORS = {
     **dict.fromkeys(("experiment", "extract_frames"), 4),
     **dict.fromkeys(("sweep", "launcher"), 4.5),  # stand on experiment
 }
-BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"}
+BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"} | {
+    f"drawing.{name}" for name in ("canvas", "people", "things", "places", "shot", "events", "film")
+}
 DOORS = {
     "mlflow": {"tracking"},
-    "cv2": {"data"},
+    "cv2": {"data", "drawing"},
     "hydra": {"experiment", "sweep", "launcher", "commandline"},
     "omegaconf": {"experiment", "sweep", "launcher", "commandline"},
     "tensorflow": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
