@@ -13,6 +13,8 @@ from rich.text import Text
 NOTHING = "–"
 SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 WORD = ' class="word"'
+SENTENCE = ' class="word sentence"'  # may be broken into lines
+LONG = 40  # characters from which words are a sentence
 
 
 def number(value: float) -> str:
@@ -97,9 +99,15 @@ def html_table(words: pd.DataFrame) -> str:
     )
     rows = []
     for index, row in zip(words.index, words.to_numpy(), strict=True):
-        cells = "".join(f"<td{'' if _is_numeric(str(cell)) else WORD}>{html.escape(str(cell))}</td>" for cell in row)
+        cells = "".join(f"<td{_kind(str(cell))}>{html.escape(str(cell))}</td>" for cell in row)
         rows.append(f"<tr><td>{html.escape(str(index))}</td>{cells}</tr>")
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _kind(cell: str) -> str:
+    if len(cell) >= LONG:
+        return SENTENCE
+    return "" if _is_numeric(cell) else WORD
 
 
 def _is_numeric(cell: str) -> bool:

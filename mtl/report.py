@@ -731,7 +731,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bo
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
-td { white-space: nowrap; } img { max-width: 100%; display: block; margin: 1rem 0; }
+td { white-space: nowrap; } td.sentence { white-space: normal; min-width: 22rem; }
+img { max-width: 100%; display: block; margin: 1rem 0; }
 """
 
 

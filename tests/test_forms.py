@@ -54,3 +54,10 @@ def test_a_table_is_cut_where_the_width_ends_and_keeps_every_column():
     assert len(parts) > 1
     assert [name for part in parts for name in part.columns] == list(wide.columns)
     assert len(forms.fitting(wide, 500)) == 1
+
+
+def test_a_sentence_in_a_page_may_be_broken_into_lines():
+    words = pd.DataFrame({"reason": ["5 words are no number " * 3, "short"]}, pd.Index(["a", "b"], name="set"))
+    page = forms.html_table(words)
+    assert page.count('class="word sentence"') == 1
+    assert page.count('class="word"') == 1
