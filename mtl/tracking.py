@@ -810,7 +810,7 @@ class MLflowTracking:
         compared = [run_id for run_id in one_per_set if run_id in tracked][:MOST_COMPARED] if many else tracked
         if len(compared) > 1:
             link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
-            lines.append(f"compare  {link}{' (one run of each set)' if many else ''}")
+            lines.append(f"compare{', one run of each set' if many else ''}  {link}")
         view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
         if parent and not parent.startswith("local-"):
             view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"

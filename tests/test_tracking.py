@@ -563,7 +563,7 @@ def test_of_many_runs_one_of_each_set_is_compared(tracked, tmp_path):
     many = [f"x{i}" for i in range(48)]
     lines = tracked.where_to_look(many, "auc/main", one_per_set=["x0", "x24", "gone"])
     assert "compare-runs?runs=%5B%22x0%22%2C%22x24%22%5D&experiments=" in lines[1]
-    assert lines[1].endswith("(one run of each set)")
+    assert lines[1].startswith("compare, one run of each set  http")
     assert tracked.where_to_look(many, "auc/main", one_per_set=many)[1].count("%22x") == 20
     assert not any("compare-runs" in line for line in tracked.where_to_look(many, "auc/main"))
 
