@@ -240,8 +240,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     figure = Figure(figsize=(left + widest + MARGIN, over + high + under), dpi=DPI)
     axes = _axes_at(figure, left, under, wide, high)
     _cells(axes, colours, words.tolist(), small.tolist())
-    _names_on_axes(axes, rows, heads, slanted=False)
-    axes.tick_params(axis="x", labeltop=True, labelbottom=False, labelsize=8)
+    _names_on_axes(axes, rows, heads, above=True)
     inches = figure.dpi_scale_trans
     figure.text(left, over + high + under - 0.15, _plain(title), fontsize=10, va="center", transform=inches)
     for i, note in enumerate(notes):
@@ -420,7 +419,7 @@ def heat_map(values: pd.DataFrame, small: pd.DataFrame, title: str) -> Figure:
     axes = figure.add_subplot()
     words = [[f"{value:.3f}" if np.isfinite(value) else None for value in row] for row in matrix]
     _cells(axes, _shaded(matrix, reach, SHARES), words, small.to_numpy(str).tolist())
-    _names_on_axes(axes, rows, columns, slanted=False)
+    _names_on_axes(axes, rows, columns)
     axes.set_title(_plain(_wrapped(title, 60)), fontsize=10)
     return _fitted(figure)
 
@@ -725,13 +724,20 @@ def _cells(
                 axes.text(j, i, below, transform=under, fontsize=6.5, **how)
 
 
-def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str], slanted: bool) -> None:
-    axes.set_xticks(range(len(columns)), [_plain(each) for each in columns], fontsize=8.5)
-    if slanted:
-        for label in axes.get_xticklabels():
-            label.set(rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), [_plain(each) for each in rows], fontsize=8.5)
-    axes.tick_params(length=0)
+def _names_on_axes(
+    axes: Axes, rows: Sequence[str], columns: Sequence[str], slanted: bool = False, above: bool = False
+) -> None:
+    """Names beside the rows and below, or above, the columns; plain texts, as a tick takes the time of four."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    inches = axes.figure.dpi_scale_trans
+    beside = axes.get_yaxis_transform() + ScaledTranslation(-5 / 72, 0, inches)
+    under = axes.get_xaxis_transform() + ScaledTranslation(0, (5 if above else -5) / 72, inches)
+    for i, name in enumerate(rows):
+        axes.text(0, i, _plain(name), transform=beside, ha="right", va="center", fontsize=8.5)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {"ha": "center"}
+    for j, name in enumerate(columns):
+        axes.text(j, above, _plain(name), transform=under, va="bottom" if above else "top", fontsize=8, **turned)
 
 
 def _folded(labels: Sequence[str]) -> list[str]:
