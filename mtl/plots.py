@@ -34,7 +34,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]
 SMALL = 7.5
 PANELS_SIDE_BY_SIDE = 3
-CELL, LINE, MARGIN = (0.62, 0.34), 0.21, 0.1  # inches: of a confusion matrix; of a line of a key; around all
+CELL, LINE, MARGIN = (0.54, 0.28), 0.21, 0.1  # inches: of a confusion matrix; of a line of a key; around all
 Look = tuple[str, dict[str, Any]]  # of a line in a key: what is said of it, how it is drawn
 
 
