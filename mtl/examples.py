@@ -74,19 +74,27 @@ class Examples:
             How many of either have the combination.
         """
         chosen = self.positions(split)
-        codes = np.zeros(len(chosen), np.int64)  # one number per combination: quicker than rows to tell apart
+        video = self.frames["video"].cat.codes.to_numpy()[chosen]
+        new = np.zeros(len(chosen), bool)
+        new[:1] = True
+        for column in (video, *(target[chosen] for target in self.targets.values())):
+            new[1:] |= column[1:] != column[:-1]
+        starts = np.flatnonzero(new)  # frames of a video lie together and are labelled alike: few stretches to count
+        lengths = np.diff(starts, append=len(chosen))
+        codes = np.zeros(len(starts), np.int64)  # one number per combination: quicker than rows to tell apart
         values = []
         for target in self.targets.values():
-            value, code = np.unique(target[chosen], return_inverse=True)
+            value, code = np.unique(target[chosen[starts]], return_inverse=True)
             codes = codes * len(value) + code
             values.append(value)
-        codes, combination, frames = np.unique(codes, return_inverse=True, return_counts=True)
+        codes, combination = np.unique(codes, return_inverse=True)
+        frames = np.bincount(combination, lengths, minlength=len(codes)).astype(int)
         sizes = [len(value) for value in values]
         places = np.unravel_index(codes, sizes) if len(chosen) else [[] for _ in sizes]
         labels = np.stack([value[np.array(place, int)] for value, place in zip(values, places, strict=True)], axis=1)
-        video = self.frames["video"].cat.codes.to_numpy()[chosen]
-        seen = np.unique(combination * (int(video.max(initial=0)) + 1) + video)
-        videos = np.bincount(seen // (int(video.max(initial=0)) + 1), minlength=len(codes))
+        n_videos = int(video.max(initial=0)) + 1
+        seen = np.unique(combination * n_videos + video[starts])
+        videos = np.bincount(seen // n_videos, minlength=len(codes))
         return labels, frames, videos
 
 

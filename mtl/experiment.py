@@ -21,7 +21,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl import jobs, schema
+from mtl import jobs, memory, schema
 from mtl.fingerprint import code_digest, data_key, fingerprint
 from mtl.journal import CODE, DATA, JOB
 from mtl.mistakes import Mistake, nearest
@@ -100,6 +100,7 @@ def run(config: DictConfig) -> float:
                 result = _experiment(config, choices, words, tracked, folder / "artifacts")
                 spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
                 tracked.metrics(spent, step=0)
+            memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import io
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from itertools import permutations
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
-from PIL import Image
+from PIL import Image, ImageChops
 
 from mtl.statistics import mean_of_defined
 from mtl.trace import Relation, Score, pairs
 
 DPI = 150
+COMPRESSION = 2  # of a PNG: twice as quick as the usual 6 for a file a third larger
 # Told apart without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
@@ -32,6 +34,8 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]
 SMALL = 7.5
 PANELS_SIDE_BY_SIDE = 3
+CELL, LINE, MARGIN = (0.54, 0.28), 0.21, 0.1  # inches: of a confusion matrix; of a line of a key; around all
+Look = tuple[str, dict[str, Any]]  # of a line in a key: what is said of it, how it is drawn
 
 
 def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping[str, Score]) -> Figure:
@@ -44,45 +48,86 @@ def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping
     scores : mapping of str to Score
         ``auc/<task>`` is shown. A task that has a score and no curve is named with the reason.
     """
-    figure = _figure(6.2, 5.6)
-    axes = figure.add_subplot()
-    tasks = [*roc, *(name.removeprefix("auc/") for name in scores if name.startswith("auc/"))]
-    for i, task in enumerate(dict.fromkeys(tasks)):
-        label = _labelled(task, scores.get(f"auc/{task}"))
-        false, true = roc.get(task, ((), ()))
-        axes.plot(false, true, label=label, markevery=0.12, markersize=5, **_style(i))
-    axes.plot([0, 1], [0, 1], color="0.55", linewidth=0.9, label="chance: 0.500")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.set_aspect("equal")
-    axes.set_title("ROC by frame; AUC with 95 % interval over videos", fontsize=10)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), handlelength=3.2, fontsize=8.5, frameon=False)
-    _grid(axes)
-    return _fitted(figure)
+    tasks = dict.fromkeys([*roc, *(name.removeprefix("auc/") for name in scores if name.startswith("auc/"))])
+    looks = [(_labelled(task, scores.get(f"auc/{task}")), _style(i)) for i, task in enumerate(tasks)]
+    chance: dict[str, Any] = {"color": "0.55", "linewidth": 0.9}
+    figure, (axes,) = _sheet(1, 4.6, 4.6, 1, [*looks, ("chance: 0.500", chance)])
+    for task, (_, style) in zip(tasks, looks, strict=True):
+        axes.plot(*roc.get(task, ((), ())), markevery=0.12, markersize=5, **style)
+    axes.plot([0, 1], [0, 1], **chance)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    _name(axes, "ROC by frame; AUC with 95 % interval over videos", "false positive rate", "true positive rate")
+    _ticks(axes, np.linspace(0, 1, 6), np.linspace(0, 1, 6))
+    return figure
 
 
-def confusion_matrix(table: pd.DataFrame, title: str) -> Figure:
-    """Share of each true class that was predicted as each class, counts below.
+def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Share of each true class that was predicted as each class, and the true class's number of frames.
 
     Parameters
     ----------
-    table : DataFrame
-        Numbers of frames, true classes down and predicted ones across. A class without frames is hatched.
-    title : str
+    tables : mapping of str to DataFrame
+        By task, numbers of frames, true classes down and predicted ones across. Tasks
+        with the same classes stand in one matrix. A class without frames is
+        hatched, what was never predicted of a class is left blank.
     """
-    counts = table.to_numpy(dtype=float)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for task, table in tables.items():
+        alike.setdefault(tuple(_words(table.columns)), []).append(task)
+    blocks = [_confusion_block({task: tables[task] for task in tasks}, names) for names, tasks in alike.items()]
+    left = 0.2 + max(_at_most(label) for block in blocks for label in block.rows)
+    below = [0.3 + (0.75 * max(map(_at_most, block.columns)) if block.slanted else 0.0) for block in blocks]
+    heights = [CELL[1] * len(block.rows) for block in blocks]
+    width = (
+        left + max(6.5, *(max(CELL[0] * len(block.columns), _at_most(block.title, 10)) for block in blocks)) + MARGIN
+    )
+    top = sum(heights) + sum(below) + 0.6 * len(blocks)
+    figure = Figure(figsize=(width, top), dpi=DPI)
+    for block, height, room in zip(blocks, heights, below, strict=True):
+        top -= 0.6 + height
+        axes = _axes_at(figure, left, top, CELL[0] * len(block.columns), height)
+        top -= room
+        colours = _shaded(block.shares, (0.0, 1.0), SHARES)
+        words = [[_share(value) for value in row] for row in block.shares]
+        _cells(axes, colours, words, [[""] * len(block.columns)] * len(words))
+        _names_on_axes(axes, block.rows, block.columns, slanted=block.slanted)
+        title = f"{block.title}\ntrue down, predicted across; share of the true class's frames (their number)"
+        axes.set_title(_plain(title), fontsize=10, loc="left", y=1.0)
+    return figure
+
+
+@dataclass(frozen=True)
+class _ConfusionBlock:
+    """One matrix of shares; of several tasks their rows below each other."""
+
+    title: str
+    rows: list[str]
+    columns: list[str]
+    shares: np.ndarray
+
+    @property
+    def slanted(self) -> bool:
+        """Whether a column's name is longer than the column is wide."""
+        return max(map(len, self.columns)) > 7
+
+
+def _confusion_block(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> _ConfusionBlock:
+    """The matrix of tasks whose classes are these."""
+    counts = np.concatenate([table.to_numpy(dtype=float) for table in tables.values()])
     totals = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(totals > 0, counts / totals, np.nan)
-    height, width = counts.shape
-    rows, columns = ([_wrapped(word, 20) for word in _words(names)] for names in (table.index, table.columns))
-    figure = _figure(2.6 + 0.62 * width, 2.2 + 0.52 * height)
-    axes = figure.add_subplot()
-    small = [[f"{count:,.0f}" for count in row] for row in counts]
-    _cells(axes, shares, (0.0, 1.0), lambda share: f"{100 * share:.0f} %", small)
-    _names_on_axes(axes, rows, columns, slanted=max(map(len, columns)) > 8)
-    axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(_plain(f"{_wrapped(title, 40)}\nshare of the true class's frames, and their number"), fontsize=10)
-    return _fitted(figure)
+    of_task = [f"{task}: {name}" if len(tables) > 1 else name for task, t in tables.items() for name in _words(t.index)]
+    rows = [_wrapped(f"{name} ({total:,.0f})", 30) for name, total in zip(of_task, totals[:, 0], strict=True)]
+    title = next(iter(tables)) if len(tables) == 1 else f"{len(tables)} tasks"
+    return _ConfusionBlock(title, rows, [_wrapped(name, 20) for name in names], shares)
+
+
+def _share(value: float) -> str | None:
+    """Per cent; nothing of nothing, and None where it is undefined."""
+    if np.isnan(value):
+        return None
+    return f"{100 * value:.0f} %" if value else ""
 
 
 def class_auc(table: pd.DataFrame) -> Figure:
@@ -97,14 +142,17 @@ def class_auc(table: pd.DataFrame) -> Figure:
     tasks = table["task"].nunique() if "task" in table else 1
     names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
     labels = [f"{name}  ({_counted(videos, 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
-    figure = _figure(7.0, 1.5 + 0.33 * len(table))
-    axes = figure.add_subplot()
+    left, height = 0.2 + max(map(_at_most, _folded(labels)), default=0.0), 0.2 + 0.3 * max(1, len(labels))
+    figure = Figure(figsize=(left + 4.5 + MARGIN, 0.6 + height + 0.6), dpi=DPI)
+    axes = _axes_at(figure, left, 0.6, 4.5, height)
     _forest(axes, labels, table["auc"], table["low"], table["high"])
     _reference(axes, 0.5, "chance")
-    axes.set_xlabel("AUC by frame (95 % interval over videos)")
-    axes.set_title("Each class against the others", fontsize=10)
+    _label(axes.xaxis, "AUC by frame (95 % interval over videos)", 0.5, -0.3 / height)
+    axes.set_title("Each class against the others", fontsize=10, y=1 + 0.18 / height)
     _room_for(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
-    return _fitted(figure)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.tick_params(axis="x", labelsize=8.5)
+    return figure
 
 
 def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
@@ -121,131 +169,174 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
     kinds = {"train_loss": "training loss", "val_loss": "validation loss", "val_auc": "validation AUC"}
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
-    figure = _figure(max(4.2, 0.8 + 2.7 * len(tasks)), 5.2)
     if not tasks or history.empty:
-        _say(figure, "no epoch was recorded")
-        return _fitted(figure)
-    grid = figure.subplots(2, len(tasks), sharex=True, squeeze=False)
+        return _only_words("no epoch was recorded")
+    looks = {kind: (words, _style(i)) for i, (kind, words) in enumerate(kinds.items())}
+    at_chosen: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
+    key = [*looks.values(), *([(f"chosen: epoch {chosen}", at_chosen)] if chosen is not None else [])]
+    figure, grid = _sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
+    low, high = _range_of(history[[f"val_auc/{task}" for task in tasks if f"val_auc/{task}" in history]].to_numpy())
     for j, task in enumerate(tasks):
-        for i, kind in enumerate(kinds):
+        above, below = grid[j], grid[len(tasks) + j]
+        for kind, (_, style) in looks.items():
             if f"{kind}/{task}" in history:
-                axes = grid[int(kind == "val_auc"), j]
-                axes.plot(history.index, history[f"{kind}/{task}"], label=kinds[kind], markersize=4, **_style(i))
-        grid[0, j].set_title(_plain(_wrapped(task)), fontsize=10)
-        grid[1, j].set_xlabel("epoch")
-        _epochs(grid[1, j], history.index)
-        for axes in grid[:, j]:
-            _grid(axes)
+                axes = below if kind == "val_auc" else above
+                axes.plot(history.index, history[f"{kind}/{task}"], markersize=4, **style)
+        below.set_ylim(low, high)
+        for axes in (above, below):
+            _epochs(axes, history.index)
+            axes.yaxis.set_major_locator(MaxNLocator(4))
             if chosen is not None:
-                axes.axvline(chosen, color="0.25", linewidth=1.4, linestyle=":", label=f"chosen: epoch {chosen}")
-    grid[0, 0].set_ylabel("loss")
-    grid[1, 0].set_ylabel("AUC")
-    _share_rows(grid[1])
-    looks = {label: line for axes in grid[:, 0] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    looks = dict(sorted(looks.items(), key=lambda look: look[0].startswith("chosen")))
-    figure.legend(
-        list(looks.values()),
-        list(looks),
-        loc="outside lower center",
-        ncols=4,
-        handlelength=3.2,
-        fontsize=8.5,
-        frameon=False,
-    )
-    return _fitted(figure)
+                axes.axvline(chosen, **at_chosen)
+        above.set_xticks([])
+        below.tick_params(axis="y", labelleft=j == 0)
+        _name(above, _wrapped(task, 26), "", "" if j else "loss")
+        _name(below, "", "epoch", "" if j else "AUC")
+    return figure
 
 
-def relation_matrix(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
-    """The measure between every two tasks, with interval and spread in small print; hatched where undefined.
+def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], title: str) -> Figure:
+    """Every measure of every pair of tasks: a pair a row, a measure a column; hatched where undefined.
 
     Parameters
     ----------
-    relation : Relation
-        Its `spread` and `null` stand below the interval, what it says of one task beside the task's name.
-    tasks : sequence of str
-        In the order of the matrix.
-    name : str
-        Of the measure.
-    """
-    values = np.asarray(relation.values)
-    figure = _figure(3.0 + 1.25 * len(tasks), 2.2 + 0.9 * len(tasks))
-    axes = figure.add_subplot()
-    reach = _limits_of(values)
-    digits = 2 if reach[1] >= 0.1 else 4
-    _cells(axes, values, reach, lambda value: _signed(value, digits), _small_print(relation, digits))
-    labels = [_wrapped(task) for task in tasks]  # a cell is as wide as such a line
-    _names_on_axes(axes, _with_own_numbers(labels, relation), labels, slanted=False)
-    if relation.directed or not np.allclose(values, values.T, equal_nan=True):
-        axes.set(xlabel="recipient", ylabel="source")
-    title = name.replace("_", " ") + (f"\n{_wrapped(relation.reason, 60)}" if relation.reason else "")
-    if relation.spread is not None:
-        title += "\n± standard deviation between batches"
-    axes.set_title(_plain(title), fontsize=10)
-    return _fitted(figure)
-
-
-def relation_course(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
-    """The measure of every pair at the end of every epoch, counted from 1.
-
-    Parameters
-    ----------
-    relation : Relation
-        Its `course` is shown, both directions of a pair where they differ, and the
-        mean course of its `null`.
+    relations : mapping of str to Relation
+        By measure. Interval, `spread` and `null` are the small print of a cell; a
+        directed measure has two columns. Why one is undefined and what it
+        says of each task alone stands below.
     tasks : sequence of str
         In the order of the matrices.
-    name : str
-        Of the measure.
+    title : str
     """
-    figure = _figure(6.6, 4.6)
-    course = relation.course
-    if course is None or len(tasks) < 2 or not len(course):
-        _say(figure, "one task: no pair" if len(tasks) < 2 else "no course was recorded")
-        return _fitted(figure)
-    axes = figure.add_subplot()
-    epochs = np.arange(1, len(course) + 1) if relation.course_epochs is None else relation.course_epochs
-    for i, (label, a, b) in enumerate(_directed(course, tasks)):
-        values = course[:, a, b]
-        label += "" if np.isfinite(values).any() else " (undefined)"
-        axes.plot(epochs, values, label=_plain(label), markersize=4, **_style(i))
-    if relation.null is not None and relation.null.course is not None:
-        off = ~np.eye(len(tasks), dtype=bool)
-        nulls = mean_of_defined(relation.null.course[:, off], axis=1)
-        axes.plot(epochs, nulls, color="0.45", linewidth=3, alpha=0.6, label="labels permuted, mean of all pairs")
-    axes.axhline(0, color="0.55", linewidth=0.9)
-    axes.set(xlabel="epoch", ylabel=_plain(name.replace("_", " ")))
-    _epochs(axes, epochs)
-    _grid(axes)
-    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2, fontsize=8.5, frameon=False)
-    return _fitted(figure)
+    columns = [
+        (name, relation, turned)
+        for name, relation in relations.items()
+        for turned in ((False, True) if relation.directed else (False,))
+    ]
+    named = pairs(tasks)
+    if not columns or not named:
+        return _only_words("one task: no pair" if len(tasks) < 2 else "no relation was tracked")
+    shape = (len(named), len(columns))
+    colours, words, small = np.ones((*shape, 4)), np.full(shape, None), np.full(shape, "", dtype=object)
+    for j, (_, relation, turned) in enumerate(columns):
+        first, second = (np.array([pair[side] for pair in named]) for side in ((2, 1) if turned else (1, 2)))
+        off = np.where(np.eye(len(tasks)), np.nan, relation.values)
+        reach = _limits_of(off)
+        digits = 2 if reach[1] >= 0.1 else 4
+        values = off[first, second]
+        colours[:, j] = _shaded(values, reach, SIGNED if reach[0] < 0 else SHARES)
+        words[:, j] = [_signed(value, digits) if np.isfinite(value) else None for value in values]
+        small[:, j] = np.array(_small_print(relation, digits), dtype=object)[first, second]
+    rows = ["\nand ".join(sorted((tasks[a], tasks[b]))) for _, a, b in named]
+    heads = [_wrapped(name.replace("_", " "), 13) for name, _, _ in columns]
+    ways = {False: "first → second", True: "second → first"}
+    heads = [
+        f"{head}\n{ways[turned]}" if of.directed else head for head, (_, of, turned) in zip(heads, columns, strict=True)
+    ]
+    notes = _notes(relations, tasks)
+    left, wide, high = 0.1 + max(map(_at_most, rows)), 1.06 * len(columns), 0.5 * len(rows)
+    over, under = 0.45 + 0.15 * max(head.count("\n") + 1 for head in heads), 0.1 + 0.16 * len(notes)
+    widest = max(wide, _at_most(title, 10), *(_at_most(note, SMALL) for note in notes))
+    figure = Figure(figsize=(left + widest + MARGIN, over + high + under), dpi=DPI)
+    axes = _axes_at(figure, left, under, wide, high)
+    _cells(axes, colours, words.tolist(), small.tolist())
+    _names_on_axes(axes, rows, heads, above=True)
+    inches = figure.dpi_scale_trans
+    figure.text(left, over + high + under - 0.15, _plain(title), fontsize=10, va="center", transform=inches)
+    for i, note in enumerate(notes):
+        figure.text(left, under - 0.15 - 0.16 * i, _plain(note), fontsize=SMALL, va="center", transform=inches)
+    return figure
 
 
-def relation_by_layer(relation: Relation, tasks: Sequence[str], name: str) -> Figure:
-    """The measure of every pair within each part of the shared parameters, from the input on.
+def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]:
+    """Lines below the table: what the small print is, what is undefined and why, what is said of single tasks."""
+    lines = []
+    if any(relation.spread is not None for relation in relations.values()):
+        lines.append("± standard deviation between batches or runs; null: labels permuted")
+    for name, relation in relations.items():
+        if relation.reason:
+            lines.append(f"{name.replace('_', ' ')}: {relation.reason}")
+        for quantity, values in relation.of_tasks.items():
+            of_each = ", ".join(f"{task} {_significant(value)}" for task, value in zip(tasks, values, strict=True))
+            lines.append(f"{quantity.replace('_', ' ')}: {of_each}")
+    return lines
+
+
+def _significant(value: float) -> str:
+    """Two decimals, or more of a small number."""
+    return _signed(value, 2 if abs(value) >= 0.1 else 4) if np.isfinite(value) else "undefined"
+
+
+def relation_courses(relations: Mapping[str, Relation], tasks: Sequence[str]) -> Figure:
+    """Every measure of every pair at the end of every epoch, counted from 1, a panel per measure.
 
     Parameters
     ----------
-    relation : Relation
-        Its `by_layer` is shown.
+    relations : mapping of str to Relation
+        Those with a `course` are shown, both directions of a pair where they differ,
+        and the mean course of their `null`.
     tasks : sequence of str
         In the order of the matrices.
-    name : str
-        Of the measure.
     """
-    figure = _figure(6.6, 4.6)
-    if not relation.by_layer or len(tasks) < 2:
-        _say(figure, "one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
-        return _fitted(figure)
-    axes = figure.add_subplot()
-    values = np.array(list(relation.by_layer.values()))
-    for i, (label, a, b) in enumerate(_directed(values, tasks)):
-        axes.plot(range(len(values)), values[:, a, b], label=_plain(label), markersize=4, **_style(i))
+    shown = {name: one for name, one in relations.items() if one.course is not None and len(one.course)}
+    if len(tasks) < 2 or not shown:
+        return _only_words("one task: no pair" if len(tasks) < 2 else "no course was recorded")
+    null: dict[str, Any] = {"color": "0.45", "linewidth": 3, "alpha": 0.6}
+    nulls = [name for name, one in shown.items() if one.null is not None and one.null.course is not None]
+    more = [("labels permuted, mean of all pairs", null)] if nulls else []
+    figure, grid = _panels_of_pairs(shown, tasks, more)
+    for axes, (name, relation) in zip(grid, shown.items(), strict=True):
+        course = np.asarray(relation.course)
+        epochs = np.arange(1, len(course) + 1) if relation.course_epochs is None else relation.course_epochs
+        _lines_of_pairs(axes, epochs, course, relation.directed, tasks)
+        if name in nulls:
+            of_null = np.asarray(relation.null.course)[:, ~np.eye(len(tasks), dtype=bool)]  # type: ignore[union-attr]
+            axes.plot(epochs, mean_of_defined(of_null, axis=1), **null)
+        _epochs(axes, epochs)
+        _name(axes, _wrapped(name.replace("_", " "), 32), "epoch", "")
+    return figure
+
+
+def relations_by_layer(relations: Mapping[str, Relation], tasks: Sequence[str]) -> Figure:
+    """Every measure of every pair within each part of the shared parameters, from the input on.
+
+    Parameters
+    ----------
+    relations : mapping of str to Relation
+        Those with a `by_layer` are shown.
+    tasks : sequence of str
+        In the order of the matrices.
+    """
+    shown = {name: relation for name, relation in relations.items() if relation.by_layer}
+    if len(tasks) < 2 or not shown:
+        return _only_words("one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
+    figure, grid = _panels_of_pairs(shown, tasks, [])
+    for axes, (name, relation) in zip(grid, shown.items(), strict=True):
+        values, groups = np.array(list(relation.by_layer.values())), list(relation.by_layer)
+        _lines_of_pairs(axes, np.arange(len(values)), values, relation.directed, tasks)
+        axes.set_xticks(range(len(groups)), [_plain(_wrapped(group, 8)) for group in groups], fontsize=SMALL)
+        _name(axes, _wrapped(name.replace("_", " "), 32), "layers, from the input on", "")
+    return figure
+
+
+def _panels_of_pairs(
+    relations: Mapping[str, Relation], tasks: Sequence[str], more: Sequence[Look]
+) -> tuple[Figure, list[Axes]]:
+    """A panel per measure, and one key of the pairs for all of them."""
+    looks = [("{} and {}".format(*sorted((tasks[a], tasks[b]))), _style(i)) for i, (_, a, b) in enumerate(pairs(tasks))]
+    if any(relation.directed for relation in relations.values()):
+        looks.append(("open mark: from the second task to the first", _open(_style(0) | {"color": "0.3"})))
+    return _sheet(len(relations), 2.9, 2.1, min(PANELS_SIDE_BY_SIDE, len(relations)), [*looks, *more])
+
+
+def _lines_of_pairs(axes: Axes, at: np.ndarray, values: np.ndarray, directed: bool, tasks: Sequence[str]) -> None:
+    """A line per pair of matrices (n, n_tasks, n_tasks), or one each way; zero as a thin one."""
+    for i, (_, a, b) in enumerate(pairs(tasks)):
+        axes.plot(at, values[:, a, b], markersize=4, **_style(i))
+        if directed:
+            axes.plot(at, values[:, b, a], markersize=4, **_open(_style(i)))
     axes.axhline(0, color="0.55", linewidth=0.9)
-    axes.set_xticks(range(len(values)), [_plain(_wrapped(group)) for group in relation.by_layer], fontsize=8.5)
-    axes.set(xlabel="layers, from the input on", ylabel=_plain(name.replace("_", " ")))
-    _grid(axes)
-    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2, fontsize=8.5, frameon=False)
-    return _fitted(figure)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
 def auc_by_set(
@@ -308,44 +399,6 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     return _fitted(figure)
 
 
-def relation_panels(relations: Mapping[str, Relation], tasks: Sequence[str], title: str) -> Figure:
-    """Several measures between every two tasks side by side; what no number was tracked for is left blank.
-
-    Parameters
-    ----------
-    relations : mapping of str to Relation
-        By measure. `spread` and `null` are the small print; the diagonal is not shown.
-    tasks : sequence of str
-        In the order of the matrices.
-    title : str
-    """
-    n_columns = min(PANELS_SIDE_BY_SIDE, max(1, len(relations)))
-    n_rows = max(1, -(-len(relations) // n_columns))
-    figure = _figure(1.6 + n_columns * (0.8 + 0.95 * len(tasks)), 1.2 + n_rows * (0.9 + 0.72 * len(tasks)))
-    if not relations:
-        _say(figure, "no relation was tracked")
-        return _fitted(figure)
-    grid = figure.subplots(n_rows, n_columns, squeeze=False)
-    labels = [_wrapped(task, 10) for task in tasks]
-    for axes in grid.ravel()[len(relations) :]:
-        axes.set_axis_off()
-    for axes, (name, relation) in zip(grid.ravel(), relations.items(), strict=False):
-        values = np.array(relation.values, float)
-        np.fill_diagonal(values, np.nan)
-        reach = _limits_of(values)
-        digits = 2 if reach[1] >= 0.1 else 4
-        small = _with_nulls(_spreads(relation, digits), relation, digits)
-        _cells(axes, values, reach, functools.partial(_signed, digits=digits), small)
-        for i in range(len(tasks)):
-            axes.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, facecolor="white", lw=0))
-        _names_on_axes(axes, labels, labels, slanted=False)
-        if relation.directed:
-            axes.set(xlabel="recipient", ylabel="source")
-        axes.set_title(_plain(name.replace("_", " ")), fontsize=9.5)
-    figure.suptitle(_plain(_wrapped(title, 30 * n_columns)), fontsize=10)
-    return _fitted(figure)
-
-
 def heat_map(values: pd.DataFrame, small: pd.DataFrame, title: str) -> Figure:
     """One number per row and column of a design; hatched where there is none.
 
@@ -364,8 +417,9 @@ def heat_map(values: pd.DataFrame, small: pd.DataFrame, title: str) -> Figure:
     rows, columns = ([_wrapped(word, 22) for word in _words(names)] for names in (values.index, values.columns))
     figure = _figure(2.8 + 1.5 * len(columns), 1.8 + 0.62 * len(rows))
     axes = figure.add_subplot()
-    _cells(axes, matrix, reach, lambda value: f"{value:.3f}", small.to_numpy(str).tolist(), SHARES)
-    _names_on_axes(axes, rows, columns, slanted=False)
+    words = [[f"{value:.3f}" if np.isfinite(value) else None for value in row] for row in matrix]
+    _cells(axes, _shaded(matrix, reach, SHARES), words, small.to_numpy(str).tolist())
+    _names_on_axes(axes, rows, columns)
     axes.set_title(_plain(_wrapped(title, 60)), fontsize=10)
     return _fitted(figure)
 
@@ -434,14 +488,23 @@ def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG.
+    """The figure as the bytes of a PNG, without the white around it.
 
-    Drawn once: `Figure.savefig` draws twice, the first time for a layout that `_fitted` has found already.
+    Drawn once: `Figure.savefig` draws twice, the first time for a layout that is found
+    already. Without hinting, which takes a fifth of the time and at this
+    resolution shows little.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with rc_context({"text.hinting": "no_hinting"}):
+        canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    ink, margin = ImageChops.invert(image).getbbox() or (0, 0, *image.size), round(MARGIN * figure.dpi)
+    width, height = image.size
+    image = image.crop(
+        (max(ink[0] - margin, 0), max(ink[1] - margin, 0), min(ink[2] + margin, width), min(ink[3] + margin, height))
+    )
     written = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(written, "png", dpi=(figure.dpi, figure.dpi))
+    image.save(written, "png", dpi=(figure.dpi, figure.dpi), compress_level=COMPRESSION)
     return written.getvalue()
 
 
@@ -468,6 +531,106 @@ def _fitted(figure: Figure) -> Figure:
         figure.set_size_inches(size + lacking + 0.05)
     figure.set_layout_engine("none")  # the places are found: to save the figure need not find them again
     return figure
+
+
+def _at_most(text: str, size: float = 8.5) -> float:
+    """Inches that a text takes at most: no letter is wider than it is high."""
+    return max(map(len, text.split("\n"))) * size / 72
+
+
+def _axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches."""
+    whole_width, whole_height = figure.get_size_inches()
+    place = (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
+    return figure.add_axes(place)
+
+
+def _sheet(
+    n_panels: int, width: float, height: float, side_by_side: int, key: Sequence[Look], between: float = 0.85
+) -> tuple[Figure, list[Axes]]:
+    """Panels of one size in inches, row by row, with one key below them.
+
+    All places are fixed and too wide rather than too narrow, and `png` cuts the white
+    off: to measure every text for a layout takes longer than to draw it.
+    """
+    n_rows = -(-n_panels // side_by_side)
+    beside, below, above = 0.75, 0.55, 0.3
+    columns = max(1, int(side_by_side * (width + beside) / max(_key_width(key), 1e-9)))
+    depth = LINE * sum(text.count("\n") + 1 for text, _ in key[:: min(columns, len(key)) or 1]) + 0.1
+    whole = (
+        max(side_by_side * (width + beside), 0.75 + max((_at_most(text) for text, _ in key), default=0)) + MARGIN,
+        above + n_rows * (height + between) - between + below + depth,
+    )
+    figure = Figure(figsize=whole, dpi=DPI)
+    places = [divmod(i, side_by_side) for i in range(n_panels)]
+    panels = [
+        _axes_at(
+            figure, beside + j * (width + beside), whole[1] - above - height - i * (height + between), width, height
+        )
+        for i, j in places
+    ]
+    for axes in panels:
+        _grid(axes)
+        axes.tick_params(labelsize=8.5)
+    _key(figure, key, columns, beside, depth - 0.1)
+    return figure, panels
+
+
+def _key_width(key: Sequence[Look]) -> float:
+    """Inches of a column of a key, about."""
+    return 0.8 + 0.65 * max((_at_most(text) for text, _ in key), default=0)
+
+
+def _key(figure: Figure, key: Sequence[Look], columns: int, left: float, top: float) -> None:
+    """What each line is, row by row; a tenth of the work of matplotlib's legend, which measures itself."""
+    wide, inches = _key_width(key), figure.dpi_scale_trans
+    for i, (text, look) in enumerate(key):
+        x = left + wide * (i % columns)
+        figure.add_artist(Line2D([x, x + 0.22, x + 0.44], [top] * 3, markevery=[1], transform=inches, **look))
+        figure.text(x + 0.54, top, _plain(text), fontsize=8.5, va="center", transform=inches)
+        if i % columns == columns - 1:
+            top -= LINE * (text.count("\n") + 1)
+
+
+def _name(axes: Axes, title: str, below: str, left: str) -> None:
+    """Title and labels of a panel at places of their own, which no tick label need be measured for."""
+    width, height = axes.get_position().size * axes.get_figure().get_size_inches()  # type: ignore[union-attr]
+    if title:
+        axes.set_title(_plain(title), fontsize=10, y=1.0)
+    if below:
+        _label(axes.xaxis, below, 0.5, -0.27 / height)
+    if left:
+        _label(axes.yaxis, left, -0.55 / width, 0.5)
+
+
+def _label(axis: Axis, text: str, x: float, y: float) -> None:
+    axis.set_label_text(text, fontsize=9)
+    axis.set_label_coords(x, y)
+
+
+def _ticks(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    axes.set_xticks(x)
+    axes.set_yticks(y)
+
+
+def _only_words(text: str) -> Figure:
+    figure = Figure(figsize=(6.2, 2.2), dpi=DPI)
+    _say(figure, text)
+    return figure
+
+
+def _open(style: Mapping[str, Any]) -> dict[str, Any]:
+    """The same look with an open mark and a thinner line."""
+    return {**style, "markerfacecolor": "white", "linewidth": 0.9}
+
+
+def _range_of(values: np.ndarray) -> tuple[float, float]:
+    """Limits with a little room for all values."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 1.0
+    margin = max(0.06 * float(np.ptp(finite)), 0.01)
+    return float(finite.min()) - margin, float(finite.max()) + margin
 
 
 def _style(i: int) -> dict:
@@ -532,40 +695,53 @@ def _labelled(task: str, score: Score | None) -> str:
     return _plain(f"{task}: {score.value:.3f}{interval}")
 
 
-def _cells(
-    axes: Axes,
-    values: np.ndarray,
-    reach: tuple[float, float],
-    write: Callable[[float], str],
-    small: Sequence[Sequence[str]],
-    shades: Colormap | None = None,
-) -> None:
-    """A matrix of shaded cells, each with its number and a line of small print; hatched where not finite."""
+def _shaded(values: np.ndarray, reach: tuple[float, float], shades: Colormap) -> np.ndarray:
+    """Colours (..., 4) of values within a range."""
     low, high = reach
-    shades = shades or (SIGNED if low < 0 else SHARES)
+    return shades((np.nan_to_num(values) - low) / (high - low))
+
+
+def _cells(
+    axes: Axes, colours: np.ndarray, words: Sequence[Sequence[str | None]], small: Sequence[Sequence[str]]
+) -> None:
+    """A matrix of shaded cells, each with its word and a line of small print; hatched where the word is None."""
     points = axes.figure.dpi_scale_trans
     above, under = (axes.transData + ScaledTranslation(0, shift / 72, points) for shift in (4, -7))
-    axes.imshow(np.ma.masked_invalid(values), cmap=shades, vmin=low, vmax=high, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        if not np.isfinite(value):
-            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="0.95", edgecolor="0.6", hatch="////", lw=0))
-            continue
-        shade = shades((value - low) / (high - low))
-        ink = "black" if np.dot(shade[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
-        how: dict[str, Any] = {"ha": "center", "va": "center", "color": ink, "in_layout": False}
-        below = small[i][j]
-        axes.text(j, i, write(value), transform=above if below else axes.transData, fontsize=9, **how)
-        if below:
-            axes.text(j, i, below, transform=under, fontsize=6.5, **how)
+    axes.imshow(colours, aspect="auto", interpolation="nearest")
+    light = colours[..., :3] @ (0.299, 0.587, 0.114) > 0.5
+    for i, row in enumerate(words):
+        for j, word in enumerate(row):
+            if word is None:
+                hole = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="0.95", edgecolor="0.6", hatch="////", lw=0)
+                axes.add_patch(hole)
+                continue
+            how: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if light[i, j] else "white"}
+            how["in_layout"] = False
+            below = small[i][j]
+            if word:
+                axes.text(j, i, word, transform=above if below else axes.transData, fontsize=9, **how)
+            if below:
+                axes.text(j, i, below, transform=under, fontsize=6.5, **how)
 
 
-def _names_on_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str], slanted: bool) -> None:
-    axes.set_xticks(range(len(columns)), [_plain(each) for each in columns], fontsize=8.5)
-    if slanted:
-        for label in axes.get_xticklabels():
-            label.set(rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), [_plain(each) for each in rows], fontsize=8.5)
-    axes.tick_params(length=0)
+def _names_on_axes(
+    axes: Axes, rows: Sequence[str], columns: Sequence[str], slanted: bool = False, above: bool = False
+) -> None:
+    """Names beside the rows and below, or above, the columns; plain texts, as a tick takes the time of four."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    inches = axes.figure.dpi_scale_trans
+    beside = axes.get_yaxis_transform() + ScaledTranslation(-5 / 72, 0, inches)
+    under = axes.get_xaxis_transform() + ScaledTranslation(0, (5 if above else -5) / 72, inches)
+    for i, name in enumerate(rows):
+        axes.text(0, i, _plain(name), transform=beside, ha="right", va="center", fontsize=8.5)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {"ha": "center"}
+    for j, name in enumerate(columns):
+        axes.text(j, above, _plain(name), transform=under, va="bottom" if above else "top", fontsize=8, **turned)
+
+
+def _folded(labels: Sequence[str]) -> list[str]:
+    return [_wrapped(label, 40) for label in labels]
 
 
 def _forest(
@@ -578,15 +754,17 @@ def _forest(
     size: float = 6,
 ) -> None:
     """Dots with intervals, the first on top; a value that is not there is said."""
-    for i, (value, left, right) in enumerate(zip(values, low, high, strict=True)):
-        if np.isfinite(left) and np.isfinite(right):
-            axes.plot([left, right], [i, i], color="black", linewidth=1.4, marker="|", markersize=6, zorder=2)
-        if np.isfinite(value):
-            axes.plot([value], [i], mark, color="black", markersize=size, markeredgewidth=1.6, zorder=4)
-        else:
-            how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.35", "backgroundcolor": "white"}
-            axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), fontsize=8.5, **how)
-    axes.set_yticks(range(len(labels)), [_plain(_wrapped(label, 40)) for label in labels], fontsize=8.5)
+    dots = np.array([list(values), list(low), list(high)], float).reshape(3, -1)
+    rows, known = np.arange(dots.shape[1]), np.isfinite(dots)
+    both = known[1] & known[2]
+    ends = np.stack([*dots[1:, both], np.full(both.sum(), np.nan)], axis=1)  # NaN ends a line
+    line: dict[str, Any] = {"color": "black", "linewidth": 1.4, "marker": "|", "markersize": 6, "zorder": 2}
+    axes.plot(ends.ravel(), rows[both].repeat(3), **line)
+    axes.plot(dots[0], rows, mark, color="black", markersize=size, markeredgewidth=1.6, zorder=4)
+    for i in rows[~known[0]]:
+        how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.35", "backgroundcolor": "white"}
+        axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), fontsize=8.5, **how)
+    axes.set_yticks(range(len(labels)), [_plain(label) for label in _folded(labels)], fontsize=8.5)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -600,20 +778,7 @@ def _reference(axes: Axes, at: float, name: str) -> None:
 
 def _room_for(axes: Axes, values: Sequence[float]) -> None:
     """Limits that hold all values, and a little more."""
-    finite = np.asarray(values, float)
-    finite = finite[np.isfinite(finite)]
-    if not len(finite):
-        axes.set_xlim(0, 1)
-        return
-    margin = max(0.06 * np.ptp(finite), 0.01)
-    axes.set_xlim(finite.min() - margin, finite.max() + margin)
-
-
-def _share_rows(row: Sequence[Axes]) -> None:
-    """One range for panels side by side."""
-    limits = [axes.get_ylim() for axes in row]
-    for axes in row:
-        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    axes.set_xlim(*_range_of(np.asarray(values, float)))
 
 
 def _limits_of(values: np.ndarray) -> tuple[float, float]:
@@ -665,19 +830,3 @@ def _with_nulls(small: list[list[str]], relation: Relation, digits: int) -> list
         ]
         for i, (row, nulls) in enumerate(zip(small, relation.null.values, strict=True))
     ]
-
-
-def _with_own_numbers(labels: Sequence[str], relation: Relation) -> list[str]:
-    """Tasks' names with what the measure says of each alone."""
-    lines = [
-        [f"{quantity.replace('_', ' ')} {value:.2f}" for quantity, value in zip(relation.of_tasks, values, strict=True)]
-        for values in zip(*relation.of_tasks.values(), strict=True)
-    ]
-    return ["\n".join([label, *own]) for label, own in zip(labels, lines or [[]] * len(labels), strict=True)]
-
-
-def _directed(course: np.ndarray, tasks: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Pairs to draw: each once, or in both directions where the measure has one."""
-    if np.allclose(course, course.swapaxes(1, 2), equal_nan=True):
-        return [(f"{tasks[a]} vs {tasks[b]}", a, b) for _, a, b in pairs(tasks)]
-    return [(f"{tasks[a]} → {tasks[b]}", a, b) for a, b in permutations(range(len(tasks)), 2)]

@@ -165,17 +165,16 @@ def figures(
     drawn = {"learning_curves": plots.learning_curves(history, chosen)}
     if evaluated.roc:
         drawn["roc_curves"] = plots.roc_curves(evaluated.roc, evaluated.scores)
-    for task, table in evaluated.confusions.items():
-        drawn[f"confusion_{task}"] = plots.confusion_matrix(table, task)
+    if evaluated.confusions:
+        drawn["confusion_matrices"] = plots.confusion_matrices(evaluated.confusions)
     if len(evaluated.classes):
         drawn["class_auc"] = plots.class_auc(evaluated.classes)
     if len(trace.tasks) > 1:
-        for name, relation in relations.items():
-            drawn[name] = plots.relation_matrix(relation, trace.tasks, name)
-            if relation.course is not None:
-                drawn[f"{name}_course"] = plots.relation_course(relation, trace.tasks, name)
-            if relation.by_layer:
-                drawn[f"{name}_by_layer"] = plots.relation_by_layer(relation, trace.tasks, name)
+        drawn["relations"] = plots.relation_table(relations, trace.tasks, "Relations of every two tasks")
+        if any(relation.course is not None for relation in relations.values()):
+            drawn["relation_courses"] = plots.relation_courses(relations, trace.tasks)
+        if any(relation.by_layer for relation in relations.values()):
+            drawn["relations_by_layer"] = plots.relations_by_layer(relations, trace.tasks)
     return drawn
 
 

@@ -656,7 +656,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
         title = f"Relations in the largest set{f' ({setting})' if setting else ''}, mean ± sd over seeds"
-        figures[f"relations{_suffix(i)}"] = plots.relation_panels(relations, tasks, title)
+        figures[f"relations{_suffix(i)}"] = plots.relation_table(relations, tasks, title)
     if len(compared.points):
         words = {
             row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "

@@ -40,8 +40,9 @@ def macro_auc(events: np.ndarray, scores: np.ndarray) -> float:
     compared = positives * (len(events) - positives)
     if not compared.any():
         return float("nan")
-    both = compared > 0
-    ranks = np.where(events[:, both], rankdata(scores[:, both], axis=0), 0.0).sum(axis=0)
+    both = np.flatnonzero(compared)
+    # column by column: ranks take twenty times the memory of the scores
+    ranks = np.array([rankdata(scores[:, i])[events[:, i]].sum() for i in both])
     won = ranks - positives[both] * (positives[both] + 1) / 2
     return float((won / compared[both]).mean())
 

@@ -11,7 +11,6 @@ from typing import Literal
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from pydantic import PositiveInt
 
@@ -131,7 +130,8 @@ class Training:
         (Trace, History)
         """
         train, val = examples.positions("train"), examples.positions("val")
-        order = _orders(examples.frames.iloc[train], self.sampling, self.batch_size, self.seed)
+        classes = examples.frames["class_name"].cat.codes.to_numpy()[train]
+        order = _orders(classes, self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
         probing = probes.on(model, examples)
         steps = compiled_steps(model, weighting, self.optimizer())
@@ -526,18 +526,17 @@ def _validate(model: MultiTaskModel, examples: Examples, val: np.ndarray) -> tup
     return per_frame, row
 
 
-def _orders(frames: pd.DataFrame, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Per epoch the positions of its frames, a whole number of batches."""
+def _orders(classes: np.ndarray, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Per epoch the positions of its frames, given by their classes' codes; a whole number of batches."""
     rng = np.random.default_rng(seed_of(seed, "order"))
-    n = len(frames)
+    n = len(classes)
     full = -(-n // batch_size) * batch_size
-    codes = frames["class_name"].cat.codes.to_numpy()
-    chance = 1.0 / np.bincount(codes)[codes]
-    while True:
-        if sampling == "balanced":
-            yield rng.choice(n, size=full, p=chance / chance.sum())
-        else:
+    if sampling != "balanced":
+        while True:
             yield np.resize(rng.permutation(n), full)
+    chance = 1.0 / np.bincount(classes)[classes]
+    while True:
+        yield rng.choice(n, size=full, p=chance / chance.sum())
 
 
 def _row_bytes(rows: Rows) -> int:

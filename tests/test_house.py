@@ -27,6 +27,7 @@ FLOORS = {
             "examples",
             "groups",
             "journal",
+            "memory",
             "seeds",
             "forms",
             "fingerprint",

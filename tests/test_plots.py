@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -26,18 +27,34 @@ def texts(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in found)
 
 
+def row_names(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts if text.get_ha() == "right" and not text.get_rotation()]
+
+
+def column_names(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts if text.get_va() in ("bottom", "top")]
+
+
 png = plots.png
 
 
-def test_a_png_is_what_matplotlib_would_save():
-    from PIL import Image
+def yes_or_no(counts: list[list[int]]) -> pd.DataFrame:
+    return pd.DataFrame(counts, ["no", "yes"], ["no", "yes"])
 
-    figure = plots.confusion_matrix(pd.DataFrame([[3, 1], [0, 2]], index=["no", "yes"], columns=["no", "yes"]), "t")
-    saved = io.BytesIO()
-    figure.savefig(saved)
-    ours, theirs = (Image.open(io.BytesIO(one)).convert("RGB") for one in (png(figure), saved.getvalue()))
-    assert ours.info.get("dpi", (150, 150))[0] == pytest.approx(plots.DPI, abs=1)
-    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+def test_a_png_is_what_matplotlib_would_save_without_the_white_around_it():
+    from matplotlib import rc_context
+    from PIL import Image, ImageChops
+
+    figure, saved = plots.confusion_matrices({"t": yes_or_no([[3, 1], [0, 2]])}), io.BytesIO()
+    with rc_context({"text.hinting": "no_hinting"}):
+        figure.savefig(saved)
+    ours, theirs = (Image.open(io.BytesIO(one)) for one in (png(figure), saved.getvalue()))
+    assert ours.info["dpi"][0] == pytest.approx(plots.DPI, abs=1)
+    ours, theirs = ours.convert("RGB"), theirs.convert("RGB")
+    assert ours.size[0] < theirs.size[0]
+    inked = [np.asarray(each.crop(ImageChops.invert(each).getbbox())) for each in (ours, theirs)]
+    np.testing.assert_array_equal(*inked)
 
 
 def relation(n: int, seed: int = 0) -> Relation:
@@ -96,49 +113,57 @@ def every_figure() -> dict[str, Figure]:
             for a, v in (("violence", 0.1), ("violence", 0.2), ("coin", 0.0), ("a_long_name + another_long_name", -0.1))
         ]
     )
-    panels = {f"measure_{i}": Relation(relation(4, i).values, spread=np.full((4, 4), 0.1)) for i in range(4)}
-    panels["affinity"] = Relation(np.full((4, 4), 0.003), directed=True)
+    relations = {
+        "label_information": Relation(
+            relation(4).values, directed=True, of_tasks={"label_entropy": np.array([0.987, 0.5, NAN, 1.0])}
+        ),
+        "gradient_similarity": hole,
+        "conflict_rate": Relation(
+            relation(4).values,
+            relation(4).low,
+            relation(4).high,
+            relation(4).course,
+            spread=np.full((4, 4), 0.123),
+            null=Relation(np.full((4, 4), -0.5), course=np.full((5, 4, 4), 0.5)),
+        ),
+        "affinity": Relation(np.full((4, 4), 0.003), course=np.random.default_rng(0).random((5, 4, 4)), directed=True),
+        "loss_correlation": Relation(np.full((4, 4), NAN), reason="too few points"),
+    }
+    layers = {name: Relation(np.eye(4), by_layer={"stage1": np.eye(4), "shared": -np.eye(4)}) for name in "ab"}
+    six = [f"task_{i}" for i in range(6)]
     crossed = pd.DataFrame([[0.7, 0.71], [0.74, NAN]], ["single", "all"], ["weighting=equal", "weighting=dwa"])
     small = pd.DataFrame([["", ""], ["+0.040", ""]], crossed.index, crossed.columns)
     return {
         "foretold": plots.foretold(points, {"affinity": "rank correlation +0.10, too few points"}),
         "nothing foretold": plots.foretold(points.iloc[:0], {}),
-        "panels": plots.relation_panels(panels, TASKS, "Relations in the largest set (weighting=equal), mean ± sd"),
-        "no panels": plots.relation_panels({}, TASKS, "Relations"),
+        "relations": plots.relation_table(
+            relations, TASKS, "Relations in the largest set (weighting=equal), mean ± sd"
+        ),
+        "no relations": plots.relation_table({}, TASKS, "Relations"),
+        "relations of two": table_of(
+            Relation(np.ones((2, 2)), reason="too few points to correlate anything at all " * 2)
+        ),
+        "relations of one": plots.relation_table({"gradient_similarity": one}, TASKS[:1], "Relations"),
         "heat": plots.heat_map(crossed, small, "AUC of general_anomaly"),
         "heat of one": plots.heat_map(crossed.iloc[:1, :1], small.iloc[:1, :1], "AUC"),
         "roc": plots.roc_curves(dict.fromkeys(TASKS, (curve, curve**0.5)), scores),
         "roc of one": plots.roc_curves({"general_anomaly": (curve, curve)}, scores | undefined),
         "roc of none": plots.roc_curves({}, undefined),
-        "confusion": plots.confusion_matrix(counts, "anomaly_type"),
-        "confusion of two": plots.confusion_matrix(
-            pd.DataFrame([[1, 2], [3, 4]], ["no", "yes"], ["no", "yes"]), "x" * 60
+        "confusion": plots.confusion_matrices(
+            {"violence": yes_or_no([[1, 2], [3, 4]]), "anomaly_type": counts, "W" * 40: yes_or_no([[0, 0], [3, 4]])}
         ),
+        "confusion of one": plots.confusion_matrices({"x" * 60: yes_or_no([[1, 2], [3, 4]])}),
         "classes": plots.class_auc(classes()),
         "classes of two tasks": plots.class_auc(pd.concat([classes(), classes().assign(task="other")])),
         "no classes": plots.class_auc(classes().iloc[:0]),
         "learning": plots.learning_curves(history(TASKS, 12), 9),
         "learning of one": plots.learning_curves(history(TASKS[:1], 1)),
         "no learning": plots.learning_curves(pd.DataFrame()),
-        "relation": plots.relation_matrix(hole, TASKS, "gradient_similarity"),
-        "relation of one": plots.relation_matrix(one, TASKS[:1], "gradient_similarity"),
-        "no relation": plots.relation_matrix(Relation(np.full((2, 2), NAN), reason="too few points"), TASKS[:2], "x"),
-        "relation with all": plots.relation_matrix(
-            Relation(
-                relation(4).values,
-                relation(4).low,
-                relation(4).high,
-                spread=np.full((4, 4), 0.123),
-                null=Relation(np.full((4, 4), -0.5)),
-            ),
-            TASKS,
-            "conflict_rate",
-        ),
-        "zero relation": plots.relation_matrix(Relation(np.zeros((2, 2))), TASKS[:2], "x"),
-        "course": plots.relation_course(relation(4), TASKS, "gradient_similarity"),
-        "course of many": plots.relation_course(relation(6), [f"task_{i}" for i in range(6)], "gradient_similarity"),
-        "course of one": plots.relation_course(one, TASKS[:1], "gradient_similarity"),
-        "no course": plots.relation_course(Relation(np.ones((2, 2))), TASKS[:2], "x"),
+        "courses": plots.relation_courses(relations, TASKS),
+        "courses of many": plots.relation_courses({"gradient_similarity": relation(6)}, six),
+        "courses of one": plots.relation_courses({"gradient_similarity": one}, TASKS[:1]),
+        "no course": plots.relation_courses({"x": Relation(np.ones((2, 2)))}, TASKS[:2]),
+        "layers": plots.relations_by_layer(layers, TASKS),
         "sets": plots.auc_by_set(sets, {"anomaly": (0.65, 0.75)}, "AUC of general_anomaly"),
         "forest": plots.forest_plot(differences, "AUC"),
     }
@@ -178,7 +203,7 @@ def test_no_global_state_of_matplotlib_is_touched():
 
 
 def test_curves_differ_without_colour(figures):
-    lines = figures["course of many"].axes[0].get_lines()[:-1]  # the last one is zero
+    lines = figures["courses of many"].axes[0].get_lines()[:-1]  # the last one is zero
     looks = {
         (line.get_linestyle(), line.get_marker(), line._dash_pattern[1] and tuple(line._dash_pattern[1]))
         for line in lines
@@ -197,19 +222,30 @@ def test_a_task_without_auc_is_named_with_the_reason(figures):
     assert "violence: undefined, no test frame" in texts(figures["roc of none"])
 
 
-def test_confusion_shares_are_of_the_true_class():
-    words = texts(plots.confusion_matrix(pd.DataFrame([[30, 10], [1, 1]], ["no", "yes"], ["no", "yes"]), "violence"))
+def test_confusion_shares_are_of_the_true_class_with_its_number_of_frames():
+    words = texts(plots.confusion_matrices({"violence": yes_or_no([[30, 10], [1, 1]])}))
     assert words.count("75 %") == 1
     assert words.count("25 %") == 1
     assert words.count("50 %") == 2
-    assert "true" in words
-    assert "predicted" in words
+    assert "no (40)" in words
+    assert "true down, predicted across" in words
+
+
+def test_what_was_never_predicted_of_a_class_is_blank():
+    assert "0 %" not in texts(plots.confusion_matrices({"violence": yes_or_no([[30, 10], [0, 1]])})).split("\n")
 
 
 def test_confusion_of_an_absent_class_is_hatched_not_zero(figures):
-    axes = figures["confusion"].axes[0]
+    axes = figures["confusion"].axes[1]
     assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4  # one row
     assert "nan" not in texts(figures["confusion"])
+
+
+def test_tasks_of_the_same_classes_share_a_confusion_matrix(figures):
+    rows = row_names(figures["confusion"].axes[0])
+    assert len(figures["confusion"].axes) == 2
+    assert rows[:2] == ["violence: no (3)", "violence: yes (7)"]
+    assert len(rows) == 4
 
 
 def test_class_auc_gives_the_number_of_videos_and_says_what_is_undefined(figures):
@@ -235,46 +271,62 @@ def test_a_single_epoch_has_a_whole_number_below(figures):
     assert ticks == [1]
 
 
-def test_relation_matrix_writes_numbers_intervals_and_hatches_holes(figures):
-    axes = figures["relation"].axes[0]
-    values = np.asarray(relation(4).values)
-    assert f"{values[0, 1]:.2f}".replace("-", "\N{MINUS SIGN}") in texts(figures["relation"])
-    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 2
-    assert texts(figures["relation"]).count("[") == 14
-    assert "too few points" in texts(figures["no relation"])
+def test_every_pair_is_a_row_with_numbers_intervals_and_hatched_holes(figures):
+    figure, values = figures["relations"], np.asarray(relation(4).values)
+    axes = figure.axes[0]
+    assert row_names(axes) == [
+        "anomaly_type\nand general_anomaly",
+        "anomaly_type\nand property_crime",
+        "anomaly_type\nand violence",
+        "general_anomaly\nand property_crime",
+        "general_anomaly\nand violence",
+        "property_crime\nand violence",
+    ]
+    assert len(column_names(axes)) == 7  # two of a directed measure
+    assert f"{values[0, 1]:.2f}".replace("-", "\N{MINUS SIGN}") in texts(figure)
+    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 1 + 6
+    assert texts(figure).count("[") == 5 + 6
+    assert "loss correlation: too few points" in texts(figure)
+
+
+def table_of(of: Relation) -> Figure:
+    return plots.relation_table({"affinity": of}, TASKS[:2], "Relations")
 
 
 def test_small_values_keep_their_digits():
-    words = texts(plots.relation_matrix(Relation(np.array([[0.02, -0.003], [0.0, -0.00001]])), TASKS[:2], "affinity"))
-    assert "0.0200" in words
+    words = texts(table_of(Relation(np.array([[NAN, -0.003], [-0.00001, NAN]]), directed=True)))
     assert "\N{MINUS SIGN}0.0030" in words
+    assert "0.0000" in words
     assert "\N{MINUS SIGN}0.0000" not in words
 
 
 def test_a_directed_measure_says_which_way():
-    values = np.array([[0.3, 0.1], [0.2, 0.4]])
-    words = texts(plots.relation_matrix(Relation(values), TASKS[:2], "affinity"))
-    assert "source" in words
-    assert "recipient" in words
-    course = texts(plots.relation_course(Relation(values, course=values[None]), TASKS[:2], "affinity"))
-    assert "general_anomaly → violence" in course
-    assert "violence → general_anomaly" in course
+    values = np.array([[0.3, 0.1], [0.2, 0.4]])  # general_anomaly is the first by name too
+    figure = table_of(Relation(values, directed=True))
+    assert column_names(figure.axes[0]) == ["affinity\nfirst → second", "affinity\nsecond → first"]
+    assert [text.get_text() for text in figure.axes[0].texts][:2] == ["0.10", "0.20"]
+    course = plots.relation_courses({"affinity": Relation(values, course=values[None], directed=True)}, TASKS[:2])
+    there, back = course.axes[0].get_lines()[:2]
+    assert (there.get_ydata().tolist(), back.get_ydata().tolist()) == ([0.1], [0.2])
+    assert back.get_markerfacecolor() == "white"
+    assert "open mark: from the second task to the first" in texts(course)
 
 
 def test_a_symmetric_measure_draws_each_pair_once(figures):
-    assert {line for line in texts(figures["course"]).split("\n") if " vs " in line} == {
-        "anomaly_type vs general_anomaly",
-        "anomaly_type vs property_crime",
-        "anomaly_type vs violence",
-        "general_anomaly vs property_crime",
-        "general_anomaly vs violence",
-        "property_crime vs violence",
+    assert {line for line in texts(figures["courses"]).split("\n") if " and " in line} == {
+        "anomaly_type and general_anomaly",
+        "anomaly_type and property_crime",
+        "anomaly_type and violence",
+        "general_anomaly and property_crime",
+        "general_anomaly and violence",
+        "property_crime and violence",
     }
-    assert "source" not in texts(figures["relation"])
+    assert [len(axes.get_lines()) for axes in figures["courses"].axes] == [7, 8, 13]  # zero and a null among them
 
 
 def test_one_task_has_no_pair(figures):
-    assert "no pair" in texts(figures["course of one"])
+    assert "no pair" in texts(figures["courses of one"])
+    assert "no pair" in texts(figures["relations of one"])
 
 
 def test_auc_by_set_counts_seeds_and_keeps_the_order(figures):
@@ -309,14 +361,6 @@ def test_foretold_has_a_panel_per_measure_and_open_marks_for_controls(figures):
     assert "nothing to compare" in texts(figures["nothing foretold"])
 
 
-def test_panels_leave_the_diagonal_blank_and_say_the_spread(figures):
-    axes = [each for each in figures["panels"].axes if each.axison]
-    assert len(axes) == 5
-    assert texts(figures["panels"]).count("± 0.10") == 4 * 12
-    assert axes[4].get_xlabel() == "recipient"
-    assert not axes[0].get_xlabel()
-
-
 def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
     words = texts(figures["heat"])
     assert "0.740" in words
@@ -327,39 +371,30 @@ def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
 def test_the_null_stands_beside_the_measure():
     values, null = np.array([[0.0, 0.1], [0.1, 0.0]]), np.array([[0.5, 0.48], [0.48, 0.5]])
     of = Relation(values, course=values[None], course_epochs=np.array([4]), null=Relation(null, course=null[None]))
-    assert "null 0.48" in texts(plots.relation_matrix(of, TASKS[:2], "conflict_rate"))
-    course = plots.relation_course(of, TASKS[:2], "conflict_rate")
+    assert "null 0.48" in texts(table_of(of))
+    course = plots.relation_courses({"conflict_rate": of}, TASKS[:2])
     assert "labels permuted" in texts(course)
     lines = course.axes[0].get_lines()
-    assert [line.get_xdata().tolist() for line in lines[:2]] == [[4], [4]]
-    assert lines[1].get_ydata().tolist() == [0.48]
+    assert [line.get_xdata().tolist() for line in (lines[0], lines[2])] == [[4], [4]]
+    assert lines[2].get_ydata().tolist() == [0.48]
 
 
-def test_the_spread_between_batches_stands_below_the_interval():
+def test_the_spread_stands_below_the_interval():
     values = np.array([[1.0, 0.3], [0.3, 1.0]])
     null = Relation(np.full((2, 2), 0.5))
-    of = Relation(values, values - 0.1, values + 0.1, spread=np.full((2, 2), 0.17), null=null)
-    figure = plots.relation_matrix(of, TASKS[:2], "gradient_similarity")
+    figure = table_of(Relation(values, values - 0.1, values + 0.1, spread=np.full((2, 2), 0.17), null=null))
     assert "[0.20, 0.40]\n± 0.17 null 0.50" in texts(figure)
-    assert "deviation between batches" in texts(figure)
-    assert "deviation" not in texts(plots.relation_matrix(Relation(values), TASKS[:2], "x"))
+    assert "standard deviation between batches or runs" in texts(figure)
+    assert "deviation" not in texts(table_of(Relation(values)))
 
 
-def test_panels_say_the_null():
-    of = Relation(np.full((2, 2), 0.4), spread=np.full((2, 2), 0.1), null=Relation(np.full((2, 2), 0.48)))
-    assert texts(plots.relation_panels({"conflict_rate": of}, TASKS[:2], "Relations")).count("± 0.10 null 0.48") == 2
-
-
-def test_what_is_said_of_one_task_stands_beside_its_name():
-    of = Relation(np.eye(2), of_tasks={"label_entropy": np.array([0.987, 0.5])}, directed=True)
-    words = texts(plots.relation_matrix(of, TASKS[:2], "label_information"))
-    assert "label entropy 0.99" in words
-    assert "source" in words
+def test_what_is_said_of_one_task_stands_below_the_table(figures):
+    assert "label entropy: general_anomaly 0.99, violence 0.50, property_crime undefined" in texts(figures["relations"])
 
 
 def test_layers_are_in_order_and_every_pair_is_a_line():
     by_layer = {name: np.array([[1, value], [value, 1]]) for name, value in (("stage1", 0.4), ("shared", -0.2))}
-    figure = plots.relation_by_layer(Relation(np.eye(2), by_layer=by_layer), TASKS[:2], "gradient_similarity")
+    figure = plots.relations_by_layer({"gradient_similarity": Relation(np.eye(2), by_layer=by_layer)}, TASKS[:2])
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["stage1", "shared"]
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.4, -0.2]
-    assert "no layer groups" in texts(plots.relation_by_layer(Relation(np.eye(2)), TASKS[:2], "x"))
+    assert "no layer groups" in texts(plots.relations_by_layer({"x": Relation(np.eye(2))}, TASKS[:2]))

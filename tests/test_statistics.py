@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import tracemalloc
 from itertools import permutations, product
 
 import numpy as np
@@ -110,6 +111,16 @@ def test_macro_auc_is_the_mean_over_columns_with_both_outcomes() -> None:
     assert macro_auc(events, scores) == pytest.approx(expected)
     assert np.isnan(macro_auc(events[:, 3:], scores[:, 3:]))
     assert np.isnan(macro_auc(np.empty((0, 2), bool), np.empty((0, 2))))
+
+
+def test_macro_auc_takes_memory_of_a_column_not_of_all() -> None:
+    scores = np.random.default_rng(0).random((20_000, 20))
+    events = np.arange(20_000)[:, None] % 20 == np.arange(20)
+    tracemalloc.start()
+    macro_auc(events, scores)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < scores.nbytes  # that of all at once is eight times the scores
 
 
 # resampling

@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PositiveInt
 
+from mtl import memory
 from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos
 from mtl.mistakes import Mistake, nearest
+
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once had: 280 MB for a million names
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +199,7 @@ class UCFCrime:
             self.name, len(found), len(found["video"].cat.categories),
             self.root, len(kept), len(kept["video"].cat.categories),
         )  # fmt: skip
+        memory.give_back()  # names that were sorted: twice the table
         return kept
 
     def rows(self) -> np.ndarray | None:
