@@ -93,10 +93,9 @@ def test_everything_that_made_the_numbers_is_an_artifact(folder):
         "figures/roc_curves.png",
         "figures/learning_curves.png",
         "figures/class_auc.png",
-        "figures/confusion_anomaly_type.png",
-        "figures/gradient_similarity.png",
-        "figures/gradient_similarity_course.png",
-        "figures/loss_correlation.png",
+        "figures/confusion_matrices.png",
+        "figures/relations.png",
+        "figures/relation_courses.png",
     } <= names
 
 
