@@ -24,7 +24,7 @@ def backbone(name, **changes):
     return build(config.b)
 
 
-QUICK = {"small_cnn", "mobilenet_v2"}  # tracing the others takes a minute
+QUICK = {"small_cnn"}  # tracing the others takes a minute
 
 
 def backbones() -> list:

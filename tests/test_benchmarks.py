@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FEW = ("relations=[gradient_similarity]", "probes.batches=1", "evaluation.resamples=100")  # of what our jobs do besides
 TOY = {
     "heads": (
         ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],
@@ -28,7 +29,10 @@ TOY = {
         ["at 32 px, ours / bare", "at 64 px, ours / bare", "ours bfloat16 / bare float32", "cosine"],
     ),
     "notebook_job": (
-        ["--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2", "--epochs", "2"],
+        [
+            *("--network", "small_cnn", "--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2"),
+            *("--epochs", "2", "--sets", "anomaly", "anomaly_type", "--", *FEW),
+        ],
         ["forwards", "cold", "warm", "peak memory"],
     ),
     "scale": (

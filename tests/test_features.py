@@ -759,7 +759,7 @@ def test_processes_that_want_the_same_compute_each_frame_once(large, tmp_path):
     counted = tmp_path / "counted"
     ranges = [(0, 300), (100, 400), (0, 400), (350, 400)]
     processes = [worker(large, tmp_path / "store", counted, *one, 0.005) for one in ranges]
-    said = [process.communicate(timeout=120)[0] for process in processes]
+    said = [process.communicate(timeout=400)[0] for process in processes]
     assert all("right True" in one for one in said)
     assert sorted(forwards(counted)) == list(range(400))
     assert any("Waiting for process" in one for one in said)
@@ -779,7 +779,7 @@ def test_a_killed_owners_waiter_takes_over_and_continues(large, tmp_path):
         time.sleep(0.05)
     first.kill()
     first.wait()
-    said = second.communicate(timeout=60)[0]
+    said = second.communicate(timeout=400)[0]
     assert "right True" in said
     done = int(said.split("started ")[1].split()[0])
     assert done < MANY
@@ -812,7 +812,7 @@ def test_killed_at_twenty_instants_it_continues_from_the_last_whole_part(large, 
         if before == MANY:
             shutil.rmtree(store)
             before = 0
-    said = worker(large, store, counted, 0, MANY, 0).communicate(timeout=60)[0]
+    said = worker(large, store, counted, 0, MANY, 0).communicate(timeout=400)[0]
     assert "right True" in said
     assert sum(part.rows for part in archives(store)[0].parts()) == MANY
 
