@@ -46,7 +46,7 @@ TOY = {
     "jobs": (
         [
             *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
-            *("--seeds", "1", "--epochs", "1", *TINY),
+            *("--seeds", "1", "--epochs", "1", *TINY, "relations=[gradient_similarity]"),
         ],
         ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
