@@ -41,6 +41,7 @@ def test_a_mistake_is_one_line(words, tmp_path):
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_verbose_shows_the_traceback(tmp_path):
     done = call(tmp_path, "training.epochs=-1", "hydra.verbose=true")
     assert done.returncode == 1

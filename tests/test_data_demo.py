@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from conftest import slow
 
 from mtl.data import demo
 from mtl.data.demo import CAMERAS, EVENTS, MARKER, PLACES, SIZE, Demo, Drawing, draw_video, is_whole, write_tree
@@ -126,6 +127,7 @@ def test_without_its_event_a_video_says_nothing_of_its_class(monkeypatch):
 
 
 @pytest.mark.parametrize("folder", EVENTS)
+@pytest.mark.slow
 def test_an_event_shows_wherever_it_may_happen(folder, monkeypatch):
     for place in PLACES[folder]:
         for number, event in enumerate(EVENTS[folder]):
@@ -181,7 +183,7 @@ def damage_version(tree):
     (tree / MARKER).write_text(json.dumps({**marker, "version": marker["version"] - 1}))
 
 
-@pytest.mark.parametrize("damage", [damage_file, damage_marker, damage_version])
+@pytest.mark.parametrize("damage", [damage_file, *slow(damage_marker, damage_version)])
 def test_a_tree_that_is_not_whole_is_drawn_again(tmp_path, damage):
     data = a_demo(tmp_path)
     data.frames()

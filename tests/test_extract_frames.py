@@ -160,6 +160,7 @@ def test_number_of_frames_is_the_ceiling(tmp_path, n_frames, step, expected):
     assert sorted(number_of(path) for path in (tmp_path / "o").rglob("*.png")) == expected
 
 
+@pytest.mark.slow
 def test_step_and_size_are_options(tmp_path):
     video = film(tmp_path / "v" / "Arson" / "my film é.avi", 20, codec="MJPG")
     code, said = run(tmp_path / "v", tmp_path / "o", "--step", 7, "--size", "80x60", "--test-fraction", 0)

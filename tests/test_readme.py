@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import slow
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
@@ -40,7 +41,7 @@ def tree(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("line", RUNS)
+@pytest.mark.parametrize("line", [*RUNS[:4], *slow(*RUNS[4:])])
 def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypatch):
     from mtl.experiment import check
 
