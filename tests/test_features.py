@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl import features
+from mtl import features, terminal
 from mtl.data import batches
 from mtl.data import frames as reading
 from mtl.features import FeatureStore, identities, key, main, stats
@@ -582,7 +582,7 @@ def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch)
 
 
 def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     assert main(["list", "--dir", str(kept.dir)]) == 0
     assert "0 kept in" in capsys.readouterr().out
     kept.of(tree(root, 5), root, Fake())
@@ -600,7 +600,7 @@ def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
 
 
 def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     for size, precision in ((64, "float32"), (96, "bfloat16")):
         kept.of(tree(root, 5), root, Fake(image_size=size, precision=precision))
     capsys.readouterr()
@@ -616,7 +616,7 @@ def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkey
 
 @pytest.mark.parametrize("name", ["tensorflow", "keras"])
 def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
-    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     here = {one: features._version(*wheels) for one, wheels in features.COMPUTING.items()}
     kept.of(tree(root, 5), root, Fake(**here))
     kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
