@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # a busy machine is no fault of ours
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
