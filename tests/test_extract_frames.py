@@ -462,6 +462,7 @@ def test_wrong_numbers_are_refused(tmp_path, arguments):
     assert ended.value.code == 2
 
 
+@pytest.mark.slow
 def test_other_step_or_split_into_the_same_folder_is_refused(tmp_path, monkeypatch, caplog):
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -121,6 +121,7 @@ def _occupy(sweep, began, hold):
         hold.acquire()
 
 
+@pytest.mark.slow
 def test_a_slot_is_given_back_even_by_the_dead(tmp_path):
     context = multiprocessing.get_context("spawn")
     began, hold = context.Semaphore(0), context.Semaphore(0)

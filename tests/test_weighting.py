@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import slow
 from scipy.optimize import nnls
 
 tf = pytest.importorskip("tensorflow")
@@ -93,7 +92,8 @@ every_case = pytest.mark.parametrize(("seed", "n_tasks"), CASES)
 
 
 @every_yaml
-@pytest.mark.parametrize("n_tasks", [4, *slow(1, 2)])
+@pytest.mark.parametrize("n_tasks", [1, 2, 4])
+@pytest.mark.slow
 def test_every_yaml_builds_and_weighs_in_graph(yaml, n_tasks):
     weighting = build(yaml, TASKS[:n_tasks])
     assert isinstance(weighting, Weighting)
