@@ -2,7 +2,7 @@
 
     python benchmarks/notebook_job.py
 
-ResNet50, batches of 32, on the same drawn frames. The notebook's way is Keras `fit` on
+ResNet50, or `--network`, batches of 32, on the same drawn frames. The notebook's way is Keras `fit` on
 images in memory with the frozen network inside, validated on the test frames after every
 epoch, and the same again for every set. Ours is two commands, `tasks=all` and
 `experiment=ablation`, tracked in a store as ever: cold where nothing is kept, then warm, trained anew on kept features.
@@ -27,14 +27,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-RUN = Path(__file__).resolve().parents[1] / "run.py"
+ROOT = Path(__file__).resolve().parents[1]
+RUN = ROOT / "run.py"
 NOTEBOOK_WEIGHTS = {"general_anomaly": 1.0, "violence": 0.5, "property_crime": 0.5, "anomaly_type": 1.0}
-SETS = (
-    ("general_anomaly",),
-    ("general_anomaly", "violence", "property_crime"),
-    ("general_anomaly", "anomaly_type"),
-    tuple(NOTEBOOK_WEIGHTS),
-)
+SETS = {
+    "anomaly": ("general_anomaly",),
+    "anomaly_violence": ("general_anomaly", "violence", "property_crime"),
+    "anomaly_type": ("general_anomaly", "anomaly_type"),
+    "all": tuple(NOTEBOOK_WEIGHTS),
+}
 LOOKED_AT = 16  # frames of the batch on which the notebook compares gradients
 
 
@@ -43,6 +44,8 @@ def their_way(asked: argparse.Namespace) -> int:
     import keras
     import numpy as np
     import tensorflow as tf
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
     from sklearn.metrics import roc_auc_score
 
     from mtl.data.frames import read_frame
@@ -59,10 +62,12 @@ def their_way(asked: argparse.Namespace) -> int:
     frames = data.frames()
     size = (asked.image_size, asked.image_size)
     images = np.concatenate([tf.image.resize(read_frame(data.root, path)[None], size) for path in frames["path"]])
-    images = keras.applications.resnet.preprocess_input(images)
+    described = OmegaConf.load(ROOT / "conf" / "backbone" / f"{asked.network}.yaml")
+    images = instantiate(described.preprocess)(images)
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     test = (frames["split"] == "test").to_numpy()
-    backbone = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(*size, 3), pooling="avg")
+    maps = instantiate(described.network)(weights=None, input_shape=(*size, 3))
+    backbone = keras.Sequential([maps, keras.layers.GlobalAveragePooling2D()])
     backbone.trainable = False
     passed = tf.Variable(0, dtype=tf.int64)
 
@@ -93,7 +98,7 @@ def their_way(asked: argparse.Namespace) -> int:
         roc_auc_score(targets["general_anomaly"][test], logits["general_anomaly"][:, 0])
         return model, history.history
 
-    model, history = train(SETS[-1], asked.epochs, NOTEBOOK_WEIGHTS)
+    model, history = train(SETS["all"], asked.epochs, NOTEBOOK_WEIGHTS)
     shared = model.get_layer("shared").trainable_variables
     for name in tasks:  # gradients of each task, eagerly, as there
         with tf.GradientTape() as tape:
@@ -101,8 +106,8 @@ def their_way(asked: argparse.Namespace) -> int:
             loss = tf.reduce_mean(model.loss[name](targets[name][:LOOKED_AT, None], logits))
         tape.gradient(loss, [variable.value for variable in shared])
     np.corrcoef([history[f"{name}_loss"] for name in tasks])
-    for names in SETS:
-        train(names, asked.epochs // 2, None)
+    for name in asked.sets:
+        train(SETS[name], asked.epochs // 2, None)
     return int(passed.numpy())
 
 
@@ -118,11 +123,14 @@ def our_way(asked: argparse.Namespace) -> int:
 
     Frozen.__call__ = counted  # type: ignore[assignment, method-assign]
     common = (
-        "data=ucf_crime", f"data.root={asked.frames}", "backbone=resnet50", "backbone.weights=random",
-        f"backbone.image_size={asked.image_size}", "freeze=all", "rerun=true",
+        "data=ucf_crime", f"data.root={asked.frames}", f"backbone={asked.network}", "backbone.weights=random",
+        f"backbone.image_size={asked.image_size}", "freeze=all", "rerun=true", *asked.more,
     )  # fmt: skip
     job = ("tasks=all", "weighting=notebook", "training=fixed_epochs", f"training.epochs={asked.epochs}")
-    ablation = ("experiment=ablation", "seed=0", f"training.epochs={asked.epochs // 2}")  # as often as the notebook
+    ablation = (
+        "experiment=ablation", f"tasks={','.join(asked.sets)}", "seed=0",  # as often as the notebook
+        f"training.epochs={asked.epochs // 2}",
+    )  # fmt: skip
     for words in (job, ablation):
         sys.argv = [str(RUN), *words, *common]
         try:
@@ -151,10 +159,13 @@ def main() -> None:
     parser.add_argument("--way", choices=["theirs", "ours"], help="for the processes that this one starts")
     parser.add_argument("--frames", type=Path, help="tree of frames; drawn where it is not given")
     parser.add_argument("--result", type=Path)
+    parser.add_argument("--network", default="resnet50", help="one of conf/backbone")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--videos", type=int, nargs=2, default=[8, 2], help="of a class, to train on and to test")
     parser.add_argument("--frames-per-video", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=10, help="of the job; a set of the ablation has half as many")
+    parser.add_argument("--sets", choices=SETS, nargs="+", default=[*SETS], help="of the ablation")
+    parser.add_argument("more", nargs="*", help="overrides of our commands")
     asked = parser.parse_args()
     if asked.way:
         timed(their_way if asked.way == "theirs" else our_way, asked)
@@ -170,7 +181,8 @@ def main() -> None:
         for way in ("ours, cold", "ours, warm", "notebook"):
             result, written = folder / "result.json", folder / f"{way}.txt"
             words = ["--way", "theirs" if way == "notebook" else "ours", "--frames", tree, "--result", result]
-            words += ["--image-size", asked.image_size, "--epochs", asked.epochs]
+            words += ["--network", asked.network, "--image-size", asked.image_size, "--epochs", asked.epochs]
+            words += ["--sets", *asked.sets, "--", *asked.more]
             command = [sys.executable, str(Path(__file__).resolve()), *map(str, words)]
             environment = os.environ | {"MTL_FEATURES_DIR": str(folder / "features")}
             with written.open("w", encoding="utf-8") as terminal:

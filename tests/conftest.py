@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # a busy machine is no fault of ours
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -27,8 +30,16 @@ TINY = (
     "evaluation.resamples=100",
 )
 
+# a sweep is no better proved by measuring, drawing and compiling more in its jobs
+BARE = (*TINY, "relations=[loss_correlation]", "probes.batches=0", "freeze=all")
 
-def call(folder: Path, *words: str, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def slow(*values: object) -> list:
+    """Parameters that are tried by the whole suite only."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def call(folder: Path, *words: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:
     """The finished `python run.py WORDS`, typed in a folder."""
     return subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *words],

@@ -397,7 +397,7 @@ def test_the_whole_comparison_at_full_size_takes_seconds():
     table = pd.DataFrame({"video": np.char.add("v", video.astype(str)), "frame": np.arange(len(video))})
     table["class_name"] = np.where(video < 140, "Arson", "Normal")
     table["target/main"] = (video < 140).astype(int)
-    start = time.perf_counter()
+    start = time.process_time()
     entries = []
     for s in range(6):
         for arm in ("main", "a", "b", "a+b"):
@@ -405,4 +405,4 @@ def test_the_whole_comparison_at_full_size_takes_seconds():
             entries.append(entry(arm, s, table))
     found = compared(entries, resamples=2000)
     assert found.sets["seeds"].tolist() == [6] * 4
-    assert time.perf_counter() - start < 60  # 8 s on an idle core
+    assert time.process_time() - start < 60  # 8 s on an idle core

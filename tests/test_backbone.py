@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import slow
 from omegaconf import OmegaConf
 
 from mtl.experiment import build
@@ -24,7 +25,7 @@ def backbone(name, **changes):
     return build(config.b)
 
 
-QUICK = {"small_cnn", "mobilenet_v2"}  # tracing the others takes a minute
+QUICK = {"small_cnn"}  # tracing the others takes a minute
 
 
 def backbones() -> list:
@@ -190,6 +191,7 @@ def test_missing_weights_file_is_one_line():
         backbone("resnet50", weights="/nowhere/w.h5")
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_one_line(tmp_path):
     from mtl.mistakes import Mistake
 
@@ -234,7 +236,7 @@ def test_resizing_to_the_size_that_frames_have_changes_nothing():
     np.testing.assert_array_equal(other(images), tf.image.resize(images, (4, 4), antialias=True))
 
 
-@pytest.mark.parametrize("stages", ["all", 1])
+@pytest.mark.parametrize("stages", ["all", *slow(1)])
 def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
     from mtl.backbone import Backbone, Freeze, cosine_to_float32, scale_to_one, small_cnn
 

@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FEW = ("relations=[gradient_similarity]", "probes.batches=1", "evaluation.resamples=100")  # of what our jobs do besides
 TOY = {
     "heads": (
         ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],
@@ -28,7 +29,10 @@ TOY = {
         ["at 32 px, ours / bare", "at 64 px, ours / bare", "ours bfloat16 / bare float32", "cosine"],
     ),
     "notebook_job": (
-        ["--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2", "--epochs", "2"],
+        [
+            *("--network", "small_cnn", "--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2"),
+            *("--epochs", "2", "--sets", "anomaly", "anomaly_type", "--", *FEW),
+        ],
         ["forwards", "cold", "warm", "peak memory"],
     ),
     "scale": (
@@ -42,7 +46,7 @@ TOY = {
     "jobs": (
         [
             *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
-            *("--seeds", "1", "--epochs", "1", *TINY),
+            *("--seeds", "1", "--epochs", "1", *TINY, "relations=[gradient_similarity]"),
         ],
         ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),

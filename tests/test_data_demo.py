@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from conftest import slow
 
 from mtl.data import demo
 from mtl.data.demo import MARKER, Demo, Drawing, is_whole, write_tree
@@ -109,6 +110,7 @@ def test_frame_table_has_every_class_in_every_split(tmp_path):
     assert set(frames["frame"]) == {0, 10, 20}
 
 
+@pytest.mark.slow
 def test_pixels_are_the_same_in_every_process():
     processes = [start(DIGEST_PROGRAM, PYTHONHASHSEED=str(seed)) for seed in (1, 2)]
     assert [process.communicate()[0].strip() for process in processes] == [DIGEST] * 2
@@ -130,6 +132,7 @@ def test_without_its_event_a_video_says_nothing_of_its_class(monkeypatch):
 
 
 @pytest.mark.parametrize("folder", EVENTS)
+@pytest.mark.slow
 def test_an_event_shows_wherever_it_may_happen(folder, monkeypatch):
     for place in PLACES[folder]:
         for number, event in enumerate(EVENTS[folder]):
@@ -185,7 +188,7 @@ def damage_version(tree):
     (tree / MARKER).write_text(json.dumps({**marker, "version": marker["version"] - 1}))
 
 
-@pytest.mark.parametrize("damage", [damage_file, damage_marker, damage_version])
+@pytest.mark.parametrize("damage", [damage_file, *slow(damage_marker, damage_version)])
 def test_a_tree_that_is_not_whole_is_drawn_again(tmp_path, damage):
     data = a_demo(tmp_path)
     data.frames()
@@ -199,25 +202,27 @@ def test_a_tree_that_is_not_whole_is_drawn_again(tmp_path, damage):
 DRAW = "from pathlib import Path; from mtl.data.demo import *; write_tree(Path({tree!r}), Drawing({numbers}))"
 
 
+@pytest.mark.slow
 def test_processes_that_draw_at_once_all_end_well(tmp_path):
     tree = tmp_path / SMALL.folder
     program = DRAW.format(tree=str(tree), numbers="0, 2, 1, 3, 2, 3")
     processes = [start(program) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert is_whole(tree, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == [tree.name]
 
 
+@pytest.mark.slow
 def test_a_killed_drawing_is_never_taken_as_whole(tmp_path):
     drawing = Drawing(0, 2, 1, 3, 2, 200)
     tree = tmp_path / drawing.folder
     process = start(DRAW.format(tree=str(tree), numbers="0, 2, 1, 3, 2, 200"))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not any(tmp_path.rglob("*.png")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     assert not tree.exists()
     [draft] = tmp_path.iterdir()
     write_tree(tmp_path / SMALL.folder, SMALL)

@@ -147,10 +147,10 @@ def test_huge_png_is_refused_before_decoding(read):
     data = PNG_START + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
     data += chunk(b"IDAT", body) + chunk(b"IEND", b"")
     assert len(data) < 200_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadFrame, match="too large: 24000 x 24000"):
         read(data)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_png_with_a_second_small_size_is_judged_by_the_first(read):

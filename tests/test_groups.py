@@ -118,7 +118,7 @@ def test_eight_tasks_take_less_than_seconds():
     rng = np.random.default_rng(0)
     tasks = [f"t{i}" for i in range(8)]
     scores = pairwise_scores(tasks, rng.normal(size=(8, 8)), np.zeros(8))
-    start = time.perf_counter()
+    start = time.process_time()
     found = best_groups(tasks, scores, 3, overlap=True)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(found.groups) <= 3

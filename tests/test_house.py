@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT / "mtl").with_suffix("").parts[0]
 
 
+@cache
 def imports(path: Path) -> list[str]:
     """Modules that a file imports when it runs, in functions too, for types alone not."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -121,15 +121,16 @@ def _occupy(sweep, began, hold):
         hold.acquire()
 
 
+@pytest.mark.slow
 def test_a_slot_is_given_back_even_by_the_dead(tmp_path):
     context = multiprocessing.get_context("spawn")
     began, hold = context.Semaphore(0), context.Semaphore(0)
     sweep = Sweep("", str(tmp_path), slots=1)
     first, second = (context.Process(target=_occupy, args=(sweep, began, hold), daemon=True) for _ in range(2))
     first.start()
-    assert began.acquire(timeout=60)
+    assert began.acquire(timeout=300)
     second.start()
     assert not began.acquire(timeout=2)
     first.kill()
-    assert began.acquire(timeout=60)
+    assert began.acquire(timeout=300)
     second.kill()

@@ -177,6 +177,7 @@ def figures() -> dict[str, Figure]:
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_figures_are_saved_without_a_warning(figures):
     for figure in figures.values():
         assert png(figure).startswith(b"\x89PNG")

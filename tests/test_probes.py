@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 from test_training import TASKS, ArrayRows, examples, model, probes, training
 
 pytestmark = pytest.mark.tensorflow
@@ -259,6 +260,7 @@ def test_measuring_changes_no_bit_of_the_model(build):
         np.testing.assert_array_equal(weight, before[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_training_with_probes_ends_where_one_without_does():
     from mtl.weighting.equal import Equal
 
@@ -328,7 +330,7 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     assert float(step_size(0.5, tf.ones((2, 3)), 4 * tf.eye(3, batch_shape=[2]))) == pytest.approx(0.125)
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("name", ["small_cnn", *slow("mobilenet_v2", "resnet50")])
 def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
     """Every variable in the stage that its layer's name tells of, where it tells one."""
     from pathlib import Path

@@ -521,6 +521,6 @@ def test_a_thousand_resamples_take_less_than_a_second() -> None:
         loss_correlation_within_class,
         partial(loss_correlation_step, window=21, block=20),
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         relation(big, resamples=1000, seed=0)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1

@@ -99,6 +99,14 @@ def summary(folder) -> report.Summary:
     return report.summarise(jobs(folder), "main")
 
 
+@pytest.fixture(scope="module")
+def files(summary, tmp_path_factory) -> Path:
+    """The folder a report was written to."""
+    made = tmp_path_factory.mktemp("report") / "summary"
+    report.write_summary(made, summary)
+    return made
+
+
 def summarised(folder: Path, *runs: tuple, **params: object) -> report.Summary:
     """A report of a few runs, each a set, a seed and its own parameters."""
     for i, (tasks, seed, *own) in enumerate(runs):
@@ -324,17 +332,16 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
     assert "5 points are" not in said(summary)
 
 
-def test_the_best_groups_of_tasks_stand_in_every_form(summary, tmp_path):
+def test_the_best_groups_of_tasks_stand_in_every_form(summary, files):
     assert summary.groups["sets"].tolist() == [4] * len(summary.groups)  # the one with a control is none of them
     text = said(summary)
     assert "Which tasks to train together" in text
     assert "main + a + type → " in text
-    report.write_summary(tmp_path, summary)
-    groups = json.loads((tmp_path / "summary.json").read_text())["groups"]
+    groups = json.loads((files / "summary.json").read_text())["groups"]
     assert groups[0]["groups"] == [["main", "a", "type"]]
     assert groups[0]["taken_from"] == {"main": 0, "a": 0, "type": 0}
     assert groups[0]["scores"]["a"] == pytest.approx(0.605)
-    assert "Which tasks to train together" in (tmp_path / "summary.html").read_text()
+    assert "Which tasks to train together" in (files / "summary.html").read_text()
 
 
 def test_one_set_has_no_groups_to_choose_from(tmp_path):
@@ -369,23 +376,23 @@ def test_relations_are_means_over_seeds(summary):
 # --- forms ------------------------------------------------------------------------------------------------------------
 
 
-def test_everything_is_written_for_machines_and_people(summary, tmp_path):
-    report.write_summary(tmp_path / "summary", summary)
-    names = {path.name for path in (tmp_path / "summary").iterdir()}
+def test_everything_is_written_for_machines_and_people(summary, files):
+    names = {path.name for path in files.iterdir()}
     assert names == {
         *("summary.csv", "summary.md", "summary.json", "summary.html", "runs.csv"),
         *("auxiliaries.csv", "type_heads.csv", "foretold.csv", "foretold_points.csv"),
         *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "foretold.png"),
     }
-    again = pd.read_csv(tmp_path / "summary" / "summary.csv", index_col="set")
+    again = pd.read_csv(files / "summary.csv", index_col="set")
     np.testing.assert_allclose(again["auc/main"], summary.sets["auc/main"])
-    content = json.loads((tmp_path / "summary" / "summary.json").read_text())
+    content = json.loads((files / "summary.json").read_text())
     assert content["sets"][1]["difference"] == pytest.approx(summary.sets.loc["helped", "difference"])
     assert content["sets"][0]["difference"] is None
-    for picture in re.findall(r"\]\((.+)\)", (tmp_path / "summary" / "summary.md").read_text()):
-        assert (tmp_path / "summary" / picture).is_file()
+    for picture in re.findall(r"\]\((.+)\)", (files / "summary.md").read_text()):
+        assert (files / picture).is_file()
 
 
+@pytest.mark.slow
 def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path):
     def label(found: report.Summary) -> str:
         return " ".join(report.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
@@ -394,23 +401,21 @@ def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path
     assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
 
 
-def test_the_page_needs_nothing_else(summary, tmp_path):
-    report.write_summary(tmp_path, summary)
-    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+def test_the_page_needs_nothing_else(files):
+    page = (files / "summary.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 5
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert "http" not in page
     assert "<script" not in page
 
 
-def test_every_form_has_the_same_numbers(summary, tmp_path):
-    report.write_summary(tmp_path, summary)
+def test_every_form_has_the_same_numbers(summary, files):
     number = f"{summary.sets.loc['all', 'auc/main']:.3f}"
     terminal = "".join(shown(each) for each in report.sweep_tables(summary))
     for text in (
         terminal,
         report.markdown(summary),
-        *((tmp_path / f"summary.{form}").read_text() for form in ("md", "html")),
+        *((files / f"summary.{form}").read_text() for form in ("md", "html")),
     ):
         assert number in text
 
@@ -478,6 +483,7 @@ def test_a_report_from_mlflow_alone_equals_the_one_of_the_folder(tmp_path, monke
     assert (tmp_path / "report" / parent / "summary.html").read_bytes() == at_the_end["summary.html"]
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_folder(folder, tmp_path, capsys):
     assert report.main([str(folder), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "summary.html").is_file()

@@ -96,10 +96,10 @@ def test_two_thousand_resamples_of_the_whole_test_set_take_seconds() -> None:
     rng = np.random.default_rng(0)
     videos = np.sort(rng.integers(290, size=111_308))
     drawn = stratified_multiplicities(np.arange(290) < 140, 2000, 0)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(2):
         video_wins(rng.random(len(videos)), videos < 140, videos).auc(drawn)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_macro_auc_is_the_mean_over_columns_with_both_outcomes() -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY, call
+from conftest import BARE, ROOT, TINY, call
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 MAIN = "auc/general_anomaly"
-QUICK = (*TINY, "relations=[gradient_similarity]")  # a sweep is no better proved by more of them
+SWEPT = ("-m", "tasks=anomaly,anomaly_violence", "seed=0,1", *TINY, "relations=[gradient_similarity]")
 
 
 def tracking_of(folder: Path):
@@ -33,41 +33,50 @@ def family(folder: Path):
     return parents[0], tracking.runs(parent=parents[0].id)
 
 
-def test_a_sweep_makes_one_parent_with_a_table(tmp_path):
-    done = call(tmp_path, "-m", "tasks=anomaly,anomaly_violence", *QUICK)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The folder of a sweep, and what it said."""
+    folder = tmp_path_factory.mktemp("swept")
+    done = call(folder, *SWEPT, "hydra.sweep.dir=sweep")
     assert done.returncode == 0, done.stderr
-    parent, jobs = family(tmp_path)
+    return folder, done.stdout
+
+
+def test_a_sweep_makes_one_parent_with_a_table(swept):
+    folder, said = swept
+    parent, jobs = family(folder)
     assert parent.status == "FINISHED"
-    assert [job.params["tasks"] for job in jobs] == ["anomaly", "anomaly_violence"]
+    assert [job.params["tasks"] for job in jobs] == ["anomaly"] * 2 + ["anomaly_violence"] * 2
     assert all(job.status == "FINISHED" and MAIN in job.metrics for job in jobs)
     assert not parent.metrics
     table = parent.tags["mlflow.note.content"]
-    for job in jobs:
-        assert f"{job.metrics[MAIN]:.3f}" in table
-        assert f"{job.metrics[MAIN]:.3f}" in done.stdout
-    kept = tracking_of(tmp_path).download(parent.id, "")
+    for pair in (jobs[:2], jobs[2:]):
+        mean = f"{sum(job.metrics[MAIN] for job in pair) / 2:.3f}"
+        assert mean in table
+        assert mean in said
+    kept = tracking_of(folder).download(parent.id, "")
     assert (kept / "summary.csv").is_file()
     assert (kept / "summary.md").is_file()
     assert (kept / "auc_by_set.png").is_file()
-    assert "compare-runs" in done.stdout
+    assert "compare-runs" in said
 
 
-def test_a_failing_job_is_a_row_and_the_others_run(tmp_path):
-    done = call(tmp_path, "-m", "tasks=anomaly_random,anomaly", "weighting=notebook", *QUICK)
-    assert done.returncode == 1
-    parent, jobs = family(tmp_path)
-    assert parent.status == "FAILED"
-    assert [job.status for job in jobs] == ["FAILED", "FINISHED"]
-    assert "random_labels" in jobs[0].tags["failure"]
-    assert "random_labels" in tracking_of(tmp_path).download(jobs[0].id, "traceback.txt").read_text()
-    assert "random_labels" in parent.tags["mlflow.note.content"]
-    assert "Traceback" not in done.stderr
-    assert "random_labels" in done.stdout + done.stderr
+def test_progress_says_which_of_how_many(swept):
+    assert "[1/4] anomaly seed=0" in swept[1]
+    assert "[2/4] anomaly seed=1 (about" in swept[1]
+
+
+def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(swept):
+    folder, said = swept
+    (share,) = re.findall(r"in training steps, (\d+) % in tracking", said)
+    assert int(share) < 10
+    _, jobs = family(folder)
+    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
-    words = ["-m", "tasks=anomaly,all", *QUICK, "training.epochs=4000", "training.early_stopping=false"]
+    words = ["-m", "tasks=anomaly,all", *BARE, "training.epochs=100000", "training.early_stopping=false"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run.py"), *words],
         cwd=tmp_path,
@@ -80,9 +89,8 @@ def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
     for line in process.stdout:
         if line.startswith("epoch 2/"):
             break
-    time.sleep(0.5)
     process.send_signal(sent)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=200)
     assert process.returncode != 0
     parent, jobs = family(tmp_path)
     assert parent.status == "KILLED", rest
@@ -90,7 +98,7 @@ def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
 
 
 def test_the_first_jobs_that_fail_alike_stop_a_sweep(tmp_path):
-    words = ("-m", "tasks=anomaly_random", "weighting=notebook", "seed=range(5)", *QUICK)
+    words = ("-m", "tasks=anomaly_random", "weighting=notebook", "seed=range(5)", *BARE)
     done = call(tmp_path, *words)
     assert done.returncode == 1
     parent, jobs = family(tmp_path)
@@ -105,7 +113,7 @@ def test_the_first_jobs_that_fail_alike_stop_a_sweep(tmp_path):
 
 
 def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path):
-    words = ("-m", "tasks=anomaly,anomaly_type", "seed=0", *QUICK)
+    words = ("-m", "tasks=anomaly,anomaly_type", "seed=0", *BARE)
     done = call(tmp_path, *words, "dry_run=true")
     assert done.returncode == 0, done.stderr
     assert "[1/2] anomaly: would run" in done.stdout
@@ -114,7 +122,7 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.rglob("tracking.jsonl"))
     assert not (tmp_path / "mlflow.db").exists()
 
-    single = call(tmp_path, "tasks=anomaly", "seed=0", *QUICK)
+    single = call(tmp_path, "tasks=anomaly", "seed=0", *BARE)
     assert single.returncode == 0, single.stderr
     done = call(tmp_path, *words, "dry_run=true")
     assert "[1/2] anomaly: done already" in done.stdout
@@ -125,17 +133,16 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path):
     assert "2 jobs: 0 done already, 2 would run." in done.stdout
 
 
-def test_the_same_sweep_again_trains_nothing_and_has_the_same_table(tmp_path):
-    words = ("-m", "tasks=anomaly", "seed=0,1", *QUICK)
-    first = call(tmp_path, *words, "hydra.sweep.dir=sweep")
-    assert first.returncode == 0, first.stderr
-    again = call(tmp_path, *words, "hydra.sweep.dir=sweep")
+def test_the_same_sweep_again_trains_nothing_and_has_the_same_table(swept, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(swept[0], folder)
+    again = call(folder, *SWEPT, "hydra.sweep.dir=sweep")
     assert again.returncode == 0, again.stderr
-    assert "2 of 2 jobs were done already" in again.stdout
+    assert "4 of 4 jobs were done already" in again.stdout
     assert "epoch 1/" not in again.stdout
-    tables = [(tmp_path / name / "summary" / "summary.csv").read_text() for name in ("sweep", "sweep-2")]
+    tables = [(folder / name / "summary" / "summary.csv").read_text() for name in ("sweep", "sweep-2")]
     assert tables[0] == tables[1]
-    tracking = tracking_of(tmp_path)
+    tracking = tracking_of(folder)
     (_, first_jobs), (_, second_jobs) = (
         (parent, tracking.runs(parent=parent.id)) for parent in tracking.runs(tags={"sweep": "parent"})
     )
@@ -144,26 +151,12 @@ def test_the_same_sweep_again_trains_nothing_and_has_the_same_table(tmp_path):
     assert [job.params for job in second_jobs] == [job.params for job in first_jobs]
     assert tracking.download(second_jobs[0].id, "predictions.parquet").is_file()
 
-    changed = call(tmp_path, *words, "training.epochs=1")
-    assert "done already" not in changed.stdout
-
-
-def test_progress_says_which_of_how_many(tmp_path):
-    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *QUICK)
-    assert "[1/2] anomaly seed=0" in done.stdout
-    assert "[2/2] anomaly seed=1 (about" in done.stdout
-
-
-def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(tmp_path):
-    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0,1", *QUICK)
-    (share,) = re.findall(r"in training steps, (\d+) % in tracking", done.stdout)
-    assert int(share) < 10
-    _, jobs = family(tmp_path)
-    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
+    changed = call(folder, *SWEPT, "training.epochs=1", "dry_run=true")
+    assert "4 jobs: 0 done already, 4 would run." in changed.stdout
 
 
 def test_a_job_whose_former_result_is_gone_is_trained_by_a_process_of_its_own(tmp_path):
-    words = ("-m", "hydra/launcher=processes", "tasks=anomaly", "seed=0", *QUICK)
+    words = ("-m", "hydra/launcher=processes", "tasks=anomaly", "seed=0", *BARE)
     assert call(tmp_path, *words).returncode == 0
     for path in tmp_path.rglob("predictions.parquet"):
         path.unlink()

@@ -417,6 +417,7 @@ def living(found: MLflowTracking, folder: Path) -> tuple[subprocess.Popen, str]:
     return process, process.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp_path):
     process, run_id = living(tracked, tmp_path)
     try:
@@ -465,6 +466,7 @@ def test_runs_of_other_hosts_are_left_open(tracked, tmp_path):
 # --- a store that goes away -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_local_store_that_breaks_in_the_middle_costs_nothing(store, tmp_path, caplog):
     database = tmp_path / "mlflow.db"
     shutil.copy(store, database)
@@ -603,7 +605,7 @@ class Server:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, stdout=output, stderr=output, env=environment, start_new_session=True
             )
-        for _ in range(600):
+        for _ in range(2000):
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
                     return

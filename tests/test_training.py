@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -93,7 +94,8 @@ def of_conf(name):
     return build(config.w, tasks=tuple(TASKS))
 
 
-def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes):
+def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, probed=0, **changes):
+    """What a training of so many probed batches gives; to probe takes as long as all else."""
     from mtl.weighting.equal import Equal
 
     built = built or model(tasks, seed)
@@ -102,7 +104,7 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes)
         built,
         data or examples(tasks),
         weighting or Equal(tuple(tasks)),
-        probes(seed=seed),
+        probes(seed=seed, batches=probed),
         "general_anomaly",
         lambda e, row: rows.append(row),
     )
@@ -113,7 +115,7 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, **changes)
 @pytest.mark.parametrize("names", [["general_anomaly"], list(TASKS)])
 def test_one_task_has_the_same_shapes_as_many(names):
     tasks = {name: TASKS[name] for name in names}
-    _, trace, history = train(tasks)
+    _, trace, history = train(tasks, probed=3)
     t = len(tasks)
     assert trace.tasks == tuple(names)
     assert trace.steps_per_epoch == 7
@@ -133,7 +135,7 @@ def test_it_learns_what_can_be_learnt():
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not():
-    first, again, other = (train(seed=seed)[1] for seed in (0, 0, 1))
+    first, again, other = (train(seed=seed, probed=3)[1] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.losses, again.losses)
     np.testing.assert_array_equal(first.gramians, again.gramians)
     assert (first.losses != other.losses).any()
@@ -170,6 +172,7 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
         np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
     from mtl.weighting.base import GramianWeighting
     from mtl.weighting.equal import Equal
@@ -187,6 +190,7 @@ def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
 
 
 @pytest.mark.parametrize("kind", ["PCGrad", "CAGrad", "GradNorm"])
+@pytest.mark.slow
 def test_the_closed_form_of_a_dense_layer_steps_like_task_gradients(kind, monkeypatch):
     from mtl.model import MultiTaskModel
     from mtl.weighting import cagrad, gradnorm, pcgrad
@@ -255,6 +259,7 @@ def misaligned(array):
     return copy
 
 
+@pytest.mark.slow
 def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
     from mtl import training as room
     from mtl.examples import Examples, aligned
@@ -338,8 +343,8 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
     assert np.isfinite(trace.val_losses).all()
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("name", ["equal", "famo", "cagrad", "gradnorm"])
+@pytest.mark.parametrize("epoch", [2, *slow(1)])
+@pytest.mark.parametrize("name", ["equal", *slow("famo", "cagrad", "gradnorm")])
 def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epoch):
     """One frame is not finite from some epoch on: its step is void, those before and after it count."""
     from mtl.examples import Examples, aligned
@@ -395,7 +400,7 @@ def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apar
     from mtl.experiment import cost_of_relations
     from mtl.training import History
 
-    _, _, history = train()
+    _, _, history = train(probed=3)
     assert 0 < history.first_probe_seconds < history.probe_seconds
     told = cost_of_relations(History(seconds=100.0, probe_seconds=8.0, first_probe_seconds=5.0), 2.0)
     assert told.startswith("10.0 s, 10% of the 100.0 s of training steps")
@@ -417,6 +422,7 @@ def test_balanced_sampling_shows_every_class_as_often():
     assert 430 < (order < 20).sum() < 570
 
 
+@pytest.mark.slow
 def test_every_optimizer_step_of_every_weighting_of_conf_trains():
     data = examples()
     for path in sorted(WEIGHTINGS.glob("*.yaml")):
@@ -471,6 +477,7 @@ def small_network(seed):
 
 
 @pytest.mark.parametrize("trained", [lambda seed: (None, D), small_network], ids=["heads", "network"])
+@pytest.mark.slow
 def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatch):
     from collections import OrderedDict
 
@@ -491,7 +498,7 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
             frames = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
             data = Examples(ArrayRows(frames), data.targets, data.frames)
         built = room.reused(room.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
-        _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, epochs=2, **changes)
+        _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, probed=3, epochs=2, **changes)
         return built, trace, built.get_weights()
 
     monkeypatch.setattr(room, "_kept", OrderedDict())
