@@ -68,7 +68,7 @@ def test_a_benchmark_runs_and_prints_its_ratios(name, tmp_path):
     if name == "toy":
         assert (tmp_path / "toy.png").stat().st_size > 50_000
     if name == "notebook_job":  # each frame once, over a job and a sweep
-        forwards = [int(n) for n in re.findall(r"ours, (?:cold|warm) . [\d.]+ s . ([\d,]+)", shown)]
+        forwards = [int(n) for n in re.findall(r"ours, (?:cold|warm) . [\d.]+ s . [\d.]+ s . ([\d,]+)", shown)]
         assert forwards == [112, 0]
 
 
