@@ -73,7 +73,7 @@ def run(config: DictConfig) -> float:
     folder = Path(hydra.runtime.output_dir)
     choices, words = dict(hydra.runtime.choices), list(hydra.overrides.task)
     sweep = jobs.current()
-    name, tags = run_name(choices, words, sweep.common if sweep else ()), {"tasks": str(choices["tasks"])}
+    name, tags = run_name(choices, words, sweep.common if sweep else ()), {"tasks": str(choices.get("tasks"))}
     if sweep is not None:
         tags |= {JOB: str(hydra.job.num)}
     try:
@@ -250,7 +250,7 @@ def _experiment(
         predictions = record.predictions_table(frames.iloc[test], at_test, logits, tasks)
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
     with stages("relations"):
-        related = {name: relation(trace) for name, relation in build(config.relations).items()}
+        related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", cost_of_relations(history, stages.seconds["relations"]))
 
     with stages("record"):
@@ -315,8 +315,9 @@ def check(config: DictConfig) -> None:
         raise Mistake(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
     for path, node in schema.nodes("", plain):
         schema.check_node(path, node, GIVEN.get(path.split(".")[0], frozenset()))
-    for group in ("tasks", "relations"):
-        _check_members(group, plain[group])
+    _check_members("tasks", plain.get("tasks"))
+    if "relations" in plain:  # relations=[] leaves no such key
+        _check_members("relations", plain["relations"])
     if config.main_task not in plain["tasks"]:
         raise Mistake(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
@@ -425,7 +426,7 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     """
     silent = ("tasks=", "data.root=", "tracking", "dry_run=", "rerun=", "stop_after=")
     others = [word for word in words if not word.startswith(silent)]
-    return " ".join([str(choices["tasks"]), *sorted(others, key=lambda word: (word in common, word))])[:250]
+    return " ".join([str(choices.get("tasks")), *sorted(others, key=lambda word: (word in common, word))])[:250]
 
 
 class Stages:

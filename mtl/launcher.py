@@ -170,7 +170,7 @@ class Processes(Launcher):
         sweep = jobs.current()
         choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
         name = run_name(choices, words, sweep.common if sweep else ())
-        tags: Mapping[str, str] = {"tasks": str(choices["tasks"]), JOB: str(job.number)}
+        tags: Mapping[str, str] = {"tasks": str(choices.get("tasks")), JOB: str(job.number)}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         output = job.folder / OUTPUT
         written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""

@@ -169,7 +169,7 @@ def figures(
         drawn["confusion_matrices"] = plots.confusion_matrices(evaluated.confusions)
     if len(evaluated.classes):
         drawn["class_auc"] = plots.class_auc(evaluated.classes)
-    if len(trace.tasks) > 1:
+    if len(trace.tasks) > 1 and relations:
         drawn["relations"] = plots.relation_table(relations, trace.tasks, "Relations of every two tasks")
         if any(relation.course is not None for relation in relations.values()):
             drawn["relation_courses"] = plots.relation_courses(relations, trace.tasks)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import TINY, call
 
-PLAIN = (*TINY, "relations=[loss_correlation]", "probes.batches=0")  # where nothing between tasks is tried
+PLAIN = (*TINY, "relations=[]", "probes.batches=0")  # where nothing between tasks is tried
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
