@@ -74,6 +74,11 @@ def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(swept):
     assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
 
 
+def heeded() -> None:
+    """Let Ctrl-C count also where the tests themselves run in the background, which leaves it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
     words = ["-m", "tasks=anomaly,all", *BARE, "training.epochs=100000", "training.early_stopping=false"]
@@ -84,6 +89,7 @@ def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heeded,
     )
     assert process.stdout is not None
     for line in process.stdout:
