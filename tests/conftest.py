@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,11 @@ BARE = (*TINY, "relations=[loss_correlation]", "probes.batches=0", "freeze=all")
 def slow(*values: object) -> list:
     """Parameters that are tried by the whole suite only."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def heeded() -> None:
+    """Let Ctrl-C count also where the tests themselves run in the background, which leaves it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def call(folder: Path, *words: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:

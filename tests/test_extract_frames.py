@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from conftest import heeded
 
 from mtl import extract_frames
 from mtl.data import videos
@@ -230,6 +231,7 @@ def test_interrupted_command_says_so_in_one_line(tmp_path, long_films):
     process = subprocess.Popen(
         command(long_films, tmp_path / "o", "--step", 1, "--workers", 2),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=heeded,
     )  # fmt: skip
     wait_for(lambda: any((tmp_path / "o" / extract_frames.STATE / "partial").rglob("*.png")), process)
     os.killpg(process.pid, signal.SIGINT)

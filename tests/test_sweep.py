@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BARE, ROOT, TINY, call
+from conftest import BARE, ROOT, TINY, call, heeded
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -72,11 +72,6 @@ def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(swept):
     assert int(share) < 10
     _, jobs = family(folder)
     assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
-
-
-def heeded() -> None:
-    """Let Ctrl-C count also where the tests themselves run in the background, which leaves it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
