@@ -17,9 +17,9 @@ SENTENCE = ' class="word sentence"'  # may be broken into lines
 LONG = 40  # characters from which words are a sentence
 
 
-def number(value: float) -> str:
-    """Three digits; a dash for what is not there."""
-    return f"{value:.3f}" if np.isfinite(value) else NOTHING
+def number(value: float, digits: int = 3) -> str:
+    """With a real minus, and none before a zero; a dash for what is not there."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", MINUS) if np.isfinite(value) else NOTHING
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image, ImageChops
 
+from mtl.forms import number
 from mtl.statistics import mean_of_defined
 from mtl.trace import Relation, Score, pairs
 
@@ -225,7 +226,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
         digits = 2 if reach[1] >= 0.1 else 4
         values = off[first, second]
         colours[:, j] = _shaded(values, reach, SIGNED if reach[0] < 0 else SHARES)
-        words[:, j] = [_signed(value, digits) if np.isfinite(value) else None for value in values]
+        words[:, j] = [number(value, digits) if np.isfinite(value) else None for value in values]
         small[:, j] = np.array(_small_print(relation, digits), dtype=object)[first, second]
     rows = ["\nand ".join(sorted((tasks[a], tasks[b]))) for _, a, b in named]
     heads = [_wrapped(name.replace("_", " "), 13) for name, _, _ in columns]
@@ -264,7 +265,7 @@ def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]
 
 def _significant(value: float) -> str:
     """Two decimals, or more of a small number."""
-    return _signed(value, 2 if abs(value) >= 0.1 else 4) if np.isfinite(value) else "undefined"
+    return number(value, 2 if abs(value) >= 0.1 else 4) if np.isfinite(value) else "undefined"
 
 
 def relation_courses(relations: Mapping[str, Relation], tasks: Sequence[str]) -> Figure:
@@ -680,11 +681,6 @@ def _counted(n: float, noun: str) -> str:
     return f"{int(n)} {noun}{'' if int(n) == 1 else 's'}"
 
 
-def _signed(value: Any, digits: int) -> str:
-    """The number with a real minus, and none before a zero."""
-    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _labelled(task: str, score: Score | None) -> str:
     """Task with its AUC and interval, or with the reason why there is none."""
     if score is None:
@@ -794,9 +790,9 @@ def _intervals(relation: Relation, digits: int) -> list[list[str]]:
     small = [[""] * len(relation.values) for _ in range(len(relation.values))]
     if relation.low is not None and relation.high is not None:
         for (i, j), low in np.ndenumerate(relation.low):
-            high = relation.high[i, j]
+            high = float(relation.high[i, j])
             if np.isfinite(low) and np.isfinite(high) and low < high:
-                small[i][j] = f"[{_signed(low, digits)}, {_signed(high, digits)}]"
+                small[i][j] = f"[{number(low, digits)}, {number(high, digits)}]"
     return small
 
 
@@ -804,7 +800,7 @@ def _spreads(relation: Relation, digits: int) -> list[list[str]]:
     """The spread as small print, empty where there is none."""
     if relation.spread is None:
         return [[""] * len(relation.values) for _ in range(len(relation.values))]
-    return [[f"± {_signed(each, digits)}" if np.isfinite(each) else "" for each in row] for row in relation.spread]
+    return [[f"± {number(each, digits)}" if np.isfinite(each) else "" for each in row] for row in relation.spread]
 
 
 def _small_print(relation: Relation, digits: int) -> list[list[str]]:
@@ -823,7 +819,7 @@ def _with_nulls(small: list[list[str]], relation: Relation, digits: int) -> list
         return small
     return [
         [
-            f"{words} null {_signed(value, digits)}".strip()
+            f"{words} null {number(value, digits)}".strip()
             if np.isfinite(value) and (i != j or not relation.directed)
             else words
             for j, (words, value) in enumerate(zip(row, nulls, strict=True))

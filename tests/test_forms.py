@@ -61,3 +61,8 @@ def test_a_sentence_in_a_page_may_be_broken_into_lines():
     page = forms.html_table(words)
     assert page.count('class="word sentence"') == 1
     assert page.count('class="word"') == 1
+
+
+def test_a_number_has_a_real_minus_and_a_zero_none():
+    assert [forms.number(value) for value in (-0.0684, -0.0001, 0.5, float("nan"))] == ["−0.068", "0.000", "0.500", "–"]
+    assert forms.number(-0.00012, 4) == "−0.0001"

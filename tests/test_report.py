@@ -520,7 +520,7 @@ def test_a_run_shows_scores_by_task_and_relations_by_pair():
     scores, relations = report.run_tables(result(("violence", "anomaly"), {"gradient_similarity": similarity}))
     assert "0.700–0.800" in shown(scores)
     assert "anomaly\N{NO-BREAK SPACE}/" in shown(relations)
-    assert "-0.250" in shown(relations)
+    assert "\N{MINUS SIGN}0.250" in shown(relations)
 
 
 def test_a_run_of_one_task_has_no_table_of_pairs():
