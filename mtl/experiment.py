@@ -101,6 +101,7 @@ def run(config: DictConfig) -> float:
                 spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
                 tracked.metrics(spent, step=0)
             memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
+            memory.settle()
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened
@@ -200,7 +201,7 @@ def _experiment(
     with stages("start"), quiet():
         import keras
 
-        from mtl import record, report, training
+        from mtl import record, rendering, report, training
         from mtl.examples import Examples
         from mtl.features import stats
         from mtl.model import reused
@@ -263,7 +264,7 @@ def _experiment(
         table.to_csv(artifacts / "history.csv")
         record.write_tables(artifacts / "tables", evaluated, related, trace)
         figures = record.figures(evaluated, related, trace, table, history.chosen + 1)
-        record.write_figures(artifacts / "figures", figures)
+        rendering.write_pngs(artifacts / "figures", figures)
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
     )

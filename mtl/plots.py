@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
-from PIL import Image, ImageChops
 
 from mtl.forms import number
+from mtl.rendering import DPI, MARGIN, Canvas
 from mtl.statistics import mean_of_defined
 from mtl.trace import Relation, Score, pairs
 
-DPI = 150
-COMPRESSION = 2  # of a PNG: twice as quick as the usual 6 for a file a third larger
 # Told apart without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
@@ -35,7 +31,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]
 SMALL = 7.5
 PANELS_SIDE_BY_SIDE = 3
-CELL, LINE, MARGIN = (0.54, 0.28), 0.21, 0.1  # inches: of a confusion matrix; of a line of a key; around all
+CELL, LINE = (0.54, 0.28), 0.21  # inches: of a confusion matrix; of a line of a key
 Look = tuple[str, dict[str, Any]]  # of a line in a key: what is said of it, how it is drawn
 
 
@@ -488,27 +484,6 @@ def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
     return _fitted(figure)
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG, without the white around it.
-
-    Drawn once: `Figure.savefig` draws twice, the first time for a layout that is found
-    already. Without hinting, which takes a fifth of the time and at this
-    resolution shows little.
-    """
-    canvas = FigureCanvasAgg(figure)
-    with rc_context({"text.hinting": "no_hinting"}):
-        canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    ink, margin = ImageChops.invert(image).getbbox() or (0, 0, *image.size), round(MARGIN * figure.dpi)
-    width, height = image.size
-    image = image.crop(
-        (max(ink[0] - margin, 0), max(ink[1] - margin, 0), min(ink[2] + margin, width), min(ink[3] + margin, height))
-    )
-    written = io.BytesIO()
-    image.save(written, "png", dpi=(figure.dpi, figure.dpi), compress_level=COMPRESSION)
-    return written.getvalue()
-
-
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -518,7 +493,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _fitted(figure: Figure) -> Figure:
     """The figure, made larger until no name or title is cut off."""
-    FigureCanvasAgg(figure)
+    Canvas(figure)
     for _ in range(4):
         engine = figure.get_layout_engine()
         assert engine is not None

@@ -176,10 +176,3 @@ def figures(
         if any(relation.by_layer for relation in relations.values()):
             drawn["relations_by_layer"] = plots.relations_by_layer(relations, trace.tasks)
     return drawn
-
-
-def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
-    """Write figures as PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        (folder / f"{name}.png").write_bytes(plots.png(figure))

@@ -46,6 +46,7 @@ from mtl.forms import (
 )
 from mtl.journal import TrackedRun
 from mtl.mistakes import Mistake
+from mtl.rendering import png
 from mtl.terminal import show
 from mtl.trace import Relation, Result, Score, pairs
 
@@ -694,7 +695,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
     figures = draw(summary)
-    pictures = {name: plots.png(figure) for name, figure in figures.items()}
+    pictures = {name: png(figure) for name, figure in figures.items()}
     for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(picture)
     text = "\n".join(_markdown_lines(summary, figures)) + "\n"

@@ -34,6 +34,7 @@ FLOORS = {
             "fingerprint",
             "jobs",
             "drawing",
+            "rendering",
         ),
         1,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,3 +28,17 @@ def test_what_lies_free_below_a_block_in_use_goes_back():
 def test_where_nothing_can_be_given_back_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     memory.give_back()
+
+
+def test_what_is_alive_is_left_out_of_later_searches_once():
+    done = """
+import gc
+from mtl import memory
+memory.settle()
+frozen = gc.get_freeze_count()
+many = [[] for _ in range(1000)]
+memory.settle()
+print(frozen > 1000, gc.get_freeze_count() == frozen, len(gc.get_objects()) < 2000)
+"""
+    told = subprocess.run([sys.executable, "-c", done], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["True"] * 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import warnings
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from mtl import plots
+from mtl.rendering import png
 from mtl.trace import Relation, Score
 
 TASKS = ("general_anomaly", "violence", "property_crime", "anomaly_type")
@@ -35,26 +35,8 @@ def column_names(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts if text.get_va() in ("bottom", "top")]
 
 
-png = plots.png
-
-
 def yes_or_no(counts: list[list[int]]) -> pd.DataFrame:
     return pd.DataFrame(counts, ["no", "yes"], ["no", "yes"])
-
-
-def test_a_png_is_what_matplotlib_would_save_without_the_white_around_it():
-    from matplotlib import rc_context
-    from PIL import Image, ImageChops
-
-    figure, saved = plots.confusion_matrices({"t": yes_or_no([[3, 1], [0, 2]])}), io.BytesIO()
-    with rc_context({"text.hinting": "no_hinting"}):
-        figure.savefig(saved)
-    ours, theirs = (Image.open(io.BytesIO(one)) for one in (png(figure), saved.getvalue()))
-    assert ours.info["dpi"][0] == pytest.approx(plots.DPI, abs=1)
-    ours, theirs = ours.convert("RGB"), theirs.convert("RGB")
-    assert ours.size[0] < theirs.size[0]
-    inked = [np.asarray(each.crop(ImageChops.invert(each).getbbox())) for each in (ours, theirs)]
-    np.testing.assert_array_equal(*inked)
 
 
 def relation(n: int, seed: int = 0) -> Relation:
