@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
@@ -121,7 +122,7 @@ def our_way(asked: argparse.Namespace) -> dict[str, float]:
     from mtl.backbone import Frozen
     from mtl.journal import recorded
 
-    passed, forward = [0], Frozen.__call__
+    passed, forward, began = [0], Frozen.__call__, datetime.now(timezone.utc)
 
     def counted(self: Frozen, images: object) -> object:
         passed[0] += len(images)  # type: ignore[arg-type]
@@ -144,7 +145,8 @@ def our_way(asked: argparse.Namespace) -> dict[str, float]:
         except SystemExit as end:
             if end.code:
                 raise
-    trained = [run.metrics for run in recorded(Path.cwd()) if "time/steps_s" in run.metrics]
+    runs = [run for run in recorded(Path.cwd()) if run.start and run.start >= began]
+    trained = [run.metrics for run in runs if "time/steps_s" in run.metrics]
     growing = {name: sum(metrics[f"time/{name}_s"] for metrics in trained) for name in GROWING}
     return {"forwards": passed[0], **growing}
 
@@ -192,8 +194,8 @@ def main() -> None:
 
             write_tree(tree, *asked.videos, asked.frames_per_video)
         for way in ("ours, cold", "ours, warm", "notebook"):
-            result, here = folder / "result.json", folder / way.replace(", ", "_")
-            here.mkdir()
+            result, here = folder / "result.json", folder / way.partition(",")[0]
+            here.mkdir(exist_ok=True)  # warm goes on where cold was
             written = here / "terminal.txt"
             words = ["--way", "theirs" if way == "notebook" else "ours", "--frames", tree, "--result", result]
             words += ["--network", asked.network, "--image-size", asked.image_size, "--epochs", asked.epochs]

@@ -202,10 +202,11 @@ def _experiment(
     with stages("start"), quiet():
         import keras
 
-        from mtl import record, rendering, report, training
+        from mtl import record, report, training
         from mtl.examples import Examples
         from mtl.features import stats
         from mtl.model import reused
+        from mtl.plots import rendering
         from mtl.relations.labels import in_words
         from mtl.trace import Result
 

@@ -19,7 +19,7 @@ NEUTRAL_ROOMS = frozenset(
         *("ablation", "design", "forms", "plots", "report"),
         *("commandline", "mistakes", "schema", "terminal"),
         *("fingerprint", "jobs", "launcher", "sweep"),
-        *("journal", "store", "tracking", "extract_frames"),
+        *("journal", "store", "tracking", "memory", "extract_frames"),
     )
 )
 PACKAGES = (

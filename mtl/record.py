@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mtl import plots
 from mtl.data.ucf_crime import annotation_lines
+from mtl.plots import curves, dots, matrices
 from mtl.tasks import Task
 from mtl.trace import Relation, Trace, directions, pairs
 
@@ -162,17 +162,17 @@ def figures(
     chosen: int,
 ) -> dict[str, Figure]:
     """Every curve, matrix and comparison of a run as a figure, by file name without suffix."""
-    drawn = {"learning_curves": plots.learning_curves(history, chosen)}
+    drawn = {"learning_curves": curves.learning_curves(history, chosen)}
     if evaluated.roc:
-        drawn["roc_curves"] = plots.roc_curves(evaluated.roc, evaluated.scores)
+        drawn["roc_curves"] = curves.roc_curves(evaluated.roc, evaluated.scores)
     if evaluated.confusions:
-        drawn["confusion_matrices"] = plots.confusion_matrices(evaluated.confusions)
+        drawn["confusion_matrices"] = matrices.confusion_matrices(evaluated.confusions)
     if len(evaluated.classes):
-        drawn["class_auc"] = plots.class_auc(evaluated.classes)
+        drawn["class_auc"] = dots.class_auc(evaluated.classes)
     if len(trace.tasks) > 1 and relations:
-        drawn["relations"] = plots.relation_table(relations, trace.tasks, "Relations of every two tasks")
+        drawn["relations"] = matrices.relation_table(relations, trace.tasks, "Relations of every two tasks")
         if any(relation.course is not None for relation in relations.values()):
-            drawn["relation_courses"] = plots.relation_courses(relations, trace.tasks)
+            drawn["relation_courses"] = curves.relation_courses(relations, trace.tasks)
         if any(relation.by_layer for relation in relations.values()):
-            drawn["relations_by_layer"] = plots.relations_by_layer(relations, trace.tasks)
+            drawn["relations_by_layer"] = curves.relations_by_layer(relations, trace.tasks)
     return drawn

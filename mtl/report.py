@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtl import ablation, design, journal, plots
+from mtl import ablation, design, journal
 from mtl.ablation import Comparison, Entry, Predicted
 from mtl.forms import (
     SPACE,
@@ -46,7 +46,8 @@ from mtl.forms import (
 )
 from mtl.journal import TrackedRun
 from mtl.mistakes import Mistake
-from mtl.rendering import png
+from mtl.plots import dots, matrices
+from mtl.plots.rendering import png
 from mtl.terminal import show
 from mtl.trace import Relation, Result, Score, pairs
 
@@ -631,7 +632,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
     values: dict[str, list[float]] = {str(name): [] for name in sets.index}
     for row in compared.seeds.to_dict("records"):
         values[row["row"]].append(row["auc"])
-    figures["auc_by_set"] = plots.auc_by_set(values, intervals, measure)
+    figures["auc_by_set"] = dots.auc_by_set(values, intervals, measure)
     differences = compared.sets[compared.sets["arm"] != compared.base].set_index("row")
     if len(differences) and differences["difference"].notna().any():
         table = differences.drop(columns=["low", "high"]).rename(
@@ -640,7 +641,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table["verdict"] = [
             f"{signed(row['difference'])}, Holm p {p_value(row['p_holm'])}" for row in table.to_dict("records")
         ]
-        figures["differences"] = plots.forest_plot(table, f"{measure} to {compared.base}")
+        figures["differences"] = dots.forest_plot(table, f"{measure} to {compared.base}")
     auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
     if len(auxiliaries):
         names = [
@@ -652,12 +653,12 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
         n = int(auxiliaries.groupby("setting").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
-        figures["auxiliaries"] = plots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
+        figures["auxiliaries"] = dots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
     if _several(sets["setting"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
         title = f"Relations in the largest set{f' ({setting})' if setting else ''}, mean ± sd over seeds"
-        figures[f"relations{_suffix(i)}"] = plots.relation_table(relations, tasks, title)
+        figures[f"relations{_suffix(i)}"] = matrices.relation_table(relations, tasks, title)
     if len(compared.points):
         words = {
             row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "
@@ -666,7 +667,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
             else "too few points to correlate"
             for row in compared.foretold.to_dict("records")
         }
-        figures["foretold"] = plots.foretold(compared.points, words)
+        figures["foretold"] = dots.foretold(compared.points, words)
     return figures
 
 
@@ -681,7 +682,7 @@ def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
 
     small = laid_out("difference").map(lambda value: signed(value) if np.isfinite(value) else "")
     title = f"{measure}, mean over seeds; below it the difference to {compared.base}"
-    return plots.heat_map(laid_out("auc"), small, title)
+    return matrices.heat_map(laid_out("auc"), small, title)
 
 
 def write_summary(folder: Path, summary: Summary) -> None:

@@ -34,7 +34,6 @@ FLOORS = {
             "fingerprint",
             "jobs",
             "drawing",
-            "rendering",
         ),
         1,
     ),
@@ -48,7 +47,8 @@ FLOORS = {
     **dict.fromkeys(("sweep", "launcher"), 4.5),  # stand on experiment
 }
 BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"} | {
-    f"drawing.{name}" for name in ("canvas", "people", "things", "places", "shot", "events", "film")
+    *("plots.layout", "plots.rendering"),
+    *(f"drawing.{name}" for name in ("canvas", "people", "things", "places", "shot", "events", "film")),
 }
 DOORS = {
     "mlflow": {"tracking"},

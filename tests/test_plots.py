@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mtl import plots
-from mtl.rendering import png
+from mtl.plots import curves, dots, matrices
+from mtl.plots.rendering import png
 from mtl.trace import Relation, Score
 
 TASKS = ("general_anomaly", "violence", "property_crime", "anomaly_type")
@@ -116,38 +116,38 @@ def every_figure() -> dict[str, Figure]:
     crossed = pd.DataFrame([[0.7, 0.71], [0.74, NAN]], ["single", "all"], ["weighting=equal", "weighting=dwa"])
     small = pd.DataFrame([["", ""], ["+0.040", ""]], crossed.index, crossed.columns)
     return {
-        "foretold": plots.foretold(points, {"affinity": "rank correlation +0.10, too few points"}),
-        "nothing foretold": plots.foretold(points.iloc[:0], {}),
-        "relations": plots.relation_table(
+        "foretold": dots.foretold(points, {"affinity": "rank correlation +0.10, too few points"}),
+        "nothing foretold": dots.foretold(points.iloc[:0], {}),
+        "relations": matrices.relation_table(
             relations, TASKS, "Relations in the largest set (weighting=equal), mean ± sd"
         ),
-        "no relations": plots.relation_table({}, TASKS, "Relations"),
+        "no relations": matrices.relation_table({}, TASKS, "Relations"),
         "relations of two": table_of(
             Relation(np.ones((2, 2)), reason="too few points to correlate anything at all " * 2)
         ),
-        "relations of one": plots.relation_table({"gradient_similarity": one}, TASKS[:1], "Relations"),
-        "heat": plots.heat_map(crossed, small, "AUC of general_anomaly"),
-        "heat of one": plots.heat_map(crossed.iloc[:1, :1], small.iloc[:1, :1], "AUC"),
-        "roc": plots.roc_curves(dict.fromkeys(TASKS, (curve, curve**0.5)), scores),
-        "roc of one": plots.roc_curves({"general_anomaly": (curve, curve)}, scores | undefined),
-        "roc of none": plots.roc_curves({}, undefined),
-        "confusion": plots.confusion_matrices(
+        "relations of one": matrices.relation_table({"gradient_similarity": one}, TASKS[:1], "Relations"),
+        "heat": matrices.heat_map(crossed, small, "AUC of general_anomaly"),
+        "heat of one": matrices.heat_map(crossed.iloc[:1, :1], small.iloc[:1, :1], "AUC"),
+        "roc": curves.roc_curves(dict.fromkeys(TASKS, (curve, curve**0.5)), scores),
+        "roc of one": curves.roc_curves({"general_anomaly": (curve, curve)}, scores | undefined),
+        "roc of none": curves.roc_curves({}, undefined),
+        "confusion": matrices.confusion_matrices(
             {"violence": yes_or_no([[1, 2], [3, 4]]), "anomaly_type": counts, "W" * 40: yes_or_no([[0, 0], [3, 4]])}
         ),
-        "confusion of one": plots.confusion_matrices({"x" * 60: yes_or_no([[1, 2], [3, 4]])}),
-        "classes": plots.class_auc(classes()),
-        "classes of two tasks": plots.class_auc(pd.concat([classes(), classes().assign(task="other")])),
-        "no classes": plots.class_auc(classes().iloc[:0]),
-        "learning": plots.learning_curves(history(TASKS, 12), 9),
-        "learning of one": plots.learning_curves(history(TASKS[:1], 1)),
-        "no learning": plots.learning_curves(pd.DataFrame()),
-        "courses": plots.relation_courses(relations, TASKS),
-        "courses of many": plots.relation_courses({"gradient_similarity": relation(6)}, six),
-        "courses of one": plots.relation_courses({"gradient_similarity": one}, TASKS[:1]),
-        "no course": plots.relation_courses({"x": Relation(np.ones((2, 2)))}, TASKS[:2]),
-        "layers": plots.relations_by_layer(layers, TASKS),
-        "sets": plots.auc_by_set(sets, {"anomaly": (0.65, 0.75)}, "AUC of general_anomaly"),
-        "forest": plots.forest_plot(differences, "AUC"),
+        "confusion of one": matrices.confusion_matrices({"x" * 60: yes_or_no([[1, 2], [3, 4]])}),
+        "classes": dots.class_auc(classes()),
+        "classes of two tasks": dots.class_auc(pd.concat([classes(), classes().assign(task="other")])),
+        "no classes": dots.class_auc(classes().iloc[:0]),
+        "learning": curves.learning_curves(history(TASKS, 12), 9),
+        "learning of one": curves.learning_curves(history(TASKS[:1], 1)),
+        "no learning": curves.learning_curves(pd.DataFrame()),
+        "courses": curves.relation_courses(relations, TASKS),
+        "courses of many": curves.relation_courses({"gradient_similarity": relation(6)}, six),
+        "courses of one": curves.relation_courses({"gradient_similarity": one}, TASKS[:1]),
+        "no course": curves.relation_courses({"x": Relation(np.ones((2, 2)))}, TASKS[:2]),
+        "layers": curves.relations_by_layer(layers, TASKS),
+        "sets": dots.auc_by_set(sets, {"anomaly": (0.65, 0.75)}, "AUC of general_anomaly"),
+        "forest": dots.forest_plot(differences, "AUC"),
     }
 
 
@@ -206,7 +206,7 @@ def test_a_task_without_auc_is_named_with_the_reason(figures):
 
 
 def test_confusion_shares_are_of_the_true_class_with_its_number_of_frames():
-    words = texts(plots.confusion_matrices({"violence": yes_or_no([[30, 10], [1, 1]])}))
+    words = texts(matrices.confusion_matrices({"violence": yes_or_no([[30, 10], [1, 1]])}))
     assert words.count("75 %") == 1
     assert words.count("25 %") == 1
     assert words.count("50 %") == 2
@@ -215,7 +215,7 @@ def test_confusion_shares_are_of_the_true_class_with_its_number_of_frames():
 
 
 def test_what_was_never_predicted_of_a_class_is_blank():
-    assert "0 %" not in texts(plots.confusion_matrices({"violence": yes_or_no([[30, 10], [0, 1]])})).split("\n")
+    assert "0 %" not in texts(matrices.confusion_matrices({"violence": yes_or_no([[30, 10], [0, 1]])})).split("\n")
 
 
 def test_confusion_of_an_absent_class_is_hatched_not_zero(figures):
@@ -273,7 +273,7 @@ def test_every_pair_is_a_row_with_numbers_intervals_and_hatched_holes(figures):
 
 
 def table_of(of: Relation) -> Figure:
-    return plots.relation_table({"affinity": of}, TASKS[:2], "Relations")
+    return matrices.relation_table({"affinity": of}, TASKS[:2], "Relations")
 
 
 def test_small_values_keep_their_digits():
@@ -288,7 +288,7 @@ def test_a_directed_measure_says_which_way():
     figure = table_of(Relation(values, directed=True))
     assert column_names(figure.axes[0]) == ["affinity\nfirst → second", "affinity\nsecond → first"]
     assert [text.get_text() for text in figure.axes[0].texts][:2] == ["0.10", "0.20"]
-    course = plots.relation_courses({"affinity": Relation(values, course=values[None], directed=True)}, TASKS[:2])
+    course = curves.relation_courses({"affinity": Relation(values, course=values[None], directed=True)}, TASKS[:2])
     there, back = course.axes[0].get_lines()[:2]
     assert (there.get_ydata().tolist(), back.get_ydata().tolist()) == ([0.1], [0.2])
     assert back.get_markerfacecolor() == "white"
@@ -355,7 +355,7 @@ def test_the_null_stands_beside_the_measure():
     values, null = np.array([[0.0, 0.1], [0.1, 0.0]]), np.array([[0.5, 0.48], [0.48, 0.5]])
     of = Relation(values, course=values[None], course_epochs=np.array([4]), null=Relation(null, course=null[None]))
     assert "null 0.48" in texts(table_of(of))
-    course = plots.relation_courses({"conflict_rate": of}, TASKS[:2])
+    course = curves.relation_courses({"conflict_rate": of}, TASKS[:2])
     assert "labels permuted" in texts(course)
     lines = course.axes[0].get_lines()
     assert [line.get_xdata().tolist() for line in (lines[0], lines[2])] == [[4], [4]]
@@ -377,7 +377,7 @@ def test_what_is_said_of_one_task_stands_below_the_table(figures):
 
 def test_layers_are_in_order_and_every_pair_is_a_line():
     by_layer = {name: np.array([[1, value], [value, 1]]) for name, value in (("stage1", 0.4), ("shared", -0.2))}
-    figure = plots.relations_by_layer({"gradient_similarity": Relation(np.eye(2), by_layer=by_layer)}, TASKS[:2])
+    figure = curves.relations_by_layer({"gradient_similarity": Relation(np.eye(2), by_layer=by_layer)}, TASKS[:2])
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["stage1", "shared"]
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.4, -0.2]
-    assert "no layer groups" in texts(plots.relations_by_layer({"x": Relation(np.eye(2))}, TASKS[:2]))
+    assert "no layer groups" in texts(curves.relations_by_layer({"x": Relation(np.eye(2))}, TASKS[:2]))

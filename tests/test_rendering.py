@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageChops, ImageFilter
 
-from mtl import rendering
+from mtl.plots import rendering
 
 WORDS = "Road accidents: \N{MINUS SIGN}0.17 [0.20, 0.40] \N{PLUS-MINUS SIGN} 5 % first \N{RIGHTWARDS ARROW} second"
 

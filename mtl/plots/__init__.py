@@ -1,0 +1,1 @@
+"""Numbers -> figures: readable in grey, labelled, without any state of matplotlib's own."""
