@@ -82,7 +82,7 @@ class MultiTaskModel:
     @cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """Logits by task name in inference mode, compiled once, for any number of rows."""
-        return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True)
+        return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True, autograph=False)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key."""

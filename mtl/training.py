@@ -352,23 +352,24 @@ def compile_steps(
     else:
         differentiate = by_closed_form if model.shares_dense_layer_only else by_task_gradients
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)  # plain graph code: to convert it takes as long as to trace it
     def run_steps(
         rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         n_steps = tf.shape(positions)[0]
-        all_losses = tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,))
-        all_weights = tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,))
-        for i in tf.range(n_steps):
+        kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,)) for _ in range(2)]  # losses and weights
+
+        def one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
             at = positions[i]
             batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
             apply_where_sound(step)
             after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
             weighting.update(step.losses, after)
-            all_losses = all_losses.write(i, step.losses)
-            all_weights = all_weights.write(i, step.weights)
-        return all_losses.stack(), all_weights.stack()
+            return i + 1, losses.write(i, step.losses), weights.write(i, step.weights)
+
+        _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, one, (tf.constant(0), *kept))
+        return losses.stack(), weights.stack()
 
     def run(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         """Traced once, whatever the number of rows and steps."""
