@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sys
@@ -76,6 +77,7 @@ def write_annotations(path: Path, frames: pd.DataFrame, split: str) -> None:
             file.write(annotation_lines(frames.iloc[start : start + ROWS_AT_ONCE], split))
 
 
+@functools.cache
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that determine the numbers."""
     found = {"python": sys.version.split()[0]}

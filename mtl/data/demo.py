@@ -229,6 +229,7 @@ class Demo(UCFCrime):
 
     def frames(self) -> pd.DataFrame:
         """The frame table as of `UCFCrime`, drawn first where it is not there yet."""
-        self.check()
-        write_tree(self.root, self.drawing)
+        if not is_whole(self.root, self.drawing):
+            self.check()
+            write_tree(self.root, self.drawing)
         return super().frames()
