@@ -27,7 +27,7 @@ from mtl.weighting.base import Weighting
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 64 * 2**20  # of rows handed to the graph at once, where not all of them are
+BLOCK_BYTES = 32 * 2**20  # of rows handed to the graph at once, where not all of them are
 BLOCK_ROWS = 512  # of a prediction
 STEPS_PER_CALL = 256  # at most, so that the progress bar moves and Ctrl-C is heard
 COPIED_BYTES = 256 * 2**20  # rows in memory are copied into a tensor up to this size where it cannot share them
