@@ -73,7 +73,7 @@ class Canvas(FigureCanvasAgg):
 
     A figure of ours has a hundred words, and Agg lays out, loads and renders
     each letter of each anew; that was half of a figure's time. As one filled shape
-    from letters in a cache a word takes a fifth of it. Hinting and kerning are
+    from letters in a cache a word takes a quarter of it. Hinting and kerning are
     left out, so letters keep their shape and widths at any size. Formulas, and words with
     a letter beyond `PLAIN`, which may have to be shaped or found in another
     font, are drawn by Agg.
