@@ -101,8 +101,6 @@ def run(config: DictConfig) -> float:
                 spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
                 tracked.metrics(spent, step=0)
             memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
-            if sweep is not None:
-                memory.settle()
     except Exception as error:
         is_new = sweep is not None and not isinstance(error, jobs.StoppedError)
         if sweep is not None and is_new and jobs.read_job(folder) is None:  # found before the run was opened
@@ -191,6 +189,7 @@ def _experiment(
     config: DictConfig, choices: Mapping[str, Any], words: list[str], tracked: Run, artifacts: Path
 ) -> Result:
     """The run itself: every step leaves its numbers with the tracked run and its files in the folder."""
+    memory.settle()
     stages = Stages()
     data: Data = build(config.data)
     tasks: dict[str, Task] = build(config.tasks)

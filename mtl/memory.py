@@ -15,17 +15,18 @@ def give_back() -> None:
             trim(0)
 
 
-_settled = False
+_begun = 0
 
 
 def settle() -> None:
-    """Once per process: what is alive now is left out of every later search for garbage.
+    """At the beginning of every job; before a process's second one, what is alive leaves the search for garbage.
 
     TensorFlow, MLflow and pandas are a million objects that live as long as the process; to
     look through them all takes half a second, which fell on every second job of a sweep.
+    A process of one job, which ends anyway, is spared the search.
     """
-    global _settled
-    if not _settled:
+    global _begun
+    _begun += 1
+    if _begun == 2:
         gc.collect()  # what is garbage already would stay for ever
         gc.freeze()
-        _settled = True
