@@ -359,7 +359,7 @@ def compile_steps(
         n_steps = tf.shape(positions)[0]
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,)) for _ in range(2)]  # losses and weights
 
-        def one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
+        def do_one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
             at = positions[i]
             batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
@@ -368,7 +368,7 @@ def compile_steps(
             weighting.update(step.losses, after)
             return i + 1, losses.write(i, step.losses), weights.write(i, step.weights)
 
-        _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, one, (tf.constant(0), *kept))
+        _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
         return losses.stack(), weights.stack()
 
     def run(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
