@@ -63,7 +63,8 @@ def test_words_look_as_matplotlib_draws_them(size, angle):
     height, width = np.minimum(ours.shape, theirs.shape)
     both = [Image.fromarray((255 * each[:height, :width]).astype(np.uint8)) for each in (ours, theirs)]
     soft = [np.asarray(each.filter(ImageFilter.GaussianBlur(1.5)), float).ravel() for each in both]
-    assert np.corrcoef(*soft)[0, 1] > 0.8  # where the letters are; older matplotlib turns pixels, not letters
+    alike = 0.8 if angle else 0.95  # older matplotlib turns pixels, not letters
+    assert np.corrcoef(*soft)[0, 1] > alike  # where the letters are
 
 
 def test_words_take_the_room_that_they_took():
