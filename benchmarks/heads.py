@@ -12,14 +12,14 @@ the rate of a copy of arrays of that size. Fit over floor is so the most that an
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from drawn import take_turns
 from rich.console import Console
 from rich.table import Table
 
@@ -143,17 +143,6 @@ def courses(size: Size) -> dict[str, Callable[[], None]]:
     }
 
 
-def quickest(courses: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Least seconds of every course over rounds in which they take turns; the first round does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in courses}
-    for _ in range(rounds + 1):
-        for name, course in courses.items():
-            began = time.perf_counter()
-            course()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: min(all_of_them[1:]) for name, all_of_them in seconds.items()}
-
-
 def main() -> None:
     """Measure at both batch sizes, print a line each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -164,7 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     asked = parser.parse_args()
     sizes = [Size(asked.features, asked.units, batch, asked.frames // batch) for batch in asked.batches]
-    seconds = {size: quickest(courses(size), asked.rounds) for size in sizes}
+    seconds = {size: take_turns(courses(size), asked.rounds) for size in sizes}
     rate = 2.0 * SIDE**3 / min(found["product"] for found in seconds.values())
     speed = max(4.0 * 8 * size.parameters / found["copies"] for size, found in seconds.items())
     console = Console(width=120)

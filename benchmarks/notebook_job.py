@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import runpy
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from mtl.memory import peak_mib
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "run.py"
@@ -158,11 +159,10 @@ def timed(way: Callable[[argparse.Namespace], dict[str, float]], asked: argparse
 
     began, used = time.perf_counter(), time.process_time()
     done = way(asked)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     found = {
         "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - used,
-        "mib": peak / 2**20,
+        "mib": peak_mib(),
         **done,
     }
     asked.result.write_text(json.dumps(found), encoding="utf-8")

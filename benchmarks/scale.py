@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from mtl.memory import peak_mib
 
 COUNTS = {  # class: videos and frames to train on, and to test
     "Abuse": (48, 19076, 2, 297),
@@ -68,11 +69,6 @@ def write_names(root: Path, frames: int) -> int:
                     written += 1
             os.close(within)
     return written
-
-
-def peak_mib() -> float:
-    """Most memory this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
 
 
 def measure(root: Path, features: int, units: int, batch: int) -> dict[str, float]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import resource
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -693,9 +691,8 @@ def _log_result(
         "evaluation": n_test / result.seconds["evaluation"],
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     metrics |= {"features/computed": features.forwards}
-    metrics |= {"memory/peak_mib": peak / 2**20, "epoch/chosen": history.chosen + 1}
+    metrics |= {"memory/peak_mib": memory.peak_mib(), "epoch/chosen": history.chosen + 1}
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
     tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
