@@ -218,8 +218,10 @@ class Backbone:
         if self.weights == "random":
             return network(weights=None, input_shape=shape)
         if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
+            meant = Path(self.weights).expanduser().absolute()
+            where = "" if str(meant) == self.weights else f" (that is {meant})"
             raise Mistake(
-                f"backbone.weights: no file '{self.weights}' (that is {Path(self.weights).expanduser().absolute()}). "
+                f"backbone.weights: no file '{self.weights}'{where}. "
                 "Right would be 'imagenet', 'random' or the path of a weights file."
             )
         try:
