@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
+from mtl.mistakes import Mistake
+
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 
 Advance = Callable[..., None]
@@ -133,7 +135,8 @@ def _lines(title: str, total: int, unit: str) -> Advance:
 def quiet() -> Iterator[None]:
     """Silence what libraries write on import, straight to file descriptor 2 included.
 
-    What was written is shown after all where an exception leaves the block.
+    What was written is shown after all where an exception leaves the block, but for a user's
+    mistake, which is one line.
     """
     import tempfile
 
@@ -146,6 +149,8 @@ def quiet() -> Iterator[None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
+        except Mistake:
+            raise
         except BaseException:
             heard.seek(0)
             os.write(kept, heard.read())

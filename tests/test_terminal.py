@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from mtl.terminal import show
+from mtl.mistakes import Mistake
+from mtl.terminal import quiet, show
 
 
 @pytest.mark.parametrize("line", ["relations=[gradient_similarity]", "traceback: [/data/x]", "a [bold]b", ":smile:"])
 def test_a_line_that_looks_like_markup_is_shown_as_it_is(line, capsys):
     show(line)
     assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_a_mistake_is_said_without_the_noise_before_it(capfd):
+    with pytest.raises(Mistake), quiet():
+        os.write(2, b"noise of a library")
+        raise Mistake("what was wrong")
+    assert capfd.readouterr().err == ""
