@@ -17,7 +17,11 @@ def test_a_line_that_looks_like_markup_is_shown_as_it_is(line, capsys):
 
 
 def test_a_mistake_is_said_without_the_noise_before_it(capfd):
-    with pytest.raises(Mistake), quiet():
-        os.write(2, b"noise of a library")
-        raise Mistake("what was wrong")
+    def mistaken() -> None:
+        with quiet():
+            os.write(2, b"noise of a library")
+            raise Mistake("what was wrong")
+
+    with pytest.raises(Mistake, match="what was wrong"):
+        mistaken()
     assert capfd.readouterr().err == ""
