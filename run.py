@@ -2,10 +2,10 @@
 
 import hydra
 
-from mtl import commandline
+from mtl.config import build, commandline
 
 
-@hydra.main(config_path="conf", config_name="config", **commandline.hydra_options())
+@hydra.main(config_path="conf", config_name="config", **build.hydra_options())
 def main(config):  # noqa: ANN001, ANN201, D103
     from mtl.experiment import run
 

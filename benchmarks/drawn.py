@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mtl.data.ucf_crime import CLASSES
+from mtl.data.class_names import CLASSES
 
 SIDE = 64  # pixels, as the frames of the usual tree
 BLOBS = 8  # random patches along a side, smoothed: such a frame takes about as long to decode as a real one

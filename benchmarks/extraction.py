@@ -21,10 +21,14 @@ import tensorflow as tf
 from drawn import SIDE, take_turns, write_tree
 from rich.console import Console
 
-from mtl.backbone import Backbone, Freeze, Frozen, cosine_to_float32, pooled
+from mtl.data.class_names import CLASSES
 from mtl.data.frames import read_frame
-from mtl.data.ucf_crime import CLASSES, UCFCrime
-from mtl.features import FeatureStore
+from mtl.data.ucf_crime import UCFCrime
+from mtl.features.store import FeatureStore
+from mtl.model.backbone import Backbone, Freeze
+from mtl.model.device import cosine_to_float32
+from mtl.model.networks import pooled
+from mtl.model.parts import Frozen
 
 NETWORKS = {
     "resnet50": (keras.applications.ResNet50, keras.applications.resnet.preprocess_input),

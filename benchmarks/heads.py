@@ -23,12 +23,14 @@ from drawn import take_turns
 from rich.console import Console
 from rich.table import Table
 
-from mtl.backbone import Trained
-from mtl.examples import Examples, aligned
-from mtl.model import MultiTaskModel
-from mtl.store import MemoryRows
+from mtl.features.vectors import MemoryRows
+from mtl.memory import aligned
+from mtl.model.multitask import MultiTaskModel
+from mtl.model.parts import Trained
 from mtl.tasks import BinaryTask, CategoricalTask, Task
-from mtl.training import Source, compile_steps
+from mtl.training.dataset import Examples
+from mtl.training.source import Source
+from mtl.training.steps import compile_steps
 from mtl.weighting.base import Weighting
 from mtl.weighting.cagrad import CAGrad
 from mtl.weighting.equal import Equal

@@ -28,13 +28,15 @@ import pandas as pd
 from heads import CLASSES, TASKS
 from rich.console import Console
 
-from mtl import jobs as records
-from mtl.backbone import Trained
-from mtl.examples import Examples, aligned
-from mtl.model import MultiTaskModel, reused
-from mtl.probes import Probes
-from mtl.store import MemoryRows
-from mtl.training import Training, predict
+from mtl.features.vectors import MemoryRows
+from mtl.job import record as records
+from mtl.memory import aligned
+from mtl.model.multitask import MultiTaskModel, reused
+from mtl.model.parts import Trained
+from mtl.training.dataset import Examples
+from mtl.training.loop import Training
+from mtl.training.probes import Probes
+from mtl.training.source import predict
 from mtl.weighting.equal import Equal
 
 SETS = (

@@ -55,8 +55,9 @@ def their_way(asked: argparse.Namespace) -> dict[str, float]:
     from omegaconf import OmegaConf
     from sklearn.metrics import roc_auc_score
 
+    from mtl.data.class_names import CLASSES
     from mtl.data.frames import read_frame
-    from mtl.data.ucf_crime import CLASSES, UCFCrime
+    from mtl.data.ucf_crime import UCFCrime
     from mtl.tasks import BinaryTask, CategoricalTask
 
     tasks = {
@@ -120,8 +121,8 @@ def their_way(asked: argparse.Namespace) -> dict[str, float]:
 
 def our_way(asked: argparse.Namespace) -> dict[str, float]:
     """Two commands, in the folder they are typed in: how many frames went through the network, and what it took."""
-    from mtl.backbone import Frozen
-    from mtl.journal import recorded
+    from mtl.model.parts import Frozen
+    from mtl.tracking.journal import recorded
 
     passed, forward, began = [0], Frozen.__call__, datetime.now(timezone.utc)
 

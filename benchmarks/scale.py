@@ -73,7 +73,8 @@ def write_names(root: Path, frames: int) -> int:
 
 def measure(root: Path, features: int, units: int, batch: int) -> dict[str, float]:
     """Seconds and peak memory, stage by stage."""
-    from mtl.data.ucf_crime import CLASSES, UCFCrime
+    from mtl.data.class_names import CLASSES
+    from mtl.data.ucf_crime import UCFCrime
     from mtl.tasks import BinaryTask, CategoricalTask
 
     found = {"before_mib": peak_mib()}
@@ -90,9 +91,10 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     found |= {"labels_s": time.perf_counter() - began, "labels_mib": peak_mib(), "frames": float(len(frames))}
 
-    from mtl import record
-    from mtl.experiment import data_digest
-    from mtl.features import identities, stats
+    from mtl.evaluation.predictions import predictions_table
+    from mtl.features.identity import identities, stats
+    from mtl.job.fingerprint import data_digest
+    from mtl.tracking import artifacts
 
     began = time.perf_counter()
     on_disk = stats(root, frames["path"])
@@ -100,20 +102,21 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     identities(frames["path"], on_disk)
     at_test = (frames["split"] == "test").to_numpy()
     for chosen in (at_test, ~at_test):
-        record.table_digest(frames[chosen])
+        artifacts.table_digest(frames[chosen])
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "val", "test"):
-            record.write_annotations(Path(folder) / f"{split}.txt", frames, split)
+            artifacts.write_annotations(Path(folder) / f"{split}.txt", frames, split)
     found |= {"known_s": time.perf_counter() - began, "known_mib": peak_mib()}
 
     import keras
 
-    from mtl.backbone import Trained
-    from mtl.evaluation import Evaluation
-    from mtl.examples import Examples
-    from mtl.model import MultiTaskModel
-    from mtl.probes import Probes
-    from mtl.training import Training, predict
+    from mtl.evaluation.evaluation import Evaluation
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Trained
+    from mtl.training.dataset import Examples
+    from mtl.training.loop import Training
+    from mtl.training.probes import Probes
+    from mtl.training.source import predict
     from mtl.weighting.equal import Equal
 
     class Rows:
@@ -147,7 +150,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     test = examples.positions("test")
     logits = predict(model, examples.rows, test)
     of_test = {name: target[test] for name, target in targets.items()}
-    predictions = record.predictions_table(frames.iloc[test], of_test, logits, tasks)
+    predictions = predictions_table(frames.iloc[test], of_test, logits, tasks)
     Evaluation(resamples=2000, seed=0, threshold=0.5).evaluate(predictions, tasks)
     found |= {"judged_s": time.perf_counter() - began, "peak_mib": peak_mib()}
     return found

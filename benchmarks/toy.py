@@ -20,7 +20,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from mtl.gradients import combine, gramian, task_gradients
+from mtl.model.gradients import combine, gramian, task_gradients
 from mtl.weighting.aligned import Aligned
 from mtl.weighting.base import Weighting
 from mtl.weighting.cagrad import CAGrad

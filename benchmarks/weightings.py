@@ -26,11 +26,14 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from mtl.backbone import Freeze, Trained
-from mtl.examples import Examples, aligned
-from mtl.model import MultiTaskModel
-from mtl.store import MemoryRows
-from mtl.training import Source, compile_steps
+from mtl.features.vectors import MemoryRows
+from mtl.memory import aligned
+from mtl.model.backbone import Freeze
+from mtl.model.multitask import MultiTaskModel
+from mtl.model.parts import Trained
+from mtl.training.dataset import Examples
+from mtl.training.source import Source
+from mtl.training.steps import compile_steps
 from mtl.weighting.base import Weighting
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -1,1 +1,5 @@
-"""Multi-task learning on surveillance frames: which auxiliary tasks help, and how sure are we."""
+"""Multi-task learning on surveillance video: which auxiliary tasks help, by how much, and how sure are we."""
+
+from mtl import moved
+
+moved.install()

@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help answers at once
     from multiprocessing.context import SpawnProcess
 
-    from mtl.data.videos import Answer, Cut, Job, SplitLists, Video
+    from mtl.data.video_frames import Answer, Cut, Job
+    from mtl.data.videos import SplitLists, Video
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
-    from mtl.data.videos import Cut, find_videos, one_of_each, split_videos
+    from mtl.data.video_frames import Cut
+    from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
 
     root, out = given.videos.expanduser().absolute(), given.out.expanduser().absolute()
@@ -198,7 +200,7 @@ def _earlier(out: Path, cut: Cut) -> dict[str, str]:
 
 def _refuse_moved(videos: list[Video], split_of: dict[str, str], earlier: dict[str, str], out: Path) -> None:
     """Refuse to leave frames of one video in two splits."""
-    from mtl.data.videos import frame_folder
+    from mtl.data.video_frames import frame_folder
 
     for video in videos:
         now, before = split_of.get(video.name), earlier.get(video.name)
@@ -233,7 +235,7 @@ def _absent(videos: list[Video], lists: SplitLists) -> list[str]:
 
 def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[Job]:
     """What is left to do, the largest first so that no core waits at the end."""
-    from mtl.data.videos import Job, frame_folder, record
+    from mtl.data.video_frames import Job, frame_folder, record
     from mtl.files import read_json
 
     there: dict[Path, dict[str, int]] = {}
@@ -301,7 +303,7 @@ def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, A
     import signal
     from multiprocessing.connection import Connection, wait
 
-    from mtl.data.videos import Answer, serve
+    from mtl.data.video_frames import Answer, serve
 
     # the decoder's own words about a broken video; ours say which one it is
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

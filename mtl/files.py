@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 TEMPORARY = ".writing-"
 READ_BYTES = 2**22  # at a time, when a checksum is recomputed

@@ -1,4 +1,4 @@
-"""Memory between the jobs of a process: what is free goes back to the system, what stays is not searched again."""
+"""Memory of a process: its peak, what is given back, arrays that tensors can share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import ctypes
 import gc
 import resource
 import sys
+
+import numpy as np
+
+ALIGNMENT = 64  # bytes; memory that begins elsewhere a tensor cannot share
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """An empty array whose memory a tensor can share."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def give_back() -> None:

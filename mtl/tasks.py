@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, softmax
 
-from mtl.mistakes import Mistake, nearest
+from mtl.errors import Mistake, nearest
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

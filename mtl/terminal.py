@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mtl import ablation
-from mtl.ablation import Entry, compare, needed, reduced
-from mtl.evaluation import Evaluation
+from mtl.ablation import comparison
+from mtl.ablation.comparison import compare
+from mtl.ablation.predictions import Entry, needed, reduced
+from mtl.evaluation.evaluation import Evaluation
 from mtl.tasks import BinaryTask, CategoricalTask
 
 CLASSES = ("Arson", "Fighting", "Normal")
@@ -59,7 +60,7 @@ def design(arms: list[str], seeds: int = 3, skill: float = 1.0) -> tuple[list[En
     return [entry(arm, s, table) for (arm, s), table in tables.items()], {k: auc(t) for k, t in tables.items()}
 
 
-def compared(entries: list[Entry], controls: tuple[str, ...] = (), resamples: int = 200) -> ablation.Comparison:
+def compared(entries: list[Entry], controls: tuple[str, ...] = (), resamples: int = 200) -> comparison.Comparison:
     return compare(entries, "main", controls, resamples, seed=0)
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import slow
 from omegaconf import OmegaConf
 
-from mtl.experiment import build
+from mtl.config.build import build
 
 pytestmark = pytest.mark.tensorflow
 
@@ -39,7 +39,7 @@ def any_backbone(request):
 
 
 def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     whole = any_backbone.cut(Freeze("all")).frozen(IMAGES)
     counts = set()
@@ -55,7 +55,7 @@ def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
 
 
 def test_each_stage_named_in_the_yaml_is_a_cut_of_its_own(any_backbone):
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     frozen = [any_backbone.cut(Freeze(stages)).n_frozen for stages in range(len(any_backbone.stages) + 1)]
     assert frozen == sorted(frozen)
@@ -64,15 +64,15 @@ def test_each_stage_named_in_the_yaml_is_a_cut_of_its_own(any_backbone):
 
 
 def test_more_stages_than_there_are_is_a_mistake(any_backbone):
-    from mtl.backbone import Freeze
-    from mtl.mistakes import Mistake
+    from mtl.errors import Mistake
+    from mtl.model.backbone import Freeze
 
     with pytest.raises(Mistake, match=r"freeze\.stages: .* stages .*, found 99"):
         any_backbone.cut(Freeze(99))
 
 
 def test_frozen_batch_norm_is_in_inference_mode():
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     cut = backbone("small_cnn").cut(Freeze(2))
     together = cut.frozen(IMAGES)
@@ -84,7 +84,7 @@ def test_frozen_batch_norm_is_in_inference_mode():
 
 
 def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     first = backbone("small_cnn", seed=1)
     path = tmp_path / "with spaces.weights.h5"
@@ -98,7 +98,7 @@ def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
 
 
 def test_what_changes_the_numbers_changes_the_spec():
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     specs = [
         backbone("small_cnn").cut(Freeze(4)).frozen.spec,
@@ -116,7 +116,9 @@ def test_architecture_and_versions_are_in_the_spec(monkeypatch):
     import keras
     import tensorflow as tf
 
-    from mtl.backbone import Freeze, architecture_digest, small_cnn
+    from mtl.model.backbone import Freeze
+    from mtl.model.digests import architecture_digest
+    from mtl.model.networks import small_cnn
 
     spec = backbone("small_cnn").cut(Freeze(4)).frozen.spec
     assert (spec["tensorflow"], spec["keras"]) == (tf.__version__, keras.__version__)
@@ -134,7 +136,7 @@ def test_architecture_and_versions_are_in_the_spec(monkeypatch):
 
 @pytest.mark.parametrize("stages", [4, 2, 0])
 def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
-    from mtl.backbone import Freeze
+    from mtl.model.backbone import Freeze
 
     def cut(**held):
         target = {"_target_": "keras.applications.imagenet_utils.preprocess_input", "_partial_": True}
@@ -152,11 +154,12 @@ def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
 
 @pytest.mark.parametrize("stages", [0, 2, 4])
 def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
-    from mtl import backbone as room
+    from mtl.model import backbone as module
+    from mtl.model.backbone import Freeze
 
     for found in ("bfloat16", "float32"):
-        monkeypatch.setattr(room, "best_precision", lambda found=found: found)
-        assert backbone("small_cnn", precision="auto").cut(room.Freeze(stages)).precision == found
+        monkeypatch.setattr(module, "best_precision", lambda found=found: found)
+        assert backbone("small_cnn", precision="auto").cut(Freeze(stages)).precision == found
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,8 @@ def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
 def test_auto_chooses_the_batch_by_device_and_image_size_and_not_the_key(gpus, sizes, monkeypatch):
     import tensorflow as tf
 
-    from mtl.backbone import Freeze, best_batch_size
+    from mtl.model.backbone import Freeze
+    from mtl.model.device import best_batch_size
 
     chosen = backbone("small_cnn", batch_size="auto").cut(Freeze("all")).frozen
     asked = backbone("small_cnn", batch_size=5).cut(Freeze("all")).frozen
@@ -185,7 +189,7 @@ def test_float32_is_not_tf32():
 
 
 def test_missing_weights_file_is_one_line():
-    from mtl.mistakes import Mistake
+    from mtl.errors import Mistake
 
     with pytest.raises(Mistake, match=r"backbone\.weights: no file '/nowhere/w\.h5'"):
         backbone("resnet50", weights="/nowhere/w.h5")
@@ -193,7 +197,7 @@ def test_missing_weights_file_is_one_line():
 
 @pytest.mark.slow
 def test_weights_of_another_architecture_are_one_line(tmp_path):
-    from mtl.mistakes import Mistake
+    from mtl.errors import Mistake
 
     path = tmp_path / "small.weights.h5"
     backbone("small_cnn").network.save_weights(path)
@@ -207,7 +211,7 @@ def test_weights_of_another_architecture_are_one_line(tmp_path):
 def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path):
     # a real download that really fails: nothing listens on the discard port
     program = (
-        "from omegaconf import OmegaConf; from mtl.experiment import build;"
+        "from omegaconf import OmegaConf; from mtl.config.build import build;"
         f"build(OmegaConf.merge({{'seed': 0, 'b': OmegaConf.load({str(CONF / 'resnet50.yaml')!r})}}).b)"
     )
     nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path)}
@@ -225,7 +229,7 @@ def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path):
 def test_resizing_to_the_size_that_frames_have_changes_nothing():
     import tensorflow as tf
 
-    from mtl.backbone import resized
+    from mtl.model.networks import resized
 
     images = np.random.default_rng(0).uniform(0, 255, (3, 8, 6, 3)).astype(np.float32)
     unknown = tf.function(lambda x: resized(x, (8, 6)), input_signature=[tf.TensorSpec((None, None, None, 3))])
@@ -238,7 +242,9 @@ def test_resizing_to_the_size_that_frames_have_changes_nothing():
 
 @pytest.mark.parametrize("stages", ["all", *slow(1)])
 def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
-    from mtl.backbone import Backbone, Freeze, cosine_to_float32, scale_to_one, small_cnn
+    from mtl.model.backbone import Backbone, Freeze
+    from mtl.model.device import cosine_to_float32
+    from mtl.model.networks import scale_to_one, small_cnn
 
     def cut(precision):
         ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
@@ -267,21 +273,21 @@ TWO_DEVICES = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from mtl import backbone as room
+from mtl.model import backbone, device, networks
 def rows(stages):
     ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
-    network = lambda **given: room.small_cnn(widths=[4, 8], **given)
-    cut = room.Backbone("small_cnn", network, room.scale_to_one, 8, "random", ends, "float32", 4, 0)
-    frozen = cut.cut(room.Freeze(stages)).frozen
+    network = lambda **given: networks.small_cnn(widths=[4, 8], **given)
+    cut = backbone.Backbone("small_cnn", network, networks.scale_to_one, 8, "random", ends, "float32", 4, 0)
+    frozen = cut.cut(backbone.Freeze(stages)).frozen
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     return frozen, frozen(images), frozen(images[:1]), frozen.spec
 for stages in ("all", 1):
     frozen, alone, first, spec = rows(stages)
     assert frozen.batch_size == 4
-    single = room.all_devices
-    room.all_devices = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    single = backbone.all_devices
+    backbone.all_devices = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     frozen, together, again, same = rows(stages)
-    room.all_devices = single
+    backbone.all_devices = single
     assert frozen.batch_size == 8 and frozen.strategy.num_replicas_in_sync == 2
     assert together.shape == alone.shape and again.shape == first.shape and spec == same
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.data import batches
-from mtl.data.batches import Decoder, usual_size
-from mtl.mistakes import Mistake
+from mtl.data import decoding
+from mtl.data.decoding import Decoder, usual_size
+from mtl.errors import Mistake
 
 SIZE = (6, 8)
 
@@ -24,7 +24,7 @@ def draw(root: Path, number: int, size: tuple[int, int] = SIZE) -> str:
     return f"{number}.png"
 
 
-def read(root: Path, names: list[str], batch_size: int, threads: int) -> list[batches.Batch]:
+def read(root: Path, names: list[str], batch_size: int, threads: int) -> list[decoding.Batch]:
     decoder = Decoder(threads)
     try:
         return list(decoder.batches(root, pd.Series(names), SIZE, batch_size))
@@ -69,8 +69,8 @@ def test_a_batch_of_bad_frames_only_has_no_group(tmp_path):
 def test_decoding_runs_ahead_but_not_without_bound(tmp_path, monkeypatch):
     names = [draw(tmp_path, i) for i in range(60)]
     decoded = []
-    real = batches.read_frame
-    monkeypatch.setattr(batches, "read_frame", lambda root, path: decoded.append(path) or real(root, path))
+    real = decoding.read_frame
+    monkeypatch.setattr(decoding, "read_frame", lambda root, path: decoded.append(path) or real(root, path))
     decoder = Decoder(2)
     coming = decoder.batches(tmp_path, pd.Series(names), SIZE, 4)
     next(coming)
@@ -82,7 +82,7 @@ def test_decoding_runs_ahead_but_not_without_bound(tmp_path, monkeypatch):
 
 def test_large_frames_are_decoded_less_far_ahead(tmp_path, monkeypatch):
     names = [draw(tmp_path, i) for i in range(30)]
-    monkeypatch.setattr(batches, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", 1)
     decoder = Decoder(8)
     ordered = []
     real = decoder._pool.submit

@@ -52,7 +52,7 @@ def test_verbose_shows_the_traceback(tmp_path):
 def test_nothing_heavy_is_imported_before_the_checks_pass(tmp_path):
     done = call(tmp_path, "training.epochs=-1", PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line}
-    assert "mtl.schema" in imported
+    assert "mtl.config.schema" in imported
     assert not imported & {"tensorflow", "keras", "mlflow", "cv2", "sklearn", "matplotlib"}
 
 

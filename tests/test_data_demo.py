@@ -18,14 +18,14 @@ import yaml
 from conftest import slow
 
 from mtl.data import demo
+from mtl.data.class_names import CLASSES
 from mtl.data.demo import MARKER, Demo, Drawing, is_whole, write_tree
 from mtl.data.frames import read_frame
-from mtl.data.ucf_crime import CLASSES
 from mtl.drawing import videos
 from mtl.drawing.canvas import SIZE
 from mtl.drawing.events import CAMERAS, EVENTS, PLACES
 from mtl.drawing.videos import draw_video
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 ROOT = Path(__file__).parents[1]
 SMALL = Drawing(seed=0, train_videos=2, test_videos=1, normal_train_videos=3, normal_test_videos=2, frames_per_video=3)

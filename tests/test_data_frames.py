@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.data.frames import MAX_BYTES, PNG_START, BadFrame, read_frame
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 RGB = np.zeros((4, 6, 3), np.uint8)
 RGB[..., 0] = 200  # red

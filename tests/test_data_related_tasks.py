@@ -8,7 +8,7 @@ import pytest
 from conftest import call
 
 from mtl.data.related_tasks import CLASSES, RelatedTasks
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 from mtl.tasks import BinaryTask
 
 MAIN, AUXILIARY = BinaryTask(["main_only", "both"]), BinaryTask(["auxiliary_only", "both"])
@@ -121,7 +121,7 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     assert "related_auxiliary (+0." in done.stdout
 
     from mtl.experiment import load_run
-    from mtl.tracking import MLflowTracking
+    from mtl.tracking.mlflow_tracking import MLflowTracking
 
     monkeypatch.chdir(tmp_path)
     tracking = MLflowTracking("sqlite:///mlflow.db", "mtl", None, timeout_s=20.0)

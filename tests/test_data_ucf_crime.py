@@ -14,18 +14,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.ucf_crime import (
-    CLASSES,
-    FOLDERS,
-    TEXT,
-    Listing,
-    UCFCrime,
-    annotation_lines,
-    class_of,
-    frame_table,
-    read_annotations,
-)
-from mtl.mistakes import Mistake
+from mtl.data.annotations import annotation_lines, read_annotations
+from mtl.data.class_names import CLASSES, FOLDERS, class_of
+from mtl.data.frame_table import TEXT, Listing, frame_table
+from mtl.data.ucf_crime import UCFCrime
+from mtl.errors import Mistake
 
 CONF = Path(__file__).parents[1] / "conf" / "data" / "ucf_crime.yaml"
 

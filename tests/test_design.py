@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from mtl import design
-from mtl.journal import CODE, DATA, TrackedRun
+from mtl.ablation import design, fairness, groupings
+from mtl.results import CODE, DATA, TrackedRun
 
 
 def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
@@ -101,23 +101,23 @@ def tagged(tasks: str, seed: int, **tags: str) -> TrackedRun:
 
 def test_versions_of_the_code_are_said_where_there_are_several():
     runs = [tagged("all", seed, **{CODE: code}) for seed, code in enumerate(("1" * 8, "2" * 8, "1" * 8))]
-    assert design.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
-    assert not design.versions(runs[::2])
+    assert fairness.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
+    assert not fairness.versions(runs[::2])
     commits = [tagged("all", seed, **{CODE: "1", "mlflow.source.git.commit": str(seed)}) for seed in range(2)]
-    assert not design.versions(commits)  # a commit of the README makes no other result
+    assert not fairness.versions(commits)  # a commit of the README makes no other result
 
 
 def test_other_frames_under_equal_parameters_are_said():
     runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not design.data_apart(runs, ["tasks"], "tasks")
+    assert not fairness.data_apart(runs, ["tasks"], "tasks")
     runs[3] = tagged("all", 1, **{DATA: "b"})
-    assert design.data_apart(runs, ["tasks"], "tasks") == [
+    assert fairness.data_apart(runs, ["tasks"], "tasks") == [
         "The frames of train, val or test differ between runs: with seed 1, those of anomaly but not of all. "
         "A difference may come from there."
     ]
     by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not design.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
-    assert not design.data_apart(runs, ["tasks", "data.every"], "data.every")
+    assert not fairness.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
+    assert not fairness.data_apart(runs, ["tasks", "data.every"], "data.every")
 
 
 def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -> TrackedRun:
@@ -127,7 +127,7 @@ def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -
 
 
 def grouped(runs: list[TrackedRun]) -> list[dict]:
-    return design.groupings(runs, design.runs_table(runs), design.axes(runs), "tasks").to_dict("records")
+    return groupings.groupings(runs, design.runs_table(runs), design.axes(runs), "tasks").to_dict("records")
 
 
 def test_the_best_groups_are_found_among_the_measured_sets():

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from mtl.evaluation import ROC_POINTS, Evaluated, Evaluation
-from mtl.statistics import macro_auc
+from mtl.evaluation.auc import ROC_POINTS
+from mtl.evaluation.evaluation import Evaluated, Evaluation
+from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import BinaryTask, CategoricalTask, Task
 
 CLASSES = ("Abuse", "Arson", "Fighting", "Normal")

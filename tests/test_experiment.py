@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def tracking_of(folder: Path, experiment: str = "mtl"):
-    from mtl.tracking import MLflowTracking
+    from mtl.tracking.mlflow_tracking import MLflowTracking
 
     return MLflowTracking(f"sqlite:///{folder}/mlflow.db", experiment, None, timeout_s=20.0)
 
@@ -145,8 +145,8 @@ def test_a_loaded_run_gives_the_tracked_predictions_on_raw_frames(folder, monkey
 
 
 def test_a_run_is_loaded_in_the_precision_it_was_made_in(folder, monkeypatch):
-    from mtl import backbone as room
     from mtl.experiment import load_run
+    from mtl.model import backbone as room
 
     monkeypatch.chdir(folder)
     done = call(folder, "tasks=anomaly", *PLAIN, "backbone.precision=auto", "tracking.experiment=precision")
@@ -161,9 +161,10 @@ def test_a_run_is_loaded_in_the_precision_it_was_made_in(folder, monkeypatch):
 def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path):
     import cv2
 
-    from mtl.backbone import Backbone, Freeze, scale_to_one, small_cnn
     from mtl.experiment import COMPARED, _cosine_to_float32
-    from mtl.features import FeatureStore
+    from mtl.features.store import FeatureStore
+    from mtl.model.backbone import Backbone, Freeze
+    from mtl.model.networks import scale_to_one, small_cnn
 
     rng, ends = np.random.default_rng(0), {"stage1": "stage1_pool", "stage2": "stage2_pool"}
     for i in range(100):

@@ -16,13 +16,13 @@ import yaml
 from conftest import heeded
 
 from mtl import extract_frames
-from mtl.data import videos
+from mtl.data import video_frames
 from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 ROOT = Path(__file__).parents[1]
-REAL_SERVE = videos.serve
+REAL_SERVE = video_frames.serve
 
 
 def film(file, n_frames=25, size=(96, 72), seed=0, codec="mp4v"):
@@ -307,15 +307,15 @@ def test_bad_videos_are_listed_and_the_others_go_on(tmp_path):
 def dying(connection, cut):
     """A worker whose decoder crashes over one video."""
 
-    real = videos.extract
-    videos.extract = lambda job, *rest: os._exit(11) if job.video.name == "deadly" else real(job, *rest)
+    real = video_frames.extract
+    video_frames.extract = lambda job, *rest: os._exit(11) if job.video.name == "deadly" else real(job, *rest)
     REAL_SERVE(connection, cut)
 
 
 @pytest.mark.slow
 def test_dying_decoder_costs_its_video_only(tmp_path, monkeypatch):
 
-    monkeypatch.setattr(videos, "serve", dying)
+    monkeypatch.setattr(video_frames, "serve", dying)
     for i, name in enumerate(("a", "deadly", "b", "c")):
         film(tmp_path / "v" / "Abuse" / f"{name}.avi", 20 + i, codec="MJPG")
     assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), "--workers", "1"]) == 1
@@ -494,7 +494,7 @@ def full_disk(connection, cut):
     def refuse(*_):
         raise OSError(28, "No space left on device", "x.png")
 
-    videos.extract = refuse
+    video_frames.extract = refuse
     REAL_SERVE(connection, cut)
 
 
@@ -502,7 +502,7 @@ def full_disk(connection, cut):
 def test_full_disk_stops_in_one_line(tmp_path, monkeypatch, caplog):
 
     prepared(tmp_path)
-    monkeypatch.setattr(videos, "serve", full_disk)
+    monkeypatch.setattr(video_frames, "serve", full_disk)
     assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o")]) == 1
     assert "No space left on device (x.png). The same command goes on from here." in caplog.text
     assert not list((tmp_path / "o").rglob("*.png"))

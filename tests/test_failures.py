@@ -6,12 +6,13 @@ import subprocess
 
 from omegaconf import OmegaConf
 
-from mtl.experiment import track_failure
-from mtl.jobs import read_job
-from mtl.journal import JOB, Journal
-from mtl.launcher import OUTPUT, Processes, Working
+from mtl.job.failure import track_failure
+from mtl.job.record import read_job
+from mtl.results import JOB
+from mtl.sweep.processes import OUTPUT, Processes, Working
+from mtl.tracking.journal import Journal
 
-CONFIG = {"tracking": {"_target_": "mtl.tracking.NoTracking"}}
+CONFIG = {"tracking": {"_target_": "mtl.tracking.no_tracking.NoTracking"}}
 
 
 def uploaded(folder) -> list[str]:

@@ -18,12 +18,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl import features, terminal
-from mtl.data import batches
+from mtl import terminal
+from mtl.data import decoding
 from mtl.data import frames as reading
-from mtl.features import FeatureStore, identities, key, main, stats
-from mtl.mistakes import Mistake
-from mtl.store import archives
+from mtl.errors import Mistake
+from mtl.features import features, identity
+from mtl.features.__main__ import main
+from mtl.features.archive import archives
+from mtl.features.identity import identities, key, stats
+from mtl.features.store import FeatureStore
 
 MANY = 512  # frames that can be told apart by `number_of`
 
@@ -170,9 +173,9 @@ def test_whatever_changes_in_the_spec_changes_the_key(part):
 
 def test_shape_type_decoding_and_version_are_in_the_key(monkeypatch):
     keys = {key(SPEC, (3,), np.dtype("f4"))[0], key(SPEC, (4,), np.dtype("f4"))[0], key(SPEC, (3,), np.dtype("f2"))[0]}
-    monkeypatch.setattr(features, "VERSION", features.VERSION + 1)
+    monkeypatch.setattr(identity, "VERSION", identity.VERSION + 1)
     keys.add(key(SPEC, (3,), np.dtype("f4"))[0])
-    monkeypatch.setattr(features, "DECODING", {"opencv": "0"})
+    monkeypatch.setattr(identity, "DECODING", {"opencv": "0"})
     keys.add(key(SPEC, (3,), np.dtype("f4"))[0])
     assert len(keys) == 5
 
@@ -220,7 +223,7 @@ def test_bad_frames_are_listed_with_the_reason_and_remembered(root, kept, monkey
     left = [i for i in range(20) if i not in (4, 7, 9)]
     assert numbers(found) == found.frames["number"].tolist() == left
     assert found.frames.index.tolist() == list(range(17))
-    monkeypatch.setattr("mtl.features.Extraction._compute", None)  # nothing is decoded again
+    monkeypatch.setattr("mtl.features.extraction.Extraction._compute", None)  # nothing is decoded again
     again = kept.of(frames, root, Fake())
     assert again.bad.equals(found.bad)
     assert again.frames.equals(found.frames)
@@ -248,7 +251,7 @@ def test_a_passing_fault_is_listed_but_not_remembered(root, kept, monkeypatch):
             raise reading.BadFrame("permission denied") from PermissionError(13, "Permission denied")
         return reading.read_frame(root, path)
 
-    monkeypatch.setattr(batches, "read_frame", refuse)
+    monkeypatch.setattr(decoding, "read_frame", refuse)
     assert kept.of(frames, root, Fake()).bad.to_numpy().tolist() == [[denied, "permission denied"]]
     monkeypatch.undo()
     found = kept.of(frames, root, Fake())
@@ -345,7 +348,7 @@ def test_rows_that_are_not_kept_are_computed_on_use_only(root, kept):
 def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen):
     import tensorflow as tf
 
-    from mtl.training import resident
+    from mtl.training.source import resident
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU has its own memory")
@@ -563,7 +566,7 @@ def test_identities_are_of_path_size_and_time(root):
 
 
 def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch):
-    from mtl.experiment import data_digest
+    from mtl.job.fingerprint import data_digest
 
     frames = tree(root, 12).assign(class_name="Arson", split="train")
     (root / frames["path"][3]).unlink()
@@ -572,7 +575,7 @@ def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch)
     found = stats(root, frames["path"])
     assert asked == frames["path"].tolist()
     monkeypatch.undo()
-    monkeypatch.setattr(features, "stats", None)  # nobody asks again
+    monkeypatch.setattr(identity, "stats", None)  # nobody asks again
     digest = data_digest(frames, root, found)
     assert kept.of(frames, root, Fake(), found=found).bad.to_numpy().tolist() == [[frames["path"][3], "missing"]]
     monkeypatch.undo()
@@ -617,7 +620,7 @@ def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkey
 @pytest.mark.parametrize("name", ["tensorflow", "keras"])
 def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
     monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
-    here = {one: features._version(*wheels) for one, wheels in features.COMPUTING.items()}
+    here = {one: identity.installed_version(*wheels) for one, wheels in identity.COMPUTING.items()}
     kept.of(tree(root, 5), root, Fake(**here))
     kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
     assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
@@ -677,7 +680,7 @@ def test_prune_finds_orphans(root, kept, capsys, monkeypatch):
     assert main(["prune", "--orphaned", "--dry-run", "--dir", str(kept.dir)]) == 0
     assert "its data are gone" in capsys.readouterr().out
     root.mkdir()
-    monkeypatch.setattr(features, "VERSION", features.VERSION + 1)
+    monkeypatch.setattr(identity, "VERSION", identity.VERSION + 1)
     assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
     assert "another version of the extraction" in " ".join(capsys.readouterr().out.split())
     assert archives(kept.dir) == []
@@ -702,7 +705,7 @@ def test_a_mistake_is_one_line_and_status_one(kept, capsys, words):
 
 
 def test_the_command_line_is_light(tmp_path):
-    script = "import sys; from mtl.features import main; main(['list']); sys.exit(' '.join(sys.modules))"
+    script = "import sys; from mtl.features.__main__ import main; main(['list']); sys.exit(' '.join(sys.modules))"
     place = {**os.environ, "MTL_FEATURES_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], env=place, capture_output=True, text=True)
     assert "mtl.features" in done.stderr

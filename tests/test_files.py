@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from mtl import files
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 
 def names(folder) -> set[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mtl import fingerprint as room
-from mtl.fingerprint import data_key, fingerprint
+from mtl.job import fingerprint as room
+from mtl.job.fingerprint import data_key, fingerprint
 
 CONFIG = {
     "seed": 0,
@@ -74,6 +74,6 @@ def test_data_are_told_apart_by_their_config():
 
 
 def test_rooms_that_do_not_count_are_rooms():
-    here = room.Path(room.__file__).parent
+    here = room.Path(room.__file__).parents[1]
     rooms = {path.relative_to(here).with_suffix("").parts[0] for path in here.rglob("*.py")}
     assert rooms >= room.NEUTRAL_ROOMS

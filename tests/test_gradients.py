@@ -7,7 +7,13 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from mtl.gradients import combine, dense_gradients, dense_gramian, gramian, task_gradients  # noqa: E402
+from mtl.model.gradients import (  # noqa: E402
+    combine,
+    dense_gradients,
+    dense_gramian,
+    gramian,
+    task_gradients,
+)
 
 pytestmark = pytest.mark.tensorflow
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from mtl.groups import best_groups, pairwise_scores
+from mtl.ablation.groups import best_groups, pairwise_scores
 
 TASKS = ("a", "b", "c", "d")
 

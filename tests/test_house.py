@@ -1,4 +1,4 @@
-"""The law of the house, checked: floors, doors, and config keys that equal signatures."""
+"""The law of the house, checked: floors, cycles, doors, sizes, and config keys that equal signatures."""
 
 from __future__ import annotations
 
@@ -9,60 +9,50 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtl import schema
+from mtl.config import schema
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted((ROOT / "mtl").rglob("*.py"))
+PACKAGE = ROOT / "mtl"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
-FLOORS = {
-    **dict.fromkeys(
-        (
-            "trace",
-            "tasks",
-            "mistakes",
-            "statistics",
-            "terminal",
-            "schema",
-            "commandline",
-            "files",
-            "examples",
-            "groups",
-            "journal",
-            "memory",
-            "seeds",
-            "forms",
-            "fingerprint",
-            "jobs",
-            "drawing",
-        ),
-        1,
-    ),
-    **dict.fromkeys(
-        ("model", "backbone", "gradients", "weighting", "relations", "data", "plots", "store", "ablation", "design"), 2
-    ),
-    "probes": 2.5,  # stands on gradients
-    **dict.fromkeys(("training", "evaluation", "tracking", "features", "record"), 3),
-    "report": 3.5,  # its command asks tracking
-    **dict.fromkeys(("experiment", "extract_frames"), 4),
-    **dict.fromkeys(("sweep", "launcher"), 4.5),  # stand on experiment
-}
-BASES = {"weighting.base", "relations.base", "data.frames", "data.splits", "data.ucf_crime"} | {
-    *("plots.layout", "plots.rendering"),
-    *(f"drawing.{name}" for name in ("canvas", "people", "things", "places", "shot", "events", "film")),
-}
+# from the ground up: a chapter, or a module outside of one, imports only what stands further down
+FLOORS = (
+    ("moved", "errors", "formatting", "terminal", "files", "memory", "seeds", "statistics"),  # small tools
+    ("trace", "results", "tasks"),
+    ("config", "drawing"),
+    ("data", "model", "weighting", "relations", "plots"),
+    ("features", "evaluation", "training"),
+    ("ablation",),
+    ("tracking",),
+    ("report",),
+    ("job",),  # what a job knows of its sweep
+    ("experiment",),
+    ("sweep", "extract_frames"),
+)
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+# what a neighbour on the same floor may use
+BASES = {"moved", "errors", "terminal", "memory", "data.frames", "trace", "model.gradients", "weighting.base"}
 DOORS = {
     "mlflow": {"tracking"},
     "cv2": {"data", "drawing"},
-    "hydra": {"experiment", "sweep", "launcher", "commandline"},
-    "omegaconf": {"experiment", "sweep", "launcher", "commandline"},
-    "tensorflow": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
-    "keras": {"backbone", "model", "gradients", "weighting", "probes", "training", "experiment"},
+    "hydra": {"config", "experiment", "job", "sweep"},
+    "omegaconf": {"config", "experiment", "job", "sweep"},
+    "tensorflow": {"model", "weighting", "training", "experiment"},
+    "keras": {"model", "weighting", "training", "experiment"},
 }
+MOST_LINES = 400
 
 
-def room(path: Path) -> str:
-    """First part of a module's name below mtl."""
-    return path.relative_to(ROOT / "mtl").with_suffix("").parts[0]
+def dotted(path: Path) -> str:
+    """A module's name below mtl; of a chapter's `__init__` the chapter's."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {dotted(path) for path in MODULES}
+
+
+def chapter(module: str) -> str:
+    return module.split(".")[0]
 
 
 @cache
@@ -82,70 +72,82 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            if node.module == "mtl":
-                found += [f"mtl.{alias.name}" for alias in node.names]
-            else:
-                found.append(str(node.module))
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if name.removeprefix("mtl.") in NAMES else str(node.module) for name in below]
     return found
 
 
-def inner_imports(path: Path) -> list[str]:
-    """Rooms of ours that a file imports, without `mtl.`."""
-    return [name.removeprefix("mtl.") for name in imports(path) if name.startswith("mtl.")]
+@cache
+def inner_imports(path: Path) -> frozenset[str]:
+    """Modules of ours that a file imports, without `mtl.`."""
+    own = [name.removeprefix("mtl.") for name in imports(path) if name.startswith("mtl.")]
+    return frozenset(own) - {dotted(path)}
 
 
-def test_every_room_has_a_floor():
-    assert {room(path) for path in MODULES} - {"__init__"} <= set(FLOORS)
+def test_every_chapter_has_a_floor():
+    assert {chapter(name) for name in NAMES} - {"__init__"} == set(FLOOR)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_only_go_down(path):
-    here = room(path)
-    if here == "__init__":
-        assert not imports(path)
-        return
+    here = chapter(dotted(path))
     for name in inner_imports(path):
-        there = name.split(".")[0]
-        if there == here:
-            assert name in BASES | {here}, f"{here} uses a sibling in its folder that is no base: {name}"
-        else:
-            down = FLOORS[there] < FLOORS[here] or FLOORS[here] == 1 == FLOORS[there]
-            assert down, f"{here} (floor {FLOORS[here]}) imports {there} (floor {FLOORS[there]})"
+        there = chapter(name)
+        if here not in (there, "__init__"):
+            down = FLOOR[there] < FLOOR[here] or (FLOOR[there] == FLOOR[here] and name in BASES)
+            assert down, f"{dotted(path)} (floor {FLOOR[here]}) imports {name} (floor {FLOOR[there]})"
 
 
-def test_no_cycles():
-    graph = {}
-    for path in MODULES:
-        name = ".".join(path.relative_to(ROOT / "mtl").with_suffix("").parts)
-        graph[name] = set(inner_imports(path))
+def refuse_cycles(graph: dict[str, set[str]]) -> None:
     done: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
-        assert name not in above, f"cycle: {' -> '.join([*above, name])}"
+        assert name not in above, f"cycle: {' -> '.join([*above[above.index(name) :], name])}"
         if name not in done:
-            for below in graph.get(name, ()):
+            for below in sorted(graph.get(name, ())):
                 visit(below, (*above, name))
             done.add(name)
 
-    for name in graph:
+    for name in sorted(graph):
         visit(name, ())
+
+
+def test_no_cycle_between_files():
+    refuse_cycles({dotted(path): set(inner_imports(path)) for path in MODULES})
+
+
+def test_no_cycle_between_chapters():
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        here = chapter(dotted(path))
+        graph.setdefault(here, set()).update(chapter(name) for name in inner_imports(path))
+        graph[here] -= {here}
+    refuse_cycles(graph)
 
 
 @pytest.mark.parametrize("library", DOORS)
 def test_one_door_per_library(library):
-    through = {room(path) for path in MODULES if any(name.split(".")[0] == library for name in imports(path))}
+    through = {
+        chapter(dotted(path)) for path in MODULES if any(name.split(".")[0] == library for name in imports(path))
+    }
     assert through <= DOORS[library]
 
 
 def test_run_imports_nothing_heavy():
-    assert set(imports(ROOT / "run.py")) == {"hydra", "mtl.commandline", "mtl.experiment"}
+    assert set(imports(ROOT / "run.py")) == {"hydra", "mtl.config.build", "mtl.config.commandline", "mtl.experiment"}
 
 
 def test_one_level_of_folders_and_no_junk_drawers():
-    folders = [path for path in (ROOT / "mtl").rglob("*") if path.is_dir() and path.name != "__pycache__"]
-    assert all(folder.parent == ROOT / "mtl" for folder in folders)
+    folders = [path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__"]
+    assert all(folder.parent == PACKAGE for folder in folders)
     names = {path.stem for path in MODULES} | {folder.name for folder in folders}
     assert not names & {"utils", "helpers", "common", "misc", "components"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_has_one_subject(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def yaml_nodes() -> list:

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from mtl import jobs
-from mtl.jobs import Sweep, duration, ended_line, failed_alike, read_jobs, seconds_left
-from mtl.sweep import Watch
-from mtl.tracking import NoTracking
+from mtl.job import progress, record
+from mtl.job.context import SWEEP, Sweep, current, turn
+from mtl.job.progress import duration, ended_line, seconds_left
+from mtl.job.record import failed_alike, read_jobs
+from mtl.sweep.watch import Watch
+from mtl.tracking.no_tracking import NoTracking
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_a_job_beside_others_says_when_it_begins(folder, capsys):
 
 
 def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
-    return jobs.Job(number, "", status, failure, 1.0, ended, reused, {}, {}, None)
+    return record.Job(number, "", status, failure, 1.0, ended, reused, {}, {}, None)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +101,8 @@ def test_where_the_time_went_is_said_of_trained_jobs():
     spent = {"time/run_s": 100.0, "time/steps_s": 60.0, "time/tracking_s": 5.0}
     found = [replace(job(n), metrics=spent) for n in range(2)] + [replace(job(2, reused=True), metrics=spent)]
     found += [job(3, "FAILED"), replace(job(4), metrics={**spent, "time/run_s": 300.0})]
-    assert jobs.time_lines(found) == ["3 min per trained job: 36 % in training steps, 3 % in tracking."]
-    assert jobs.time_lines([job(3, "FAILED")]) == []
+    assert progress.time_lines(found) == ["3 min per trained job: 36 % in training steps, 3 % in tracking."]
+    assert progress.time_lines([job(3, "FAILED")]) == []
 
 
 def test_durations_are_said_as_people_say_them():
@@ -108,15 +110,15 @@ def test_durations_are_said_as_people_say_them():
 
 
 def test_a_sweep_goes_through_the_environment(monkeypatch):
-    monkeypatch.delenv(jobs.SWEEP, raising=False)
-    assert jobs.current() is None
+    monkeypatch.delenv(SWEEP, raising=False)
+    assert current() is None
     sweep = Sweep("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "1:2", "host", "1@boot/2", 2)
-    monkeypatch.setenv(jobs.SWEEP, sweep.text())
-    assert jobs.current() == sweep
+    monkeypatch.setenv(SWEEP, sweep.text())
+    assert current() == sweep
 
 
 def _occupy(sweep, began, hold):
-    with jobs.turn(sweep):
+    with turn(sweep):
         began.release()
         hold.acquire()
 

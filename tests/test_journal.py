@@ -13,13 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl import journal
-from mtl.journal import FAILURE, HOST, JOB, PARENT, PROCESS, Journal, TrackedRun, in_order, moment
+from mtl import results
+from mtl.results import FAILURE, HOST, JOB, PARENT, PROCESS, TrackedRun
+from mtl.tracking import journal, names
+from mtl.tracking.journal import Journal, in_order, moment
+from mtl.tracking.process import is_dead, process_mark, this_host, this_process
 
 
 def started(folder: Path, **details: object) -> Journal:
     record = Journal(folder / journal.JOURNAL)
-    details = {"key": "k" * 32, "name": "all seed=0", "parent": None, "tags": journal.this_process()} | details
+    details = {"key": "k" * 32, "name": "all seed=0", "parent": None, "tags": this_process()} | details
     record.add("start", **details)
     return record
 
@@ -100,9 +103,9 @@ def test_runs_are_read_from_their_records_alone(tmp_path):
 
 
 def test_a_run_that_died_without_a_word_has_that_as_its_reason(tmp_path):
-    started(tmp_path, tags=journal.this_process() | {PROCESS: "1@never/0"})
+    started(tmp_path, tags=this_process() | {PROCESS: "1@never/0"})
     (run,) = journal.recorded(tmp_path)
-    assert (run.status, run.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+    assert (run.status, run.tags[FAILURE]) == ("KILLED", results.NO_WORD)
 
 
 def test_runs_stand_in_the_order_of_launch_and_not_of_start():
@@ -119,22 +122,22 @@ def test_runs_stand_in_the_order_of_launch_and_not_of_start():
 
 def test_a_dead_process_is_told_from_a_living_one():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    tags = {HOST: journal.this_host(), PROCESS: journal.process_mark(process.pid)}
-    assert not journal.is_dead(tags)
-    assert not journal.is_dead(journal.this_process())
+    tags = {HOST: this_host(), PROCESS: process_mark(process.pid)}
+    assert not is_dead(tags)
+    assert not is_dead(this_process())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert journal.is_dead(tags)
+    assert is_dead(tags)
 
 
 def test_a_process_of_another_host_is_never_called_dead():
-    assert not journal.is_dead({HOST: "elsewhere", PROCESS: "1@x"})
-    assert not journal.is_dead({})
+    assert not is_dead({HOST: "elsewhere", PROCESS: "1@x"})
+    assert not is_dead({})
 
 
 def test_a_number_used_again_is_another_process():
-    mark = journal.process_mark(os.getpid())
-    assert journal.is_dead({HOST: journal.this_host(), PROCESS: f"{mark}9"})
+    mark = process_mark(os.getpid())
+    assert is_dead({HOST: this_host(), PROCESS: f"{mark}9"})
 
 
 @pytest.mark.parametrize(
@@ -154,30 +157,30 @@ def test_a_number_used_again_is_another_process():
     ],
 )
 def test_keys_are_made_legal(key, legal):
-    assert journal.legal_key(key) == legal
+    assert names.legal_key(key) == legal
 
 
 @given(st.text(max_size=400))
 def test_any_key_is_accepted_by_mlflows_rules(key):
-    legal = journal.legal_key(key)
+    legal = names.legal_key(key)
     assert 0 < len(legal) <= 250
     assert all(sign.isalnum() or sign in "_-./: " for sign in legal) or not legal.isascii()
     assert os.path.normpath(legal) == legal
     assert not legal.startswith(("/", ".."))
-    assert journal.legal_key(legal) == legal
+    assert names.legal_key(legal) == legal
 
 
 def test_names_that_become_equal_stay_apart():
-    legal = journal.legal_keys({"a=b": 1, "a_b": 2, "a[b": 3, "x" * 300 + "1": 4, "x" * 300 + "2": 5})
+    legal = names.legal_keys({"a=b": 1, "a_b": 2, "a[b": 3, "x" * 300 + "1": 4, "x" * 300 + "2": 5})
     assert sorted(legal.values()) == [1, 2, 3, 4, 5]
     assert legal["a_b"] == 2
 
 
 def test_nested_parameters_are_joined_by_dots():
-    assert journal.flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+    assert names.flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
 
 
 def test_text_holds_what_a_store_cannot():
-    assert journal.text("a\0b\udcff", 100) == "a\\0b\\udcff"
-    assert journal.text("x" * 10, 5) == "xx..."
-    assert journal.text(None, 5) == "None"
+    assert names.as_text("a\0b\udcff", 100) == "a\\0b\\udcff"
+    assert names.as_text("x" * 10, 5) == "xx..."
+    assert names.as_text(None, 5) == "None"

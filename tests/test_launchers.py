@@ -16,8 +16,8 @@ import pytest
 import yaml
 from conftest import BARE, ROOT, call
 
-from mtl import schema
-from mtl.jobs import Job, read_jobs
+from mtl.config import schema
+from mtl.job.record import Job, read_jobs
 
 PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 LAUNCHERS = ["basic", "processes", *PLUGINS]
@@ -43,7 +43,7 @@ def words(launcher: str) -> list[str]:
 
 
 def tracking_of(folder: Path):
-    from mtl.tracking import MLflowTracking
+    from mtl.tracking.mlflow_tracking import MLflowTracking
 
     return MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
 
@@ -93,7 +93,7 @@ def wait_for_job(folder: Path, process: subprocess.Popen[str], status: str, trai
 
 def test_our_preset_is_the_launchers_signature():
     node = yaml.safe_load((ROOT / "conf/hydra/launcher/processes.yaml").read_text(encoding="utf-8"))
-    assert set(node) - {"_target_"} == set(schema.signature("mtl.launcher.Processes").annotations)
+    assert set(node) - {"_target_"} == set(schema.signature("mtl.sweep.processes.Processes").annotations)
 
 
 @pytest.mark.parametrize("preset", ["joblib", "submitit_local", "submitit_slurm"])

@@ -12,8 +12,8 @@ TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(C
 
 
 def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5):
-    from mtl.backbone import Trained
-    from mtl.model import MultiTaskModel
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Trained
 
     identity = Trained(lambda rows, training: rows, [], [], graph=graph)
     return MultiTaskModel(identity, 5, tasks, units, dropout, seed)
@@ -24,7 +24,7 @@ def forgotten(monkeypatch):
     """No model kept from other tests."""
     from collections import OrderedDict
 
-    from mtl import model as room
+    from mtl.model import multitask as room
 
     monkeypatch.setattr(room, "_kept", OrderedDict())
 
@@ -41,7 +41,7 @@ def test_logits_are_heads_on_the_shared_layer():
 
 
 def test_a_model_of_the_same_graph_is_used_again_with_the_new_values():
-    from mtl.model import reused
+    from mtl.model.multitask import reused
 
     first = reused(model(seed=0))
     for variable in first.state:
@@ -69,7 +69,7 @@ def test_a_model_of_the_same_graph_is_used_again_with_the_new_values():
     ],
 )
 def test_a_model_of_another_graph_is_its_own(change):
-    from mtl.model import reused
+    from mtl.model.multitask import reused
 
     reused(model())
     other = model(**change)
@@ -77,7 +77,7 @@ def test_a_model_of_another_graph_is_its_own(change):
 
 
 def test_only_so_many_models_are_kept(monkeypatch):
-    from mtl import model as room
+    from mtl.model import multitask as room
 
     monkeypatch.setattr(room, "KEPT", 2)
     first = room.reused(model(units=1))

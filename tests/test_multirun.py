@@ -9,17 +9,19 @@ from conftest import call
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from mtl import jobs, launcher, sweep
-from mtl.journal import Journal
-from mtl.mistakes import Mistake
-from mtl.tracking import NoTracking
+from mtl.errors import Mistake
+from mtl.job import context
+from mtl.sweep import callback, launchers, processes
+from mtl.sweep.plan import Plan, Planned
+from mtl.tracking.journal import Journal
+from mtl.tracking.no_tracking import NoTracking
 
 
 def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
     with pytest.raises(Mistake, match=r'pip install -e "\.\[nowhere\]"'):
-        sweep.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
-    sweep.check_launcher("mtl.launcher.Processes")
-    sweep.check_launcher(sweep.ONE_BY_ONE)
+        launchers.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
+    launchers.check_launcher("mtl.sweep.processes.Processes")
+    launchers.check_launcher(callback.ONE_BY_ONE)
 
 
 @pytest.mark.slow
@@ -40,21 +42,21 @@ def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
 
 
 def test_a_sweep_that_reuses_nothing_says_so():
-    job = sweep.Planned("a", {}, None, None)
-    config, plan, none = OmegaConf.create({"rerun": False}), sweep.Plan([job], {}, []), sweep.Plan([], {}, [])
-    assert sweep._never_reused(config, plan, "sqlite:///a") == []
-    assert "tracking=none" in sweep._never_reused(config, plan, "")[0]
-    assert "sweeper" in sweep._never_reused(config, none, "sqlite:///a")[0]
-    assert sweep._never_reused(OmegaConf.create({"rerun": True}), plan, "") == []
+    job = Planned("a", {}, None, None)
+    config, plan, none = OmegaConf.create({"rerun": False}), Plan([job], {}, []), Plan([], {}, [])
+    assert callback._never_reused(config, plan, "sqlite:///a") == []
+    assert "tracking=none" in callback._never_reused(config, plan, "")[0]
+    assert "sweeper" in callback._never_reused(config, none, "sqlite:///a")[0]
+    assert callback._never_reused(OmegaConf.create({"rerun": True}), plan, "") == []
 
 
 def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
     def broken(self, config):
         raise RuntimeError("what nobody thought of")
 
-    monkeypatch.setattr(sweep.Sweep, "_open", broken)
+    monkeypatch.setattr(callback.Sweep, "_open", broken)
     with pytest.raises(SystemExit) as left:
-        sweep.Sweep().on_multirun_start(OmegaConf.create())
+        callback.Sweep().on_multirun_start(OmegaConf.create())
     assert left.value.code == 1
     assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
 
@@ -64,22 +66,22 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
     begun, handed = [], []
 
     def here(**kwargs):
-        handed.append(jobs.current())
+        handed.append(context.current())
         result = JobReturn(status=JobStatus.FAILED)
-        result.return_value = jobs.UntrainedError("gone") if len(handed) == 1 else ValueError("another")
+        result.return_value = context.UntrainedError("gone") if len(handed) == 1 else ValueError("another")
         return result
 
     def begin(self, number, overrides):
-        begun.append((number, jobs.current().trains))
-        return launcher.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
+        begun.append((number, context.current().trains))
+        return processes.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
 
-    monkeypatch.setenv(jobs.SWEEP, jobs.Sweep("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
-    monkeypatch.setattr(launcher, "run_job", here)
-    monkeypatch.setattr(launcher, "configure_log", lambda *args: None)
-    monkeypatch.setattr(launcher.Processes, "_composed", lambda *args: OmegaConf.create())
-    monkeypatch.setattr(launcher.Processes, "_begin", begin)
-    monkeypatch.setattr(launcher.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
-    found = launcher.Processes(1, None)
+    monkeypatch.setenv(context.SWEEP, context.Sweep("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
+    monkeypatch.setattr(processes, "run_job", here)
+    monkeypatch.setattr(processes, "configure_log", lambda *args: None)
+    monkeypatch.setattr(processes.Processes, "_composed", lambda *args: OmegaConf.create())
+    monkeypatch.setattr(processes.Processes, "_begin", begin)
+    monkeypatch.setattr(processes.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
+    found = processes.Processes(1, None)
     config = OmegaConf.create({"stop_after": None, "hydra": {"hydra_logging": None, "verbose": False}})
     found.setup(hydra_context=None, task_function=None, config=config)
     assert [each.status.name for each in found.launch([[], [], []], 0)] == ["COMPLETED", "FAILED", "COMPLETED"]
@@ -90,9 +92,9 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
 def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:
     """Status of a sweep's own run after so many jobs of it ended like this."""
     tracking = NoTracking()
-    found = sweep.Sweep()
+    found = callback.Sweep()
     found._tracking, found._parent = tracking, tracking.start("sweep", folder, None, {"sweep": "parent"})
-    found._handed, found._owner = jobs.Sweep("", str(folder), n_jobs=n_jobs), sweep.os.getpid()
+    found._handed, found._owner = context.Sweep("", str(folder), n_jobs=n_jobs), callback.os.getpid()
     for number, status in enumerate(statuses):
         tracking.start("job", folder / str(number), None, {}).end(status)
     found.finish(interrupted=False)

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from mtl.plots import curves, dots, matrices
 from mtl.plots.rendering import png
-from mtl.trace import Relation, Score
+from mtl.results import Relation, Score
 
 TASKS = ("general_anomaly", "violence", "property_crime", "anomaly_type")
 CLASSES = ("Abuse", "Arrest", "a_class_of_a_long_name_that_costs_$5_and_goes_on_and_on", "Normal")

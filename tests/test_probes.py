@@ -15,7 +15,7 @@ ONE = {"general_anomaly": TASKS["general_anomaly"]}
 
 def batches(n=3, size=16, seed=0, tasks=TASKS):
     """Batches of rows and targets as a probing holds them."""
-    from mtl.probes import Batches
+    from mtl.training.measure import Batches
 
     data = examples(tasks, seed)
     return Batches(*data.gather(np.arange(n * size).reshape(n, size)))
@@ -38,8 +38,8 @@ def deep_model(tasks=TASKS):
     import keras
     import tensorflow as tf
 
-    from mtl.backbone import Trained
-    from mtl.model import MultiTaskModel
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Trained
 
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Dense(7, activation="tanh"), keras.layers.Dense(5, activation="tanh")]
@@ -65,7 +65,7 @@ def test_it_measures_after_the_epochs_that_are_named(epochs, due):
 
 
 def test_held_out_batches_are_disjoint_validation_frames_and_the_same_every_time():
-    from mtl.probes import held_out_batches
+    from mtl.training.probes import held_out_batches
 
     val = np.arange(200, 260)
     found = held_out_batches(val, 3, 16, 0)
@@ -80,7 +80,7 @@ def test_held_out_batches_are_disjoint_validation_frames_and_the_same_every_time
 
 
 def test_step_batches_are_training_frames_none_twice_while_they_last():
-    from mtl.probes import step_batches
+    from mtl.training.probes import step_batches
 
     assert len(set(step_batches(np.arange(200), 3, 16, 0).ravel())) == 48
     few = step_batches(np.arange(20), 3, 16, 0)
@@ -139,7 +139,7 @@ def test_what_is_switched_off_is_empty(build):
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_and_by_layer(build):
-    from mtl.probes import compile_on_all, compile_on_dense
+    from mtl.training.measure import compile_on_all, compile_on_dense
 
     built, held = build(), batches()
     compile_for = compile_on_dense if build is model else compile_on_all
@@ -159,7 +159,7 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
 
 @pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
-    from mtl.probes import compile_on_all, compile_on_dense
+    from mtl.training.measure import compile_on_all, compile_on_dense
 
     built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
     permuted = held.permuted(np.random.default_rng(0))
@@ -175,7 +175,7 @@ def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
 
 
 def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
-    from mtl.probes import compile_on_all
+    from mtl.training.measure import compile_on_all
 
     measure, held = compile_on_all(deep_model(), 0.1), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -185,7 +185,7 @@ def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
 
 
 def test_the_null_is_the_cosine_with_the_gradient_of_permuted_labels():
-    from mtl.probes import compile_on_all
+    from mtl.training.measure import compile_on_all
 
     built, held = deep_model(), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -201,7 +201,7 @@ def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
     """Two quadratics of which each is the source once: source down, recipient across."""
     import tensorflow as tf
 
-    from mtl.probes import affinity
+    from mtl.training.measure import affinity
 
     x = tf.Variable([1.0, 1.0])
 
@@ -224,7 +224,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
     """By hand: step the shared parameters alone, look at the other batch, go back."""
     import tensorflow as tf
 
-    from mtl.probes import compile_on_all
+    from mtl.training.measure import compile_on_all
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
@@ -287,7 +287,7 @@ def test_chosen_epochs_alone_are_in_the_trace():
 
 
 def test_large_rows_are_gathered_again_instead_of_being_kept(monkeypatch):
-    from mtl import probes as room
+    from mtl.training import probes as room
 
     monkeypatch.setattr(room, "HELD_BYTES", 0)
     built, data = model(), examples()
@@ -301,7 +301,7 @@ def test_large_rows_are_gathered_again_instead_of_being_kept(monkeypatch):
 
 
 def test_label_combinations_are_counted_by_frame_and_by_video():
-    from mtl.examples import Examples
+    from mtl.training.dataset import Examples
 
     frames = pd.DataFrame(
         {"split": ["train"] * 5 + ["val"], "video": pd.Categorical(["u", "u", "v", "w", "w", "x"]), "class_name": "A"}
@@ -319,7 +319,7 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     """Whatever the scale of the features, and so of the gradients."""
     import tensorflow as tf
 
-    from mtl.probes import Batches, compile_on_dense, step_size
+    from mtl.training.measure import Batches, compile_on_dense, step_size
 
     for scale in (0.1, 10.0):
         held = batches(4, 32)
@@ -337,8 +337,9 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
 
     from omegaconf import OmegaConf
 
-    from mtl.backbone import Freeze
-    from mtl.experiment import build, build_model
+    from mtl.config.build import build
+    from mtl.experiment import build_model
+    from mtl.model.backbone import Freeze
 
     conf = OmegaConf.load(Path(__file__).resolve().parents[1] / "conf" / "backbone" / f"{name}.yaml")
     config = OmegaConf.create(
@@ -346,7 +347,7 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
             "seed": 0,
             "backbone": OmegaConf.merge(conf, {"weights": "random", "image_size": 32, "seed": 0}),
             "model": {
-                "_target_": "mtl.model.MultiTaskModel",
+                "_target_": "mtl.model.multitask.MultiTaskModel",
                 "_partial_": True,
                 "shared_units": 4,
                 "dropout": 0.0,
@@ -376,7 +377,7 @@ def related_tasks(seed, n_frames=1500, n_features=24):
     The angle between a task's w and the main task's has the cosine that `RELATED` says;
     "same" has the main task's w and noise of its own, "random" a coin per frame.
     """
-    from mtl.examples import Examples
+    from mtl.training.dataset import Examples
 
     rng = np.random.default_rng(seed)
     directions = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
@@ -408,8 +409,8 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
     import keras
     import tensorflow as tf
 
-    from mtl.backbone import Trained
-    from mtl.model import MultiTaskModel
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Trained
     from mtl.relations.gradient import affinity, conflict_rate, gradient_similarity, gradient_similarity_mean
     from mtl.tasks import BinaryTask
     from mtl.weighting.equal import Equal

@@ -12,8 +12,8 @@ from conftest import slow
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from mtl.commandline import hydra_options
-from mtl.data.ucf_crime import CLASSES
+from mtl.config.build import hydra_options
+from mtl.data.class_names import CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def tree(tmp_path_factory):
 
 @pytest.mark.parametrize("line", [*RUNS[:4], *slow(*RUNS[4:])])
 def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypatch):
-    from mtl.experiment import check
+    from mtl.config.check import check
 
     monkeypatch.chdir(tmp_path)
     here = re.sub(r"/(path/to|shared)/ucf", str(tree), line).replace("HOST", "127.0.0.1")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl import record
+from mtl.tracking import artifacts
 
 
 def table(n: int) -> pd.DataFrame:
@@ -31,27 +31,27 @@ def test_the_digest_of_a_table_is_that_of_its_hashed_columns_whatever_the_block(
     for column in ("path", "class_name", "split"):
         whole.update(pd.util.hash_array(frames[column].to_numpy(dtype=object)).tobytes())
     for rows in (7, 100, 1000):
-        monkeypatch.setattr(record, "ROWS_AT_ONCE", rows)
-        assert record.table_digest(frames) == whole.hexdigest()
-        assert len(record.table_digest(frames)) == 36
+        monkeypatch.setattr(artifacts, "ROWS_AT_ONCE", rows)
+        assert artifacts.table_digest(frames) == whole.hexdigest()
+        assert len(artifacts.table_digest(frames)) == 36
 
 
 @pytest.mark.parametrize("column", ["path", "class_name", "split"])
 def test_the_digest_of_a_table_tells_whatever_differs_in_it(column):
     frames, other = table(40), table(40)
     other[column] = other[column].iloc[::-1].to_numpy()
-    assert record.table_digest(frames) != record.table_digest(other)
-    assert record.table_digest(frames) != record.table_digest(frames.iloc[:-1])
+    assert artifacts.table_digest(frames) != artifacts.table_digest(other)
+    assert artifacts.table_digest(frames) != artifacts.table_digest(frames.iloc[:-1])
 
 
 def test_digest_and_annotations_take_memory_of_a_block_not_of_the_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "ROWS_AT_ONCE", 1000)
+    monkeypatch.setattr(artifacts, "ROWS_AT_ONCE", 1000)
     frames = table(20_000)  # as python strings and their hashes, 8 MiB
     tracemalloc.start()
-    record.table_digest(frames)
+    artifacts.table_digest(frames)
     digested = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.reset_peak()
-    record.write_annotations(tmp_path / "val.txt", frames, "val")
+    artifacts.write_annotations(tmp_path / "val.txt", frames, "val")
     written = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     lines = (tmp_path / "val.txt").read_text(encoding="utf-8").splitlines()

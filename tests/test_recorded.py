@@ -246,7 +246,11 @@ def by_full_names() -> list[str]:
 
     look(config, "")
     assert len(words) > 10
-    return [*words, "data._target_=mtl.data.ucf_crime.UCFCrime", "hydra.callbacks.sweep._target_=mtl.sweep.Sweep"]
+    return [
+        *words,
+        "data._target_=mtl.data.ucf_crime.UCFCrime",
+        "hydra.callbacks.sweep._target_=mtl.sweep.callback.Sweep",
+    ]
 
 
 def folder_name(spec: Mapping[str, object]) -> str:

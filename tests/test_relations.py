@@ -27,7 +27,8 @@ from mtl.relations.loss import (
     loss_correlation_trend,
     loss_correlation_within_class,
 )
-from mtl.trace import Relation, Trace, tracked_values
+from mtl.results import Relation, tracked_values
+from mtl.trace import Trace
 
 CONF = Path(__file__).parents[1] / "conf" / "relations"
 STEPS, EPOCHS, BATCHES, FRAMES, VIDEOS = 30, 8, 5, 900, 90

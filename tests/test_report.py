@@ -15,12 +15,17 @@ import pytest
 from rich.console import Console
 from test_ablation import auc, predictions
 
-from mtl import design, report
-from mtl.forms import signed
-from mtl.journal import TrackedRun, recorded
-from mtl.mistakes import Mistake
-from mtl.trace import Relation, Result, Score, Trace
-from mtl.tracking import MLflowTracking, NoTracking
+from mtl.ablation import design
+from mtl.errors import Mistake
+from mtl.formatting import signed
+from mtl.report import __main__, figures, run_tables, sections, write
+from mtl.report.page import page
+from mtl.report.summary import Summary, summarise
+from mtl.results import Relation, Result, Score, TrackedRun
+from mtl.trace import Trace
+from mtl.tracking.journal import recorded
+from mtl.tracking.mlflow_tracking import MLflowTracking
+from mtl.tracking.no_tracking import NoTracking
 
 NAN = float("nan")
 SETS = {"single": (), "helped": ("a",), "typed": ("type",), "all": ("a", "type"), "random": ("coin",)}
@@ -95,23 +100,23 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def summary(folder) -> report.Summary:
-    return report.summarise(jobs(folder), "main")
+def summary(folder) -> Summary:
+    return summarise(jobs(folder), "main")
 
 
 @pytest.fixture(scope="module")
 def files(summary, tmp_path_factory) -> Path:
     """The folder a report was written to."""
     made = tmp_path_factory.mktemp("report") / "summary"
-    report.write_summary(made, summary)
+    write.write_summary(made, summary)
     return made
 
 
-def summarised(folder: Path, *runs: tuple, **params: object) -> report.Summary:
+def summarised(folder: Path, *runs: tuple, **params: object) -> Summary:
     """A report of a few runs, each a set, a seed and its own parameters."""
     for i, (tasks, seed, *own) in enumerate(runs):
         track(NoTracking(), folder / str(i), None, tasks, seed, **{**params, **(own[0] if own else {})})
-    return report.summarise(jobs(folder), "main")
+    return summarise(jobs(folder), "main")
 
 
 def shown(renderable: object, width: int = 200) -> str:
@@ -120,9 +125,9 @@ def shown(renderable: object, width: int = 200) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def said(summary: report.Summary) -> str:
+def said(summary: Summary) -> str:
     """All of a report in one line."""
-    return " ".join(report.markdown(summary).replace("\\", "").split())
+    return " ".join(write.markdown(summary).replace("\\", "").split())
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -164,7 +169,7 @@ def test_what_failed_is_killed_or_cannot_be_read_is_counted_and_said(summary):
 def test_a_broken_file_of_predictions_is_a_warning(tmp_path):
     track(NoTracking(), tmp_path / "0", None, "single", 0)
     (tmp_path / "0" / "artifacts" / "predictions.parquet").write_bytes(b"PAR1 cut")
-    found = report.summarise(jobs(tmp_path), "main")
+    found = summarise(jobs(tmp_path), "main")
     assert "cannot be read" in found.warnings[0]
     assert np.isnan(found.sets.loc["single", "auc/main"])
 
@@ -172,7 +177,7 @@ def test_a_broken_file_of_predictions_is_a_warning(tmp_path):
 def test_a_set_without_any_result_is_a_row(tmp_path):
     track(NoTracking(), tmp_path / "0", None, "single", 0, "FAILED")
     track(NoTracking(), tmp_path / "1", None, "helped", 0)
-    found = report.summarise(jobs(tmp_path), "main")
+    found = summarise(jobs(tmp_path), "main")
     assert found.sets.index.tolist() == ["single", "helped"]
     assert found.sets["seeds"].tolist() == [0, 1]
     assert found.compared.base == "helped"
@@ -186,9 +191,9 @@ def test_seeds_of_parts_are_no_axes(summary):
 def test_one_seed_says_that_it_cannot_tell(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "helped seed" not in said(found)
-    assert "cannot tell for a" in report.headline(found)
+    assert "cannot tell for a" in sections.headline(found)
     assert "With 1 seed no Holm p of 1 difference can fall below 1: 6 seeds are the fewest" in said(found)
-    assert "sd" not in report.sections(found)[0].words.columns
+    assert "sd" not in sections.sections(found)[0].words.columns
 
 
 def test_no_single_task_set_compares_with_the_first(tmp_path):
@@ -202,7 +207,7 @@ def test_other_axes_add_rows_and_are_compared_within(tmp_path):
     found = summarised(tmp_path, *runs)
     assert found.sets.index.tolist() == [f"{t}, weighting={w}" for w in ("equal", "dwa") for t in ("single", "helped")]
     assert found.sets["difference"].notna().tolist() == [False, True, False, True]
-    assert {"auc_heat_map", "auc_by_set"} <= set(report.draw(found))
+    assert {"auc_heat_map", "auc_by_set"} <= set(figures.draw(found))
 
 
 def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
@@ -211,20 +216,20 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
     assert found.compared.base == "weighting=equal"
     assert found.sets["difference"].notna().tolist() == [False, True]
     row = found.sets.iloc[1]
-    assert f"For main: to weighting=equal, weighting=dwa {signed(row['difference'])} (" in report.headline(found)
+    assert f"For main: to weighting=equal, weighting=dwa {signed(row['difference'])} (" in sections.headline(found)
     assert "cannot tell" not in said(found)
-    assert next(each.title for each in report.sections(found)) == "AUC of main by weighting"
+    assert next(each.title for each in sections.sections(found)) == "AUC of main by weighting"
     assert "What each auxiliary does" not in said(found)
-    assert "auxiliaries" not in report.draw(found)
-    assert "What weighting does to main" in report.page(found, {})
+    assert "auxiliaries" not in figures.draw(found)
+    assert "What weighting does to main" in page(found, {})
 
 
 def test_no_run_at_all_is_an_empty_report(tmp_path):
-    found = report.summarise([], "main")
-    assert report.headline(found) == "0 settings, 0 runs."
-    report.write_summary(tmp_path, found)
+    found = summarise([], "main")
+    assert sections.headline(found) == "0 settings, 0 runs."
+    write.write_summary(tmp_path, found)
     assert (tmp_path / "summary.html").exists()
-    for each in report.sweep_tables(found):
+    for each in write.sweep_tables(found):
         shown(each)
 
 
@@ -239,7 +244,7 @@ def test_the_budget_is_stated(summary, tmp_path):
 
 def test_the_terminal_says_what_the_numbers_are_worth(tmp_path):
     found = summarised(tmp_path, *(("single", s) for s in range(3)), ("helped", 0), ("helped", 1))
-    terminal = " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+    terminal = " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
     for line in (
         "Equal training budget: every run had 8 epochs at batch size 32",
         "With 2 seeds no Holm p of 1 difference can fall below 0.5",
@@ -270,7 +275,7 @@ def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path
         "weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of 5), so a "
         "difference could come from there.",
     )
-    assert "Warnings" in "".join(shown(each) for each in report.sweep_tables(found))
+    assert "Warnings" in "".join(shown(each) for each in write.sweep_tables(found))
 
 
 def test_budgets_that_are_swept_need_no_warning(tmp_path):
@@ -306,7 +311,7 @@ def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
     assert table["control"].tolist() == [False, False, True]
     assert "coin (control)" in said(summary)
     assert "It is a control" in said(summary)
-    assert "coin" not in report.headline(summary)
+    assert "coin" not in sections.headline(summary)
 
 
 def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
@@ -315,13 +320,13 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
     assert (table.loc["a", "verdict"], table.loc["a", "p_holm"]) == ("helps", 0.5)
     line = "The verdict goes by the interval, not by p, which is of sign flips over seeds: with 3 seeds no Holm p of 2 "
     assert f"{line}can fall below 0.5." in said(found)
-    assert "Holm p of 2 can fall below" in " ".join("".join(shown(each) for each in report.sweep_tables(found)).split())
+    assert "Holm p of 2 can fall below" in " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
 
 
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
     assert summary.compared.heads["row"].tolist() == ["typed", "all"]
     assert "1 − p(Normal)" in said(summary)
-    terminal = "".join(shown(each) for each in report.sweep_tables(summary))
+    terminal = "".join(shown(each) for each in write.sweep_tables(summary))
     assert re.search(r"1\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}p\(Normal\)", terminal)
 
 
@@ -394,8 +399,8 @@ def test_everything_is_written_for_machines_and_people(summary, files):
 
 @pytest.mark.slow
 def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path):
-    def label(found: report.Summary) -> str:
-        return " ".join(report.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
+    def label(found: Summary) -> str:
+        return " ".join(figures.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
 
     assert label(summary).endswith("(interval: 95 % for all 3 at once)")
     assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
@@ -411,10 +416,10 @@ def test_the_page_needs_nothing_else(files):
 
 def test_every_form_has_the_same_numbers(summary, files):
     number = f"{summary.sets.loc['all', 'auc/main']:.3f}"
-    terminal = "".join(shown(each) for each in report.sweep_tables(summary))
+    terminal = "".join(shown(each) for each in write.sweep_tables(summary))
     for text in (
         terminal,
-        report.markdown(summary),
+        write.markdown(summary),
         *((files / f"summary.{form}").read_text() for form in ("md", "html")),
     ):
         assert number in text
@@ -425,8 +430,8 @@ def test_a_second_sweep_that_reuses_and_finishes_the_first_counts_once(tmp_path)
         track(NoTracking(), tmp_path / "a" / str(i), None, tasks, 0, status)
     for i, tasks in enumerate(("single", "helped")):
         track(NoTracking(), tmp_path / "b" / str(i), None, tasks, 0)
-    found = report.summarise(jobs(tmp_path), "main")
-    assert "2 runs: 2 finished." in report.headline(found)
+    found = summarise(jobs(tmp_path), "main")
+    assert "2 runs: 2 finished." in sections.headline(found)
     assert "Not finished" not in said(found)
     assert found.sets[["finished", "killed"]].to_numpy().tolist() == [[1, 0], [1, 0]]
 
@@ -434,22 +439,22 @@ def test_a_second_sweep_that_reuses_and_finishes_the_first_counts_once(tmp_path)
 def test_names_that_are_markup_stay_names(tmp_path):
     track(NoTracking(), tmp_path / "0", None, "single", 0, weighting="a|b*<i>[x]")
     track(NoTracking(), tmp_path / "1", None, "single", 0, weighting="plain")
-    found = report.summarise(jobs(tmp_path), "main")
-    assert "a\\|b\\*\\<i>\\[x]" in report.markdown(found)
-    assert "a|b*&lt;i&gt;[x]" in report.page(found, {})
-    assert "[x]" in "".join(shown(each) for each in report.sweep_tables(found))
+    found = summarise(jobs(tmp_path), "main")
+    assert "a\\|b\\*\\<i>\\[x]" in write.markdown(found)
+    assert "a|b*&lt;i&gt;[x]" in page(found, {})
+    assert "[x]" in "".join(shown(each) for each in write.sweep_tables(found))
 
 
 def test_a_narrow_terminal_loses_no_number(summary, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    text = "".join(shown(each, width=80) for each in report.sweep_tables(summary))
+    text = "".join(shown(each, width=80) for each in write.sweep_tables(summary))
     assert f"{summary.sets.loc['all', 'auc/main']:.3f}" in text
     assert "…" not in text
 
 
 def test_a_long_description_is_cut_between_lines(summary):
     lines = tuple(f"Warning {i}: {'word ' * 30}" for i in range(100))
-    text = report.markdown(replace(summary, warnings=lines))
+    text = write.markdown(replace(summary, warnings=lines))
     assert len(text) < 8000
     assert text.endswith("`summary.md`.")
 
@@ -457,9 +462,9 @@ def test_a_long_description_is_cut_between_lines(summary):
 # --- from MLflow alone ------------------------------------------------------------------------------------------------
 
 
-def written(summary: report.Summary, folder: Path) -> dict[str, bytes]:
+def written(summary: Summary, folder: Path) -> dict[str, bytes]:
     """What a report consists of; where the runs are tracked is left out."""
-    report.write_summary(folder, summary)
+    write.write_summary(folder, summary)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -469,36 +474,36 @@ def test_a_report_from_mlflow_alone_equals_the_one_of_the_folder(tmp_path, monke
     tracking = MLflowTracking(uri, "mtl", None, 20)
     tracking.prepare()
     parent = sweep(tmp_path / "sweep", tracking)
-    at_the_end = written(report.summarise(jobs(tmp_path / "sweep"), "main", tracking), tmp_path / "a")
+    at_the_end = written(summarise(jobs(tmp_path / "sweep"), "main", tracking), tmp_path / "a")
     for name, what in (("b", parent), ("c", "mtl")):
-        runs, found = report.tracked_runs(what, uri, "mtl")
-        again = written(report.summarise(runs, "main", found), tmp_path / name)
+        runs, found = __main__.tracked_runs(what, uri, "mtl")
+        again = written(summarise(runs, "main", found), tmp_path / name)
         assert again.keys() == at_the_end.keys()
         for file, content in at_the_end.items():
             assert again[file] == content, file
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mtl").mkdir()  # a folder without records, called as the experiment is
-    assert len(report.tracked_runs("mtl", uri, "mtl")[0]) == len(runs)
-    assert report.main([parent]) == 0
+    assert len(__main__.tracked_runs("mtl", uri, "mtl")[0]) == len(runs)
+    assert __main__.main([parent]) == 0
     assert (tmp_path / "report" / parent / "summary.html").read_bytes() == at_the_end["summary.html"]
 
 
 @pytest.mark.slow
 def test_the_command_takes_a_folder(folder, tmp_path, capsys):
-    assert report.main([str(folder), "--to", str(tmp_path)]) == 0
+    assert __main__.main([str(folder), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "summary.html").is_file()
 
 
 def test_the_command_says_what_it_did_not_find(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for what in ("nowhere", "0" * 32):
-        assert report.main([what]) == 1
+        assert __main__.main([what]) == 1
         assert "no MLflow store" in capsys.readouterr().out
 
 
 def test_runs_of_several_main_tasks_need_a_word(tmp_path):
     with pytest.raises(Mistake, match="--main-task"):
-        report._main_task([TrackedRun("1", "x", "FINISHED", {"main_task": name}) for name in ("a", "b")])
+        __main__._main_task([TrackedRun("1", "x", "FINISHED", {"main_task": name}) for name in ("a", "b")])
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------
@@ -517,27 +522,27 @@ def result(tasks: tuple[str, ...], relations: Mapping[str, Relation]) -> Result:
 
 def test_a_run_shows_scores_by_task_and_relations_by_pair():
     similarity = Relation(np.array([[1.0, -0.25], [-0.25, 1.0]]))
-    scores, relations = report.run_tables(result(("violence", "anomaly"), {"gradient_similarity": similarity}))
+    scores, relations = run_tables.run_tables(result(("violence", "anomaly"), {"gradient_similarity": similarity}))
     assert "0.700–0.800" in shown(scores)
     assert "anomaly\N{NO-BREAK SPACE}/" in shown(relations)
     assert "\N{MINUS SIGN}0.250" in shown(relations)
 
 
 def test_a_run_of_one_task_has_no_table_of_pairs():
-    assert len(report.run_tables(result(("anomaly",), {"x": Relation(np.ones((1, 1)), reason="no pair")}))) == 1
+    assert len(run_tables.run_tables(result(("anomaly",), {"x": Relation(np.ones((1, 1)), reason="no pair")}))) == 1
 
 
 def test_an_undefined_score_is_noted_with_its_reason():
     found = result(("anomaly",), {})
     scores = {**found.scores, "auc/anomaly": Score(NAN, reason="one class in the test split")}
-    tables = report.run_tables(Result(found.tasks, "anomaly", scores, {}, found.trace, found.predictions))
+    tables = run_tables.run_tables(Result(found.tasks, "anomaly", scores, {}, found.trace, found.predictions))
     assert "–" in shown(tables[0])
     assert "auc of anomaly: one class in the test split" in shown(tables[1])
 
 
 def test_pairs_of_a_directed_measure_have_both_ways():
     affinity = Relation(np.array([[0.9, 0.1], [0.2, 0.9]]))
-    table = report.pair_table({"affinity": affinity}, ("b", "a"))
+    table = run_tables.pair_table({"affinity": affinity}, ("b", "a"))
     assert table.index.tolist() == ["a_vs_b"]
     assert table.loc["a_vs_b"].tolist() == [0.2, 0.1]  # a is the second task: its row is the source
 
@@ -546,6 +551,6 @@ def test_permuting_tasks_leaves_the_pairs_as_they_are():
     values = np.array([[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]])
     order = [2, 0, 1]
     tasks = ("a", "b", "c")
-    one = report.pair_table({"x": Relation(values)}, tasks)
-    other = report.pair_table({"x": Relation(values[np.ix_(order, order)])}, [tasks[i] for i in order])
+    one = run_tables.pair_table({"x": Relation(values)}, tasks)
+    other = run_tables.pair_table({"x": Relation(values[np.ix_(order, order)])}, [tasks[i] for i in order])
     pd.testing.assert_frame_equal(one, other)

@@ -6,8 +6,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-from mtl import schema
-from mtl.mistakes import Mistake, nearest
+from mtl.config import schema
+from mtl.errors import Mistake, nearest
 
 TRAINING = {
     "_target_": "mtl.training.Training",
@@ -23,7 +23,7 @@ TRAINING = {
 
 def test_a_signature_is_read_without_importing_the_module():
     program = (
-        "import sys; from mtl import schema; print(*schema.signature('mtl.training.Training').annotations);"
+        "import sys; from mtl.config import schema; print(*schema.signature('mtl.training.Training').annotations);"
         "assert not {'tensorflow', 'mtl.training'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

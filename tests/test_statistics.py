@@ -14,31 +14,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from mtl.statistics import (
-    Effect,
-    Verdict,
-    VideoWins,
-    block_correlation,
-    bundles,
-    contrast,
-    delta_m,
-    effect,
-    holm,
-    macro_auc,
-    main_effects,
-    mean_of_defined,
-    paired_difference,
-    pearson,
-    percentile_interval,
-    rank_correlation,
-    sampled_aucs,
-    shapley_values,
-    sign_flip,
-    spearman,
-    stratified_multiplicities,
-    verdict,
-    video_wins,
-)
+from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
+from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
+from mtl.ablation.verdicts import Verdict, delta_m, verdict
+from mtl.statistics.bootstrap import mean_of_defined, percentile_interval, stratified_multiplicities
+from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
+from mtl.statistics.pairwise import VideoWins, macro_auc, video_wins
+from mtl.statistics.significance import holm, sign_flip
 
 
 def frames(seed: int, n_videos: int = 12, n_levels: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,7 +63,7 @@ def test_wins_are_comparisons_of_frames(rows: list[tuple[int, bool, int]]) -> No
 def test_wins_do_not_depend_on_how_many_levels_are_cumulated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, events, videos = frames(0)
     whole = video_wins(scores, events, videos)
-    monkeypatch.setattr("mtl.statistics.CELLS", 30)
+    monkeypatch.setattr("mtl.statistics.pairwise.CELLS", 30)
     np.testing.assert_array_equal(video_wins(scores, events, videos).wins, whole.wins)
     flipped = video_wins(-scores, ~events, videos)  # cumulates over the other side
     np.testing.assert_array_equal(flipped.wins.T, whole.wins)

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.mistakes import Mistake
-from mtl.store import Archive, MappedRows, MemoryRows, Writer, archives, finish_removals, lookup
+from mtl.errors import Mistake
+from mtl.features.archive import Archive, archives, finish_removals
+from mtl.features.places import lookup
+from mtl.features.vectors import MappedRows, MemoryRows
+from mtl.features.writer import Writer
 
 SHAPE, DTYPE = (3,), np.dtype(np.float32)
 
@@ -101,7 +104,7 @@ def test_rows_in_memory_are_read_only_and_taken_as_copies():
 
 
 def test_threads_may_share_mapped_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("mtl.store.MAPPED_BYTES", 1)  # pages are given back all the time
+    monkeypatch.setattr("mtl.features.vectors.MAPPED_BYTES", 1)  # pages are given back all the time
     rows = mapped(filled(tmp_path / "k", n=200), range(200))
     wrong = []
 
@@ -305,7 +308,7 @@ def test_a_folder_that_is_a_file_is_said(tmp_path):
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    hold = "import sys, time; from pathlib import Path; from mtl.store import Archive\n"
+    hold = "import sys, time; from pathlib import Path; from mtl.features.archive import Archive\n"
     hold += "with Archive(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "k")], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"

@@ -20,7 +20,7 @@ SWEPT = ("-m", "tasks=anomaly,anomaly_violence", "seed=0,1", *TINY, "relations=[
 
 
 def tracking_of(folder: Path):
-    from mtl.tracking import MLflowTracking
+    from mtl.tracking.mlflow_tracking import MLflowTracking
 
     return MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 from mtl.tasks import BinaryTask, CategoricalTask, RandomTask
 
 FRAMES = pd.DataFrame(

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 from mtl.terminal import quiet, show
 
 

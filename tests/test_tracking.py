@@ -18,10 +18,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtl import journal, tracking
-from mtl.journal import FAILURE, FINGERPRINT, HOST, PARENT, PROCESS
-from mtl.mistakes import Mistake
-from mtl.tracking import MLflowTracking, NoTracking
+from mtl import results
+from mtl.errors import Mistake
+from mtl.results import FAILURE, FINGERPRINT, HOST, PARENT, PROCESS
+from mtl.tracking import __main__, journal, provenance, send
+from mtl.tracking.mlflow_tracking import MLflowTracking
+from mtl.tracking.no_tracking import NoTracking
+from mtl.tracking.run import Run
+from mtl.tracking.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 NAN, INFINITE = float("nan"), float("inf")
@@ -68,7 +72,7 @@ def datasets(found: MLflowTracking, run_id: str) -> set[tuple[str, ...]]:
 def everything(found: MLflowTracking, run_id: str) -> dict[str, object]:
     """What a run looks like in the store, without what differs from run to run."""
     run = found.run(run_id)
-    own = {journal.KEY, HOST, PROCESS, PARENT}
+    own = {results.KEY, HOST, PROCESS, PARENT}
     tags = {key: value for key, value in run.tags.items() if key not in own}
     return {
         "name": run.name, "status": run.status, "params": dict(run.params), "tags": tags,
@@ -76,9 +80,7 @@ def everything(found: MLflowTracking, run_id: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def whole_run(
-    found: MLflowTracking | NoTracking, folder: Path, parent: str | None = None, at_epoch=None
-) -> tracking.Run:
+def whole_run(found: MLflowTracking | NoTracking, folder: Path, parent: str | None = None, at_epoch=None) -> Run:
     """A run as an experiment would track it; `at_epoch` may do harm in the middle."""
     run = found.start("all seed=0", folder, parent, {"tasks": "all"})
     run.params({"tasks": "all", "training": {"epochs": 3}})
@@ -137,7 +139,7 @@ def test_a_password_is_shown_nowhere(tmp_path, caplog):
     assert "secret" not in (tmp_path / journal.JOURNAL).read_text()
     assert "secret" not in caplog.text
     with pytest.raises(Mistake, match="--uri"):
-        tracking.send(tmp_path, 0.2)
+        send.send(tmp_path, 0.2)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -165,7 +167,7 @@ def test_reading_makes_no_store(tmp_path):
 
 
 def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
-    play = tracking.Store.play
+    play = Store.play
 
     def slow(*args):
         time.sleep(0.2)
@@ -173,7 +175,7 @@ def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
 
     before = tracked.seconds
     assert before > 0  # the store was made
-    monkeypatch.setattr(tracking.Store, "play", slow)
+    monkeypatch.setattr(Store, "play", slow)
     run = tracked.start("all", tmp_path, None, {})
     run.metrics({"auc/main": 0.5}, step=0)
     run.end("FINISHED")
@@ -203,7 +205,7 @@ def test_the_commit_is_tracked_with_a_flag_for_changed_files(tracked, tmp_path):
     run = tracked.start("all", tmp_path, None, {})
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     tags = tracked.run(run.id).tags
-    assert tags.get("mlflow.source.git.commit", "") == head.stdout.strip() or tracking.git_state.cache_info().hits
+    assert tags.get("mlflow.source.git.commit", "") == head.stdout.strip() or provenance.git_state.cache_info().hits
     assert tags.get("git_dirty", "true") in ("true", "false")
 
 
@@ -424,7 +426,7 @@ def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp
         with pytest.raises(Mistake, match="still going on"):
             tracked.start("all", tmp_path, None, {})
         assert tracked.close_stale() == []
-        assert "still going on" in tracking.send(tmp_path, 5)[0]
+        assert "still going on" in send.send(tmp_path, 5)[0]
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -446,14 +448,14 @@ def test_a_run_of_another_host_is_closed_by_a_word(tracked, tmp_path, capsys):
     elsewhere = tracked.start("elsewhere", tmp_path / "a", None, {})
     elsewhere.tags({HOST: "another/1"})
     here = tracked.start("here", tmp_path / "b", None, {})
-    assert tracking.main(["close", elsewhere.id, here.id, "--uri", tracked.uri]) == 1
+    assert __main__.main(["close", elsewhere.id, here.id, "--uri", tracked.uri]) == 1
     found = tracked.run(elsewhere.id)
-    assert (found.status, found.tags[FAILURE]) == ("KILLED", journal.NO_WORD)
+    assert (found.status, found.tags[FAILURE]) == ("KILLED", results.NO_WORD)
     assert tracked.run(here.id).status == "RUNNING"
     said = capsys.readouterr().out
     assert f"{elsewhere.id}: elsewhere is closed as KILLED" in said
     assert "still going on" in said
-    assert tracking.main(["close", elsewhere.id, "--uri", tracked.uri]) == 1
+    assert __main__.main(["close", elsewhere.id, "--uri", tracked.uri]) == 1
     assert "KILLED already" in capsys.readouterr().out
 
 
@@ -500,10 +502,10 @@ def test_a_local_store_that_breaks_in_the_middle_costs_nothing(store, tmp_path, 
 def test_to_send_what_arrived_already_changes_nothing(tracked, tmp_path):
     run = whole_run(tracked, tmp_path)
     before = everything(tracked, run.id)
-    assert tracking.send(tmp_path, 5) == [f"{tmp_path}: nothing was missing"]
+    assert send.send(tmp_path, 5) == [f"{tmp_path}: nothing was missing"]
     path = tmp_path / journal.JOURNAL
     path.write_text("".join(line for line in path.read_text().splitlines(True) if '"done"' not in line))
-    assert "calls sent" in tracking.send(tmp_path, 5)[0]  # as if killed between every call and its receipt
+    assert "calls sent" in send.send(tmp_path, 5)[0]  # as if killed between every call and its receipt
     assert everything(tracked, run.id) == before
     assert len(tracked.runs()) == 1
     assert history(tracked, run.id) == before["metrics"]
@@ -511,7 +513,7 @@ def test_to_send_what_arrived_already_changes_nothing(tracked, tmp_path):
 
 def test_a_folder_without_a_record_is_one_clear_line(tmp_path):
     with pytest.raises(Mistake, match="No run is recorded"):
-        tracking.send(tmp_path, 1)
+        send.send(tmp_path, 1)
 
 
 # --- without tracking -------------------------------------------------------------------------------------------------
@@ -526,14 +528,14 @@ def test_without_tracking_the_record_is_kept_all_the_same(tmp_path):
     assert found.close_stale() == []
     assert found.where_to_look([run.id], "auc/main") == []
     assert journal.recorded(tmp_path)[0].metrics["auc/main"] == 0.8
-    assert "tracking=none" in tracking.send(tmp_path, 1)[0]
+    assert "tracking=none" in send.send(tmp_path, 1)[0]
     with pytest.raises(Mistake, match="tracking=mlflow"):
         found.run("x")
 
 
 def test_a_run_made_without_tracking_can_be_sent_to_a_store(tracked, tmp_path):
     whole_run(NoTracking(), tmp_path)
-    assert "calls sent" in tracking.send(tmp_path, 5, tracked.uri)[0]
+    assert "calls sent" in send.send(tmp_path, 5, tracked.uri)[0]
     there = MLflowTracking(tracked.uri, "mtl", None, 5)
     assert [run.metrics["auc/main"] for run in there.runs()] == [0.8]
 
@@ -666,12 +668,12 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server, tmp_path, 
     assert len(warnings_in(caplog)) == 1
     assert f"python -m mtl.tracking send {tmp_path}/run" in warnings_in(caplog)[0]
     with pytest.raises(Mistake, match="Connection refused"):
-        tracking.send(tmp_path / "run", 0.5)
+        send.send(tmp_path / "run", 0.5)
     server.start()
     assert found.run(run.id).status == "RUNNING"
-    assert tracking.main(["send", str(tmp_path)]) == 0
+    assert __main__.main(["send", str(tmp_path)]) == 0
     assert everything(found, run.id) == undisturbed
-    assert tracking.main(["send", str(tmp_path)]) == 0
+    assert __main__.main(["send", str(tmp_path)]) == 0
     assert everything(found, run.id) == undisturbed
     assert len(found.runs()) == 2
 
@@ -694,8 +696,8 @@ def test_a_sweep_without_a_server_is_sent_later_as_a_family(server, tmp_path, ca
     assert len([run for run in journal.recorded(tmp_path) if run.tags.get(PARENT) == parent.id]) == 2
     server.start()
     with pytest.raises(Mistake, match="parent"):
-        tracking.send(tmp_path / "0", 5)
-    assert len(tracking.send(tmp_path, 5)) == 3
+        send.send(tmp_path / "0", 5)
+    assert len(send.send(tmp_path, 5)) == 3
     fresh = MLflowTracking(server.uri, "family", None, 5)
     (top,) = fresh.runs(tags={"sweep": "parent"})
     assert [run.status for run in fresh.runs(parent=top.id)] == ["FINISHED", "FINISHED"]

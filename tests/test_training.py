@@ -34,7 +34,7 @@ class ArrayRows:
 
 def examples(tasks=TASKS, seed=0):
     """Rows whose class is linear in them, ten rows a video, three splits."""
-    from mtl.examples import Examples
+    from mtl.training.dataset import Examples
 
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(N, D)).astype(np.float32)
@@ -52,8 +52,8 @@ def examples(tasks=TASKS, seed=0):
 def model(tasks=TASKS, seed=0, dropout=0.0):
     import tensorflow as tf
 
-    from mtl.backbone import Trained
-    from mtl.model import MultiTaskModel
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Trained
 
     identity = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
     return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, seed=seed)
@@ -62,7 +62,7 @@ def model(tasks=TASKS, seed=0, dropout=0.0):
 def training(**changes):
     import keras
 
-    from mtl.training import Training
+    from mtl.training.loop import Training
 
     settings = {
         "epochs": 3,
@@ -77,7 +77,7 @@ def training(**changes):
 
 
 def probes(**changes):
-    from mtl.probes import Probes
+    from mtl.training.probes import Probes
 
     settings = {"epochs": 1, "batches": 3, "batch_size": 16, "permuted_labels": True, "affinity_step": 0.1, "seed": 0}
     return Probes(**settings | changes)
@@ -87,7 +87,7 @@ def of_conf(name):
     """The weighting of `conf/weighting/<name>.yaml`."""
     from omegaconf import OmegaConf
 
-    from mtl.experiment import build
+    from mtl.config.build import build
 
     node = OmegaConf.load(WEIGHTINGS / f"{name}.yaml")
     config = OmegaConf.create({"seed": 0, "main_task": "general_anomaly", "w": node})
@@ -151,7 +151,7 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
     import keras
     import tensorflow as tf
 
-    from mtl.training import compile_steps
+    from mtl.training.steps import compile_steps
     from mtl.weighting.fixed import Fixed
 
     weights = {"general_anomaly": 1.0, "violence": 0.5, "anomaly_type": 2.0}
@@ -192,7 +192,7 @@ def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
 @pytest.mark.parametrize("kind", ["PCGrad", "CAGrad", "GradNorm"])
 @pytest.mark.slow
 def test_the_closed_form_of_a_dense_layer_steps_like_task_gradients(kind, monkeypatch):
-    from mtl.model import MultiTaskModel
+    from mtl.model.multitask import MultiTaskModel
     from mtl.weighting import cagrad, gradnorm, pcgrad
 
     def weighting():
@@ -230,7 +230,7 @@ def test_an_optimizer_steps_as_keras_lets_it(name):
     import keras
     import tensorflow as tf
 
-    from mtl.training import _is_plain_adam, stepper
+    from mtl.training.optimizer import _is_plain_adam, stepper
 
     def variables():
         return [keras.Variable([[1.0, -2.0], [0.5, 3.0]]), keras.Variable([0.1, 0.0])]
@@ -251,7 +251,7 @@ def test_an_optimizer_steps_as_keras_lets_it(name):
 
 def misaligned(array):
     """A copy in memory that no tensor can share."""
-    from mtl.examples import ALIGNMENT, aligned
+    from mtl.memory import ALIGNMENT, aligned
 
     raw = aligned((array.nbytes + ALIGNMENT,), np.uint8)[4:][: array.nbytes]
     copy = raw.view(array.dtype).reshape(array.shape)
@@ -261,8 +261,9 @@ def misaligned(array):
 
 @pytest.mark.slow
 def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
-    from mtl import training as room
-    from mtl.examples import Examples, aligned
+    from mtl.memory import aligned
+    from mtl.training import source as room
+    from mtl.training.dataset import Examples
 
     data = examples()
     shared = aligned(data.rows.array.shape, np.float32)
@@ -281,8 +282,8 @@ def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch)
 
 
 def test_a_tensor_shares_aligned_rows_even_read_only_ones():
-    from mtl.examples import aligned
-    from mtl.training import resident
+    from mtl.memory import aligned
+    from mtl.training.source import resident
 
     rows = aligned((10, 4), np.float32)
     rows[:] = 1
@@ -294,7 +295,7 @@ def test_a_tensor_shares_aligned_rows_even_read_only_ones():
 
 
 def test_many_rows_that_cannot_be_shared_are_not_held_twice(monkeypatch):
-    from mtl import training as room
+    from mtl.training import source as room
 
     rows = ArrayRows(misaligned(np.ones((100, 10), np.float32)))
     assert room.resident(rows) is not None
@@ -308,7 +309,8 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     aucs = [row["val_auc/general_anomaly"] for row in history.epochs]
     assert history.chosen == int(np.argmax(aucs))
     assert len(aucs) <= history.chosen + 3
-    from mtl.training import predict, task_auc
+    from mtl.training.source import predict
+    from mtl.training.validation import task_auc
 
     val = data.positions("val")
     logits = predict(built, data.rows, val)["general_anomaly"]
@@ -347,7 +349,8 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
 @pytest.mark.parametrize("name", ["equal", *slow("famo", "cagrad", "gradnorm")])
 def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epoch):
     """One frame is not finite from some epoch on: its step is void, those before and after it count."""
-    from mtl.examples import Examples, aligned
+    from mtl.memory import aligned
+    from mtl.training.dataset import Examples
 
     data = examples()
     rows = aligned(data.rows.array.shape, np.float32)  # the graph shares this memory
@@ -377,7 +380,7 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
     import keras
     import tensorflow as tf
 
-    from mtl.training import compile_steps
+    from mtl.training.steps import compile_steps
     from mtl.weighting.equal import Equal
 
     data, built = examples(), model()
@@ -397,8 +400,8 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
 
 
 def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apart():
-    from mtl.experiment import cost_of_relations
-    from mtl.training import History
+    from mtl.tracking.metrics import cost_of_relations
+    from mtl.training.history import History
 
     _, _, history = train(probed=3)
     assert 0 < history.first_probe_seconds < history.probe_seconds
@@ -408,7 +411,7 @@ def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apar
 
 
 def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
-    from mtl.training import _orders
+    from mtl.training.loop import _orders
 
     order = next(_orders(np.zeros(200, int), "natural", 32, 0))
     assert len(order) == 224
@@ -416,7 +419,7 @@ def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
 
 
 def test_balanced_sampling_shows_every_class_as_often():
-    from mtl.training import _orders
+    from mtl.training.loop import _orders
 
     order = next(_orders(np.repeat([0, 1], [20, 980]), "balanced", 1000, 0))
     assert 430 < (order < 20).sum() < 570
@@ -433,7 +436,7 @@ def test_every_optimizer_step_of_every_weighting_of_conf_trains():
 
 
 def test_weights_come_back_as_they_were(tmp_path):
-    from mtl.record import read_weights, write_weights
+    from mtl.tracking.artifacts import read_weights, write_weights
 
     built, _, _ = train()
     write_weights(tmp_path / "weights.npz", built.get_weights())
@@ -466,7 +469,8 @@ def jobs():
 
 
 def small_network(seed):
-    from mtl.backbone import Backbone, Freeze, scale_to_one, small_cnn
+    from mtl.model.backbone import Backbone, Freeze
+    from mtl.model.networks import scale_to_one, small_cnn
 
     def network(**given):
         return small_cnn(widths=[4, 8], **given)
@@ -483,9 +487,9 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
 
     import tensorflow as tf
 
-    from mtl import model as room
-    from mtl.backbone import Trained
-    from mtl.examples import Examples
+    from mtl.model import multitask as room
+    from mtl.model.parts import Trained
+    from mtl.training.dataset import Examples
 
     def job(seed, weighting, changes, keep):
         if not keep:

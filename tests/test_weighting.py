@@ -17,7 +17,7 @@ tf = pytest.importorskip("tensorflow")
 from hydra.utils import instantiate  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 
-from mtl.mistakes import Mistake  # noqa: E402
+from mtl.errors import Mistake  # noqa: E402
 from mtl.weighting.aligned import aligned  # noqa: E402
 from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, Adam, Weighting  # noqa: E402
 from mtl.weighting.cagrad import cagrad  # noqa: E402

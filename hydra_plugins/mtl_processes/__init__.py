@@ -1,7 +1,7 @@
-"""Where Hydra looks for launchers, and nowhere else; what ours does stands in `mtl.launcher`."""
+"""Where Hydra looks for launchers, and nowhere else; what ours does stands in `mtl.sweep.processes`."""
 
-from mtl import launcher
+from mtl.sweep import processes
 
 
-class Processes(launcher.Processes):
+class Processes(processes.Processes):
     """One fresh process per job, some at a time: `hydra/launcher=processes`."""

@@ -1,0 +1,1 @@
+"""Where frames come from: trees, annotation lists, videos, splits, the drawn demo."""

@@ -22,7 +22,7 @@ from mtl.data.ucf_crime import Fraction, UCFCrime
 from mtl.drawing.canvas import SIZE, VERSION, Dice
 from mtl.drawing.events import CAMERAS, EVENTS, PLACES
 from mtl.drawing.videos import draw_video
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 log = logging.getLogger(__name__)
 

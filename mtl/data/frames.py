@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 MAX_PIXELS = 2**25  # four times 4K; a frame beyond it is an accident or an attack
 MAX_BYTES = 2**28

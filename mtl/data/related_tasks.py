@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 # which of the two tasks say yes to a row
 CLASSES = ("neither", "main_only", "auxiliary_only", "both")

@@ -26,8 +26,8 @@ from mtl.plots.layout import (
     style_of,
     wrapped,
 )
-from mtl.statistics import mean_of_defined
-from mtl.trace import Relation, Score, pairs
+from mtl.results import Relation, Score, pairs
+from mtl.statistics.bootstrap import mean_of_defined
 
 
 def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:

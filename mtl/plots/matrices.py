@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
-from mtl.forms import number
+from mtl.formatting import number
 from mtl.plots.layout import SMALL, as_words, at_most, axes_at, blank, fitted, only_words, plain, wrapped
 from mtl.plots.rendering import DPI, MARGIN
-from mtl.trace import Relation, pairs
+from mtl.results import Relation, pairs
 
 # Their lightness goes one way only, so a grey print keeps the order.
 SHARES, SIGNED = colormaps["Blues"], colormaps["cividis"]

@@ -1,0 +1,1 @@
+"""Measures between every two tasks, one file per kind: a trace in, a matrix out."""

@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import NonNegativeInt
 from scipy import stats
 
-from mtl.statistics import LEVEL, mean_of_defined
-from mtl.trace import Relation, Trace
+from mtl.results import Relation
+from mtl.statistics.bootstrap import LEVEL, mean_of_defined
+from mtl.trace import Trace
 
 
 def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -144,7 +145,7 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
         Share of the recipient's loss that is gone, at most 1; negative where the step
         harms it. Row = source, column = recipient. Means as in `gradient_similarity`.
         The diagonal, what a step for itself gives, is `affinity_to_itself` of each task: with it
-        `mtl.groups.pairwise_scores` predicts groups of tasks.
+        `mtl.ablation.groups.pairwise_scores` predicts groups of tasks.
 
     References
     ----------

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtl.trace import Relation, Trace, pairs
+from mtl.results import Relation, pairs
+from mtl.trace import Trace
 
 
 def label_information(trace: Trace) -> Relation:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import PositiveInt
 
-from mtl.statistics import block_correlation, pearson, percentile_interval, spearman, stratified_multiplicities
-from mtl.trace import Relation, Trace
+from mtl.results import Relation
+from mtl.statistics.bootstrap import percentile_interval, stratified_multiplicities
+from mtl.statistics.correlation import block_correlation, pearson, spearman
+from mtl.trace import Trace
 
 FEWEST_VIDEOS = 5  # four ranks cannot tell: even a perfect order of four happens by chance in 1 of 12
 FEWEST_BLOCKS = 5

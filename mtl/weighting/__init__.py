@@ -1,0 +1,1 @@
+"""Weights of the losses: a base and one file per method."""

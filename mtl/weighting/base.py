@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtl.mistakes import Mistake
+from mtl.errors import Mistake
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from mtl.mistakes import Mistake, nearest
+from mtl.errors import Mistake, nearest
 from mtl.weighting.base import Weighting
 
 if TYPE_CHECKING:

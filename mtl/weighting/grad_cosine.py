@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mtl.mistakes import Mistake, nearest
+from mtl.errors import Mistake, nearest
 from mtl.weighting.base import GramianWeighting
 
 

@@ -1,0 +1,1 @@
+"""Runs in, comparison out: design, effects, verdicts, groups of tasks."""

@@ -1,0 +1,151 @@
+"""What the runs of a sweep were: the axes they turn, the tasks they train, the run that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from mtl.results import TrackedRun, pairs
+
+# Never axes of a comparison: seeds are averaged over, the others follow from the choices.
+NO_AXIS = ("seed", "cut")
+RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
+
+
+def axes(runs: Sequence[TrackedRun]) -> list[str]:
+    """Parameters in which runs differ, `tasks` first: together they name a row of the summary.
+
+    A parameter below a group (``weighting.temperature``) counts only where it is
+    not a consequence of the group's choice and the task set.
+    """
+    settings = [setting_of(run) for run in runs]
+    keys = dict.fromkeys(key for setting in settings for key in setting if not _is_seed(settings, key))
+    differing = [key for key in keys if len({setting[key] for setting in settings if key in setting}) > 1]
+    groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
+    free = [
+        key
+        for key in differing
+        if "." in key and not key.startswith("task.") and not _follows(settings, key, ("tasks", key.split(".")[0]))
+    ]
+    return ["tasks", *sorted({*groups, *free} - {"tasks"})]
+
+
+def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
+    """One row per run, in the order given: what every summary is made from.
+
+    Returns
+    -------
+    DataFrame
+        `set` names the run's row in the summary: the task set, and the values of
+        what else was swept. Then `seed`, `status`, `counts` (whether the summary
+        counts it: the last finished run of its set and seed), `run_id`, `name`,
+        `failure`, one column per axis, and every metric under its own name.
+    """
+    keys = axes(runs)
+    rows = []
+    for run in runs:
+        setting = {key: setting_of(run).get(key, "") for key in [*keys, "seed"]}
+        row: dict[str, object] = {"set": _label(keys, setting), "seed": setting["seed"], "status": run.status}
+        row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
+        rows.append(row | setting | dict(run.metrics))
+    columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", *keys]
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    finished = table[table["status"] == "FINISHED"]
+    table.loc[finished.drop_duplicates(["set", "seed"], keep="last").index, "counts"] = True
+    return table
+
+
+def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs without those that a later one of the same set and seed has made up for.
+
+    Several sweeps of an experiment hold a set and seed more than once: as the run
+    that was trained and as rows that reuse it, or killed first and finished later.
+    The last finished one stays, and what came to no end after it; where none
+    finished, the last.
+    """
+    places = list(zip(*(runs_table(runs)[key] for key in ("set", "seed")), strict=True))
+    last: dict[tuple[str, str], int] = {}
+    for i, (run, place) in enumerate(zip(runs, places, strict=True)):
+        if run.status == "FINISHED" or place not in last or runs[last[place]].status != "FINISHED":
+            last[place] = i
+    return [run for i, (run, place) in enumerate(zip(runs, places, strict=True)) if i >= last[place]]
+
+
+def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
+    """Id of the first run of every set that the summary counts."""
+    table = runs_table(runs)
+    return table[table["counts"].astype(bool)].drop_duplicates("set")["run_id"].tolist()
+
+
+def failures(runs: Sequence[TrackedRun]) -> list[str]:
+    """One line for every run that did not finish, with the reason."""
+    return [f"{run.name}: {run.status.lower()}, {_failure(run)}" for run in runs if run.status != "FINISHED"]
+
+
+def tasks_of(run: TrackedRun) -> frozenset[str]:
+    """Tasks that the run trained."""
+    return frozenset(
+        key.removeprefix("task.") for key, on in run.params.items() if key.startswith("task.") and on == "1"
+    )
+
+
+def controls_of(run: TrackedRun) -> set[str]:
+    """Tasks of random labels: those that have a chance of a yes and no classes."""
+    parts = [key.split(".") for key in run.params if key.startswith("tasks.")]
+    return {part[1] for part in parts if part[2:] == ["probability"]} - {part[1] for part in parts if "classes" in part}
+
+
+def measures_of(run: TrackedRun, main_task: str, tasks: frozenset[str]) -> dict[tuple[str, str], float]:
+    """Tracked relations of every auxiliary with the main task; of a directed measure what the auxiliary does to it."""
+    found = {}
+    for auxiliary in sorted(tasks - {main_task}):
+        names = {pairs([auxiliary, main_task])[0][0], f"{auxiliary}_to_{main_task}"}
+        for key, value in run.metrics.items():
+            measure, _, pair = key.partition("/")
+            if pair in names and not measure.endswith("_null"):
+                found[measure, auxiliary] = value
+    return found
+
+
+def resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
+    """Resamples and their seed, as the runs were scored themselves."""
+    params = runs[0].params if runs else {}
+    return (
+        int(params.get("evaluation.resamples", RESAMPLES)),
+        int(params.get("evaluation.seed", RESAMPLING_SEED)),
+    )
+
+
+def setting_of(run: TrackedRun) -> dict[str, str]:
+    """Parameters of a run; of one that failed before it had any, what its name says."""
+    first, *others = run.name.split(" ") if run.name else [""]
+    named = dict(word.split("=", 1) for word in others if "=" in word)
+    by_name = {key.lstrip("+"): value for key, value in named.items()} | ({} if "=" in first else {"tasks": first})
+    tagged = {"tasks": run.tags["tasks"]} if "tasks" in run.tags else {}
+    return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
+
+
+def _follows(settings: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
+    """Whether the key has one value for every combination of the given ones."""
+    seen: dict[tuple, str] = {}
+    for setting in settings:
+        if key in setting and seen.setdefault(tuple(setting.get(each) for each in given), setting[key]) != setting[key]:
+            return False
+    return True
+
+
+def _label(keys: Sequence[str], setting: Mapping[str, str]) -> str:
+    """Name of a row: the task set, then what else differs."""
+    return ", ".join([setting["tasks"], *(f"{key}={setting[key]}" for key in keys if key != "tasks")])
+
+
+def _failure(run: TrackedRun) -> str:
+    """Why a run did not finish, in one line."""
+    silent = {"RUNNING": "still going on", "KILLED": "interrupted", "FINISHED": ""}
+    return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
+
+
+def _is_seed(settings: Sequence[Mapping[str, str]], key: str) -> bool:
+    """Whether a part's seed is the run's seed in every run."""
+    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in settings)

@@ -1,0 +1,160 @@
+"""Whether the runs of a sweep can be compared: budgets, versions, data, other differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mtl.ablation.design import setting_of
+from mtl.results import CODE, DATA, TrackedRun
+
+# What may differ between the runs of a comparison: the sets themselves, and what changes no score.
+MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
+
+
+def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
+    """How long the runs were trained, and whether all alike."""
+    names = ("training.epochs", "training.batch_size", "training.early_stopping")
+
+    def budgets(settings: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
+        return {tuple(each[name] for name in names) for each in settings if all(name in each for name in names)}
+
+    found = budgets(run.params for run in runs)
+    if len(found) != 1:
+        places = [[each for arm in arms.values() for each in arm] for arms in _by_place(runs, keys, axis).values()]
+        if not found:
+            return ""
+        if axis.split(".")[0] == "training":
+            return "The training budgets differ: they are what is compared."
+        if all(len(budgets(settings)) <= 1 for settings in places):
+            return "The training budgets differ between settings, and are equal for all runs within one."
+        return "The training budgets differ: see the warnings."
+    epochs, size, stops = found.pop()
+    same = f"{epochs} epochs at batch size {size}"
+    if stops.lower() == "false":
+        return f"Equal training budget: every run had {same}, and its last epoch counts."
+    chosen = sorted(int(run.metrics["epoch/chosen"]) for run in runs if "epoch/chosen" in run.metrics)
+    which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
+    return (
+        f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
+        "training=fixed_epochs gives all of them the same number of steps."
+    )
+
+
+def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str) -> list[str]:
+    """What makes a comparison unfair or impossible, in lines that name the differences.
+
+    Parameters
+    ----------
+    runs : sequence of TrackedRun
+    keys : sequence of str
+        See `axes`.
+    axis : str
+        The one of them that is compared.
+    base : str
+        Its value that the others are compared with.
+    """
+    places = _by_place(runs, keys, axis)
+    said: dict[str, list[str]] = {}
+    for arms in places.values():
+        (first, reference), *others = arms.items()
+        for arm, settings in others:
+            for key, (there, here) in _differences(settings, reference, axis).items():
+                said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
+    return [
+        f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
+        for key, which in said.items()
+    ] + _without_base(places, axis, base)
+
+
+def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], axis: str, base: str) -> list[str]:
+    """A line per setting that has no run of the base: in what it differs from the nearest one that has."""
+    bases = {place: arms[base] for place, arms in places.items() if base in arms}
+    lines = []
+    for place, arms in places.items():
+        if base in arms or not bases:
+            continue
+        here = [each for settings in arms.values() for each in settings]
+        apart = [(name, _differences(here, there, axis)) for name, there in bases.items()]
+        nearest, differences = min(apart, key=lambda found: len(found[1]))
+        which = ", ".join(f"{key} ({mine} instead of {its})" for key, (mine, its) in differences.items())
+        what = "was" if len(arms) == 1 else "were"
+        lines.append(
+            f"{' and '.join(arms)} {what} not compared with {base}: there is no finished run of {base} with {place}. "
+            f"Those with {nearest} differ in {which}, so a difference could come from there."
+        )
+    return lines
+
+
+def _by_place(
+    runs: Sequence[TrackedRun], keys: Sequence[str], axis: str
+) -> dict[str, dict[str, list[Mapping[str, str]]]]:
+    """Parameters of the runs by the setting they are compared in, then by what is compared."""
+    places: dict[str, dict[str, list[Mapping[str, str]]]] = {}
+    for run in runs:
+        setting = setting_of(run)
+        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        places.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
+    return places
+
+
+def _differences(
+    some: Sequence[Mapping[str, str]], others: Sequence[Mapping[str, str]], axis: str
+) -> dict[str, tuple[str, str]]:
+    """Values by parameter, other than what is compared, in which the two groups of runs differ."""
+    found = {}
+    for key in sorted(others[0], key=lambda name: "." in name):  # choices first
+        if _may_differ(key, axis):
+            continue
+        mine, its = (
+            list(dict.fromkeys(each[key] for each in group if key in each and not _follows_seed(each, key)))
+            for group in (some, others)
+        )
+        if mine and its and set(mine) != set(its):
+            found[key] = " and ".join(mine), " and ".join(its)
+    return found
+
+
+def _follows_seed(setting: Mapping[str, str], key: str) -> bool:
+    """Whether the value is a part's seed that is the run's."""
+    return key.endswith(".seed") and setting[key] == setting.get("seed")
+
+
+def _may_differ(key: str, axis: str) -> bool:
+    """Whether the parameter is what is compared, follows from it, or changes no score; a task's definition does."""
+    if key.startswith("tasks."):
+        return False
+    return key.startswith(MAY_DIFFER) or key == axis or key.startswith(f"{axis}.")
+
+
+def versions(runs: Sequence[TrackedRun]) -> list[str]:
+    """A line where the runs come from several versions of the code that makes results."""
+    found = list(dict.fromkeys(run.tags[CODE] for run in runs if CODE in run.tags))
+    return [f"The runs come from {len(found)} versions of the code: {', '.join(found)}."] if len(found) > 1 else []
+
+
+def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
+    """A line per setting whose runs of one seed read different frames, though their parameters agree.
+
+    What differs in the test frames shows in the predictions; this finds out about
+    the frames trained on as well.
+    """
+    if axis.split(".")[0] == "data":
+        return []
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for run in runs:
+        setting = setting_of(run)
+        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        if DATA in run.tags:
+            by_data = found.setdefault(place, {}).setdefault(setting.get("seed", ""), {})
+            by_data.setdefault(run.tags[DATA], []).append(setting.get(axis, ""))
+    lines = []
+    for place, seeds in found.items():
+        apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}
+        if apart:
+            seed, groups = next(iter(apart.items()))
+            which = " but not of ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
+            lines.append(
+                f"The frames of train, val or test differ between runs{f' ({place})' if place else ''}: with seed "
+                f"{seed}, those of {which}. A difference may come from there."
+            )
+    return lines

@@ -1,0 +1,65 @@
+"""Which tasks to train together, by the AUCs of the sets that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mtl.ablation.design import controls_of, tasks_of
+from mtl.ablation.groups import best_groups
+from mtl.results import TrackedRun
+
+
+def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str) -> pd.DataFrame:
+    """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
+
+    Groups may overlap: a task is taken from one network and may help in others. Sets
+    with a control are left out, as nobody wants its score.
+
+    Parameters
+    ----------
+    runs : sequence of TrackedRun
+        Those that count.
+    table : DataFrame
+        Their rows of `runs_table`.
+    keys : sequence of str
+        See `axes`.
+    axis : str
+        What is compared.
+
+    Returns
+    -------
+    DataFrame
+        By `setting` and `at_most` so many networks, as long as one more gains: `groups`
+        (lists of tasks), `taken_from` (by task the position of its group), `score` (mean
+        AUC over tasks) and `scores` (by task); `sets`, how many were measured.
+    """
+    measured: dict[str, dict[frozenset[str], list[TrackedRun]]] = {}
+    for run, row in zip(runs, table.to_dict("records"), strict=True):
+        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        if tasks_of(run) and not controls_of(run) and axis == "tasks":
+            measured.setdefault(setting, {}).setdefault(tasks_of(run), []).append(run)
+    rows = []
+    for setting, sets in measured.items():
+        tasks = sorted(frozenset().union(*sets), key=lambda task: (-sum(task in members for members in sets), task))
+        scores = {
+            members: {
+                task: float(np.mean([run.metrics.get(f"auc/{task}", np.nan) for run in alike])) for task in members
+            }
+            for members, alike in sets.items()
+        }
+        before: tuple[tuple[str, ...], ...] = ()
+        for at_most in range(1, len(tasks) + 1 if len(sets) > 1 else 1):
+            try:
+                best = best_groups(tasks, scores, at_most, overlap=True)
+            except ValueError:  # so few networks do not hold all tasks, or the tasks are too many
+                continue
+            if best.groups == before:
+                break
+            before = best.groups
+            groups = [list(group) for group in best.groups]
+            found = (setting, at_most, groups, dict(best.served_by), best.score, dict(best.scores), len(sets))
+            rows.append(found)
+    return pd.DataFrame(rows, columns=["setting", "at_most", "groups", "taken_from", "score", "scores", "sets"])

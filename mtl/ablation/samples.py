@@ -1,0 +1,121 @@
+"""AUCs of all runs of a comparison in the same resamples of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mtl.ablation.effects import Effect, effect
+from mtl.ablation.factorial import contrast
+from mtl.ablation.predictions import Entry
+from mtl.statistics.bootstrap import mean_of_defined, stratified_multiplicities
+from mtl.statistics.pairwise import VideoWins
+
+MOST_NAMED = 3  # videos that a warning names
+
+
+class Sample:
+    """AUC of every entry, plain and in the same resamples of all videos."""
+
+    def __init__(self, entries: Sequence[Entry], resamples: int, seed: int) -> None:
+        self.entries, self.seed = entries, seed
+        found = [entry.predicted for entry in entries]
+        self.videos = np.unique(np.concatenate([each.videos for each in found])) if found else np.empty(0, str)
+        self.places = [np.searchsorted(self.videos, each.videos) for each in found]
+        anomalous = np.zeros(len(self.videos), bool)
+        for each, places in zip(found, self.places, strict=True):
+            anomalous[places] |= each.anomalous
+        self.drawn = stratified_multiplicities(anomalous, resamples, seed)
+        every = np.ones(len(self.videos), bool)
+        self.main = [self.aucs(i, entry.predicted.wins, every) for i, entry in enumerate(entries)]
+
+    def aucs(self, i: int, wins: Sequence[VideoWins], kept: np.ndarray) -> tuple[float, np.ndarray]:
+        """AUC of the i-th entry over the videos kept, and in every resample; the mean over its columns."""
+        if not wins:
+            return float("nan"), np.full(len(self.drawn), np.nan)
+        places = self.places[i]
+        coded = [replace(each, rows=places[each.rows], columns=places[each.columns]) for each in wins]
+        drawn = self.drawn if kept.all() else self.drawn * kept
+        plain = mean_of_defined(np.array([each.auc(kept[None, :].astype(float)) for each in coded]))
+        return float(plain[0]), mean_of_defined(np.array([each.auc(drawn) for each in coded]))
+
+    def by_seed(self) -> list[tuple[str, str, float]]:
+        """Row, seed and AUC of every entry."""
+        return [(entry.row, entry.seed, value) for entry, (value, _) in zip(self.entries, self.main, strict=True)]
+
+
+class SampledGroup:
+    """The entries of one setting, which are compared with each other: arms by seeds."""
+
+    def __init__(self, setting: str, members: Sequence[int], sample: Sample) -> None:
+        self.setting, self.members, self.sample = setting, members, sample
+        self.entries = [sample.entries[i] for i in members]
+        self.arms = list(dict.fromkeys(entry.arm for entry in self.entries))
+        # the bootstrap over seeds draws by position: in any other order its interval would be another
+        self.seeds = sorted({entry.seed for entry in self.entries}, key=_by_number)
+        self.first = {entry.arm: entry for entry in reversed(self.entries)}
+        self.counts = np.bincount(np.concatenate([sample.places[i] for i in members]), minlength=len(sample.videos))
+        self.kept = self.counts == len(members)  # the videos that all of them scored
+        self.n_videos = int(self.kept.sum())
+        alike = bool((self.kept == (self.counts > 0)).all())
+        self.own = self._matrix({i: sample.main[i] for i in members})
+        self.values, self.draws = (
+            self.own
+            if alike
+            else self._matrix({i: sample.aucs(i, sample.entries[i].predicted.wins, self.kept) for i in members})
+        )
+
+    def _matrix(self, found: Mapping[int, tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Values by arm and seed, and their draws; NaN where there is no run."""
+        values = np.full((len(self.arms), len(self.seeds)), np.nan)
+        draws = np.full((*values.shape, len(self.sample.drawn)), np.nan)
+        for i, (value, drawn) in found.items():
+            place = self.arms.index(self.sample.entries[i].arm), self.seeds.index(self.sample.entries[i].seed)
+            values[place], draws[place] = value, drawn
+        return values, draws
+
+    def effect(self, weights: np.ndarray, comparisons: int = 1) -> Effect:
+        """A weighted sum of the arms' AUCs, over the seeds that all arms with a weight have."""
+        values, draws = contrast(weights, self.values), contrast(weights, self.draws)
+        paired = np.isfinite(values)
+        lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
+        found = effect(values[paired], draws[paired], self.sample.seed, comparisons)
+        unpaired = f"{lacking} seed{' has' if lacking == 1 else 's have'} no partner" if lacking else ""
+        return replace(found, reason="; ".join(filter(None, [unpaired, found.reason])))
+
+    def warnings(self) -> list[str]:
+        """What makes the comparisons of this setting less than fair."""
+        where = f" ({self.setting})" if self.setting else ""
+        said = [
+            f"{entry.row}, seed {entry.seed}: no AUC, {entry.predicted.fault}."
+            for entry in self.entries
+            if entry.predicted.fault
+        ]
+        apart = int((self.counts > 0).sum()) - self.n_videos
+        if apart:
+            names = ", ".join(self.sample.videos[(self.counts > 0) & ~self.kept][:MOST_NAMED])
+            more = f" and {apart - MOST_NAMED} more" if apart > MOST_NAMED else ""
+            said.append(
+                f"The test videos differ between runs{where}: {names}{more} were not scored by all of them; "
+                f"differences are over the {self.n_videos} videos that were."
+            )
+        if self._n_changed():
+            said.append(
+                f"The test frames differ between runs{where}: in {self._n_changed()} videos not all runs scored the "
+                "same frames with the same targets."
+            )
+        return said
+
+    def _n_changed(self) -> int:
+        """Videos that all runs scored, but not by the same frames and targets."""
+        digests = np.zeros((len(self.members), len(self.sample.videos)), np.uint64)
+        for row, i in enumerate(self.members):
+            digests[row, self.sample.places[i]] = self.sample.entries[i].predicted.frames
+        return int((digests[:, self.kept] != digests[:1, self.kept]).any(axis=0).sum())
+
+
+def _by_number(seed: str) -> tuple[bool, int, str]:
+    """Numbers by their size, then what is none."""
+    return (not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed)

@@ -1,0 +1,178 @@
+"""Rows of the comparison's tables: sets, auxiliaries, type heads, predicted gains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtl.ablation.effects import Effect, effect
+from mtl.ablation.factorial import bundles, main_effects, shapley_values
+from mtl.ablation.predictions import Entry
+from mtl.ablation.samples import SampledGroup
+from mtl.ablation.verdicts import verdict
+from mtl.statistics.bootstrap import mean_of_defined
+from mtl.statistics.correlation import rank_correlation
+from mtl.statistics.significance import holm
+
+SETS = ("row", "arm", "setting", "base", "seeds", "auc", "sd", "low", "high", "reason")
+DIFFERENCE = ("difference", "difference_sd", "difference_low", "difference_high", "paired_seeds", "p", "p_holm")
+SEEDS = ("row", "seed", "auc")
+AUXILIARIES = ("setting", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
+SHAPLEY = ("shapley", "shapley_low", "shapley_high", "within", "verdict", "reason")
+HEADS = ("row", "setting", "head", "seeds", "auc", "sd", "low", "high")
+OVER_HEAD = ("difference", "difference_low", "difference_high", "p", "reason")
+POINTS = ("setting", "arm", "auxiliary", "control", "measure", "value", "gain", "low", "high")
+FORETOLD = ("measure", "points", "correlation", "low", "high", "p", "p_holm", "reason")
+
+
+def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
+    """One row per arm of the setting."""
+    rows = []
+    own_values, own_draws = group.own
+    reference = group.arms.index(base) if base in group.arms else None
+    for a, arm in enumerate(group.arms):
+        there = np.isfinite(own_values[a])
+        auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed)
+        row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "setting": group.setting, "base": base}
+        row |= {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, **_ends(auc)}
+        row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
+        if reference is None:
+            rows.append(row | {"reason": f"'{base}' has no finished run to compare with"})
+        elif a == reference:
+            rows.append(row)
+        else:
+            weights = np.zeros(len(group.arms))
+            weights[a], weights[reference] = 1, -1
+            rows.append(row | _difference(group.effect(weights), row["reason"]))
+    return rows
+
+
+def _ends(auc: Effect) -> dict[str, float]:
+    """Interval of an AUC; with few seeds that of t may reach beyond what an AUC can be."""
+    return {"low": float(np.clip(auc.low, 0, 1)), "high": float(np.clip(auc.high, 0, 1))}
+
+
+def _difference(found: Effect, fault: str) -> dict[str, Any]:
+    return {
+        "difference": found.value,
+        "difference_sd": found.seed_sd,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "paired_seeds": found.n_seeds,
+        "p": found.p,
+        "reason": fault or found.reason,
+    }
+
+
+def _in_order(sets: pd.DataFrame, entries: Sequence[Entry]) -> pd.DataFrame:
+    """Rows in the order of launch."""
+    order = {row: i for i, row in enumerate(dict.fromkeys(entry.row for entry in entries))}
+    return sets.sort_values("row", key=lambda rows: rows.map(order), ignore_index=True)
+
+
+def _design(group: SampledGroup, main_task: str) -> tuple[list[int], list[frozenset[str]]]:
+    """Arms that differ in their auxiliaries, and those auxiliaries."""
+    by_set: dict[frozenset[str], int] = {}
+    for a, arm in enumerate(group.arms):
+        if np.isfinite(group.values[a]).any():
+            by_set.setdefault(group.first[arm].tasks - {main_task}, a)
+    return list(by_set.values()), list(by_set)
+
+
+def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[str]) -> list[dict[str, Any]]:
+    """One row per auxiliary of the setting, those that no two sets isolate included."""
+    arms, sets = _design(group, main_task)
+    effects, shares = main_effects(sets), shapley_values(sets)
+    whole = len(sets) == 2 ** len(shares)
+
+    def spread(weights: np.ndarray) -> np.ndarray:
+        """Weights of the design's sets as weights of all arms."""
+        of_arms = np.zeros(len(group.arms))
+        of_arms[arms] = weights
+        return of_arms
+
+    rows = []
+    for bundle in bundles(sets):
+        row: dict[str, Any] = {"setting": group.setting, "auxiliary": " + ".join(sorted(bundle))}
+        row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "within": "", "reason": ""}
+        if bundle not in effects:
+            rows.append(row | {"verdict": "cannot tell", "reason": "no two sets differ in it alone"})
+            continue
+        found = group.effect(spread(effects[bundle]), len(effects))
+        row |= {"pairs": sum(1 for s in sets if not s & set(bundle) and s | set(bundle) in sets)}
+        row |= {"seeds": found.n_seeds, "effect": found.value, "low": found.low, "high": found.high, "p": found.p}
+        row |= {"verdict": str(verdict(found, group.n_videos)) if found.n_seeds else "cannot tell"}
+        row |= {"reason": found.reason}
+        if bundle in shares and len(shares) > 1:  # of a single one it is the main effect
+            share = group.effect(spread(shares[bundle]), len(effects))
+            row |= {"shapley": share.value, "shapley_low": share.low, "shapley_high": share.high}
+        if not whole and len(shares) > 1 and bundle in shares:
+            within = ", ".join(" + ".join(sorted(each)) for each in shares)
+            row["within"] = within
+        rows.append(row)
+    return rows
+
+
+def _head_rows(group: SampledGroup) -> list[dict[str, Any]]:
+    """One row per arm and head that gives an anomaly score by itself."""
+    rows = []
+    every = np.ones(len(group.sample.videos), bool)
+    for head in dict.fromkeys(head for entry in group.entries for head in entry.predicted.by_head):
+        found = {
+            i: group.sample.aucs(i, (group.sample.entries[i].predicted.by_head[head],), every)
+            for i in group.members
+            if head in group.sample.entries[i].predicted.by_head
+        }
+        values, draws = group._matrix(found)
+        own_values, own_draws = group.own
+        for a, arm in enumerate(group.arms):
+            there = np.isfinite(values[a])
+            if not there.any():
+                continue
+            auc = effect(values[a][there], draws[a][there], group.sample.seed)
+            over = effect(
+                values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
+            )
+            row = {"row": group.first[arm].row, "setting": group.setting, "head": head, "seeds": auc.n_seeds}
+            row |= {"auc": auc.value, "sd": auc.seed_sd, **_ends(auc), "difference": over.value}
+            row |= {"difference_low": over.low, "difference_high": over.high, "p": over.p, "reason": over.reason}
+            rows.append(row)
+    return rows
+
+
+def _points(group: SampledGroup, main_task: str, controls: Collection[str]) -> list[dict[str, Any]]:
+    """Every measure of an auxiliary in a set beside what the auxiliary brought to that set."""
+    arms, sets = _design(group, main_task)
+    rows = []
+    for bundle in bundles(sets):
+        for s, with_it in zip(sets, arms, strict=True):
+            if not set(bundle) <= s or s - set(bundle) not in sets:
+                continue
+            weights = np.zeros(len(group.arms))
+            weights[with_it], weights[arms[sets.index(s - set(bundle))]] = 1, -1
+            gain = group.effect(weights)
+            place = {"setting": group.setting, "arm": group.arms[with_it], "auxiliary": " + ".join(sorted(bundle))}
+            place |= {"control": set(bundle) <= set(controls)}  # type: ignore[dict-item]
+            runs = [entry for entry in group.entries if entry.arm == group.arms[with_it]]
+            for measure in dict.fromkeys(name for run in runs for name, _ in run.measures):
+                values = [run.measures.get((measure, each), np.nan) for run in runs for each in bundle]
+                value = float(mean_of_defined(np.array(values)))
+                if np.isfinite(value) and np.isfinite(gain.value):
+                    point = {"measure": measure, "value": value, "gain": gain.value}
+                    rows.append(place | point | {"low": gain.low, "high": gain.high})
+    return rows
+
+
+def _foretold(points: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of every measure with the gain, over the points."""
+    rows = []
+    for measure, group in points.groupby("measure", sort=False):
+        found = rank_correlation(group["value"].to_numpy(float), group["gain"].to_numpy(float))
+        row = {"measure": measure, "points": found.n, "correlation": found.value, "low": found.low, "high": found.high}
+        rows.append(row | {"p": found.p, "reason": found.reason})
+    table = pd.DataFrame(rows, columns=FORETOLD)
+    table["p_holm"] = holm(table["p"].to_numpy(float))
+    return table

@@ -1,0 +1,104 @@
+"""Verdicts: helps, hurts, or cannot tell, and what it would take to say more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import norm
+
+from mtl.ablation.effects import Effect
+
+POWER = 0.8  # of the study that `verdict` asks for
+WITHIN_REACH, WITHIN_REACH_TIMES = 10_000, 20  # seeds or videos, or times as many of both, that a verdict may ask for
+FEWEST_SEEDS = 6  # with fewer no sign-flip test can fall below .05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an effect comes to, in a word, and what it would take to say more.
+
+    Attributes
+    ----------
+    word : {"helps", "hurts", "cannot tell"}
+    seeds, videos : float
+        How many of the one, with as many of the other as now, would tell with 80 %
+        probability if the effect is as large as measured: infinite where no number
+        would, NaN where the word is out already or nothing can be foreseen.
+    factor : float
+        By how much both would have to grow together.
+    """
+
+    word: Literal["helps", "hurts", "cannot tell"]
+    seeds: float = float("nan")
+    videos: float = float("nan")
+    factor: float = float("nan")
+
+    def __str__(self) -> str:
+        """The word, and what would tell where anything within reach would."""
+        if self.word != "cannot tell":
+            return self.word
+        ways = [f"{n:,.0f} {unit}" for n, unit in ((self.seeds, "seeds"), (self.videos, "videos")) if n <= WITHIN_REACH]
+        if ways:
+            return f"{self.word}: {' or '.join(ways)} would"
+        if self.factor <= WITHIN_REACH_TIMES:
+            return f"{self.word}: {self.factor:.1f} times the seeds and the videos would"
+        return f"{self.word}: nothing within reach would" if self.factor > 0 else self.word
+
+
+def verdict(of: Effect, n_videos: int) -> Verdict:
+    """Say whether an auxiliary helps: yes or no where the interval leaves zero out.
+
+    Else: the variance of the effect is v / n_videos + s^2 / n_seeds, and to tell
+    it must come down to (effect / (z_.975 + z_.8))^2, so that
+
+        seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
+        videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds),
+
+    with the z of the effect's own level. A single seed never tells.
+
+    Parameters
+    ----------
+    of : Effect
+    n_videos : int
+        Test videos that the effect was measured on.
+    """
+    if of.n_seeds < 2:
+        return Verdict("cannot tell", FEWEST_SEEDS)
+    if of.low > 0:
+        return Verdict("helps")
+    if of.high < 0:
+        return Verdict("hurts")
+    wanted = (of.value / float(norm.ppf((1 + of.level) / 2) + norm.ppf(POWER))) ** 2
+    by_videos, by_seeds = of.video_error**2, of.seed_sd**2 / of.n_seeds
+    seeds = _needed(by_seeds * of.n_seeds, wanted - by_videos)
+    videos = _needed(by_videos * n_videos, wanted - by_seeds)
+    factor = (by_videos + by_seeds) / wanted if wanted > 0 else math.inf
+    return Verdict("cannot tell", max(seeds, of.n_seeds + 1, FEWEST_SEEDS), max(videos, n_videos + 1), factor)
+
+
+def _needed(variance: float, left: float) -> float:
+    """Least number that brings a variance per unit down to what is left for it."""
+    return float(np.ceil(variance / left)) if left > 0 else math.inf
+
+
+def delta_m(scores: np.ndarray, single: np.ndarray, higher_is_better: np.ndarray) -> np.ndarray:
+    """Mean relative gain of several tasks over their single-task scores.
+
+    Parameters
+    ----------
+    scores, single : ndarray of shape (..., n_tasks)
+    higher_is_better : ndarray of bool, shape (n_tasks,)
+
+    Returns
+    -------
+    ndarray of shape (...)
+        A share: .01 is one percent. NaN where a score is.
+
+    References
+    ----------
+    Maninis et al., Attentive single-tasking of multiple tasks, CVPR 2019, eq. 4.
+    """
+    return (np.where(higher_is_better, 1, -1) * (scores - single) / single).mean(axis=-1)

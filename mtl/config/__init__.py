@@ -1,0 +1,1 @@
+"""The command line: schema of constructors, checks before anything heavy, user errors in one line."""

@@ -1,0 +1,87 @@
+"""A user's mistakes in the config, found before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from mtl.config import schema
+from mtl.config.build import build, plain_config
+from mtl.errors import Mistake, nearest
+from mtl.terminal import quiet
+
+if TYPE_CHECKING:
+    from mtl.data.related_tasks import RelatedTasks
+    from mtl.data.ucf_crime import UCFCrime
+
+    Data = UCFCrime | RelatedTasks
+
+GIVEN = {  # what the code hands to a constructor beside its config
+    "model": frozenset({"trained", "n_features", "tasks"}),
+    "weighting": frozenset({"tasks"}),
+    "relations": frozenset({"trace"}),
+}
+
+
+def check(config: DictConfig) -> None:
+    """Find a user's mistakes before anything heavy is imported.
+
+    Raises
+    ------
+    Mistake
+        For a missing value, an unknown key or task, a value of the wrong type or
+        out of range, data that are not there, a weight for a task that is not in
+        the set.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise Mistake(f"{missing[0]} is not set. Right would be: {missing[0]}=VALUE on the command line.")
+    plain = plain_config(config)
+    known = {line.split(":")[0] for line in _primary_lines()}
+    for key in plain:
+        if key not in known:
+            raise Mistake(f"{key}: there is no such key. {nearest(str(key), known)}")
+    if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
+        raise Mistake(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
+    for path, node in schema.nodes("", plain):
+        schema.check_node(path, node, GIVEN.get(path.split(".")[0], frozenset()))
+    _check_members("tasks", plain.get("tasks"))
+    if "relations" in plain:  # relations=[] leaves no such key
+        _check_members("relations", plain["relations"])
+    if config.main_task not in plain["tasks"]:
+        raise Mistake(
+            f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
+        )
+    data: Data = build(config.data)
+    for name, task in build(config.tasks).items():
+        try:
+            task.check(data.classes)
+        except Mistake as mistake:
+            raise Mistake(f"Task '{name}' {mistake}") from None
+    data.check()
+    with quiet():
+        # weightings that check their input in words do so without TensorFlow; the others need it anyway
+        build(config.weighting, tasks=tuple(plain["tasks"]))
+
+
+def _primary_lines() -> Iterator[str]:
+    """Keys that `conf/config.yaml` itself sets, and the groups it composes."""
+    conf = Path(__file__).resolve().parents[2] / "conf"
+    for line in (conf / "config.yaml").read_text(encoding="utf-8").splitlines():
+        if line[:1].isalpha() and not line.startswith(("defaults:", "hydra:")):
+            yield line
+    yield from (f"{folder.name}:" for folder in conf.iterdir() if folder.is_dir() and folder.name not in ("task",))
+
+
+def _check_members(group: str, members: object) -> None:
+    """A group whose members go by name holds nothing but nodes with a target."""
+    if not isinstance(members, Mapping) or not members:
+        raise Mistake(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
+    for name, member in members.items():
+        if not isinstance(member, Mapping) or "_target_" not in member:
+            raise Mistake(
+                f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}"
+            )

@@ -1,0 +1,113 @@
+"""From the command line to a job and back: signals, exit codes, user errors in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from mtl.config.explain import explained
+from mtl.errors import Mistake
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+INTERRUPTED = 130
+TERMINATED = 143
+# what is to be done before the process ends, while everything still works; told whether it was interrupted
+closing: list[Callable[[bool], None]] = []
+
+
+def launch(main: Callable[[], object]) -> None:
+    """Call Hydra's entry point; say a mistake in one line and leave with status 1.
+
+    Parameters
+    ----------
+    main : callable
+        A function decorated by `hydra.main`. With ``hydra.verbose=true`` on the
+        command line its exceptions pass through as they are.
+    """
+    if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        main()
+        return
+    leave_on_sigterm()
+    expect_presets()
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints the traceback itself and exits
+    try:
+        main()
+    except KeyboardInterrupt:
+        _close(interrupted=True)
+        _say("interrupted")
+        sys.exit(INTERRUPTED)
+    except SystemExit as leaving:
+        _close(interrupted=leaving.code == TERMINATED)
+        raise
+    except Exception as error:
+        line = explained(error)
+        if closing:  # a sweep: its summary lists every failure, tracebacks are in the jobs' folders
+            line = line or " ".join(f"{type(error).__name__}: {error}".split())
+            _close(interrupted=False)
+        if line is None:
+            raise
+        _say(line)
+        sys.exit(1)
+    finally:
+        if before is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def _close(interrupted: bool) -> None:
+    """Do what is left to do; signals that come now do not cut it short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    while closing:
+        closing.pop()(interrupted)
+
+
+def expect_presets() -> None:
+    """Keep Hydra from warning, at every composition, that our launcher presets have the names of the plugins' own."""
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM end this process the way out of every `with` and `finally`."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM the way out of every `with` and `finally`, so that runs are closed truthfully."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(TERMINATED)
+
+
+def said(job: Callable[[DictConfig], float], config: DictConfig) -> float:
+    """Do a job; as a run of its own say a mistake and leave, in a sweep leave it to the launcher.
+
+    Parameters
+    ----------
+    job : callable
+    config : DictConfig
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    try:
+        return job(config)
+    except Mistake as mistake:
+        if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
+            raise
+        _say(str(mistake))
+        sys.exit(1)

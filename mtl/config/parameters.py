@@ -1,0 +1,52 @@
+"""What is tracked of a config: parameters, and the run's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mtl.config.build import plain_config
+
+# what a person varies is a parameter; where things lie and how they are named is not
+NOT_PARAMETERS = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after")
+
+
+def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person would vary, flattened; the choice of each group; one flag per task."""
+
+    def flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+        if isinstance(value, Mapping) and value:
+            for key, inner in value.items():
+                if not str(key).startswith("_"):
+                    yield from flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            yield prefix, value
+
+    plain = {key: value for key, value in plain_config(config).items() if key not in NOT_PARAMETERS}
+    chosen = {group: choices[group] for group in plain if isinstance(choices.get(group), str)}
+    flags = {f"task.{name}": int(name in plain["tasks"]) for name in _task_names()}
+    return dict(flatten("", plain)) | chosen | flags
+
+
+def _task_names() -> list[str]:
+    """Every task that `conf/task/` has."""
+    return sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "task").glob("*.yaml"))
+
+
+def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[str] = ()) -> str:
+    """The task set, then what else the command line set, what tells this run from its neighbours first.
+
+    Parameters
+    ----------
+    choices : mapping
+    words : sequence of str
+        Overrides.
+    common : sequence of str
+        Those that all jobs of the sweep have.
+    """
+    silent = ("tasks=", "data.root=", "tracking", "dry_run=", "rerun=", "stop_after=")
+    others = [word for word in words if not word.startswith(silent)]
+    return " ".join([str(choices.get("tasks")), *sorted(others, key=lambda word: (word in common, word))])[:250]

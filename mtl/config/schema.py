@@ -1,0 +1,198 @@
+"""A constructor's signature as the schema of its config, read without importing it.
+
+The heavy rooms take seconds to import, and a misspelt key should not. So the
+signature is read from the source text: keys are compared with parameters, values
+with the annotations (pydantic's reading of them, strictly: a word is no number).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mtl import moved
+from mtl.errors import Mistake, nearest
+
+OWN = "mtl."
+PACKAGE = Path(__file__).resolve().parents[1]
+TRUSTED = (OWN, "keras.")
+RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Parameters of a constructor or function.
+
+    Attributes
+    ----------
+    annotations : mapping of str to object
+        Per parameter its evaluated annotation; `Any` where it needs a heavy module.
+    open_ended : bool
+        Whether it takes any further keyword.
+    """
+
+    annotations: Mapping[str, Any]
+    open_ended: bool
+
+
+@cache
+def signature(target: str) -> Signature:
+    """Signature of a class or function of ours by its dotted path.
+
+    Raises
+    ------
+    Mistake
+        If there is no such module, or nothing of that name in it.
+    """
+    module, _, name = moved.current(target).rpartition(".")
+    tree, names = _module(module)
+    found = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    handed_on = _handed_on(tree)
+    if name in handed_on:
+        return signature(handed_on[name])
+    if name not in found:
+        known = {*found, *handed_on}
+        raise Mistake(f"_target_ {target}: module {module} has no '{name}'. {nearest(name, known)}")
+    function = _constructor(found[name], found)
+    if function is None:
+        return Signature({}, open_ended=True)
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    annotations = {a.arg: _evaluate(a.annotation, names) for a in arguments if a.arg != "self"}
+    return Signature(annotations, open_ended=function.args.kwarg is not None)
+
+
+def _handed_on(tree: ast.Module) -> dict[str, str]:
+    """Full names of what a chapter's `__init__` hands on, by the name it gives them: `from x import A as A`."""
+    return {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OWN)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+
+
+def _file(module: str) -> Path | None:
+    """Where a module of ours stands; None where there is none. To ask Python would import the chapter around it."""
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def _is_file(module: str) -> bool:
+    """Whether it is a module of ours, and no chapter."""
+    file = _file(module) if module.startswith(OWN) else None
+    return file is not None and file.name != "__init__.py"
+
+
+@cache
+def _module(module: str) -> tuple[ast.Module, dict[str, Any]]:
+    """Syntax tree of a module and the light names its annotations may use."""
+    file = _file(module)
+    if file is None:
+        raise Mistake(f"_target_ names module '{module}', which does not exist.")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    light = ("typing", "collections.abc", "pydantic", "pathlib")
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module in light:
+            exec(compile(ast.Module([node], []), str(file), "exec"), names)
+        elif isinstance(node, ast.ImportFrom) and _is_file(node.module or ""):
+            # an alias of an annotation may come from a module below
+            wanted = {alias.name for alias in node.names}
+            names.update({k: v for k, v in _module(str(node.module))[1].items() if k in wanted})
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            value = _evaluate(node.value, names)
+            names.update({t.id: value for t in node.targets if isinstance(t, ast.Name) and value is not Any})
+    return tree, names
+
+
+def _constructor(node: ast.AST, found: Mapping[str, ast.AST]) -> ast.FunctionDef | None:
+    """The function whose arguments count: a class's own `__init__`, or its first base's in the module."""
+    if isinstance(node, ast.FunctionDef):
+        return node
+    assert isinstance(node, ast.ClassDef)
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            return part
+    bases = [found[b.id] for b in node.bases if isinstance(b, ast.Name) and b.id in found]
+    return _constructor(bases[0], found) if bases else None
+
+
+def _evaluate(annotation: ast.expr | None, names: Mapping[str, Any]) -> Any:
+    """An annotation as an object; `Any` where it uses a name that only a heavy import gives."""
+    if annotation is None:
+        return Any
+    try:
+        return eval(compile(ast.Expression(annotation), "annotation", "eval"), dict(names))
+    except (NameError, TypeError, AttributeError):
+        return Any
+
+
+def check_node(path: str, node: Mapping[str, Any], given: frozenset[str] = frozenset()) -> None:
+    """Compare one config node that has a `_target_` with the target's signature.
+
+    Parameters
+    ----------
+    path : str
+        Where the node stands, for the message.
+    node : mapping
+        Plain values, interpolations resolved.
+    given : frozenset of str
+        Parameters that the code passes itself.
+
+    Raises
+    ------
+    Mistake
+        For an untrusted target, an unknown or missing key, a value of the wrong
+        type or out of range.
+    """
+    target = str(node["_target_"])
+    if not target.startswith(TRUSTED):
+        raise Mistake(f"{path}._target_: '{target}' is not trusted; only targets under {' and '.join(TRUSTED)} are.")
+    if not target.startswith(OWN):
+        return
+    expected = signature(target)
+    for key in node:
+        if key not in expected.annotations and key not in RESERVED and not expected.open_ended:
+            raise Mistake(f"{path}.{key}: no such key. {nearest(str(key), set(expected.annotations) - given)}")
+    missing = [key for key in expected.annotations if key not in node and key not in given]
+    if missing and not node.get("_partial_"):
+        raise Mistake(f"{path}: key '{missing[0]}' is missing.")
+    for key, annotation in expected.annotations.items():
+        if key in node and not (isinstance(node[key], Mapping) and "_target_" in node[key]):
+            _check_value(f"{path}.{key}", node[key], annotation)
+
+
+def _check_value(path: str, value: Any, annotation: Any) -> None:
+    """Raise `Mistake` where a value does not fit its annotation."""
+    if annotation is Any:
+        return
+    try:
+        # lists of yaml stand for any sequence, so only scalars are taken strictly
+        TypeAdapter(annotation).validate_python(value, strict=not isinstance(value, list | dict))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([path, *(str(part) for part in first["loc"] if str(part) in str(value))])
+        raise Mistake(f"{where}: {_lower_first(first['msg'])}, found {first['input']!r}.") from None
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def nodes(path: str, config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every node below `config` that has a `_target_`, with its dotted path."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield path, config
+        for key, value in config.items():
+            yield from nodes(f"{path}.{key}" if path else str(key), value)
+    elif isinstance(config, list):
+        for i, value in enumerate(config):
+            yield from nodes(f"{path}[{i}]", value)

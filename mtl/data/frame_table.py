@@ -1,0 +1,139 @@
+"""Paths in, the frame table out: one row per frame, with its video, class and split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mtl.data.class_names import CLASSES, SPLITS
+from mtl.errors import Mistake
+
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once had: 280 MB for a million names
+
+
+# <video>_<frame>.<extension> at the end of a path
+FRAME_NAME = r"^(?:[^\r\n]*/)?(?P<video>[^/\r\n]+)_(?P<frame>[0-9]{1,9})\.(?i:png|jpe?g)$"
+NO_VIDEO = pa.array(
+    ["Normal_Videos"], pa.large_string()
+)  # `Normal_Videos_003.png` is the picture of a video, not frame 3 of one
+TEXT = pd.StringDtype("pyarrow")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Frames of one split and one class.
+
+    Attributes
+    ----------
+    split, class_name : str
+        Canonical.
+    paths : pyarrow.Array of string
+        Relative to the root, posix.
+    """
+
+    split: str
+    class_name: str
+    paths: pa.Array
+
+
+def frame_table(listings: Iterable[Listing], skipped: list[tuple[str, str]]) -> pd.DataFrame:
+    """The frame table of these listings; what cannot be read from a name is appended to `skipped`.
+
+    Raises
+    ------
+    Mistake
+        If a video is in two splits or two classes, or a frame is there twice.
+    """
+    rows = pa.concat_tables(_rows(listing, skipped) for listing in listings)
+    split, class_name, frame = (rows[column].to_numpy() for column in ("split", "class_name", "frame"))
+    video, names = sorted_codes(rows["video"].combine_chunks())
+    _check_videos(video, names, split, class_name)
+    order = np.lexsort((frame, video, class_name, split))
+    path, video, frame = rows["path"].combine_chunks().take(pa.array(order)), video[order], frame[order]
+    del rows
+    _check_frames(path, video, frame)
+    table = pa.table({"path": path}).to_pandas(types_mapper={path.type: TEXT}.get)
+    table["class_name"] = categorical(class_name[order], CLASSES)
+    table["video"] = categorical(video, names)
+    table["frame"] = frame
+    table["split"] = categorical(split[order], SPLITS)
+    return table
+
+
+def _rows(listing: Listing, skipped: list[tuple[str, str]]) -> pa.Table:
+    """Path, video, frame and the codes of split and class, of the names that can be read."""
+    parts = pc.extract_regex(listing.paths, FRAME_NAME)
+    readable = pc.and_(pc.is_valid(parts), pc.invert(pc.is_in(pc.struct_field(parts, "video"), NO_VIDEO)))
+    skipped += [(path, "no <video>_<frame>") for path in listing.paths.filter(pc.invert(readable)).to_pylist()]
+    parts = parts.filter(readable)
+    return pa.table(
+        {
+            "path": listing.paths.filter(readable).cast(pa.large_string()),
+            "video": pc.struct_field(parts, "video").cast(pa.large_string()),
+            "frame": pc.struct_field(parts, "frame").cast(pa.int32()),
+            "split": np.full(len(parts), SPLITS.index(listing.split), np.int8),
+            "class_name": np.full(len(parts), CLASSES.index(listing.class_name), np.int8),
+        }
+    )
+
+
+def categorical(codes: np.ndarray, names: Sequence[str]) -> pd.Categorical[Any]:
+    """Codes and names as one column."""
+    return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(names)))
+
+
+def sorted_codes(values: pa.Array) -> tuple[np.ndarray, list[str]]:
+    """Codes of the values, and the distinct values, sorted by code point whatever the locale."""
+    encoded = values.dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    rank = np.empty(len(names), np.int32)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return rank[encoded.indices.to_numpy()], [names[i] for i in order]
+
+
+def _check_videos(video: np.ndarray, names: list[str], split: np.ndarray, class_name: np.ndarray) -> None:
+    """Refuse a video that is in two splits or in two classes."""
+    # (video, split, class) as one number
+    homes = np.unique(video.astype(np.int64) * 1000 + split.astype(np.int64) * 100 + class_name)
+    twice = np.flatnonzero(np.diff(homes // 1000) == 0)
+    if len(twice) == 0:
+        return
+    first, second = homes[twice[0]], homes[twice[0] + 1]
+    where = [f"{SPLITS[home % 1000 // 100]}/{CLASSES[home % 100]}" for home in (first, second)]
+    raise Mistake(
+        f"Video '{names[first // 1000]}' is in {where[0]} and in {where[1]}; "
+        f"a video belongs to one split and one class ({len(twice)} such)."
+    )
+
+
+def _check_frames(path: pa.Array, video: np.ndarray, frame: np.ndarray) -> None:
+    """Refuse a frame that is there twice; the arrays are sorted."""
+    twice = np.flatnonzero((np.diff(frame) == 0) & (np.diff(video) == 0))
+    if len(twice):
+        first, second = path[twice[0]].as_py(), path[twice[0] + 1].as_py()
+        raise Mistake(f"The same frame is there twice: '{first}' and '{second}' ({len(twice)} such). Keep one.")
+
+
+def counts(found: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+    """Videos and frames per split and class, before and after thinning.
+
+    Returns
+    -------
+    DataFrame
+        `split`, `class_name`, `videos_found`, `frames_found`, `videos_kept`,
+        `frames_kept`; a row for every pair of split and class that was found.
+    """
+    columns = {}
+    for when, frames in (("found", found), ("kept", kept)):
+        groups = frames.groupby(["split", "class_name"], observed=False)
+        columns[f"videos_{when}"] = groups["video"].nunique()
+        columns[f"frames_{when}"] = groups.size()
+    table = pd.DataFrame(columns).reset_index()
+    return table[table["frames_found"] > 0].reset_index(drop=True)

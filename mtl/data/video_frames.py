@@ -1,0 +1,240 @@
+"""Frames cut out of videos, a video at a time, published once they are whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from mtl.data.class_names import FOLDERS
+from mtl.data.frames import MAX_PIXELS
+from mtl.data.videos import Video
+from mtl.files import publish
+
+# a container's count of frames may be an estimate; a video that lacks more than this share of it was cut
+MAX_MISSING_SHARE = 0.05
+SECONDS_BETWEEN_REPORTS = 0.5
+
+
+class BadVideo(ValueError):
+    """A file of which no video can be read; the message is the short reason."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How frames are cut from videos.
+
+    Attributes
+    ----------
+    step : int
+        Every step-th frame, from frame 0.
+    width, height : int
+        In pixels.
+    """
+
+    step: int
+    width: int
+    height: int
+
+
+def frame_folder(class_name: str, split: str) -> Path:
+    """Where the frames of a video belong below the root of a frame tree."""
+    return Path(split.title()) / FOLDERS[class_name]
+
+
+def cut_frames(video: Path, cut: Cut, into: Path, report: Callable[[float, int], None]) -> tuple[int, int]:
+    """Write every step-th frame of a video as ``<video>_<number>.png`` into an existing folder.
+
+    Areas are averaged (INTER_AREA), as in the usual frame set of UCF-Crime, which
+    this reproduces pixel for pixel with a step of 10 and 64 x 64 pixels.
+
+    Parameters
+    ----------
+    report : callable
+        Told the share of the video that is done and the frames written, frame by frame written.
+
+    Returns
+    -------
+    int, int
+        Frames the video has, frames written.
+
+    Raises
+    ------
+    BadVideo
+        If the file is no video, has no frame, or ends before its header says.
+    OSError
+        If a frame cannot be written.
+    """
+    _check_file(video)
+    # named backend: the others take digits in a file name for a numbered series of pictures;
+    # one thread: the videos themselves run in parallel
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    try:
+        if not capture.isOpened():
+            raise BadVideo("not a video, or cut before its index")
+        pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if pixels > MAX_PIXELS:
+            raise BadVideo(f"too large: {pixels:.0f} pixels per frame")
+        declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        n_frames = n_written = 0
+        while capture.grab():
+            if n_frames % cut.step == 0:
+                there, image = capture.retrieve()
+                if not there:
+                    raise BadVideo(f"frame {n_frames} does not decode")
+                small = cv2.resize(image, (cut.width, cut.height), interpolation=cv2.INTER_AREA)
+                (into / f"{video.stem}_{n_frames}.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
+                n_written += 1
+                report(min(n_frames / declared, 1.0) if declared > 0 else 0.0, n_written)
+            n_frames += 1
+    except cv2.error as error:
+        raise BadVideo(f"does not decode: {error.err}") from error
+    finally:
+        capture.release()
+    if n_frames == 0:
+        raise BadVideo("no frame decodes")
+    if n_frames < declared * (1 - MAX_MISSING_SHARE):
+        raise BadVideo(f"cut: {n_frames} of {declared} frames decode")
+    return n_frames, n_written
+
+
+def _check_file(video: Path) -> None:
+    """Refuse what cannot be a video before the decoder sees it."""
+    try:
+        with video.open("rb") as file:
+            if not file.read(1):
+                raise BadVideo("empty")
+    except OSError as error:
+        raise BadVideo((error.strerror or str(error)).lower()) from error
+    try:
+        name = video.stem.encode()
+    except UnicodeEncodeError as error:
+        raise BadVideo("its name is not UTF-8") from error
+    if b"\n" in name or b"\r" in name:
+        raise BadVideo("its name has a line break")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video to be cut.
+
+    Attributes
+    ----------
+    video : Video
+    folder : Path
+        Where its frames go.
+    marker : Path
+        The file that says it is done; it holds the `record`, once the frames are in place.
+    partial : Path
+        Where unfinished frames may lie.
+    leftovers : bool
+        Whether frames of it lie in `folder` already, of an interrupted or outdated extraction.
+    """
+
+    video: Video
+    folder: Path
+    marker: Path
+    partial: Path
+    leftovers: bool
+
+
+def record(video: Video) -> dict[str, object]:
+    """What a marker says of the file it stands for."""
+    return {"bytes": video.size, "modified_ns": video.modified_ns}
+
+
+def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
+    """Cut a video, publish its frames, and say that it is done.
+
+    A frame gets its final name by an atomic rename, after the whole video was
+    read; the marker comes last. So what a kill leaves is found and done again.
+
+    Returns
+    -------
+    int
+        Frames written.
+
+    Raises
+    ------
+    BadVideo
+        If the video is no good; then none of its frames is published.
+    OSError
+        If the output cannot be written.
+    """
+    written_to = job.partial / str(os.getpid())
+    shutil.rmtree(written_to, ignore_errors=True)
+    written_to.mkdir(parents=True)
+    try:
+        n_frames, n_written = cut_frames(job.video.file, cut, written_to, report)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        if job.leftovers:
+            job.marker.unlink(missing_ok=True)
+            for entry in list(os.scandir(job.folder)):
+                if entry.name.rpartition("_")[0] == job.video.name:
+                    Path(entry.path).unlink()
+        for frame in list(written_to.iterdir()):
+            frame.replace(job.folder / frame.name)
+    finally:
+        shutil.rmtree(written_to, ignore_errors=True)
+    job.marker.parent.mkdir(exist_ok=True)
+    publish(job.marker, json.dumps(record(job.video) | {"frames": n_frames, "written": n_written}).encode())
+    return n_written
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a process says of the job it has.
+
+    Attributes
+    ----------
+    kind : str
+        ``going``, or at the end of a job ``done``, ``bad`` (the video) or ``stop``
+        (the output: going on with other videos makes no sense).
+    share : float
+        Of the video that is done, in [0, 1].
+    n_frames : int
+        Frames written.
+    reason : str
+        Why it ended badly.
+    """
+
+    kind: Literal["going", "done", "bad", "stop"]
+    share: float = 1.0
+    n_frames: int = 0
+    reason: str = ""
+
+
+def serve(connection: Connection, cut: Cut) -> None:
+    """Extract the jobs that come over a connection, and send answers, in a process of its own."""
+    last = 0.0
+
+    def report(share: float, n_written: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
+            last = time.monotonic()
+            connection.send(
+                Answer("going", share, n_written)
+            )  # fails when the parent is gone, and so ends this process
+
+    while True:
+        try:
+            job = connection.recv()
+            try:
+                answer = Answer("done", n_frames=extract(job, cut, report))
+            except BadVideo as error:
+                answer = Answer("bad", reason=str(error))
+            except (BrokenPipeError, EOFError):
+                raise
+            except OSError as error:
+                answer = Answer("stop", reason=f"{error.strerror or error} ({error.filename or job.folder})")
+            connection.send(answer)
+        except (EOFError, OSError):
+            return

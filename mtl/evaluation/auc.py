@@ -1,0 +1,107 @@
+"""AUC, average precision and ROC curves, with draws over resampled videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_curve
+
+from mtl.evaluation.answers import Answers, one_sided_reason
+from mtl.results import Score
+from mtl.statistics.bootstrap import mean_of_defined, percentile_interval
+from mtl.statistics.pairwise import video_wins
+
+ROC_POINTS = 300
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A value, the same value in every resample of videos, and why it has no interval of its own, or no value."""
+
+    value: float
+    draws: np.ndarray
+    fault: str = ""
+
+    def score(self, said: str = "") -> Score:
+        """With the interval that the draws give; with what is to be said where nothing is at fault."""
+        if self.fault:
+            return Score(self.value, reason=self.fault)
+        low, high = percentile_interval(self.draws)
+        return Score(self.value, float(low), float(high), said)
+
+
+def class_aucs(answers: Answers, drawn: np.ndarray) -> list[Sampled]:
+    """AUC of every column against the rest."""
+    return [
+        _auc(scores, events, answers, drawn)
+        for scores, events in zip(answers.probabilities.T, answers.events.T, strict=True)
+    ]
+
+
+def _auc(scores: np.ndarray, events: np.ndarray, answers: Answers, drawn: np.ndarray) -> Sampled:
+    """AUC of one column."""
+    if answers.fault or events.all() or not events.any():
+        return Sampled(np.nan, np.full(len(drawn), np.nan), answers.fault or one_sided_reason(events))
+    wins = video_wins(scores, events, answers.videos)
+    value = float(wins.auc(np.ones((1, drawn.shape[1])))[0])
+    return Sampled(value, wins.auc(drawn), no_interval_reason(events, answers.videos))
+
+
+def macro_score(aucs: Sequence[Sampled], columns: Sequence[str]) -> Score:
+    """Mean over the columns that have an AUC, in every resample over those that have one there."""
+    if len(aucs) == 1:
+        return aucs[0].score()
+    values = np.array([auc.value for auc in aucs])
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return Score(np.nan, reason=aucs[0].fault)
+    draws = mean_of_defined(np.array([auc.draws for auc in aucs]))
+    return Sampled(float(values[defined].mean()), draws).score(over_classes(columns, defined))
+
+
+def over_classes(columns: Sequence[str], counted: Iterable[bool]) -> str:
+    """Over how many classes a mean was taken, and which are missing."""
+    missing = [column for column, counts in zip(columns, counted, strict=True) if not counts]
+    over = f"mean over {len(columns) - len(missing)} of {len(columns)} classes"
+    return f"{over}, without {', '.join(missing)}" if missing else over
+
+
+def no_interval_reason(events: np.ndarray, videos: np.ndarray) -> str:
+    """Why resampling videos tells nothing: a side of one video is the same in every resample. Else empty."""
+    for outcome, side in ((True, "positive"), (False, "negative")):
+        if len(np.unique(videos[events == outcome])) < 2:
+            return f"no interval: a single video has {side} frames"
+    return ""
+
+
+def average_precision(answers: Answers) -> Score:
+    """Area under precision over recall, mean over columns; without interval."""
+    counted = answers.events.min(axis=0, initial=True) != answers.events.max(axis=0, initial=False)
+    if answers.fault or not counted.any():
+        return Score(np.nan, reason=answers.fault or one_sided_reason(answers.events))
+    columns = zip(answers.events.T[counted], answers.probabilities.T[counted], strict=True)
+    value = float(np.mean([average_precision_score(events, scores) for events, scores in columns]))
+    return Score(value, reason="" if len(answers.columns) == 1 else over_classes(answers.columns, counted))
+
+
+def mean_roc(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """A ROC curve thin enough to draw: of a single column, or the mean over the columns with both outcomes."""
+    curves = [
+        roc_curve(events, scores)[:2]
+        for scores, events in zip(answers.probabilities.T, answers.events.T, strict=True)
+        if events.any() and not events.all()
+    ]
+    if len(curves) == 1:
+        return _thinned(*curves[0])
+    grid = np.linspace(0, 1, ROC_POINTS)
+    mean = np.mean([np.interp(grid, *curve) for curve in curves], axis=0)
+    return np.append(0.0, grid), np.append(0.0, mean)
+
+
+def _thinned(false: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most `ROC_POINTS` + 1 points of a curve, evenly along its length, both ends kept."""
+    steps = np.linspace(0, 2, ROC_POINTS)
+    kept = np.unique(np.append(np.searchsorted(false + true, steps).clip(max=len(false) - 1), [0, len(false) - 1]))
+    return false[kept], true[kept]

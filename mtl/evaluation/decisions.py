@@ -1,0 +1,60 @@
+"""What follows from a threshold: confusion, balanced accuracy, F1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mtl.evaluation.answers import Answers, one_sided_reason
+from mtl.evaluation.auc import Sampled, no_interval_reason, over_classes
+from mtl.results import Score
+from mtl.statistics.bootstrap import mean_of_defined
+
+
+def _classes(answers: Answers, threshold: float) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, true and predicted codes: no and yes at the threshold, or the likeliest column."""
+    if len(answers.columns) == 1:
+        predicted = (answers.probabilities[:, 0] >= threshold).astype(int)
+        return ["no", *answers.columns], answers.events[:, 0].astype(int), predicted
+    return list(answers.columns), answers.events.argmax(axis=1), answers.probabilities.argmax(axis=1)
+
+
+def confusion(answers: Answers, threshold: float) -> pd.DataFrame:
+    """Number of frames, true classes down, predicted across."""
+    names, true, predicted = _classes(answers, threshold)
+    counts = np.bincount(true * len(names) + predicted, minlength=len(names) ** 2).reshape(len(names), -1)
+    return pd.DataFrame(counts, pd.Index(names, name="true"), pd.Index(names, name="predicted"))
+
+
+def decision_scores(name: str, answers: Answers, drawn: np.ndarray, threshold: float) -> dict[str, Score]:
+    """Balanced accuracy, and F1 of the yes or mean over classes; over the classes present."""
+    keys = [f"balanced_accuracy/{name}", f"f1/{name}"]
+    if answers.fault:
+        return dict.fromkeys(keys, Score(np.nan, reason=answers.fault))
+    names, true, predicted = _classes(answers, threshold)
+    n_classes = len(names)
+    cell = (answers.videos * n_classes + true) * n_classes + predicted
+    by_video = np.bincount(cell, minlength=drawn.shape[1] * n_classes**2).reshape(drawn.shape[1], -1)
+    recall, f1 = _recall_and_f1((drawn @ by_video).reshape(-1, n_classes, n_classes))
+    plain_recall, plain_f1 = _recall_and_f1(by_video.sum(axis=0).reshape(1, n_classes, n_classes))
+    present = ~np.isnan(plain_recall[0])
+    if len(answers.columns) == 1:  # of a single question the F1 of the yes is meant, and both recalls are needed
+        if not present.all():
+            return dict.fromkeys(keys, Score(np.nan, reason=one_sided_reason(answers.events)))
+        fault = no_interval_reason(answers.events[:, 0], answers.videos)
+        accuracy = Sampled(float(plain_recall.mean()), recall.mean(axis=1), fault)
+        return {keys[0]: accuracy.score(), keys[1]: Sampled(float(plain_f1[0, 1]), f1[:, 1], fault).score()}
+    over = over_classes(names, present)
+    return {
+        key: Sampled(float(mean_of_defined(plain, 1)[0]), mean_of_defined(draws, 1)).score(over)
+        for key, plain, draws in zip(keys, (plain_recall, plain_f1), (recall, f1), strict=True)
+    }
+
+
+def _recall_and_f1(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per class of each confusion matrix, (n, n_classes); NaN where a class has no frame."""
+    hits = np.diagonal(confusions, axis1=1, axis2=2).astype(float)
+    true, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
+    nothing = np.full(hits.shape, np.nan)
+    recall = np.divide(hits, true, out=nothing.copy(), where=true > 0)
+    return recall, np.divide(2 * hits, true + predicted, out=nothing, where=true > 0)

@@ -1,0 +1,117 @@
+"""Predictions -> scores, each with its interval over videos."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, PositiveInt
+
+from mtl.evaluation.answers import Answers, answers_of, per_video, video_codes
+from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
+from mtl.evaluation.decisions import confusion, decision_scores
+from mtl.results import Score
+from mtl.statistics.bootstrap import stratified_multiplicities
+from mtl.tasks import Task
+
+log = logging.getLogger(__name__)
+
+CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "reason"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the predictions are worth.
+
+    Attributes
+    ----------
+    scores : dict of str to Score
+        By tracked name, for example ``auc/violence``.
+    classes : DataFrame
+        One row per class of every task that tells several apart: `task`, `class`,
+        `videos` and `frames` (of that class), `auc` against the rest, `low`,
+        `high`, `reason`.
+    confusions : dict of str to DataFrame
+        Per task the number of frames, true classes down, predicted across; a task
+        whose predictions cannot be scored is missing.
+    roc : dict of str to (ndarray, ndarray)
+        Per task false and true positive rates, some `ROC_POINTS` points at most, the
+        mean curve over classes where there are several; a task without a defined
+        AUC is missing.
+    """
+
+    scores: dict[str, Score]
+    classes: pd.DataFrame
+    confusions: dict[str, pd.DataFrame]
+    roc: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Evaluation:
+    """Scores predictions, every interval from the same resamples of whole videos.
+
+    Parameters
+    ----------
+    resamples : int
+        Resamples of the bootstrap. Videos are drawn within {anomalous, normal}.
+    seed : int
+        Of the bootstrap.
+    threshold : float
+        Probability from which a single column says yes. Several columns are
+        decided by the largest.
+    """
+
+    def __init__(self, resamples: PositiveInt, seed: int, threshold: Annotated[float, Field(ge=0, le=1)]) -> None:
+        self.resamples = resamples
+        self.seed = seed
+        self.threshold = threshold
+
+    def evaluate(self, predictions: pd.DataFrame, tasks: Mapping[str, Task]) -> Evaluated:
+        """Score every task; what is undefined is NaN and says why.
+
+        Parameters
+        ----------
+        predictions : DataFrame
+            One row per frame: `video`, `frame`, `class_name`, per task
+            ``target/<task>`` and ``probability/<task>``, or
+            ``probability/<task>/<column>`` where the task has several columns.
+        tasks : mapping of str to Task
+        """
+        videos, anomalous = video_codes(predictions)
+        drawn = stratified_multiplicities(anomalous, self.resamples, self.seed)
+        scores: dict[str, Score] = {}
+        classes: list[tuple] = []
+        confusions, roc = {}, {}
+        for name, task in tasks.items():
+            answers = answers_of(predictions, name, task, videos)
+            aucs = class_aucs(answers, drawn)
+            scores[f"auc/{name}"] = macro_score(aucs, answers.columns)
+            scores[f"average_precision/{name}"] = average_precision(answers)
+            scores |= decision_scores(name, answers, drawn, self.threshold)
+            scores[f"video_auc_mean/{name}"] = macro_score(
+                class_aucs(per_video(answers, "mean"), drawn), answers.columns
+            )
+            scores[f"video_auc_max/{name}"] = macro_score(class_aucs(per_video(answers, "max"), drawn), answers.columns)
+            if len(answers.columns) > 1:
+                by_class = {column: auc.score() for column, auc in zip(answers.columns, aucs, strict=True)}
+                scores |= {f"class_auc/{name}.{column}": score for column, score in by_class.items()}
+                classes += _class_rows(name, answers, by_class)
+            if not answers.fault:
+                confusions[name] = confusion(answers, self.threshold)
+            if np.isfinite(scores[f"auc/{name}"].value):
+                roc[name] = mean_roc(answers)
+        for name, score in scores.items():
+            if np.isnan(score.value):
+                log.warning("%s is undefined: %s.", name, score.reason)
+        return Evaluated(scores, pd.DataFrame(classes, columns=CLASS_COLUMNS), confusions, roc)
+
+
+def _class_rows(name: str, answers: Answers, by_class: Mapping[str, Score]) -> list[tuple]:
+    """Rows of the table per class."""
+    return [
+        (name, column, len(np.unique(answers.videos[events])), int(events.sum()), s.value, s.low, s.high, s.reason)
+        for (column, s), events in zip(by_class.items(), answers.events.T, strict=True)
+    ]

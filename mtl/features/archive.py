@@ -1,0 +1,343 @@
+"""Rows on disk by identity: parts that are whole or not there, a manifest, one writer at a time.
+
+An archive is a folder that holds the rows of one key:
+
+    spec.json          what determines the numbers, for people and for `prune --orphaned`; no run goes by it
+    used.json          the data roots it served; its modification time is the last use
+    notes.json         numbers that were measured on its rows once
+    lock               flock'd by the one process that writes; says which
+    manifest.jsonl     one line per whole part, with checksums; a part it does not name does not exist
+    bad.jsonl          identities that have no row, with the reason
+    000000-<crc>.npy, 000000-<crc>.ids.npy     the part's rows and their identities
+
+A kill costs two parts at most, the one that fills and the one being written; a rotten byte costs one.
+Reading takes no lock. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import shutil
+import socket
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from mtl import files
+from mtl.errors import Mistake
+from mtl.features.places import Part, Places, lookup, picked, row_bytes
+
+log = logging.getLogger(__name__)
+
+MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
+NOTES = "notes.json"
+REMOVED = ".removed-"
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+REMEDY = (
+    "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
+    "or let features.max_gib be smaller than these rows, so that they are not kept."
+)
+
+
+class Archive:
+    """The rows of one key.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not be there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = folder.name
+
+    # reading
+
+    def parts(self) -> list[Part]:
+        """The parts that the manifest names, in the order they were written."""
+        return [Part(**line) for line in files.read_lines(self.folder / MANIFEST)]
+
+    def bad(self) -> dict[bytes, str]:
+        """Reason by identity of what has no row."""
+        return {bytes.fromhex(line["id"]): line["reason"] for line in files.read_lines(self.folder / BAD)}
+
+    def find(self, ids: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Places:
+        """Where the rows of identities (n, 2) are."""
+        parts = self.parts()
+        n = sum(part.rows for part in parts)
+        known, part_of, row_of = np.empty((n, 2), np.uint64), np.empty(n, np.int32), np.empty(n, np.int32)
+        maps: list[np.memmap] = []
+        unusable = []
+        n = 0
+        for part in parts:
+            here = slice(n, n + part.rows)
+            try:
+                known[here], rows = self._open(part, shape, dtype)
+            except (FileNotFoundError, ValueError):  # any other error is the machine's, not the part's
+                unusable.append(part)
+                continue
+            part_of[here], row_of[here] = len(maps), np.arange(part.rows)
+            maps.append(rows)
+            n += part.rows
+        at = lookup(known[:n], ids)
+        del known
+        there = at >= 0
+        return Places(maps, picked(part_of, at, there), picked(row_of, at, there), unusable)
+
+    def _open(self, part: Part, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.memmap]:
+        """Identities and mapped rows of a part.
+
+        The size is compared first: reading a mapped file past its end is a signal, not an exception.
+        """
+        path = self.folder / f"{part.name}.npy"
+        size = path.stat().st_size
+        if size != part.bytes:
+            raise ValueError(f"it has {size:,} bytes instead of {part.bytes:,}")
+        data = (self.folder / f"{part.name}.ids.npy").read_bytes()
+        if zlib.crc32(data) != part.ids_crc:
+            raise ValueError("the checksum of its identities is wrong")
+        ids = np.load(BytesIO(data), allow_pickle=False)
+        start = size - part.rows * row_bytes(shape, dtype)  # behind the header, which says what the key says
+        return ids, np.memmap(path, dtype, "r", start, (part.rows, *shape))
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(entry.stat().st_size for entry in self.folder.iterdir() if entry.is_file())
+
+    def spec(self) -> Mapping[str, object]:
+        """What determines the numbers; empty where that cannot be read any more."""
+        return files.read_json(self.folder / SPEC)
+
+    def roots(self) -> list[str]:
+        """Data roots it served."""
+        found = files.read_json(self.folder / USED).get("roots", [])
+        return [str(root) for root in found] if isinstance(found, list) else []
+
+    def last_used(self) -> float:
+        """Seconds since the epoch."""
+        with contextlib.suppress(OSError):
+            return (self.folder / USED).stat().st_mtime
+        return self.folder.stat().st_mtime
+
+    def touch(self, root: Path) -> None:
+        """Note a use; a store that may only be read serves all the same."""
+        roots = self.roots()
+        try:
+            if str(root) not in roots:
+                files.publish(self.folder / USED, json.dumps({"roots": [*roots, str(root)]}).encode())
+            os.utime(self.folder / USED)
+        except OSError:
+            log.debug("The use of %s could not be noted.", self.folder)
+
+    def noted(self, name: str) -> float | None:
+        """A number that was measured on these rows; None where none was."""
+        found = files.read_json(self.folder / NOTES).get(name)
+        return float(found) if isinstance(found, int | float) else None
+
+    def note(self, name: str, value: float) -> None:
+        """Keep a number beside the rows; a store that may only be read, or holds none of them, does without."""
+        try:
+            files.publish(
+                self.folder / NOTES, json.dumps({**files.read_json(self.folder / NOTES), name: value}).encode()
+            )
+        except OSError:
+            log.debug("%s of %s could not be noted.", name, self.folder)
+
+    def owner(self) -> str:
+        """Process and host of who wrote last."""
+        with contextlib.suppress(OSError):
+            return (self.folder / LOCK).read_text(encoding="utf-8", errors="replace") or "unknown"
+        return "unknown"
+
+    def busy(self) -> bool:
+        """Whether somebody is writing now."""
+        try:
+            descriptor = os.open(self.folder / LOCK, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def damaged(self, part: Part) -> str:
+        """What is wrong with a part's files; empty if nothing."""
+        rows = files.damage(self.folder / f"{part.name}.npy", part.bytes, part.crc)
+        return rows or files.damage(self.folder / f"{part.name}.ids.npy", part.ids_bytes, part.ids_crc)
+
+    def damaged_lines(self) -> list[str]:
+        """Which lines of the two lists are damaged."""
+        return [f"{name}: line {n}" for name in (MANIFEST, BAD) for n in files.damaged_lines(self.folder / name)]
+
+    # writing, by the owner of the lock only
+
+    @contextlib.contextmanager
+    def locked(self, wait: bool = True) -> Iterator[bool]:
+        """Be the only writer, after waiting for whoever is; the kernel frees a dead owner's lock.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait, or go without the lock.
+
+        Yields
+        ------
+        bool
+            Whether the lock is held.
+
+        Raises
+        ------
+        Mistake
+            If the folder cannot be written to, or its file system locks nothing.
+        """
+        try:
+            descriptor = self._lock(wait)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise Mistake(f"The file system of {self.folder} cannot lock files. {REMEDY}") from error
+            raise files.explained(error, self.folder, 0, REMEDY) from error
+        if descriptor is None:
+            yield False
+            return
+        try:
+            self._tidy()
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, wait: bool) -> int | None:
+        """Descriptor of the locked lock file; None where somebody has it and there is no waiting."""
+        told = False
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # removed since the line above
+                descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                try:
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if not wait:
+                            os.close(descriptor)
+                            return None
+                        if not told:
+                            log.info("Waiting for process %s, which is writing %s", self.owner(), self.folder)
+                            told = True
+                        fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    if self._is_lock(descriptor):
+                        os.ftruncate(descriptor, 0)
+                        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+                        return descriptor
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                os.close(descriptor)
+
+    def _is_lock(self, descriptor: int) -> bool:
+        """Whether the lock file is still the one that was opened: the archive may have been removed meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(descriptor), (self.folder / LOCK).stat())
+        return False
+
+    def _tidy(self) -> None:
+        """Remove what killed writers left behind, files that the manifest does not name, and lines that rotted."""
+        lines = self.damaged_lines()
+        if lines:
+            log.warning("%s is damaged (%s); what these lines stood for is made again.", self.folder, ", ".join(lines))
+            self._save(self.parts())
+            self.remember_bad({})
+        named = {f"{part.name}{suffix}" for part in self.parts() for suffix in (".npy", ".ids.npy")}
+        for entry in self.folder.iterdir():
+            if entry.name not in named and (entry.suffix == ".npy" or entry.name.startswith(files.TEMPORARY)):
+                entry.unlink(missing_ok=True)
+
+    def describe(self, spec: Mapping[str, object]) -> None:
+        """Write what determines the numbers, for people."""
+        if self.spec() != spec:
+            self._publish(SPEC, (json.dumps(spec, indent=2) + "\n").encode())
+
+    def append(self, ids: np.ndarray, rows: np.ndarray) -> Part:
+        """Write identities (n, 2) and their rows (n, ...) as one part."""
+        parts = self.parts()
+        number = 1 + max((int(part.name.split("-")[0]) for part in parts), default=-1)
+        header, data = _npy(rows)
+        ids_header, ids_data = _npy(ids)
+        crc, ids_crc = zlib.crc32(data, zlib.crc32(header)), zlib.crc32(ids_data, zlib.crc32(ids_header))
+        name = f"{number:06d}-{crc:08x}"
+        self._publish(f"{name}.ids.npy", ids_header, ids_data)
+        self._publish(f"{name}.npy", header, data)
+        part = Part(name, len(rows), len(header) + data.nbytes, crc, len(ids_header) + ids_data.nbytes, ids_crc)
+        self._save([*parts, part])
+        return part
+
+    def _publish(self, name: str, *chunks: bytes | memoryview) -> None:
+        """Write a file of the archive, or say what is in the way."""
+        try:
+            files.publish(self.folder / name, *chunks)
+        except OSError as error:
+            needed = sum(memoryview(chunk).nbytes for chunk in chunks)
+            raise files.explained(error, self.folder, needed, REMEDY) from error
+
+    def _save(self, parts: Sequence[Part]) -> None:
+        """Replace the manifest."""
+        try:
+            files.write_lines(self.folder / MANIFEST, [asdict(part) for part in parts])
+        except OSError as error:
+            raise files.explained(error, self.folder, 200 * len(parts), REMEDY) from error
+
+    def remember_bad(self, reasons: Mapping[bytes, str]) -> None:
+        """Add identities that have no row."""
+        known = {**self.bad(), **reasons}
+        try:
+            files.write_lines(self.folder / BAD, [{"id": one.hex(), "reason": why} for one, why in known.items()])
+        except OSError as error:
+            raise files.explained(error, self.folder, 100 * len(known), REMEDY) from error
+
+    def drop(self, parts: Sequence[Part]) -> None:
+        """Remove parts, so that the next run makes their rows again."""
+        names = {part.name for part in parts}
+        self._save([part for part in self.parts() if part.name not in names])
+        self._tidy()
+
+    def remove(self) -> None:
+        """Remove the whole archive; nobody sees half of it."""
+        aside = self.folder.with_name(f"{REMOVED}{self.key}-{os.getpid()}")
+        try:
+            self.folder.rename(aside)
+        except OSError as error:
+            raise files.explained(error, self.folder, 0, REMEDY) from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
+    """Header and data of an array as `np.load` wants them, without a copy of the data."""
+    array = np.ascontiguousarray(array)
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array.reshape(-1).view(np.uint8).data
+
+
+def archives(folder: Path) -> list[Archive]:
+    """Every archive of a store's folder, the last used first."""
+    if not folder.is_dir():
+        return []
+    found = [Archive(entry) for entry in folder.iterdir() if (entry / LOCK).exists() and entry.name[0] != "."]
+    return sorted(found, key=Archive.last_used, reverse=True)
+
+
+def finish_removals(folder: Path) -> None:
+    """Remove what an interrupted `Archive.remove` left."""
+    for entry in folder.glob(f"{REMOVED}*"):
+        shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""Rows of features that are computed on every use, for what is too large to be kept."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import numpy as np
+
+from mtl.errors import Mistake
+from mtl.features.extraction import Request
+from mtl.features.extractor import Frozen, checked_rows
+from mtl.features.places import Places
+from mtl.features.vectors import MappedRows
+
+
+class ComputedRows:
+    """Rows computed on every take, for what is too large to be kept; those that were kept before are read.
+
+    Parameters
+    ----------
+    request : Request
+    frozen : Frozen
+    shape : tuple of int
+        Of a row.
+    kept : Places
+        Where rows of the request's frames are.
+
+    Attributes
+    ----------
+    computed : int
+        Frames that have gone through the frozen part so far, at every take anew.
+    """
+
+    array: np.ndarray | None = None
+
+    def __init__(self, request: Request, frozen: Frozen, shape: tuple[int, ...], kept: Places) -> None:
+        good = np.flatnonzero(~request.is_bad())
+        there = ~kept.missing[good]
+        self._request = request
+        self._paths = request.paths.iloc[good]
+        self._frozen = frozen
+        self._kept = MappedRows(kept, good[there], shape, frozen.dtype)
+        self._at = np.where(there, np.cumsum(there) - 1, -1)  # place among the kept ones
+        self._one = threading.Lock()
+        self.computed = 0
+        self.shape = (len(good), *shape)
+        self.dtype = np.dtype(frozen.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Rows at positions, each read or computed once.
+
+        Raises
+        ------
+        Mistake
+            If a frame that could be read before cannot be any more.
+        """
+        once, where = np.unique(np.asarray(positions), return_inverse=True)
+        out = np.empty((len(once), *self.shape[1:]), self.dtype)
+        kept = self._at[once]
+        out[kept >= 0] = self._kept.take(kept[kept >= 0])
+        todo = np.flatnonzero(kept < 0)
+        paths = self._paths.iloc[once[todo]]
+        request = self._request
+        batches = request.decoder.batches(request.root, paths, request.frame_shape, self._frozen.batch_size)
+        with self._one, closing(batches):
+            for batch in batches:
+                for at, error in batch.bad:
+                    raise Mistake(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
+                for places, images in batch.groups:
+                    out[todo[places]] = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    self.computed += len(images)
+        return out[where]

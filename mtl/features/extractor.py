@@ -1,0 +1,55 @@
+"""What turns frames into rows of features, as far as the store goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+
+class Frozen(Protocol):
+    """The frozen part of a backbone, as far as features go."""
+
+    @property
+    def spec(self) -> Mapping[str, object]:
+        """What determines its numbers besides the frames, fit for JSON."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of a row."""
+
+    @property
+    def batch_size(self) -> int:
+        """Frames per call, at most."""
+
+    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of one row for frames of (height, width)."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
+
+
+class FrameSizes:
+    """Height and width of a frame as its row: what is kept of frames whose rows are not."""
+
+    spec: Mapping[str, object] = {"backbone": "frame sizes"}
+    dtype = np.dtype(np.int32)
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+
+    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Two numbers, whatever the frame."""
+        return (2,)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Height and width of frames that share them, (b, 2)."""
+        return np.full((len(images), 2), images.shape[1:3], np.int32)
+
+
+def checked_rows(rows: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Rows as they were promised."""
+    if rows.shape != shape or rows.dtype != dtype:
+        raise ValueError(f"The frozen part gave {rows.dtype} {rows.shape} where it promised {dtype} {shape}.")
+    return rows

@@ -1,0 +1,97 @@
+"""Where rows of features lie: parts of an archive, looked up by identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+ID_BYTES = 16
+LOOKED_UP = 2**16  # identities at a time, so that a million take no more memory than their answer
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the manifest.
+
+    Attributes
+    ----------
+    name : str
+        Number and checksum, so that a name never comes back with other rows.
+    rows : int
+    bytes, ids_bytes : int
+        Size of the two files.
+    crc, ids_crc : int
+        CRC-32 of the two files.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    crc: int
+    ids_bytes: int
+    ids_crc: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows are.
+
+    Attributes
+    ----------
+    parts : sequence of memmap
+        The rows of each part, read-only.
+    part, row : ndarray of int32, shape (n,)
+        Part and row in it of each identity asked for; -1 where there is none.
+    unusable : sequence of Part
+        Parts that are named but visibly damaged; their rows count as not there.
+    """
+
+    parts: Sequence[np.memmap]
+    part: np.ndarray
+    row: np.ndarray
+    unusable: Sequence[Part] = ()
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Whether an identity has no row, bool of shape (n,)."""
+        return self.part < 0
+
+
+def lookup(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Position in `known` of each identity of `asked`, -1 where it is not there.
+
+    Parameters
+    ----------
+    known, asked : ndarray of uint64, shape (n, 2)
+        Identities as two halves. First halves may collide, identities do not.
+    """
+    found = np.full(len(asked), -1, np.int64)
+    order = np.argsort(known[:, 0], kind="stable")
+    halves = known[order, 0]
+    for start in range(0, len(asked), LOOKED_UP):
+        block = asked[start : start + LOOKED_UP]
+        at = np.searchsorted(halves, block[:, 0])
+        left = np.arange(len(block))
+        while len(left):
+            left = left[at[left] < len(known)]
+            left = left[halves[at[left]] == block[left, 0]]
+            candidates = order[at[left]]
+            same = known[candidates, 1] == block[left, 1]
+            found[start + left[same]] = candidates[same]
+            left = left[~same]
+            at[left] += 1
+    return found
+
+
+def picked(values: np.ndarray, at: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Values at positions, -1 where nothing is there."""
+    picked = np.full(len(at), -1, values.dtype)
+    picked[there] = values[at[there]]
+    return picked
+
+
+def row_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Bytes of one row."""
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize

@@ -1,0 +1,84 @@
+"""Rows written to an archive part by part, beside the computing."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+
+from mtl.errors import Mistake
+from mtl.features.archive import Archive
+from mtl.features.places import ID_BYTES, Part, row_bytes
+
+
+class Writer:
+    """Gathers rows into parts, each written in a thread while the next one fills.
+
+    Parameters
+    ----------
+    archive : Archive
+        Locked by the caller.
+    shape, dtype
+        Of a row.
+    part_bytes : int
+        Size of a part; at least one row.
+    expected : int
+        Number of rows to come, so that a small work takes a small buffer.
+    """
+
+    def __init__(
+        self, archive: Archive, shape: tuple[int, ...], dtype: np.dtype, part_bytes: int, expected: int
+    ) -> None:
+        self.archive = archive
+        self.shape = shape
+        self.dtype = dtype
+        self.rows_per_part = max(1, min(expected, part_bytes // (row_bytes(shape, dtype) + ID_BYTES)))
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="features-write")
+        self._written: Future[Part] | None = None
+        self._start_part()
+
+    def _start_part(self) -> None:
+        self._rows = np.empty((self.rows_per_part, *self.shape), self.dtype)
+        self._ids = np.empty((self.rows_per_part, 2), np.uint64)
+        self._filled = 0
+
+    def add(self, ids: np.ndarray, rows: np.ndarray) -> None:
+        """Copy rows into the part; waits where the one before is still being written when it is full."""
+        while len(rows):
+            n = min(len(rows), self.rows_per_part - self._filled)
+            end = self._filled + n
+            self._rows[self._filled : end] = rows[:n]
+            self._ids[self._filled : end] = ids[:n]
+            self._filled, ids, rows = end, ids[n:], rows[n:]
+            if self._filled == self.rows_per_part:
+                self._send()
+
+    def _send(self) -> None:
+        """Hand the part to the thread, once the one before is on the disk."""
+        self._wait()
+        ids, rows, n = self._ids, self._rows, self._filled
+        self._start_part()
+        self._written = self._pool.submit(self.archive.append, ids[:n], rows[:n])
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left, after Ctrl-C and a failure too: it was paid for."""
+        try:
+            if self._filled:
+                self._send()
+            self._wait()
+        except (OSError, Mistake):
+            if error is None:  # else the first failure is the one to tell
+                raise
+        finally:
+            self._pool.shutdown()

@@ -1,0 +1,1 @@
+"""What a job knows of its sweep: its record, its fingerprint, what is reused."""

@@ -1,0 +1,89 @@
+"""A run that fails is closed with its reason."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl.config.build import build
+from mtl.errors import Mistake
+from mtl.job.record import read_job
+
+if TYPE_CHECKING:
+    from mtl.tracking.run import Run
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def closing_run(tracked: Run, folder: Path) -> Iterator[None]:
+    """Close the tracked run truthfully, whichever way the block is left."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        tracked.tags({"failure": "interrupted"})
+        tracked.end("KILLED")
+        raise
+    except BaseException as error:
+        _keep_failure(tracked, folder, one_line(error), traceback.format_exc())
+        tracked.end("FAILED")
+        raise
+    tracked.end("FINISHED")
+
+
+def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None:
+    """The reason as a tag, and what is known beyond one line as an artifact."""
+    failure = folder / "failure"
+    failure.mkdir(parents=True, exist_ok=True)
+    (failure / "traceback.txt").write_text(details, encoding="utf-8")
+    tracked.tags({"failure": reason})
+    tracked.artifacts(failure)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's kind and message in one line; a mistake's message alone."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, Mistake) else f"{type(error).__name__}: {text}"
+
+
+def track_failure(
+    config: DictConfig,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+    parent: str,
+    reason: str,
+    details: str,
+) -> None:
+    """Make a job that was refused, or that died without a word, a row with the reason.
+
+    Parameters
+    ----------
+    config : DictConfig
+    folder : Path
+        Of the job; a record that its dead process left there is continued.
+    name : str
+    tags : mapping of str to str
+    parent : str
+        Id of the sweep's own run, or empty.
+    reason : str
+        One line.
+    details : str
+        The traceback, or of a job that died the end of what it wrote.
+    """
+    left = read_job(folder)
+    if left is not None:
+        tags = {**tags, **{key: left.tags[key] for key in ("fingerprint",) if key in left.tags}}
+    try:
+        tracked = build(config.tracking).start(name, folder, parent or None, tags)
+        _keep_failure(tracked, folder, reason, details)
+        tracked.end("FAILED")
+    except (Mistake, OmegaConfBaseException):
+        log.warning("The failed job could not be tracked.")

@@ -1,0 +1,119 @@
+"""The fingerprint of a run: what determines its numbers."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mtl.features.identity import Stats
+
+# Keys of the config that do not change a number: where things lie, what is said, what is done again.
+NEUTRAL = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after", "experiment")
+# Where the data lie; the data's digest says what lies there.
+PLACES = ("root", "annotations")
+# Rooms that only launch, say, draw or keep; all others count as code of the result.
+NEUTRAL_ROOMS = frozenset(
+    (
+        *("ablation", "plots", "report", "tracking"),
+        *("config", "errors", "formatting", "moved", "terminal"),
+        *("job", "sweep", "memory", "extract_frames"),
+    )
+)
+PACKAGES = (
+    *("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "scipy"),
+    *("opencv-python", "opencv-python-headless"),  # as for tensorflow: one of several names of the same
+)
+
+
+def fingerprint(config: Mapping[str, object], data: str) -> str:
+    """32 characters that two runs share if they must give the same result.
+
+    Parameters
+    ----------
+    config : mapping
+        Plain values, interpolations resolved. Keys of `NEUTRAL` and the places of
+        the data do not count; a value that names a file counts as the file's bytes.
+    data : str
+        Digest of the frames, of whatever kind.
+    """
+    counting = {key: value for key, value in config.items() if key not in NEUTRAL}
+    own = counting.get("data")
+    if isinstance(own, Mapping):
+        counting["data"] = {key: value for key, value in own.items() if key not in PLACES}
+    tasks = config.get("tasks")
+    order = list(tasks) if isinstance(tasks, Mapping) else []  # the heads' order is part of the model
+    content = {"config": _with_files(counting), "order": order, "data": data, "code": code_digest()}
+    text = json.dumps(content | {"versions": versions()}, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def data_key(config: Mapping[str, object]) -> str:
+    """What of a config says which data are read: the key under which a sweep keeps their digest."""
+    text = json.dumps(config.get("data"), sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+@functools.cache
+def code_digest() -> str:
+    """Digest of the source files that a result comes from."""
+    here = Path(__file__).resolve().parents[1]
+    hashed = hashlib.blake2b(digest_size=16)
+    for path in sorted(here.rglob("*.py")):
+        name = path.relative_to(here)
+        if name.with_suffix("").parts[0] not in NEUTRAL_ROOMS:
+            hashed.update(name.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hashed.hexdigest()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the packages that compute."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _with_files(value: object) -> object:
+    """The value with every string that names a file replaced by the digest of its bytes."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_files(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_files(inner) for inner in value]
+    if isinstance(value, str) and ("/" in value or "." in value) and "\0" not in value and len(value) < 1024:
+        path = Path(value)
+        if path.is_file():
+            found = path.stat()
+            return f"file {_file_digest(path.resolve(), found.st_size, found.st_mtime_ns)}"
+    return value
+
+
+@functools.cache
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    """Digest of a file's bytes, read once while it stays as it is."""
+    with path.open("rb") as file:
+        hashed = hashlib.blake2b(digest_size=16)
+        while block := file.read(1 << 20):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def data_digest(frames: Any, root: Path | None, found: Stats | None = None) -> str:
+    """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
+    import hashlib
+
+    from mtl.features.identity import stats
+    from mtl.tracking.artifacts import table_digest
+
+    hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
+    hashed.update((found or stats(root, frames["path"])).sizes.tobytes())
+    return hashed.hexdigest()

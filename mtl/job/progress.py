@@ -1,0 +1,84 @@
+"""How far a sweep is, in lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from mtl.job.context import Sweep
+from mtl.job.record import Job
+from mtl.results import NO_WORD
+
+
+def seconds_left(jobs: Sequence[Job], sweep: Sweep) -> float | None:
+    """Rough time to the end of a sweep, from how its jobs went so far; None where that is not known.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Those that have begun.
+    sweep : Sweep
+    """
+    trained = [job for job in jobs if not job.reused and job.number not in sweep.known]
+    took = [job.seconds for job in trained if job.status == "FINISHED"]
+    if not took or sweep.n_jobs == 0:
+        return None
+    now, each = time.time(), sum(took) / len(took)
+    running = [now - job.began for job in trained if job.status == "RUNNING"]
+    busy = sum(running) + sum(job.seconds for job in trained if job.status != "RUNNING")
+    # how many were at work at a time, on the average: what was reused took none of it
+    at_once = busy / max(now - min(job.began for job in trained), 1e-9)
+    not_begun = max(sweep.n_jobs - len(sweep.known) - len(trained), 0)
+    return (not_begun * each + sum(max(each - since, 0.0) for since in running)) / max(at_once, 1e-9)
+
+
+def time_lines(jobs: Sequence[Job]) -> list[str]:
+    """Where the time of the jobs that were trained went, in a line; none where no job was."""
+    trained = [job.metrics for job in jobs if job.status == "FINISHED" and not job.reused]
+    trained = [metrics for metrics in trained if metrics.get("time/run_s")]
+    whole, steps, tracking = (
+        sum(metrics.get(f"time/{part}_s", 0.0) for metrics in trained) for part in ("run", "steps", "tracking")
+    )
+    if not whole:
+        return []
+    return [
+        f"{duration(whole / len(trained))} per trained job: {100 * steps / whole:.0f} % in training steps, "
+        f"{100 * tracking / whole:.0f} % in tracking."
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def begun_line(job: Job, sweep: Sweep) -> str:
+    """One line about a job that has begun, beside others."""
+    return f"job {job.number + 1}{f'/{sweep.n_jobs}' if sweep.n_jobs else ''} begins: {sweep.label(job.name)}"
+
+
+def ended_line(job: Job, done: int, sweep: Sweep, main_task: str, left: float | None) -> str:
+    """One line about a job that has come to its end.
+
+    Parameters
+    ----------
+    job : Job
+    done : int
+        How many have, with this one.
+    sweep : Sweep
+    main_task : str
+    left : float or None
+        Seconds.
+    """
+    of = f"/{sweep.n_jobs}" if sweep.n_jobs else ""
+    auc = job.metrics.get(f"auc/{main_task}")
+    result = "" if auc is None else f", AUC {auc:.3f}"
+    what = {
+        "FINISHED": f"reused{result}" if job.reused else f"finished{result} in {duration(job.seconds)}",
+        "FAILED": f"FAILED: {job.failure}",
+        "KILLED": f"KILLED: {job.failure or NO_WORD}",
+    }[job.status]
+    more = f"; about {duration(left)} left" if left else ""
+    return f"[{done}{of}] {sweep.label(job.name)}: {what}{more}"

@@ -1,0 +1,95 @@
+"""The jobs of a sweep by their records on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl.results import FAILURE
+from mtl.tracking.journal import JOURNAL, Journal
+from mtl.tracking.process import is_dead
+
+REUSED_FROM = "reused_from"  # tag of a row whose numbers are another run's
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by its record.
+
+    Attributes
+    ----------
+    number : int
+        Of its folder; -1 where that is no number.
+    name, status, failure : str
+    seconds : float
+        From start to end; 0 while it runs.
+    ended : float
+        Seconds since 1970.
+    reused : bool
+    began : float
+        Seconds since 1970.
+    """
+
+    number: int
+    name: str
+    status: str
+    failure: str
+    seconds: float
+    ended: float
+    reused: bool
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    folder: Path
+    began: float = 0.0
+
+
+def read_job(folder: Path) -> Job | None:
+    """The job whose record lies in a folder; None where it has not begun."""
+    record = Journal(folder / JOURNAL)
+    if not record.entries:
+        return None
+    tags, status = record.tags(), record.status
+    first, last = record.first["time"] / 1000, record.entries[-1]["time"] / 1000
+    if status == "RUNNING" and is_dead(tags):
+        status = "KILLED"
+    metrics = {key: value for entry in record.entries for key, value in entry.get("metrics", {}).items()}
+    return Job(
+        number=int(folder.name) if folder.name.isdigit() else -1,
+        name=record.first["name"],
+        status=status,
+        failure=tags.get(FAILURE, ""),
+        seconds=last - first if status != "RUNNING" else 0.0,
+        ended=last,
+        reused=REUSED_FROM in tags,
+        metrics=metrics,
+        tags=tags,
+        folder=folder,
+        began=first,
+    )
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """The jobs below a sweep's folder that have begun."""
+    folders = sorted(path.parent for path in folder.rglob(JOURNAL) if path.parent != folder)
+    return [job for job in map(read_job, folders) if job is not None]
+
+
+def failed_alike(jobs: Sequence[Job], first: int) -> str:
+    """Why the first so many jobs all failed, if it was one and the same reason; else nothing.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    first : int
+        How many jobs, counted in the order in which they ended, must have failed.
+    """
+    trained = [
+        job for job in jobs if job.status in ("FINISHED", "FAILED") and not job.reused
+    ]  # a reused one did nothing
+    ended = sorted(trained, key=lambda job: job.ended)[:first]
+    if len(ended) < first or any(job.status != "FAILED" for job in ended):
+        return ""
+    reasons = {re.sub(r"\d+", "#", job.failure) for job in ended}
+    return ended[0].failure if len(reasons) == 1 else ""

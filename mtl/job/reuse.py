@@ -1,0 +1,91 @@
+"""A finished run with the same fingerprint gives its numbers to a job."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mtl.config.build import plain_config
+from mtl.config.parameters import parameters
+from mtl.errors import Mistake
+from mtl.job.context import Sweep
+from mtl.job.failure import closing_run
+from mtl.job.fingerprint import data_key, fingerprint
+from mtl.job.record import REUSED_FROM
+from mtl.results import CODE, DATA
+
+if TYPE_CHECKING:
+    from mtl.results import TrackedRun
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+log = logging.getLogger(__name__)
+
+# of a reused run: what tables are made from; its weights stay with the run that made them
+REUSED_ARTIFACTS = ("predictions.parquet", "history.csv", "trace.npz", "model.json")
+
+
+def done_before(config: DictConfig, sweep: Sweep, tracking: MLflowTracking) -> TrackedRun | None:
+    """A finished run of the store that must have given what this job would give."""
+    plain = plain_config(config)
+    digest = sweep.digests.get(data_key(plain))
+    return finished_before(tracking, fingerprint(plain, digest)) if digest else None
+
+
+def finished_runs(tracking: MLflowTracking) -> list[TrackedRun]:
+    """Finished runs that were trained themselves, first started first; none without a store."""
+    try:
+        found = tracking.runs(status="FINISHED")
+    except Mistake:  # a store that does not answer is spoken of when the run starts
+        return []
+    return [run for run in found if REUSED_FROM not in run.tags and run.tags.get("sweep") != "parent"]
+
+
+def finished_before(tracking: MLflowTracking, mark: str) -> TrackedRun | None:
+    """The last finished run of this fingerprint that was trained itself; None without one, or without a store."""
+    try:
+        found = tracking.runs(tags={"fingerprint": mark}, status="FINISHED")
+    except Mistake:  # a store that does not answer is spoken of when the run starts
+        return None
+    return next((run for run in reversed(found) if REUSED_FROM not in run.tags), None)
+
+
+def reuse(
+    config: DictConfig,
+    choices: Mapping[str, Any],
+    before: TrackedRun,
+    tracking: MLflowTracking,
+    parent: str | None,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+) -> float | None:
+    """A row of this sweep with the numbers of a finished run; None where that run's predictions are gone.
+
+    The row is a run of its own below the sweep's parent: parameters, last metrics
+    and the artifacts that tables are made from; tag `reused_from` is the id of the
+    run that was trained, which stays as it is and keeps the weights.
+    """
+    artifacts = folder / "artifacts"
+    try:
+        for each in REUSED_ARTIFACTS:
+            artifacts.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tracking.download(before.id, each), artifacts / each)
+    except (Mistake, OSError):
+        log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
+        return None
+    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}
+    tracked = tracking.start(name, folder, parent, {**tags, **kept, REUSED_FROM: before.id})
+    with closing_run(tracked, folder):
+        found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
+        tracked.params(parameters(config, choices) | found)
+        tracked.metrics(before.metrics, step=0)
+        tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
+        OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
+        tracked.artifacts(artifacts)
+    log.info("done already: reused from run %s", before.id)
+    return before.metrics.get(f"auc/{config.main_task}", float("nan"))

@@ -1,0 +1,311 @@
+"""Frames in, features out; and the split point between what is frozen and what is trained."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import NonNegativeInt, PositiveInt
+
+from mtl import moved
+from mtl.errors import Mistake, nearest
+from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in
+from mtl.model.digests import architecture_digest, weights_digest
+from mtl.model.networks import pooled, resized
+from mtl.model.parts import Cut, Frozen, Layers, Trained
+
+log = logging.getLogger(__name__)
+
+
+class Freeze:
+    """How many of the backbone's stages, counted from the input, are frozen.
+
+    Parameters
+    ----------
+    stages : int or "all"
+    """
+
+    def __init__(self, stages: NonNegativeInt | Literal["all"]) -> None:
+        self.stages = stages
+
+
+class Backbone:
+    """An architecture with its weights, its own preprocessing and its stages.
+
+    Parameters
+    ----------
+    name : str
+    network : callable
+        ``network(weights=..., input_shape=(s, s, 3))`` gives a functional Keras
+        model that ends in feature maps; any of `keras.applications` does.
+    preprocess : callable or None
+        Float RGB images in [0, 255] -> what the network was trained on.
+    image_size : int
+        Side of the square that frames are resized to, in pixels.
+    weights : str
+        "imagenet", "random", or the path of a weights file.
+    stages : mapping of str to str
+        From the input on, each stage's name and the name of its last layer; the
+        output of that layer must be all that later layers read.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the layers' arithmetic; variables stay float32. "auto" takes bfloat16
+        where the machine computes in it. float32 is never TF32.
+    batch_size : int or "auto"
+        Frames per call of the frozen part; "auto" goes by the device and the image size.
+    seed : int
+        Of random weights.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Callable[..., keras.Model],
+        preprocess: Callable[[Any], Any] | None,
+        image_size: PositiveInt,
+        weights: str,
+        stages: Mapping[str, str],
+        precision: Literal["float32", "bfloat16", "auto"],
+        batch_size: PositiveInt | Literal["auto"],
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.preprocess = preprocess
+        self.image_size = image_size
+        self.weights = weights
+        self.stages = dict(stages)
+        self.precision = best_precision() if precision == "auto" else precision
+        self.batch_size = best_batch_size(image_size) if batch_size == "auto" else batch_size
+        # a GPU would round the factors of float32 products to 10 bits of mantissa, bfloat16's neighbour, and not say so
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        keras.utils.set_random_seed(seed)
+        with computing_in(self.precision):
+            self.network = self._load(network)
+        self._architecture = network
+
+    def _twin(self, precision: str) -> Backbone:
+        """The same backbone with variables of its own, in another precision or on other devices."""
+        twin = copy.copy(self)
+        twin.precision = precision
+        with computing_in(precision):
+            twin.network = self._architecture(weights=None, input_shape=(self.image_size, self.image_size, 3))
+        twin.network.set_weights(self.network.get_weights())
+        return twin
+
+    def _load(self, network: Callable[..., keras.Model]) -> keras.Model:
+        """The network with its weights, or one line on how to get them."""
+        shape = (self.image_size, self.image_size, 3)
+        if self.weights == "random":
+            return network(weights=None, input_shape=shape)
+        if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
+            meant = Path(self.weights).expanduser().absolute()
+            where = "" if str(meant) == self.weights else f" (that is {meant})"
+            raise Mistake(
+                f"backbone.weights: no file '{self.weights}'{where}. "
+                "Right would be 'imagenet', 'random' or the path of a weights file."
+            )
+        try:
+            if self.weights == "imagenet":
+                return network(weights="imagenet", input_shape=shape)
+            built = network(weights=None, input_shape=shape)
+            with warnings.catch_warnings():
+                # Keras warns where a part of the file does not fit, and leaves that part random
+                warnings.simplefilter("error", UserWarning)
+                built.load_weights(str(Path(self.weights).expanduser()))
+            return built
+        except UserWarning as error:
+            raise Mistake(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
+        except (OSError, ValueError, KeyError) as error:
+            raise Mistake(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
+        except Exception as error:  # keras wraps whatever the download met in a bare Exception
+            if "URL fetch failure" not in str(error):
+                raise
+            raise Mistake(self._where_to_get_weights(str(error))) from error
+
+    def _where_to_get_weights(self, failure: str) -> str:
+        """One line: where ImageNet weights were looked for, what to download, where to put it, what else to set."""
+        url = next((word.rstrip(".:,") for word in failure.split() if word.startswith("http")), "")
+        folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+        return (
+            f"ImageNet weights of {self.name} are not in {folder} and could not be downloaded. "
+            f"Download {url} on a machine that can, put it into {folder}, "
+            "or set backbone.weights=/path/to/the/file, or backbone.weights=random to do without."
+        )
+
+    def cut(self, freeze: Freeze) -> Cut:
+        """The backbone taken apart after the frozen stages.
+
+        Raises
+        ------
+        Mistake
+            If more stages are to be frozen than there are.
+        """
+        n = len(self.stages) if freeze.stages == "all" else freeze.stages
+        if n > len(self.stages):
+            raise Mistake(
+                f"freeze.stages: {self.name} has {len(self.stages)} stages ({', '.join(self.stages)}), found {n}."
+            )
+        if n == 0:
+            return self._all_trained()
+        if n == len(self.stages):
+            return self._all_frozen()
+        return self._cut_after(list(self.stages)[n - 1], n)
+
+    def _all_trained(self) -> Cut:
+        """Frozen is the identity: the rows are the frames."""
+        spec: Mapping[str, object] = {"backbone": None}
+        frozen = Frozen(spec, self.image_size, self.batch_size, np.dtype(np.uint8), None)
+
+        def layers(rows: tf.Tensor, training: bool) -> tf.Tensor:
+            return pooled(self.network(self._front(rows), training=training))
+
+        variables = self.network.trainable_variables
+        trained = Trained(
+            layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
+        )
+        where = "before the first layer: the whole backbone is trained"
+        return Cut(frozen, trained, where, 0, _count(trained.variables), self.precision)
+
+    def _all_frozen(self) -> Cut:
+        """Trained is the identity: the rows are pooled features."""
+        if self.weights == "random":
+            log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
+        variables = self.network.variables
+        shape = (int(self.network.output_shape[-1]),)
+        frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
+        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+        where = "after the last layer: the whole backbone is frozen"
+        return Cut(frozen, nothing, where, _count(variables), 0, self.precision)
+
+    def _cut_after(self, stage: str, n: int) -> Cut:
+        """The rows are the feature maps at the end of a stage."""
+        layer = self.stages[stage]
+        known = [one.name for one in self.network.layers]
+        if layer not in known:
+            raise Mistake(f"backbone.stages.{stage}: {self.name} has no layer '{layer}'. {nearest(layer, known)}")
+        at = self.network.get_layer(layer).output
+        first = self._until(layer)
+        rest = keras.Model(at, self.network.outputs[0])
+        if {id(v) for v in first.variables} & {id(v) for v in rest.variables}:
+            raise Mistake(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
+        shape = tuple(int(size) for size in at.shape[1:])
+        frozen = self._frozen(layer, shape, lambda of: partial(of._until(layer), training=False), first.variables)
+        trained = Trained(
+            lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
+            rest.trainable_variables,
+            rest.variables,
+            self._stages_of(rest.trainable_variables),
+            self._graph(layer, rest),
+        )
+        where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
+        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
+
+    def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
+        """The stage of every variable; what comes behind the last one's last layer belongs to it too."""
+        position = {layer.name: i for i, layer in enumerate(self.network.layers)}
+        ends = [position.get(last, -1) for last in self.stages.values()]
+        names = list(self.stages)
+        of: dict[int, str] = {}
+        for i, layer in enumerate(self.network.layers):
+            stage = next((name for name, end in zip(names, ends, strict=True) if i <= end), names[-1])
+            of |= {id(variable): stage for variable in layer.variables}
+        return [of[id(variable)] for variable in variables]
+
+    def _graph(self, at: str, network: keras.Model) -> str:
+        """What determines what the trained part does, besides its variables' values."""
+        front = (self.image_size, _dotted(self.preprocess), self.precision)
+        return " ".join(map(str, (self.name, architecture_digest(network), at, *front)))
+
+    def _until(self, layer: str) -> keras.Model:
+        """The network up to a layer."""
+        return keras.Model(self.network.inputs, self.network.get_layer(layer).output)
+
+    def _frozen(
+        self,
+        at: str,
+        shape: tuple[int, ...],
+        part: Callable[[Backbone], Layers],
+        variables: Sequence[keras.Variable],
+    ) -> Frozen:
+        """The frozen part as one compiled function with its spec; of several devices each has a copy."""
+        strategy = all_devices()
+        with strategy.scope():
+            network = part(self if strategy.num_replicas_in_sync == 1 else self._twin(self.precision))
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+        def rows_of(images: tf.Tensor) -> tf.Tensor:
+            return tf.cast(network(self._front(images)), tf.float32)
+
+        @tf.function(reduce_retracing=True)
+        def layers(shares: tf.Tensor) -> tf.Tensor:
+            return strategy.run(lambda images: rows_of(images), args=(shares,))
+
+        spec = {
+            "backbone": self.name,
+            "architecture": architecture_digest(self.network),
+            "weights": weights_digest(variables),
+            "cut": at,
+            "image_size": self.image_size,
+            "preprocess": _dotted(self.preprocess),
+            "interpolation": "bilinear, antialiased",
+            "precision": self.precision,
+            "device": "GPU without TF32" if tf.config.list_physical_devices("GPU") else "CPU",
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        }
+
+        def in_float32() -> Frozen:
+            twin = self._twin("float32")
+            return twin._frozen(at, shape, part, twin.network.variables)
+
+        exact = None if self.precision == "float32" else in_float32
+        n_frames = self.batch_size * strategy.num_replicas_in_sync
+        return Frozen(spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact)
+
+    def _front(self, images: tf.Tensor) -> tf.Tensor:
+        """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
+        images = resized(tf.cast(images, tf.float32), (self.image_size, self.image_size))
+        return images if self.preprocess is None else self.preprocess(images)
+
+
+class NoBackbone:
+    """Nothing between the data and the shared layer: the data set gives rows of features, not frames."""
+
+    def cut(self, freeze: Freeze) -> Cut:
+        """Both sides are the identity, however much of nothing is frozen.
+
+        Raises
+        ------
+        Mistake
+            If stages are to be frozen.
+        """
+        if freeze.stages not in (0, "all"):
+            raise Mistake(
+                f"freeze.stages: backbone=none has no stages, found {freeze.stages}; right would be 0 or all."
+            )
+        frozen = Frozen({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="rows")
+        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+        return Cut(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
+
+
+def _count(variables: Sequence[keras.Variable]) -> int:
+    """Number of parameters."""
+    return int(sum(np.prod(v.shape) for v in variables))
+
+
+def _dotted(function: Callable[..., object] | None) -> str | None:
+    """Module and name of a function, with the arguments that a partial holds."""
+    if function is None:
+        return None
+    if not isinstance(function, partial):
+        return moved.first(f"{function.__module__}.{function.__qualname__}")  # a key of what is stored
+    held = [*map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))]
+    return f"{_dotted(function.func)}({', '.join(held)})" if held else _dotted(function.func)

@@ -1,0 +1,218 @@
+"""One shared dense layer and a head per task on the trained part of a backbone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import Field, PositiveInt
+
+from mtl.seeds import seed_of
+from mtl.tasks import Task
+
+if TYPE_CHECKING:
+    from mtl.model.parts import Trained
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Compiled = TypeVar("Compiled")
+KEPT = 16  # models whose compiled functions wait for the next job of their graph
+
+
+class MultiTaskModel:
+    """Rows of the frozen part in, logits by task name out.
+
+    Every part is initialised from a seed of its own name, so that the shared
+    layer starts equal in every task set and only the set differs.
+
+    Parameters
+    ----------
+    trained : Trained
+        Rows -> features (b, d).
+    n_features : int
+        d.
+    tasks : mapping of str to Task
+    shared_units : int
+        Width of the shared dense layer.
+    dropout : float
+        Rate on the shared layer's output, in [0, 1).
+    seed : int
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        n_features: PositiveInt,
+        tasks: Mapping[str, Task],
+        shared_units: PositiveInt,
+        dropout: Rate,
+        seed: int,
+    ) -> None:
+        self.trained = trained
+        self.tasks = dict(tasks)
+        self.n_features = n_features
+        self._compiled: dict[Hashable, object] = {}
+        self.shared = keras.layers.Dense(
+            shared_units, activation="relu", kernel_initializer=_initializer("he_normal", seed, "shared"), name="shared"
+        )
+        self.dropout = keras.layers.Dropout(dropout, seed=seed_of(seed, "dropout"))
+        self.heads = {
+            name: keras.layers.Dense(
+                task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=name
+            )
+            for name, task in tasks.items()
+        }
+        self._losses = {
+            name: keras.losses.get({"class_name": task.loss, "config": {"from_logits": True, "reduction": None}})
+            for name, task in tasks.items()
+        }
+        self.shared.build((None, n_features))
+        for head in self.heads.values():
+            head.build((None, shared_units))
+
+    def __call__(self, rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Logits (b, units) by task name."""
+        return self.from_shared(self.shared_outputs(self.trained(rows, training)), training)
+
+    @cached_property
+    def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """Logits by task name in inference mode, compiled once, for any number of rows."""
+        return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True, autograph=False)
+
+    def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
+        """What `build` compiles on this model's variables; once per key."""
+        if key not in self._compiled:
+            self._compiled[key] = build()
+        return self._compiled[key]  # type: ignore[return-value]
+
+    @property
+    def graph(self) -> Hashable:
+        """Models of equal graphs differ in their variables' values alone; None: like no other."""
+        if self.trained.graph is None:
+            return None
+        tasks = tuple((name, task.units, task.loss) for name, task in self.tasks.items())
+        return self.trained.graph, self.n_features, tasks, self.shared.units, self.dropout.rate
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """Everything that a training changes."""
+        return [*(variable for _, variable in self.named_variables()), *self.dropout.variables]
+
+    def shared_outputs(self, features: tf.Tensor) -> tf.Tensor:
+        """Outputs of the shared dense layer before its activation, (b, shared_units)."""
+        return tf.matmul(features, self.shared.kernel) + self.shared.bias
+
+    def from_shared(self, outputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Logits (b, units) by task name, from `shared_outputs` on."""
+        hidden = self.dropout(self.shared.activation(outputs), training=training)
+        return {name: head(hidden) for name, head in self.heads.items()}
+
+    def losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """Unweighted mean loss of each task, scalars in task order."""
+        return [tf.reduce_mean(loss) for loss in self.frame_losses(logits, targets).values()]
+
+    def frame_losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Unweighted loss of every frame (b,) by task name.
+
+        Parameters
+        ----------
+        logits : mapping of str to tensor (b, units)
+        targets : mapping of str to int tensor (b,)
+        """
+        # targets as (b, 1): beside (b, 1) logits a (b,) would broadcast to (b, b)
+        return {name: loss(targets[name][:, None], logits[name]) for name, loss in self._losses.items()}
+
+    @property
+    def shares_dense_layer_only(self) -> bool:
+        """Whether all that is trained and shared is the dense layer."""
+        return not self.trained.trainable_variables
+
+    @property
+    def trained_variables(self) -> list[keras.Variable]:
+        """What the optimizer steps: `shared_variables`, then `head_variables`."""
+        layers = [self.shared, *self.heads.values()]
+        return [*self.trained.trainable_variables, *(v for layer in layers for v in layer.trainable_variables)]
+
+    @property
+    def shared_variables(self) -> list[tf.Variable]:
+        """Trained parameters that every task sends a gradient to: backbone and shared dense layer."""
+        return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
+
+    @property
+    def layer_groups(self) -> dict[str, list[int]]:
+        """Positions in `shared_variables` of the backbone's trained stages and of the shared dense layer."""
+        stages = self.trained.stages or ["backbone"] * len(self.trained.trainable_variables)
+        names = [*stages, *["shared"] * len(self.shared.trainable_variables)]
+        return {name: [i for i, of in enumerate(names) if of == name] for name in dict.fromkeys(names)}
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """Parameters of the heads, in task order."""
+        return [v.value for head in self.heads.values() for v in head.trainable_variables]
+
+    def named_variables(self) -> Iterator[tuple[str, keras.Variable]]:
+        """Every variable of the trained parts under a name of its own, batch norm's statistics included."""
+        for i, variable in enumerate(self.trained.variables):
+            yield f"backbone/{i:04d}/{variable.path}", variable
+        for layer in (self.shared, *self.heads.values()):
+            place = "shared" if layer is self.shared else f"head/{layer.name}"
+            for variable in layer.variables:
+                yield f"{place}/{variable.name}", variable
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copies of all variables of the trained parts, by name."""
+        return {name: np.array(variable.numpy()) for name, variable in self.named_variables()}
+
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put `get_weights` back.
+
+        Raises
+        ------
+        ValueError
+            If names or shapes are not this model's.
+        """
+        own = dict(self.named_variables())
+        if sorted(own) != sorted(weights):
+            raise ValueError(f"weights of another model: {sorted(set(own) ^ set(weights))[:4]} do not match.")
+        for name, variable in own.items():
+            variable.assign(weights[name])
+
+
+_kept: OrderedDict[Hashable, MultiTaskModel] = OrderedDict()
+
+
+def reused(model: MultiTaskModel) -> MultiTaskModel:
+    """The first model of this graph in this process, with the values of the one given.
+
+    TensorFlow keeps whatever was compiled until the process ends, some 20 MB per
+    training, and tracing costs a second. So the jobs of a sweep that differ in seeds,
+    learning rate or data go through the functions that the first of them compiled. All
+    state is set to the given model's, so a job's numbers do not depend on what ran before.
+    The model that comes back is the process's only one of its graph: it is for a job
+    that has its turn and is done, not to be held.
+    """
+    if model.graph is None:
+        return model
+    kept = _kept.setdefault(model.graph, model)
+    _kept.move_to_end(model.graph)
+    if len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    if kept is not model:
+        kept.tasks = model.tasks
+        for own, given in zip(kept.state, model.state, strict=True):
+            own.assign(given)
+    return kept
+
+
+def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:
+    """A seeded initialiser for the part of that name."""
+    return keras.initializers.get({"class_name": kind, "config": {"seed": seed_of(seed, name)}})
+
+
+def n_trained(variables: Sequence[tf.Variable]) -> int:
+    """Number of parameters in variables."""
+    return int(sum(np.prod(v.shape) for v in variables))

@@ -1,0 +1,116 @@
+"""A backbone taken apart: the frozen part, the trained part, and where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Layers = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """The frozen part: a function of the frame, always in inference mode.
+
+    Attributes
+    ----------
+    spec : mapping
+        Everything that determines its numbers besides the frames, fit for JSON.
+    image_size : int
+    batch_size : int
+        Frames per call.
+    dtype : numpy dtype of a row
+    layers : callable or None
+        uint8 frames (b, h, w, 3), as many sets of them as there are devices -> rows;
+        None for the identity.
+    shape : tuple of int
+        Of a row; without meaning for the identity.
+    strategy : tf.distribute.Strategy
+        Devices that share a batch.
+    takes : {"frames", "rows"}
+        Whether it is given frames, or rows of features that a data set has already.
+    in_float32 : callable or None
+        Builds the same in float32, where it is in anything less.
+    """
+
+    spec: Mapping[str, object]
+    image_size: int
+    batch_size: int
+    dtype: np.dtype
+    layers: Layers | None
+    shape: tuple[int, ...] = ()
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    in_float32: Callable[[], Frozen] | None = None
+    takes: Literal["frames", "rows"] = "frames"
+
+    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of one row for frames of (height, width)."""
+        return (*frame_shape, 3) if self.layers is None else self.shape
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
+        if self.layers is None:
+            return images
+        n = self.strategy.num_replicas_in_sync
+        shares = np.array_split(images if len(images) >= n else np.resize(images, (n, *images.shape[1:])), n)
+        given = self.strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+        )
+        rows = self.strategy.experimental_local_results(self.layers(given))
+        return np.concatenate([share.numpy() for share in rows])[: len(images)]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained part: rows of the frozen part -> features (b, d).
+
+    Attributes
+    ----------
+    layers : callable
+        (rows, training) -> (b, d).
+    trainable_variables, variables : sequence of keras variables
+        In the order of the network; batch norm's statistics are in the second only.
+    stages : sequence of str
+        The stage of each of the trainable variables.
+    graph : str or None
+        Equal where `layers` do the same with variables of the same shapes; None: like no other.
+    """
+
+    layers: Callable[[tf.Tensor, bool], tf.Tensor]
+    trainable_variables: Sequence[keras.Variable]
+    variables: Sequence[keras.Variable]
+    stages: Sequence[str] = ()
+    graph: str | None = None
+
+    def __call__(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+        """Features (b, d)."""
+        return self.layers(rows, training)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A backbone taken apart.
+
+    Attributes
+    ----------
+    frozen : Frozen
+    trained : Trained
+    where : str
+        Where the cut is, in words.
+    n_frozen, n_trained : int
+        Parameters on either side.
+    precision : str
+        Of the layers' arithmetic on either side, as it was found where "auto" was asked for.
+    """
+
+    frozen: Frozen
+    trained: Trained
+    where: str
+    n_frozen: int
+    n_trained: int
+    precision: str

@@ -1,0 +1,1 @@
+"""Tables, page and figures of a sweep, from tracked runs alone."""

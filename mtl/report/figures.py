@@ -1,0 +1,79 @@
+"""The figures of a sweep's report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mtl.ablation.comparison import Comparison
+from mtl.formatting import p_value, signed, signed_interval
+from mtl.plots import dots, matrices
+from mtl.report.sections import MOST_SETTINGS, numbered
+from mtl.report.summary import Summary, has_several
+from mtl.report.word_tables import auxiliary_names
+
+
+def draw(summary: Summary) -> dict[str, Figure]:
+    """Figures by file name without suffix; those that would show nothing are missing."""
+    main, compared = summary.main_task, summary.compared
+    measure = f"AUC of {main}"
+    figures: dict[str, Figure] = {}
+    if not len(compared.seeds):
+        return figures
+    sets = summary.sets
+    intervals = {str(name): (row["low"], row["high"]) for name, row in sets.iterrows() if np.isfinite(row["low"])}
+    values: dict[str, list[float]] = {str(name): [] for name in sets.index}
+    for row in compared.seeds.to_dict("records"):
+        values[row["row"]].append(row["auc"])
+    figures["auc_by_set"] = dots.auc_by_set(values, intervals, measure)
+    differences = compared.sets[compared.sets["arm"] != compared.base].set_index("row")
+    if len(differences) and differences["difference"].notna().any():
+        table = differences.drop(columns=["low", "high"]).rename(
+            columns={"difference_low": "low", "difference_high": "high"}
+        )
+        table["verdict"] = [
+            f"{signed(row['difference'])}, Holm p {p_value(row['p_holm'])}" for row in table.to_dict("records")
+        ]
+        figures["differences"] = dots.forest_plot(table, f"{measure} to {compared.base}")
+    auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
+    if len(auxiliaries):
+        names = [
+            ", ".join(filter(None, [name, setting]))
+            for name, setting in zip(auxiliary_names(auxiliaries), auxiliaries["setting"], strict=True)
+        ]
+        table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
+        words_alone = [str(word).split(":")[0] for word in table["verdict"]]
+        table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
+        n = int(auxiliaries.groupby("setting").size().max())
+        interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
+        figures["auxiliaries"] = dots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
+    if has_several(sets["setting"]):
+        figures["auc_heat_map"] = _auc_heat_map(compared, measure)
+    for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
+        title = f"Relations in the largest set{f' ({setting})' if setting else ''}, mean ± sd over seeds"
+        figures[f"relations{numbered(i)}"] = matrices.relation_table(relations, tasks, title)
+    if len(compared.points):
+        words = {
+            row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "
+            f"{signed_interval(row['low'], row['high'], 2)}"
+            if np.isfinite(row["low"])
+            else "too few points to correlate"
+            for row in compared.foretold.to_dict("records")
+        }
+        figures["foretold"] = dots.foretold(compared.points, words)
+    return figures
+
+
+def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
+    """Arms down, settings across."""
+    order = {name: list(dict.fromkeys(compared.sets[name])) for name in ("arm", "setting")}
+
+    def laid_out(name: str) -> pd.DataFrame:
+        return compared.sets.pivot_table(
+            index="arm", columns="setting", values=name, aggfunc="first", dropna=False
+        ).reindex(index=order["arm"], columns=order["setting"])
+
+    small = laid_out("difference").map(lambda value: signed(value) if np.isfinite(value) else "")
+    title = f"{measure}, mean over seeds; below it the difference to {compared.base}"
+    return matrices.heat_map(laid_out("auc"), small, title)

@@ -1,0 +1,53 @@
+"""A sweep's report as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+
+from mtl.formatting import html_table
+from mtl.report.sections import headline, sections
+from mtl.report.summary import Summary
+
+SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
+.headline { font-weight: 600; } .warning { background: #f2f2f2; border-left: 4px solid #555; padding: .4rem .8rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
+td { white-space: nowrap; } td.sentence { white-space: normal; min-width: 22rem; }
+img { max-width: 100%; display: block; margin: 1rem 0; }
+"""
+
+
+def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
+    """The report as one HTML page that needs nothing else.
+
+    Parameters
+    ----------
+    summary : Summary
+    pictures : mapping of str to bytes
+        PNGs by name; they stand in the page itself.
+    """
+    title = f"Which auxiliary tasks help {summary.main_task}?"
+    if summary.axis != "tasks":
+        title = f"What {summary.axis} does to {summary.main_task}"
+    body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
+    for section in sections(summary):
+        body.append(f"<h2>{html.escape(section.title)}</h2>")
+        body += [html_table(section.words)] if section.words is not None else []
+        if section.title == "Warnings":
+            body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
+        elif section.lines:
+            body.append(f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in section.lines)}</ul>")
+        for name in section.figures:
+            if name in pictures:
+                data = base64.b64encode(pictures[name]).decode("ascii")
+                width = int.from_bytes(pictures[name][16:20], "big") * SHOWN_SIZE
+                label = html.escape(name.replace("_", " "))
+                body.append(f'<img width="{width:.0f}" alt="{label}" src="data:image/png;base64,{data}">')
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"

@@ -1,0 +1,191 @@
+"""What a run finds and how it was tracked: scores, relations, results as frozen dataclasses."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, permutations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from mtl.trace import Trace
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One measure between every two tasks.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_tasks, n_tasks)
+        Row = source, column = recipient where the measure is directed. NaN where undefined.
+    low, high : ndarray of shape (n_tasks, n_tasks), optional
+        Ends of a 95 % interval.
+    course : ndarray of shape (n_epochs, n_tasks, n_tasks), optional
+        The measure at the end of every epoch, warm-up included.
+    reason : str
+        Why values are NaN; empty where none is.
+    course_epochs : ndarray of shape (n_epochs,), optional
+        Epochs of the course, counted from 1; without it every one.
+    spread : ndarray of shape (n_tasks, n_tasks), optional
+        Standard deviation between batches.
+    directed : bool
+        Whether row and column are source and recipient.
+    null : Relation, optional
+        What is measured where there is nothing to find.
+    by_layer : mapping of str to ndarray (n_tasks, n_tasks)
+        The measure within parts of the shared parameters, from the input on.
+    of_tasks : mapping of str to ndarray (n_tasks,)
+        What the measure says of each task alone, by quantity.
+    of_pairs : mapping of str to ndarray (n_tasks, n_tasks)
+        What else it says of every two tasks, whichever comes first, by quantity.
+    """
+
+    values: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    course: np.ndarray | None = None
+    reason: str = ""
+    course_epochs: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    directed: bool = False
+    null: Relation | None = None
+    by_layer: Mapping[str, np.ndarray] = field(default_factory=dict)
+    of_tasks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    of_pairs: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its 95 % interval, or NaN with the reason.
+
+    Attributes
+    ----------
+    value, low, high : float
+    reason : str
+        Why the value is NaN, or what the number leaves out; else empty.
+    """
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run found.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+    main_task : str
+    scores : mapping of str to Score
+        By tracked name, for example ``auc/violence``.
+    relations : mapping of str to Relation
+    trace : Trace
+    predictions : DataFrame
+        One row per test frame: `video`, `frame`, `class_name`, and per task the
+        target and the probabilities.
+    run_id : str
+        Where it was tracked; empty where it was not.
+    seconds : mapping of str to float
+        Wall time of each stage.
+    """
+
+    tasks: tuple[str, ...]
+    main_task: str
+    scores: Mapping[str, Score]
+    relations: Mapping[str, Relation]
+    trace: Trace
+    predictions: pd.DataFrame
+    run_id: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def pairs(tasks: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name and positions of every pair of tasks.
+
+    Returns
+    -------
+    list of (str, int, int)
+        ``<a>_vs_<b>`` in alphabetical order, and the positions of a and b in `tasks`.
+    """
+    position = {task: i for i, task in enumerate(tasks)}
+    return [(f"{a}_vs_{b}", position[a], position[b]) for a, b in combinations(sorted(tasks), 2)]
+
+
+def directions(tasks: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name and positions of every ordered pair of tasks.
+
+    Returns
+    -------
+    list of (str, int, int)
+        ``<source>_to_<recipient>`` in alphabetical order, and the positions of both in `tasks`.
+    """
+    position = {task: i for i, task in enumerate(tasks)}
+    return [(f"{a}_to_{b}", position[a], position[b]) for a, b in permutations(sorted(tasks), 2)]
+
+
+def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[str, float]:
+    """The numbers of a relation by the name under which they are tracked.
+
+    Returns
+    -------
+    dict of str to float
+        ``<measure>/<a>_vs_<b>`` for a symmetric measure, ``<measure>/<source>_to_<recipient>``,
+        both ways, for a directed one; ``<measure>_null/...`` beside it where there is
+        a null, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
+        and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for what else it says.
+    """
+    named = directions(tasks) if relation.directed else pairs(tasks)
+    found = {f"{name}/{pair}": relation.values[a, b] for pair, a, b in named}
+    if relation.null is not None:
+        found |= tracked_values(f"{name}_null", relation.null, tasks)
+    for group, values in relation.by_layer.items():
+        found |= {f"{name}_by_layer/{group}.{pair}": values[a, b] for pair, a, b in named}
+    for quantity, of_tasks in relation.of_tasks.items():
+        found |= {f"{quantity}/{task}": value for task, value in zip(tasks, of_tasks, strict=True)}
+    for quantity, values in relation.of_pairs.items():
+        found |= {f"{quantity}/{pair}": values[a, b] for pair, a, b in pairs(tasks)}
+    return {key: float(value) for key, value in found.items()}
+
+
+# Tags of ours, by which a run is found again.
+KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
+JOB = "mtl.job"  # number in its sweep
+CODE, DATA = "code", "data_digest"  # of what a result comes from
+PARENT = "mlflow.parentRunId"
+NO_WORD = "its process died without a word"
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as it was tracked.
+
+    Attributes
+    ----------
+    id, name : str
+    status : str
+        RUNNING, FINISHED, FAILED or KILLED.
+    params, tags : mapping of str to str
+    metrics : mapping of str to float
+        The value of the last step.
+    start, end : datetime or None
+        In UTC.
+    artifact_uri : str
+    """
+
+    id: str
+    name: str
+    status: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+    artifact_uri: str = ""

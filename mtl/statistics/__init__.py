@@ -1,0 +1,1 @@
+"""Statistics on plain arrays: pairwise counts, bootstrap, correlation, significance."""

@@ -1,0 +1,297 @@
+"""Hydra's callback: opens a sweep's parent run and closes it with the summary."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from mtl.config import commandline, explain
+from mtl.errors import Mistake
+from mtl.job import context, progress, record
+from mtl.results import HOST, PROCESS
+from mtl.sweep.launchers import ALL_AT_ONCE, check_launcher, jobs_at_once
+from mtl.sweep.plan import Plan, dry_run, planned
+from mtl.sweep.watch import SECONDS_BETWEEN_LOOKS, Watch
+from mtl.terminal import hush, show
+from mtl.tracking.process import this_host, this_process
+
+log = logging.getLogger(__name__)
+
+ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+SECONDS_TO_LEAVE = 20.0
+
+
+class Sweep(Callback):
+    """Opens the parent run before the first job and closes it, with the summary, after the last.
+
+    `on_multirun_end` is not called by Hydra 1.3 after a failed job or Ctrl-C, so
+    `finish` hangs on the end of the command line as well, and does its work once.
+    """
+
+    def __init__(self) -> None:
+        self._parent: Any = None
+        self._tracking: Any = None
+        self._main_task = ""
+        self._stop_after: int | None = None
+        self._owner = 0
+        self._answers = False
+        self._handed: context.Sweep | None = None
+        self._watch: Watch | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch"))
+        return self.__dict__ | nothing | {"_owner": 0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a launcher's worker, before it composes a job."""
+        commandline.expect_presets()
+        self.__dict__.update(state)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Create store, experiment and parent once, before any job could race for them."""
+        try:
+            self._open(config)
+        except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
+            said = explain.explained(error)
+            print(said or traceback.format_exc(), file=sys.stderr)  # noqa: T201
+            if self._parent is not None:
+                self._parent.end("FAILED")
+            sys.exit(1)
+
+    def _open(self, config: DictConfig) -> None:
+        """Check and plan the sweep, and open its own run."""
+        from hydra.utils import instantiate
+
+        from mtl.config.switches import check_switches
+        from mtl.job.reuse import finished_runs
+
+        OmegaConf.resolve(config.tracking)
+        words = [str(word) for word in config.hydra.overrides.task]
+        explain.check_choices(words)
+        check_switches(config)
+        launcher = str(config.hydra.launcher["_target_"])
+        check_launcher(launcher)
+        self._tracking = instantiate(config.tracking)
+        if config.dry_run:
+            for line in dry_run(planned(config, finished_runs(self._tracking)), jobs_at_once(config)):
+                show(line)
+            sys.exit(0)
+        self._tracking.prepare()
+        self._answers = _close_stale(self._tracking)
+        plan = planned(config, finished_runs(self._tracking) if self._answers else [])
+        folder = _own_folder(config)
+        self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
+        self._main_task, self._stop_after = str(config.main_task), config.stop_after
+        here = this_process()
+        self._handed = context.Sweep(
+            parent=self._parent.id,
+            folder=str(folder),
+            n_jobs=len(plan.jobs),
+            quiet=launcher != ONE_BY_ONE,
+            digests=plan.digests,
+            known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
+            common=plan.common,
+            output=context.output(),
+            host=here[HOST],
+            process=here[PROCESS],
+            slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
+        )
+        self._owner = os.getpid()
+        os.environ[context.SWEEP] = self._handed.text()
+        self._watch = Watch(self._handed, self._main_task)
+        if self._handed.quiet:
+            self._watch.start()
+        commandline.closing.append(self.finish)
+        atexit.register(self.finish, interrupted=False)
+        if plan.jobs:
+            show(_opening(plan, self._handed))
+        for line in _never_reused(config, plan, self._tracking.uri):
+            show(line)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Say which job begins; in a launcher's worker, tell the job of its sweep and keep quiet."""
+        if self._handed is None:
+            return
+        number, of = int(config.hydra.job.num) + 1, f"/{self._handed.n_jobs}" if self._handed.n_jobs else ""
+        if self._owner == os.getpid():
+            if not self._handed.quiet:
+                from mtl.config.parameters import run_name
+
+                choices, task = dict(config.hydra.runtime.choices), list(config.hydra.overrides.task)
+                words = [word for word in task if word not in self._handed.common]
+                left = self._watch.seconds_left() if self._watch else None
+                more = f" (about {progress.duration(left)} left for all)" if left else ""
+                show(f"\n[{number}{of}] {run_name(choices, words)}{more}")
+            return
+        os.environ[context.SWEEP] = self._handed.text()
+        commandline.leave_on_sigterm()
+        context.leave_with(self._handed)
+        if self._handed.quiet and self._handed.output == context.output():
+            hush(f"[job {number}{of}] ")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """All jobs came to an end."""
+        self.finish(interrupted=False)
+
+    def finish(self, interrupted: bool) -> None:
+        """Put the summary into the parent and on the terminal, and close the parent truthfully.
+
+        Parameters
+        ----------
+        interrupted : bool
+            Whether a person or the system ended the sweep before its end.
+        """
+        if self._parent is None or self._owner != os.getpid() or self._handed is None:
+            return
+        parent, self._parent = self._parent, None
+        atexit.unregister(self.finish)
+        if self.finish in commandline.closing:
+            commandline.closing.remove(self.finish)
+        os.environ.pop(context.SWEEP, None)
+        _end_jobs(parent.folder) if interrupted else _await_jobs(self._handed)
+        if self._watch is not None:
+            self._watch.stop()
+        if self._answers:
+            _close_stale(self._tracking)
+        from mtl.ablation import design
+        from mtl.report import write
+        from mtl.report.summary import summarise
+        from mtl.tracking.journal import recorded
+
+        runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
+        statuses = {run.status for run in runs}
+        written = parent.folder / "summary"
+        try:
+            summary = summarise(runs, self._main_task, self._tracking)
+            for shown in write.sweep_tables(summary):
+                show(shown)
+            parent.text(write.markdown(summary))
+            write.write_summary(written, summary)
+            parent.artifacts(written)
+        except Exception:  # whatever is wrong with a report, the parent is closed
+            log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
+        for line in self._notes(parent.folder):
+            show(line)
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
+        parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
+        show(f"report   {written / 'summary.html'}")
+        ids, metric = [run.id for run in runs], f"auc/{self._main_task}"
+        for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
+            show(line)
+
+    def _notes(self, folder: Path) -> Iterator[str]:
+        """What the table does not say: what was reused, where tracebacks are, why the sweep stopped."""
+        found = record.read_jobs(folder)
+        reused = sum(job.reused for job in found)
+        if reused:
+            yield f"{reused} of {len(found)} jobs were done already and are reused (rerun=true trains them again)."
+        yield from progress.time_lines(found)
+        for trace in sorted(folder.rglob("failure/traceback.txt")):
+            yield f"traceback: {trace}"
+        reason = record.failed_alike(found, self._stop_after) if self._stop_after else ""
+        missing = self._n_missing(len(found))
+        if reason and missing > 0:
+            yield f"{context.stopped_line(self._stop_after or 0)} {reason}"
+        if missing > 0:
+            not_begun = "1 job was" if missing == 1 else f"{missing} jobs were"
+            yield f"{not_begun} not begun; the same command runs what is missing."
+
+    def _n_missing(self, begun: int) -> int:
+        """Jobs that were never begun, as far as is known how many there should be."""
+        return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
+
+
+def _opening(plan: Plan, sweep: context.Sweep) -> str:
+    """The sweep's first line."""
+    done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
+    todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
+    rough = f"; about {progress.duration(sum(todo))} of work" if todo else ""
+    return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}"
+
+
+def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
+    """Why nothing that is done already can be found, where that is so."""
+    if config.rerun:
+        return []
+    if not uri:
+        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
+    if not plan.jobs:
+        return ["This sweeper chooses its jobs as it goes, so none is known to be done already: every job is trained."]
+    return []
+
+
+def _own_folder(config: DictConfig) -> Path:
+    """The sweep's folder, made; another sweep's is never written to, a number is put behind the name."""
+    wanted = Path(str(config.hydra.sweep.dir)).absolute()
+    folder = wanted
+    for number in range(2, 10_000):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            (folder / ".sweep").touch(exist_ok=False)  # one of two sweeps that ask at once is first
+            break
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    if folder != wanted:
+        quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        given = config.hydra.overrides.hydra
+        kept = [word for word in given if not word.startswith("hydra.sweep.dir=")]
+        for node in (config.hydra.sweep, config.hydra.overrides):
+            OmegaConf.set_readonly(node, False)
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir='{quoted}'"]  # jobs are composed from these
+    return folder
+
+
+def _running(folder: Path) -> list[int]:
+    """Processes of this machine that still work at the sweep's jobs."""
+    running = [job.tags for job in record.read_jobs(folder) if job.status == "RUNNING"]
+    pids = {int(tags[PROCESS].partition("@")[0]) for tags in running if tags.get(HOST) == this_host()}
+    return sorted(pids - {os.getpid()})
+
+
+def _await_jobs(sweep: context.Sweep) -> None:
+    """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
+    folder, last = Path(sweep.folder), time.monotonic()
+    while _running(folder) or (sweep.slots and time.monotonic() - last < SECONDS_TO_LEAVE):
+        if _running(folder):
+            last = time.monotonic()
+        if len([job for job in record.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
+            break
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _end_jobs(folder: Path) -> None:
+    """Ask jobs of this machine that are still at work to end, and see that they do."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _running(folder):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        end = time.monotonic() + SECONDS_TO_LEAVE
+        while _running(folder) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def _close_stale(tracking: Any) -> bool:
+    """Close runs of dead processes and say whether the store answers; that it does not is said when a run starts."""
+    try:
+        tracking.close_stale()
+    except Mistake:
+        return False
+    return True
+
+
+def _name(words: list[str]) -> str:
+    """What was asked for."""
+    return f"sweep {' '.join(words)}"[:250]

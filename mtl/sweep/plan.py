@@ -1,0 +1,193 @@
+"""What a sweep would run, what of it is done, and how long it takes."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, open_dict, read_write
+
+from mtl.errors import Mistake
+from mtl.job import progress
+
+if TYPE_CHECKING:
+    from mtl.results import TrackedRun
+
+PRODUCT = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+# parameters that say how long a run takes, the most telling last
+COSTLY = ("data", "backbone", "freeze", "training.epochs", "weighting", "tasks")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job that a sweep would run.
+
+    Attributes
+    ----------
+    name : str
+    params : mapping of str to str
+        As they would be tracked.
+    before : TrackedRun or None
+        The finished run that has its result already.
+    seconds : float or None
+        How long it would take, by the runs of the store.
+    """
+
+    name: str
+    params: Mapping[str, str]
+    before: TrackedRun | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a sweep, the digests of their data by `fingerprint.data_key`, and the overrides that all have."""
+
+    jobs: Sequence[Planned]
+    digests: Mapping[str, str]
+    common: Sequence[str]
+
+
+def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
+    """What the sweep of this command line consists of, and what of it is done.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composes it for a multirun.
+    finished : sequence of TrackedRun
+        Of the store.
+
+    Notes
+    -----
+    The data are looked at only where the store has a finished run at all. A
+    sweeper that decides as it goes has no plan.
+    """
+    from mtl.config.build import plain_config
+    from mtl.config.parameters import parameters, run_name
+    from mtl.job.fingerprint import data_key, fingerprint
+
+    marks = {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
+    digests: dict[str, str] = {}
+    found = []
+    composed = list(_composed(config))
+    common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
+    for words, choices, job in composed:
+        plain = plain_config(job)
+        key, before = data_key(plain), None
+        if marks:
+            if key not in digests:
+                digests[key] = _digest(job)
+            before = marks.get(fingerprint(plain, digests[key])) if digests[key] else None
+        params = {name: str(value) for name, value in parameters(job, choices).items()}
+        own = [word for word in words if word not in common]
+        found.append(Planned(run_name(choices, own), params, before, _seconds(params, finished)))
+    return Plan(found, {key: digest for key, digest in digests.items() if digest}, sorted(common))
+
+
+def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:
+    """Overrides, choices and config of every job, as Hydra's own sweeper will make them.
+
+    Composing takes a tenth of a second; jobs that differ in their seed alone are
+    composed once.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for words in _expanded(config, loader):
+        rest = tuple(word for word in words if not word.startswith("seed="))
+        if rest not in composed:
+            composed[rest] = loader.load_sweep_config(config, list(words))
+        job = composed[rest].copy()
+        choices = dict(job.hydra.runtime.choices)
+        task = [word for word in words if not word.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
+        with read_write(job), open_dict(job):
+            if len(rest) < len(words):
+                job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
+            del job["hydra"]
+        yield task, choices, job
+
+
+def _seed(word: str) -> int:
+    """The seed of an override."""
+    if not word.isdecimal():
+        raise Mistake(f"seed: should be a whole number from 0 on, found {word!r}.")
+    return int(word)
+
+
+def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
+    """Overrides of every job; none where another sweeper than Hydra's own makes them."""
+    if config.hydra.sweeper["_target_"] != PRODUCT:
+        return []
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    words += [str(word) for word in config.hydra.overrides.task]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
+def _digest(job: DictConfig) -> str:
+    """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
+    from mtl.config.build import build
+    from mtl.job.fingerprint import data_digest
+
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # the jobs will say it all
+    try:
+        data = build(job.data)
+        data.check()
+        return data_digest(data.frames(), data.root)
+    except Exception:  # whatever it is, the job meets it too, and has a row for it
+        return ""
+    finally:
+        logging.disable(before)
+
+
+def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float | None:
+    """Median time of the finished runs most like this one; None where none is like it."""
+    for known in range(len(COSTLY), 2, -1):
+        keys = COSTLY[:known]
+        wanted = [params.get(key) for key in keys]
+        times = [
+            (run.end - run.start).total_seconds()
+            for run in finished
+            if run.end and run.start and [run.params.get(key) for key in keys] == wanted
+        ]
+        if times:
+            return statistics.median(times)
+    return None
+
+
+def dry_run(plan: Plan, at_once: int) -> list[str]:
+    """Lines that say what a sweep would run and what is done already.
+
+    Parameters
+    ----------
+    plan : Plan
+    at_once : int
+        How many jobs run side by side.
+    """
+    if not plan.jobs:
+        return ["This sweeper chooses its jobs as it goes: nothing is known in advance."]
+    lines = []
+    for number, job in enumerate(plan.jobs, start=1):
+        about = "" if job.seconds is None else f", about {progress.duration(job.seconds)}"
+        what = f"done already (run {job.before.id})" if job.before else f"would run{about}"
+        lines.append(f"[{number}/{len(plan.jobs)}] {job.name}: {what}")
+    todo = [job for job in plan.jobs if job.before is None]
+    done = len(plan.jobs) - len(todo)
+    known = [job.seconds for job in todo if job.seconds is not None]
+    lines.append(f"{len(plan.jobs)} jobs: {done} done already, {len(todo)} would run.")
+    if todo and known:
+        rough = statistics.mean(known) * len(todo) / min(at_once, len(todo))
+        side = f", {at_once} at once" if at_once > 1 else ""
+        lines.append(f"About {progress.duration(rough)}{side}, by the times of like runs in this store.")
+    elif todo:
+        lines.append("How long it takes is not known: the store has no like run yet.")
+    return lines

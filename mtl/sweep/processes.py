@@ -1,0 +1,262 @@
+"""A launcher of our own: one fresh process per job, some at a time.
+
+Hydra's basic launcher runs all jobs in one process: memory and the GPU are never
+given back, and what kills a job ends the sweep. Here a job that dies is a row
+with the reason, and the others run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import PositiveInt
+
+from mtl.config import commandline
+from mtl.errors import Mistake
+from mtl.job.context import SWEEP, Sweep, UntrainedError, check_worth_it, current
+from mtl.results import JOB
+from mtl.tracking.journal import JOURNAL, Journal
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_TO_LEAVE = 20.0
+ROOT = Path(__file__).resolve().parents[2]
+GIVEN, GOTTEN, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
+LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
+
+
+@dataclass
+class Working:
+    """A job at work: its number in the sweep, its process and its folder."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    config: DictConfig
+    folder: Path
+
+
+class Processes(Launcher):
+    """One fresh process per job.
+
+    Parameters
+    ----------
+    n_jobs : int
+        How many at a time.
+    threads : int or None
+        Of each job's arithmetic; None shares the cores out evenly, because two
+        processes of one thread are nearly twice as fast as one of two.
+    """
+
+    def __init__(self, n_jobs: PositiveInt, threads: PositiveInt | None) -> None:
+        self.n_jobs, self.threads = n_jobs, threads
+        self._results: dict[int, JobReturn] = {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what every job needs."""
+        self._context, self._task, self._config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs and return what came of each, in their order."""
+        setup_globals()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        sweep = current()
+        waiting = list(enumerate(job_overrides, start=initial_job_idx))
+        working: list[Working] = []
+        self._results = {}
+        try:
+            while waiting or working:
+                for job in [job for job in working if job.process.poll() is not None]:
+                    working.remove(job)
+                    self._results[job.number] = self._ended(job)
+                while waiting and len(working) < self.n_jobs:
+                    number, overrides = waiting.pop(0)
+                    if sweep is not None and (number in sweep.known or _stopped(sweep, self._config.stop_after)):
+                        result = self._here(number, overrides, sweep)
+                        if not isinstance(result._return_value, UntrainedError):
+                            self._results[number] = result
+                            continue
+                    working.append(self._begin(number, overrides))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            _end([job.process for job in working])
+        return [self._results[number] for number in sorted(self._results)]
+
+    def _composed(self, number: int, overrides: Sequence[str]) -> DictConfig:
+        config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+        return config
+
+    def _here(self, number: int, overrides: Sequence[str], sweep: Sweep) -> JobReturn:
+        """A job that is not going to train anything is not worth a process; one that has to after all is refused."""
+        logging.disable(logging.INFO)  # the sweep says how it ended
+        os.environ[SWEEP] = replace(sweep, trains=False).text()
+        try:
+            return run_job(
+                hydra_context=self._context,
+                task_function=self._task,
+                config=self._composed(number, overrides),
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+        finally:
+            os.environ[SWEEP] = sweep.text()
+            logging.disable(logging.NOTSET)
+            configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+
+    def _begin(self, number: int, overrides: Sequence[str]) -> Working:
+        """Start a job's process, what it writes going to its own folder."""
+        import cloudpickle
+
+        config = self._composed(number, overrides)
+        HydraConfig.instance().set_config(config)
+        folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / GIVEN).open("wb") as file:
+            cloudpickle.dump((self._context, self._task, config, Singleton.get_state()), file)
+        (folder / GOTTEN).unlink(missing_ok=True)
+        with (folder / OUTPUT).open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mtl.sweep.processes", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment(),
+                start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its jobs
+            )
+        return Working(number, process, config, folder)
+
+    def _environment(self) -> dict[str, str]:
+        threads = str(self.threads or max(1, (os.cpu_count() or 1) // self.n_jobs))
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # else the first job takes the whole GPU's memory
+        return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | dict.fromkeys(names, threads) | os.environ | {"PYTHONPATH": path}
+
+    def _ended(self, job: Working) -> JobReturn:
+        """What a process left behind; a row with the reason where it left nothing."""
+        import cloudpickle
+
+        status = job.process.returncode
+        (job.folder / GIVEN).unlink(missing_ok=True)
+        if (job.folder / GOTTEN).exists():
+            with (job.folder / GOTTEN).open("rb") as file:
+                result: JobReturn = cloudpickle.load(file)
+            (job.folder / GOTTEN).unlink()
+            return result
+        reason = _cause_of_death(status, job.folder / OUTPUT)
+        if Journal(job.folder / JOURNAL).status == "RUNNING":  # or it had not even begun
+            self._make_row(job, reason)
+        return JobReturn(overrides=[], _return_value=RuntimeError(reason), status=JobStatus.FAILED)
+
+    def _make_row(self, job: Working, reason: str) -> None:
+        from mtl.config.parameters import run_name
+        from mtl.job.failure import track_failure
+
+        sweep = current()
+        choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
+        name = run_name(choices, words, sweep.common if sweep else ())
+        tags: Mapping[str, str] = {"tasks": str(choices.get("tasks")), JOB: str(job.number)}
+        config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
+        output = job.folder / OUTPUT
+        written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""
+        track_failure(
+            config, job.folder, name, tags, sweep.parent if sweep else "", reason, f"{written.rstrip()}\n\n{reason}\n"
+        )
+
+
+def _stopped(sweep: Sweep, stop_after: int | None) -> bool:
+    """Whether a job would be refused because the first ones failed alike."""
+    try:
+        check_worth_it(sweep, stop_after)
+    except Mistake:
+        return True
+    return False
+
+
+def _cause_of_death(status: int, output: Path) -> str:
+    """Why a process ended without a result, in one line."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; the system kills so where memory runs out" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+    written = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() if output.exists() else []
+    last = f": {' '.join(written[-1].split())}" if written else ""
+    return f"its process ended with status {status} and no result{last}"
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask processes to end, and see that they do."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            process.terminate()
+    end = time.monotonic() + SECONDS_TO_LEAVE
+    for process in processes:
+        try:
+            process.wait(max(end - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# --- the job's side ---------------------------------------------------------------------------------------------------
+
+
+def main(folder: Path) -> int:
+    """Run the job whose folder this is; what came of it lies there afterwards."""
+    import cloudpickle
+
+    commandline.leave_on_sigterm()
+    with (folder / GIVEN).open("rb") as file:
+        context, task, config, state = cloudpickle.load(file)
+    setup_globals()
+    Singleton.set_state(state)
+    result = run_job(
+        hydra_context=context,
+        task_function=task,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    _put(folder / GOTTEN, result)
+    return 0 if result.status == JobStatus.COMPLETED else 1
+
+
+def _put(path: Path, result: JobReturn) -> None:
+    """Write a result whole or not at all; an exception that cannot travel goes as its words."""
+    import cloudpickle
+
+    def words(value: Any) -> Any:
+        return RuntimeError(f"{type(value).__name__}: {value}") if isinstance(value, Exception) else value
+
+    try:
+        content = cloudpickle.dumps(result)
+        cloudpickle.loads(content)
+    except Exception:  # any class may refuse
+        result.return_value = words(result._return_value)
+        content = cloudpickle.dumps(result)
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,40 @@
+"""Addresses of stores: made absolute, checked, without their password."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mtl.errors import Mistake, nearest
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+RIGHT_URI = "sqlite:///mlflow.db or http://host:5000"
+
+
+def absolute_uri(uri: str) -> tuple[str, Path | None]:
+    """The address made absolute, and the file of a local database.
+
+    Raises
+    ------
+    Mistake
+        If MLflow keeps no runs there.
+    """
+    scheme, found, rest = uri.partition("://")
+    kind = scheme.split("+")[0]
+    if not found or kind == "file":
+        raise Mistake(f"Tracking URI '{uri}': MLflow keeps no runs in plain folders; right would be {RIGHT_URI}.")
+    if kind not in SCHEMES:
+        hint = nearest(kind, SCHEMES)
+        raise Mistake(f"Tracking URI '{masked(uri)}': there is no store '{scheme}'; right would be {RIGHT_URI}. {hint}")
+    if kind != "sqlite":
+        return uri, None
+    name, mark, query = rest.removeprefix("/").partition("?")
+    if not name or name == ":memory:":
+        raise Mistake(f"Tracking URI '{uri}' names no file; right would be sqlite:///mlflow.db.")
+    database = Path(name).absolute()
+    return f"{scheme}:///{database.as_posix()}{mark}{query}", database
+
+
+def masked(uri: str) -> str:
+    """The address without its password."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)

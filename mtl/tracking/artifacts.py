@@ -1,0 +1,105 @@
+"""The files of a run: predictions, weights, trace, tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mtl.data.annotations import annotation_lines
+from mtl.results import Relation, directions, pairs
+from mtl.trace import Trace
+
+if TYPE_CHECKING:
+    from mtl.evaluation.evaluation import Evaluated
+
+ROWS_AT_ONCE = 2**16  # as python strings, which take several times their text
+
+
+def table_digest(frames: pd.DataFrame) -> str:
+    """36 characters that tell one frame table from another: paths, classes and splits in their order."""
+    hashed = hashlib.blake2b(digest_size=18)
+    for column in ("path", "class_name", "split"):
+        for start in range(0, len(frames), ROWS_AT_ONCE):
+            values = frames[column].iloc[start : start + ROWS_AT_ONCE].astype("string[pyarrow]").array
+            hashed.update(pd.util.hash_array(np.asarray(values, dtype=object)).tobytes())
+    return hashed.hexdigest()
+
+
+def write_annotations(path: Path, frames: pd.DataFrame, split: str) -> None:
+    """Write the annotation file of a split, a line per frame in the table's order."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(frames), ROWS_AT_ONCE):
+            file.write(annotation_lines(frames.iloc[start : start + ROWS_AT_ONCE], split))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write content as indented JSON."""
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name, without pickle."""
+    np.savez(path, **weights)  # type: ignore[arg-type]
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Arrays by name, as `write_weights` left them."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def write_trace(path: Path, trace: Trace) -> None:
+    """Write the trace's arrays, without pickle."""
+    arrays = {name: value for name, value in vars(trace).items() if isinstance(value, np.ndarray)}
+    scalars = {
+        "tasks": np.array(trace.tasks),
+        "layer_groups": np.array(trace.layer_groups, dtype=str),
+        "steps_per_epoch": np.array(trace.steps_per_epoch),
+    }
+    np.savez_compressed(path, **arrays, **scalars)  # type: ignore[arg-type]
+
+
+def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Relation], trace: Trace) -> None:
+    """Scores, classes, confusion matrices and relations as csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = pd.DataFrame({name: vars(score) for name, score in evaluated.scores.items()}).T
+    scores.to_csv(folder / "scores.csv", index_label="score")
+    evaluated.classes.to_csv(folder / "classes.csv", index=False)
+    for task, table in evaluated.confusions.items():
+        table.to_csv(folder / f"confusion_{task}.csv")
+    for name, relation in relations.items():
+        values = pd.DataFrame(relation.values, index=trace.tasks, columns=trace.tasks)
+        values.to_csv(folder / f"{name}.csv", index_label="task")
+    relations_table(relations, trace.tasks).to_csv(folder / "relations.csv", index=False)
+
+
+def relations_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
+    """Every number of every relation, one row each.
+
+    Returns
+    -------
+    DataFrame
+        `measure`, `source`, `recipient` (of a symmetric measure each pair once),
+        `epoch` (empty for the number after the warm-up), `layers` (empty for all of
+        the shared parameters), `value`, `low`, `high`, `spread` between batches, `null`.
+    """
+    rows = []
+    for name, relation in relations.items():
+        for _, a, b in directions(tasks) if relation.directed else pairs(tasks):
+            pair = {"measure": name, "source": tasks[a], "recipient": tasks[b]}
+            more = {key: getattr(relation, key) for key in ("low", "high", "spread")}
+            more["null"] = None if relation.null is None else relation.null.values
+            known = {key: matrix[a, b] for key, matrix in more.items() if matrix is not None}
+            rows.append(pair | {"value": relation.values[a, b]} | known)
+            rows += [pair | {"layers": group, "value": one[a, b]} for group, one in relation.by_layer.items()]
+            if relation.course is not None and relation.course_epochs is not None:
+                epochs = zip(relation.course_epochs, relation.course, strict=True)
+                rows += [pair | {"epoch": epoch, "value": one[a, b]} for epoch, one in epochs]
+    columns = ["measure", "source", "recipient", "epoch", "layers", "value", "low", "high", "spread", "null"]
+    return pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"})

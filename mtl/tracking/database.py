@@ -1,0 +1,69 @@
+"""A local database, made once, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from mtl.errors import Mistake
+from mtl.tracking.store import import_mlflow
+
+LOCK_TIMEOUT_S = 120.0
+
+
+@contextmanager
+def one_process_at_a_time(lock: Path) -> Iterator[None]:
+    """Only one process at a time; sqlite's own lock, so a dead owner's is gone with it, on every system."""
+    with closing(sqlite3.connect(lock, timeout=LOCK_TIMEOUT_S, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def _schema_version(database: Path) -> str | None:
+    """The schema's version, empty where tables are without one, None where there is no database."""
+    if not database.exists() or not database.stat().st_size:
+        return None
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
+        try:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+        except sqlite3.DatabaseError:
+            row = None
+    return row[0] if row else ""
+
+
+def create_database(database: Path, artifacts: str) -> None:
+    """Make the sqlite store where it is missing: once, whole or not at all, however many processes ask.
+
+    Raises
+    ------
+    Mistake
+        If there is a file that is no MLflow store, or nothing may be written there.
+    """
+    for path in (database, next(parent for parent in database.parents if parent.exists())):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise Mistake(
+                f"{path} cannot be written (permission): set tracking.uri to a store that can, or tracking=none."
+            )
+    version = _schema_version(database)
+    if version is None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with one_process_at_a_time(database.with_name(f"{database.name}.lock")):
+            if _schema_version(database) is None:
+                _create_whole(database, artifacts)
+        version = _schema_version(database)
+    if not version:
+        raise Mistake(f"{database} is no whole MLflow store: move it away, or set tracking.uri to another one.")
+
+
+def _create_whole(database: Path, artifacts: str) -> None:
+    """The migrations run on a file of another name: a kill in their midst leaves no half store behind."""
+    new = database.with_name(f"{database.name}.new")
+    new.unlink(missing_ok=True)
+    import_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
+    new.replace(database)

@@ -1,0 +1,172 @@
+"""A run's record on disk: one line per call, and one for every call that the store has taken."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import os
+import posixpath
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mtl.results import FAILURE, JOB, NO_WORD, PARENT, TrackedRun
+from mtl.tracking.process import is_dead
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "tracking.jsonl"
+
+
+class Journal:
+    """The record of one run: its calls in order, and which of them the store has taken.
+
+    Parameters
+    ----------
+    path : Path
+        Read where it exists. A line cut short by a kill is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[dict] = []
+        self.run_id = ""
+        self._done: set[int] = set()
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                log.warning("%s: line %d is not whole and is left out.", self.path, number)
+                continue
+            if "done" in entry:
+                self._done.add(entry["done"])
+                self.run_id = entry.get("id", self.run_id)
+            elif self.entries or entry["call"] == "start":
+                self.entries.append(entry)
+
+    @property
+    def first(self) -> dict:
+        """The call that started the run."""
+        return self.entries[0]
+
+    @property
+    def pending(self) -> list[dict]:
+        """Calls the store has not taken yet, in order."""
+        return [entry for entry in self.entries if entry["n"] not in self._done]
+
+    @property
+    def status(self) -> str:
+        """Status after the last call."""
+        for entry in reversed(self.entries):
+            if entry["call"] == "end":
+                return entry["status"]
+            if entry["call"] == "again":
+                break
+        return "RUNNING"
+
+    def tags(self) -> dict[str, str]:
+        """Tags as the calls set them, one after the other; a run taken up again has not failed yet."""
+        tags: dict[str, str] = {}
+        for entry in self.entries:
+            if entry["call"] == "again":
+                tags.pop(FAILURE, None)
+            tags |= entry.get("tags", {})
+        return tags
+
+    def add(self, call: str, **details: object) -> None:
+        """Write one call down."""
+        n = self.entries[-1]["n"] + 1 if self.entries else 0
+        entry = {"n": n, "call": call, "time": int(time.time() * 1000), **details}
+        self._write(entry)
+        self.entries.append(entry)
+
+    def done(self, entry: Mapping[str, object], run_id: str, refused: str = "") -> None:
+        """Write down that the store took a call, or refused it for good."""
+        line = {"done": entry["n"]} | ({"id": run_id} if run_id != self.run_id else {})
+        self._write(line | ({"refused": refused} if refused else {}))
+        self._done.add(entry["n"])  # type: ignore[arg-type]
+        self.run_id = run_id
+
+    def put_aside(self) -> Journal:
+        """Give the record another name, which `journals` still finds, and return an empty one in its place."""
+        self.path.rename(self.path.with_name(f"tracking-{self.first['key'][:8]}.jsonl"))
+        return Journal(self.path)
+
+    def _write(self, entry: Mapping[str, object]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(entry).encode("ascii") + b"\n"
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # the last writer was killed within a line
+                    line = b"\n" + line
+            file.write(line)
+
+
+def journals(folder: Path) -> list[Path]:
+    """The records below a folder, those put aside included; outer folders first."""
+    return sorted(folder.rglob("tracking*.jsonl"), key=lambda path: (len(path.parts), path))
+
+
+def recorded(folder: Path) -> list[TrackedRun]:
+    """The runs below a folder as their records say, in the order of launch: a table needs no store."""
+    found = [record for record in map(Journal, journals(folder)) if record.entries]
+    return in_order([_recorded(record) for record in sorted(found, key=lambda record: record.first["time"])])
+
+
+def in_order(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+    """The runs in the order of launch: first started sweep first, in a sweep by job number.
+
+    Jobs side by side start in any order, so their start says nothing.
+    """
+
+    def family(run: TrackedRun) -> str:
+        return run.tags.get(PARENT) or posixpath.dirname(run.artifact_uri)
+
+    def started(run: TrackedRun) -> float:
+        return run.start.timestamp() if run.start else 0.0
+
+    first: dict[str, float] = {}
+    for run in runs:
+        first[family(run)] = min(started(run), first.get(family(run), started(run)))
+    return sorted(runs, key=lambda run: (first[family(run)], family(run), int(run.tags.get(JOB, -1)), started(run)))
+
+
+def _recorded(journal: Journal) -> TrackedRun:
+    params: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    steps: dict[str, int] = {}
+    for entry in journal.entries:
+        params |= entry.get("params", {})
+        for key, value in entry.get("metrics", {}).items():
+            if entry["step"] >= steps.get(key, entry["step"]):
+                metrics[key], steps[key] = value, entry["step"]
+    first, last = journal.first, journal.entries[-1]
+    status, tags = journal.status, journal.tags()
+    is_killed = status == "RUNNING" and is_dead(tags)
+    if is_killed:
+        tags |= {FAILURE: NO_WORD}
+    parents = [entry["parent"] for entry in journal.entries if entry.get("parent")]
+    return TrackedRun(
+        id=journal.run_id or f"local-{first['key']}",
+        name=first["name"],
+        status="KILLED" if is_killed else status,
+        params=params,
+        metrics=metrics,
+        tags=tags | ({PARENT: parents[-1]} if parents else {}),
+        start=moment(first["time"]),
+        end=moment(last["time"]) if status != "RUNNING" else None,
+        artifact_uri=journal.path.parent.as_uri() if journal.path.is_absolute() else str(journal.path.parent),
+    )
+
+
+def moment(milliseconds: int | None) -> datetime.datetime | None:
+    """Milliseconds since 1970 as a moment in UTC."""
+    if milliseconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.timezone.utc)

@@ -1,0 +1,157 @@
+"""What is logged of a run: parameters of the model, metrics per epoch, scores, relations, times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl import memory
+
+if TYPE_CHECKING:
+    from mtl.data.related_tasks import RelatedTasks
+    from mtl.data.ucf_crime import UCFCrime
+    from mtl.features.features import Features
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import Cut
+    from mtl.results import Result
+    from mtl.tracking.run import Run
+    from mtl.training.history import History
+
+    Data = UCFCrime | RelatedTasks
+
+log = logging.getLogger(__name__)
+
+
+def cost_of_relations(history: History, measures: float) -> str:
+    """What the relations took, beside the training steps; the first probe apart, because it compiles.
+
+    Parameters
+    ----------
+    history : History
+    measures : float
+        Seconds from the trace to the relations.
+    """
+    steps = max(history.seconds, 1e-9)
+    later = history.probe_seconds - history.first_probe_seconds
+    return (
+        f"{history.probe_seconds + measures:.1f} s, {(history.probe_seconds + measures) / steps:.0%} of the "
+        f"{history.seconds:.1f} s of training steps: the first probe, which compiles, "
+        f"{history.first_probe_seconds:.1f} s, the other probes {later:.1f} s ({later / steps:.0%}), "
+        f"measures {measures:.1f} s"
+    )
+
+
+def log_data(data: Data, frames: Any) -> None:
+    """How many frames of how many videos there are."""
+    by_split = frames.groupby("split", observed=True)["video"].agg(["size", "nunique"])
+    counted = ", ".join(
+        f"{split} {row['size']:,} frames of {row['nunique']:,} videos" for split, row in by_split.iterrows()
+    )
+    log.info("data %s: %s", data.name, counted)
+
+
+def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
+    """Frame counts, annotation files and bad frames; the data set as the run's input."""
+    from mtl.tracking.artifacts import table_digest, write_annotations
+
+    data.kept.to_csv(artifacts / "frame_counts.csv")
+    for split in ("train", "val", "test"):
+        write_annotations(artifacts / f"{split}_annotations.txt", features.frames, split)
+    data.skipped.to_csv(artifacts / "skipped_files.csv", index=False)
+    features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
+    if len(features.bad):
+        log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")
+    at_test = (features.frames["split"] == "test").to_numpy()
+    for context, chosen in (("train", ~at_test), ("test", at_test)):
+        part = features.frames[chosen]
+        counts = part.groupby(["split", "class_name"], observed=True).size()
+        profile = {str(place): int(n) for place, n in counts.to_dict().items()}
+        tracked.dataset(data.name, table_digest(part), str(data.root or data.name), profile, context)  # type: ignore[arg-type]
+
+
+def log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
+    """Where the cut is, and how many parameters are trained."""
+    from mtl.model.multitask import n_trained
+
+    shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
+    log.info(
+        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
+        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads), cut.precision,
+        cut.frozen.batch_size,
+    )  # fmt: skip
+    tracked.params({"cut": cut.where, "precision": cut.precision})
+    tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)
+
+
+def log_epoch(tracked: Run, main_task: str, epochs: int, epoch: int, row: Mapping[str, float]) -> None:
+    """One line and one set of metrics per epoch."""
+    log.info(
+        "epoch %d/%d: train loss %s; val AUC of %s %.3f",
+        epoch + 1,
+        epochs,
+        ", ".join(
+            f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")
+        ),
+        main_task,
+        row[f"val_auc/{main_task}"],
+    )
+    tracked.metrics(row, step=epoch + 1)
+
+
+def history_table(history: History) -> Any:
+    """The history as a table, one row per epoch counted from 1."""
+    import pandas as pd
+
+    return pd.DataFrame(history.epochs, index=pd.RangeIndex(1, len(history.epochs) + 1, name="epoch"))
+
+
+def log_result(
+    tracked: Run,
+    result: Result,
+    history: History,
+    features: Features,
+    n_test: int,
+) -> None:
+    """Scores, relations and times as metrics; what is undefined with its reason."""
+    from mtl.results import tracked_values
+
+    metrics: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, score in result.scores.items():
+        metrics[name] = score.value
+        if np.isnan(score.value):
+            reasons[name] = score.reason
+        if np.isfinite(score.low):
+            prefix, _, task = name.partition("/")
+            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
+    for name, relation in result.relations.items():
+        values = tracked_values(name, relation, result.tasks)
+        metrics |= values
+        reasons |= {key: relation.reason for key, value in values.items() if np.isnan(value)}
+    metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
+    metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
+    steps = max(history.seconds, 1e-9)
+    metrics |= {"time/first_probe_s": history.first_probe_seconds, "time_share/probes": history.probe_seconds / steps}
+    metrics |= {"time_share/relations": (history.probe_seconds + result.seconds["relations"]) / steps}
+    rates = {
+        "features": features.computed / result.seconds["features"],
+        "training": trained_frames(result, history) / max(history.seconds, 1e-9),
+        "evaluation": n_test / result.seconds["evaluation"],
+    }
+    metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
+    metrics |= {"features/computed": features.forwards}
+    metrics |= {"memory/peak_mib": memory.peak_mib(), "epoch/chosen": history.chosen + 1}
+    tracked.undefined(reasons)
+    # at step 0 MLflow draws one bar per run, at any later step a lone dot
+    tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
+    if history.diverged:
+        tracked.tags({"diverged": history.diverged})
+
+
+def trained_frames(result: Result, history: History) -> float:
+    """Frames that went through a training step, up to the last epoch."""
+    return len(result.trace.losses) * float(history.batch_size)

@@ -1,0 +1,285 @@
+"""Runs in MLflow: a local database, or a server."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveFloat
+
+from mtl import results
+from mtl.errors import Mistake
+from mtl.results import FAILURE, HOST, PARENT, PROCESS, TrackedRun
+from mtl.tracking import journal, process
+from mtl.tracking.address import absolute_uri, masked
+from mtl.tracking.database import create_database
+from mtl.tracking.run import Run, begin_record
+from mtl.tracking.store import UPLOAD_TIMEOUT_S, RefusedError, Store, T, UnreachableError, limits
+
+if TYPE_CHECKING:
+    import mlflow.entities
+
+DEFAULT_PAGE = "http://127.0.0.1:5000"
+MODEL_TRAINING = "workflowType=machine_learning"  # else the page opens with its menu for language models
+MOST_COMPARED = 20  # links longer than that are no longer clicked
+
+
+class MLflowTracking:
+    """Runs in MLflow: a local database, or a server.
+
+    Parameters
+    ----------
+    uri : str
+        ``sqlite:///file``, made absolute against the working directory, or the
+        address of a server or database.
+    experiment : str
+        Its name.
+    artifacts : str or None
+        Where artifacts of a new experiment go. None: the folder ``mlartifacts``
+        beside a local database, or what the server says.
+    timeout_s : float
+        Longest wait in seconds for a store that does not answer.
+
+    Raises
+    ------
+    Mistake
+        If MLflow takes no such address.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat) -> None:
+        self.uri, self._database = absolute_uri(uri)
+        if artifacts is None and not self._is_server:
+            artifacts = str((self._database or Path.cwd() / "mlflow.db").with_name("mlartifacts"))
+        if artifacts is not None and "://" not in artifacts:
+            artifacts = Path(artifacts).absolute().as_uri()
+        self._store = Store(self.uri, experiment, artifacts, timeout_s)
+        self.experiment = experiment
+        self._prepared = False
+        self._down = ""
+
+    @property
+    def seconds(self) -> float:
+        """What the store cost this process so far: its making, every call of its runs, and the import of MLflow."""
+        return self._store.seconds
+
+    def prepare(self) -> None:
+        """Make store and experiment where they are missing; safe however many processes do it at once.
+
+        Where the store does not answer, `start` says so and the run goes on.
+
+        Raises
+        ------
+        Mistake
+            If the store answers and will not have it: another schema, no permission.
+        """
+        if self._prepared:
+            return
+        try:
+            self._store.ask(self._create)
+        except RefusedError as error:
+            raise Mistake(f"MLflow at {masked(self.uri)} refuses: {error}.") from error
+        except UnreachableError as error:
+            self._down = str(error)
+        else:
+            self._prepared, self._down = True, ""
+
+    def _create(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self._database:
+            create_database(self._database, str(self._store.artifacts))
+        try:
+            self._store.create_experiment()
+        except MlflowException as error:
+            if "out-of-date database schema" not in str(error):
+                raise
+            raise Mistake(
+                f"The store {masked(self.uri)} was made by another version of MLflow: keep a copy, then run "
+                f"`mlflow db upgrade {shlex.quote(self.uri)}`, or set tracking.uri to a new one."
+            ) from error
+
+    def start(self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str]) -> Run:
+        """A run, its record in the folder.
+
+        A run of the same folder that was killed before its end is taken up
+        again, unless its tag `fingerprint` says it was another one. Any other
+        record that lies there is put aside.
+
+        Parameters
+        ----------
+        name : str
+        folder : Path
+        parent : str or None
+            Id of the run it belongs to.
+        tags : mapping of str to str
+
+        Raises
+        ------
+        Mistake
+            If a living process writes to this folder.
+        """
+        if not self._prepared and not self._down:
+            self.prepare()
+        where = {"uri": masked(self.uri), "experiment": self.experiment, "artifacts": self._store.artifacts}
+        return Run(begin_record(name, folder, parent, tags, where), self._store, self._down)
+
+    def runs(
+        self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
+    ) -> list[TrackedRun]:
+        """Runs of the experiment, first started first.
+
+        Parameters
+        ----------
+        parent : str, optional
+            Only the children of this run.
+        tags : mapping of str to str, optional
+            Only runs that carry all of these.
+        status : str, optional
+
+        Raises
+        ------
+        Mistake
+            If the store does not answer.
+        """
+        wanted = dict(tags or {}) | ({PARENT: parent} if parent else {})
+        return [_tracked(run) for run in self._read(lambda: self._store.find(wanted, status))]
+
+    def run(self, run_id: str) -> TrackedRun:
+        """The run of this id.
+
+        Raises
+        ------
+        Mistake
+            If there is none, or the store does not answer.
+        """
+        return _tracked(self._read(lambda: self._store.client.get_run(run_id)))
+
+    def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
+        """A run's artifact as a local file or folder.
+
+        Parameters
+        ----------
+        run_id, path : str
+        to : Path, optional
+            Folder to put it in. Without it an artifact that lies on this machine is
+            not copied, and any other goes to a temporary folder.
+
+        Raises
+        ------
+        Mistake
+            If there is no such run or artifact, or the store does not answer.
+        """
+        if to is None:
+            place = urllib.parse.urlparse(self.run(run_id).artifact_uri)
+            local = Path(urllib.request.url2pathname(place.path)) / path
+            if place.scheme == "file" and local.exists():
+                return local
+        else:
+            to.mkdir(parents=True, exist_ok=True)
+        question = functools.partial(self._store.client.download_artifacts, run_id, path, str(to) if to else None)
+        with limits(UPLOAD_TIMEOUT_S):
+            return Path(self._read(question))
+
+    def close_stale(self) -> list[TrackedRun]:
+        """Close, as KILLED, the runs whose process died on this host without a word; return them."""
+        stale = [run for run in self.runs(status="RUNNING") if process.is_dead(run.tags)]
+        for run in stale:
+            self._read(functools.partial(self._close, run.id))
+        return stale
+
+    def close(self, run_id: str) -> TrackedRun:
+        """Close, as KILLED, a run whose process died where this one cannot see it, and return it as it was.
+
+        Raises
+        ------
+        Mistake
+            If there is none, it has come to an end, or its process lives on this host.
+        """
+        run = self.run(run_id)
+        if run.status != "RUNNING":
+            raise Mistake(f"Run {run_id} is {run.status} already.")
+        if run.tags.get(HOST) == process.this_host() and not process.is_dead(run.tags):
+            raise Mistake(f"Run {run_id} is still going on (process {run.tags.get(PROCESS)}).")
+        self._read(functools.partial(self._close, run_id))
+        return run
+
+    def _close(self, run_id: str) -> None:
+        self._store.client.set_tag(run_id, FAILURE, results.NO_WORD)
+        self._store.client.set_terminated(run_id, "KILLED")
+
+    def _read(self, question: Callable[[], T]) -> T:
+        if self._database and not self._database.exists():
+            raise Mistake(f"There is no MLflow store at {self._database}; tracking.uri says where to look.")
+        try:
+            return self._store.ask(question)
+        except (RefusedError, UnreachableError) as error:
+            raise Mistake(f"MLflow at {masked(self.uri)}: {error}.") from error
+
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
+        """Lines that tell a person where these runs are seen: the command, and links to compare and to chart them.
+
+        Parameters
+        ----------
+        run_ids : sequence of str
+            Those that the store has not taken are left out.
+        metric : str
+            What the chart view is sorted by.
+        parent : str, optional
+            Sweep the charts are confined to.
+        one_per_set : sequence of str, optional
+            Those to compare where all of them are too many for one link.
+        """
+        experiment = None if self._down else self._store._experiment_id
+        tracked = [run_id for run_id in run_ids if run_id and not run_id.startswith("local-")]
+        if experiment is None or not tracked:
+            return []
+        page = f"{masked(self.uri).rstrip('/') if self._is_server else DEFAULT_PAGE}/#"
+        lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
+        if len(tracked) == 1:
+            return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}?{MODEL_TRAINING}"]
+        many = len(tracked) > MOST_COMPARED
+        compared = [run_id for run_id in one_per_set if run_id in tracked][:MOST_COMPARED] if many else tracked
+        if len(compared) > 1:
+            link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
+            lines.append(f"compare{', one run of each set' if many else ''}  {link}")
+        view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
+        if parent and not parent.startswith("local-"):
+            view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
+        query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)
+        return [*lines, f"charts   {page}/experiments/{experiment}/runs?{MODEL_TRAINING}&{query}"]
+
+    @property
+    def _is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+    def _ui_option(self) -> str:
+        """What `mlflow ui`, typed in the working directory, needs to find this store."""
+        is_default = self._database == Path.cwd() / "mlflow.db" and not os.environ.get("MLFLOW_TRACKING_URI")
+        old_folder = any(Path("mlruns").glob("[0-9]*/meta.yaml"))  # MLflow then takes that folder instead
+        return "" if is_default and not old_folder else f" --backend-store-uri {shlex.quote(masked(self.uri))}"
+
+
+def _in_link(names: Sequence[str]) -> str:
+    return urllib.parse.quote(json.dumps(list(names), separators=(",", ":")))
+
+
+def _tracked(run: mlflow.entities.Run) -> TrackedRun:
+    return TrackedRun(
+        id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags=run.data.tags,
+        start=journal.moment(run.info.start_time),
+        end=journal.moment(run.info.end_time),
+        artifact_uri=run.info.artifact_uri,
+    )

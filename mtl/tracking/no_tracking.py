@@ -1,0 +1,68 @@
+"""The interface of tracking without MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mtl.errors import Mistake
+from mtl.results import TrackedRun
+from mtl.tracking.run import Run, begin_record
+
+
+class NoTracking:
+    """The same interface without MLflow: only the record in the run's folder is written."""
+
+    uri = ""
+    experiment = ""
+    seconds = 0.0
+
+    def prepare(self) -> None:
+        """Nothing to make."""
+
+    def start(self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str]) -> Run:
+        """A run that is written down in its folder only; its id is empty."""
+        return Run(begin_record(name, folder, parent, tags, {"uri": ""}), None)
+
+    def runs(
+        self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
+    ) -> list[TrackedRun]:
+        """No run; `mtl.tracking.journal.recorded` reads those of a folder."""
+        return []
+
+    def run(self, run_id: str) -> TrackedRun:
+        """There is none to be had.
+
+        Raises
+        ------
+        Mistake
+        """
+        raise Mistake(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
+
+    def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
+        """There is nothing to be had.
+
+        Raises
+        ------
+        Mistake
+        """
+        raise Mistake(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
+
+    def close_stale(self) -> list[TrackedRun]:
+        """Nothing to close."""
+        return []
+
+    def close(self, run_id: str) -> TrackedRun:
+        """There is none to be had.
+
+        Raises
+        ------
+        Mistake
+        """
+        return self.run(run_id)
+
+    def where_to_look(
+        self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()
+    ) -> list[str]:
+        """No line."""
+        return []

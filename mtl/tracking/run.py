@@ -1,0 +1,220 @@
+"""A run being written: to disk, then to the store while that answers."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import math
+import os
+import shlex
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mtl.errors import Mistake
+from mtl.results import FINGERPRINT, HOST, PROCESS
+from mtl.tracking import journal, process
+from mtl.tracking.address import masked
+from mtl.tracking.journal import Journal
+from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
+from mtl.tracking.provenance import source_tags
+from mtl.tracking.store import RefusedError, Store, UnreachableError
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger(__name__)
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+NOTE = "mlflow.note.content"
+UNDEFINED = "undefined.json"
+
+
+class Run:
+    """One run being tracked: every call goes to disk, then to the store while that answers."""
+
+    def __init__(self, record: Journal, store: Store | None, down: str = "") -> None:
+        self._journal = record
+        self._store = store
+        self._down, self._warned = "", False
+        self._seen = {
+            (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
+        }
+        if down:
+            self._go_on_alone(down)
+        else:
+            self._send()
+
+    @property
+    def folder(self) -> Path:
+        """Where the record lies."""
+        return self._journal.path.parent
+
+    @property
+    def id(self) -> str:
+        """MLflow's id; ``local-...`` while the store has not taken the run, empty without tracking."""
+        if self._store is None:
+            return ""
+        return self._journal.run_id or f"local-{self._journal.first['key']}"
+
+    def params(self, params: Mapping[str, object]) -> None:
+        """Parameters, nested ones flattened with dots; values as text."""
+        flat = legal_keys(flatten(params))
+        self._call("params", params={key: as_text(value, MAX_PARAM) for key, value in flat.items()})
+
+    def metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Metrics of one step.
+
+        The first value of a name and step stays: an epoch that is done again
+        after a kill is not written twice. What is not finite is noted as
+        undefined instead of written as a number.
+        """
+        numbers = {key: float(value) for key, value in legal_keys(metrics).items()}
+        new = {key: value for key, value in numbers.items() if (key, step) not in self._seen}
+        finite = {key: value for key, value in new.items() if math.isfinite(value)}
+        self._seen |= {(key, step) for key in finite}
+        if finite:
+            self._call("metrics", metrics=finite, step=step)
+        known = self._undefined()
+        reasons = {key: f"{value} at step {step}" for key, value in new.items() if not math.isfinite(value)}
+        self.undefined({key: reason for key, reason in reasons.items() if key not in known})
+
+    def undefined(self, reasons: Mapping[str, str]) -> None:
+        """Names of numbers that could not be had, with the reason: a tag, and at the end ``undefined.json``."""
+        if reasons:
+            names = ", ".join(self._undefined() | dict(reasons))
+            self._call("tags", tags=legal_tags({"undefined": names}), undefined=dict(reasons))
+
+    def _undefined(self) -> dict[str, str]:
+        return {key: why for entry in self._journal.entries for key, why in entry.get("undefined", {}).items()}
+
+    def tags(self, tags: Mapping[str, object]) -> None:
+        """Tags; a later value replaces an earlier one."""
+        self._call("tags", tags=legal_tags(tags))
+
+    def text(self, markdown: str) -> None:
+        """The run's description, shown as Markdown on its page."""
+        self.tags({NOTE: markdown})
+
+    def dataset(
+        self, name: str, digest: str, source: str, profile: Mapping[str, object], context: Literal["train", "test"]
+    ) -> None:
+        """What the run read, as one of its inputs.
+
+        Parameters
+        ----------
+        name, digest : str
+            Together they say which data; the digest is cut to leave room for the context.
+        source : str
+            Where the data lies.
+        profile : mapping
+            Counts and the like, to be shown.
+        context : {'train', 'test'}
+        """
+        text = as_text(json.dumps(dict(profile), default=str), MAX_PROFILE)
+        # MLflow keeps one context per name and digest: each part of the data needs a digest of its own
+        digest = f"{digest[: MAX_DIGEST - len(context) - 1]}-{context}"
+        self._call("dataset", name=name, digest=digest, source=source, profile=text, context=context)
+
+    def artifacts(self, folder: Path, under: str = "") -> None:
+        """Upload what a folder holds, to the folder `under` of the run's artifacts."""
+        path = os.path.relpath(folder.resolve(), self.folder.resolve())
+        self._call("artifacts", folder=Path(path).as_posix(), under=under)
+
+    def end(self, status: Status) -> None:
+        """Close the run; a store that had gone is asked once more."""
+        was_down, self._down = self._down, ""
+        if self._undefined():
+            (self.folder / UNDEFINED).write_text(json.dumps(self._undefined(), indent=2), encoding="utf-8")
+            self._call("file", file=UNDEFINED)
+        if not self._down:
+            self._call("end", status=status)
+        else:
+            self._journal.add("end", status=status)
+        if was_down and not self._down:
+            log.info("MLflow answers again: everything was sent.")
+
+    def _call(self, call: str, **details: object) -> None:
+        self._journal.add(call, **details)
+        if not self._down:
+            self._send()
+
+    def _send(self) -> None:
+        """Bring over what is missing; where that fails, go on with the disk."""
+        if self._store is None:
+            return
+        try:
+            send_pending(self._journal, self._store)
+        except UnreachableError as error:
+            self._go_on_alone(str(error))
+
+    def _go_on_alone(self, reason: str) -> None:
+        """Say once that the rest stays on disk."""
+        self._down = reason
+        if not self._warned and self._store is not None:
+            self._warned = True
+            log.warning(
+                "MLflow at %s cannot be had (%s): the run goes on, and what is missing there can be sent later by "
+                "`python -m mtl.tracking send %s`.",
+                masked(self._store.uri),
+                reason,
+                shlex.quote(str(self.folder)),
+            )
+
+
+def send_pending(record: Journal, store: Store) -> int:
+    """Bring over what the store lacks of a record, in order; return how many calls it took.
+
+    Raises
+    ------
+    UnreachableError
+        If the store does not answer, or the run was deleted there.
+    """
+    sent = 0
+    for entry in record.pending:
+        try:
+            run_id = store.ask(functools.partial(store.play, entry, record.run_id, record.path.parent))
+        except RefusedError as error:
+            if entry["call"] in ("start", "again") or not _takes_calls(store, record.run_id):
+                raise UnreachableError(str(error)) from error
+            log.warning("MLflow refused %s of run %s: %s", entry["call"], record.run_id, error)
+            record.done(entry, record.run_id, str(error))
+        else:
+            record.done(entry, run_id)
+            sent += 1
+    return sent
+
+
+def _takes_calls(store: Store, run_id: str) -> bool:
+    """Whether only the call was at fault: the run is there and open to calls."""
+    try:
+        return store.ask(lambda: store.client.get_run(run_id).info.lifecycle_stage == "active")
+    except RefusedError:
+        return False
+
+
+def legal_tags(tags: Mapping[str, object]) -> dict[str, str]:
+    """Tags under names, and cut to lengths, that MLflow takes."""
+    return {key: as_text(value, MAX_TAG) for key, value in legal_keys(tags).items()}
+
+
+def begin_record(
+    name: str, folder: Path, parent: str | None, tags: Mapping[str, str], where: Mapping[str, str | None]
+) -> Journal:
+    """The record to write to: a killed run's is continued, any other is put aside."""
+    record = Journal(folder / journal.JOURNAL)
+    tags = source_tags() | legal_tags(tags) | process.this_process()
+    if record.entries:
+        before = record.tags()
+        is_ours = before[PROCESS] == tags[PROCESS] or before[HOST] != tags[HOST] or process.is_dead(before)
+        if record.status == "RUNNING" and not is_ours:
+            raise Mistake(f"{folder} belongs to a run that is still going on (process {before[PROCESS]}).")
+        same = all(record.first.get(key) == value for key, value in where.items())
+        if same and before.get(FINGERPRINT) == tags.get(FINGERPRINT) and record.status in ("RUNNING", "KILLED"):
+            record.add("again", parent=parent or None, tags=tags)
+            return record
+        record = record.put_aside()
+    record.add("start", key=uuid.uuid4().hex, name=name, parent=parent or None, tags=tags, **where)
+    return record

@@ -1,0 +1,96 @@
+"""Features with their targets, by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+
+class Rows(Protocol):
+    """Rows of the frozen part, addressed by position.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, *row_shape).
+    dtype : numpy dtype
+    array : ndarray or None
+        All rows where they are in memory; `aligned` where they are many, else the
+        graph cannot have them without a copy.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    array: np.ndarray | None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Copies of the rows at these positions, in this order."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the loop needs to know of the frames: rows, targets, and who belongs where.
+
+    Attributes
+    ----------
+    rows : Rows
+        One per frame of the table.
+    targets : mapping of str to int32 ndarray (n_frames,)
+    frames : DataFrame
+        The frame table without images; `split`, `video` and `class_name` are used.
+    """
+
+    rows: Rows
+    targets: Mapping[str, np.ndarray]
+    frames: pd.DataFrame
+
+    def positions(self, split: str) -> np.ndarray:
+        """Positions of a split's frames."""
+        return np.flatnonzero((self.frames["split"] == split).to_numpy())
+
+    def gather(self, positions: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Rows and targets by task at positions of any shape, in that shape."""
+        rows = self.rows.take(positions.ravel())
+        targets = {name: one[positions] for name, one in self.targets.items()}
+        return rows.reshape(*positions.shape, *rows.shape[1:]), targets
+
+    def label_combinations(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which targets of the tasks come together in a split, and how often.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_combinations, n_tasks)
+            Distinct, in ascending order.
+        frames, videos : ndarray of int, shape (n_combinations,)
+            How many of either have the combination.
+        """
+        chosen = self.positions(split)
+        video = self.frames["video"].cat.codes.to_numpy()[chosen]
+        new = np.zeros(len(chosen), bool)
+        new[:1] = True
+        for column in (video, *(target[chosen] for target in self.targets.values())):
+            new[1:] |= column[1:] != column[:-1]
+        starts = np.flatnonzero(new)  # frames of a video lie together and are labelled alike: few stretches to count
+        lengths = np.diff(starts, append=len(chosen))
+        codes = np.zeros(len(starts), np.int64)  # one number per combination: quicker than rows to tell apart
+        values = []
+        for target in self.targets.values():
+            value, code = np.unique(target[chosen[starts]], return_inverse=True)
+            codes = codes * len(value) + code
+            values.append(value)
+        codes, combination = np.unique(codes, return_inverse=True)
+        frames = np.bincount(combination, lengths, minlength=len(codes)).astype(int)
+        sizes = [len(value) for value in values]
+        places = np.unravel_index(codes, sizes) if len(chosen) else [[] for _ in sizes]
+        labels = np.stack([value[np.array(place, int)] for value, place in zip(values, places, strict=True)], axis=1)
+        n_videos = int(video.max(initial=0)) + 1
+        seen = np.unique(combination * n_videos + video[starts])
+        videos = np.bincount(seen // n_videos, minlength=len(codes))
+        return labels, frames, videos

@@ -1,0 +1,54 @@
+"""What each epoch brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mtl.tasks import Task
+
+
+@dataclass
+class History:
+    """What each epoch brought.
+
+    Attributes
+    ----------
+    epochs : list of mapping
+        `train_loss/<task>`, `val_loss/<task>`, `val_auc/<task>`, `weight/<task>` of each epoch.
+    chosen : int
+        Epoch whose weights the model holds, counted from 0.
+    diverged : str
+        Where a loss ceased to be a number; empty where none did.
+    batch_size : int
+    seconds : float
+        Wall time of the steps alone.
+    probe_seconds : float
+        Wall time of the probes.
+    first_probe_seconds : float
+        Of these the first one's, which compiles; about that of any other where a
+        job before it in the same process compiled them.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    chosen: int = 0
+    diverged: str = ""
+    batch_size: int = 0
+    seconds: float = 0.0
+    probe_seconds: float = 0.0
+    first_probe_seconds: float = 0.0
+
+
+def epoch_means(losses: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:
+    """Mean unweighted loss of each finished epoch, shape (n_epochs, n_tasks); (0, 0) before the first."""
+    if not losses:
+        return np.empty((0, 0))
+    steps = np.concatenate(losses)
+    return steps.reshape(-1, steps_per_epoch, steps.shape[1]).mean(axis=1)
+
+
+def by_task(quantity: str, tasks: Mapping[str, Task], values: np.ndarray) -> dict[str, float]:
+    """`<quantity>/<task>` -> value."""
+    return {f"{quantity}/{name}": float(value) for name, value in zip(tasks, values, strict=True)}

@@ -1,0 +1,202 @@
+"""The loop: one row of trace per step, task gradients on held-out batches after every epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import keras
+import numpy as np
+from pydantic import PositiveInt
+
+from mtl.model.multitask import MultiTaskModel
+from mtl.seeds import seed_of
+from mtl.tasks import Task
+from mtl.terminal import progress
+from mtl.trace import Trace
+from mtl.training.dataset import Examples
+from mtl.training.history import History, by_task, epoch_means
+from mtl.training.probes import Probes
+from mtl.training.source import Source
+from mtl.training.steps import compiled_steps
+from mtl.training.validation import validate
+from mtl.weighting.base import Weighting
+
+log = logging.getLogger(__name__)
+
+
+class Training:
+    """How a model is trained.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+        An epoch is ceil(n_train / batch_size) steps of full batches; the last
+        one is filled from the start of the same shuffle.
+    optimizer : callable
+        Builds a Keras optimizer.
+    sampling : {"natural", "balanced"}
+        Every frame once per epoch, or frames drawn so that every class comes equally often.
+    early_stopping : bool
+        Keep the epoch with the best validation AUC of the main task; else the last.
+    patience : int
+        Epochs without a better one before training stops early.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        epochs: PositiveInt,
+        batch_size: PositiveInt,
+        optimizer: Callable[[], keras.Optimizer],
+        sampling: Literal["natural", "balanced"],
+        early_stopping: bool,
+        patience: PositiveInt,
+        seed: int,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.sampling = sampling
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.seed = seed
+
+    def train(
+        self,
+        model: MultiTaskModel,
+        examples: Examples,
+        weighting: Weighting,
+        probes: Probes,
+        main_task: str,
+        on_epoch: Callable[[int, Mapping[str, float]], None],
+    ) -> tuple[Trace, History]:
+        """Train the model in place; leave the chosen epoch's weights in it.
+
+        Parameters
+        ----------
+        model : MultiTaskModel
+        examples : Examples
+            With splits `train` and `val`.
+        weighting : Weighting
+        probes : Probes
+            What is measured of the task gradients between the epochs.
+        main_task : str
+            Judges the epochs.
+        on_epoch : callable
+            Takes the epoch's number and its row of the history.
+
+        Returns
+        -------
+        (Trace, History)
+        """
+        train, val = examples.positions("train"), examples.positions("val")
+        classes = examples.frames["class_name"].cat.codes.to_numpy()[train]
+        order = _orders(classes, self.sampling, self.batch_size, self.seed)
+        steps_per_epoch = -(-len(train) // self.batch_size)
+        probing = probes.on(model, examples)
+        steps = compiled_steps(model, weighting, self.optimizer())
+        weighting = steps.weighting
+        source = Source(examples, self.batch_size)
+        losses: list[np.ndarray] = []
+        weights: list[np.ndarray] = []
+        best = _Best()
+        history = History(batch_size=self.batch_size)
+        with progress("training", self.epochs * steps_per_epoch * self.batch_size, "frames") as advance:
+            for epoch in range(self.epochs):
+                weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
+                start = time.perf_counter()
+                for rows, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
+                    step_losses, step_weights = steps.run(rows, targets, at)
+                    losses.append(step_losses.numpy())
+                    weights.append(step_weights.numpy())
+                    advance(at.size, _note(epoch, model.tasks, losses[-1]))
+                history.seconds += time.perf_counter() - start
+                if probes.due(epoch + 1):
+                    start = time.perf_counter()
+                    probing.measure((epoch + 1) * steps_per_epoch)
+                    history.probe_seconds += time.perf_counter() - start
+                    history.first_probe_seconds = history.first_probe_seconds or history.probe_seconds
+                val_losses, row = validate(model, examples, val)
+                row |= by_task("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
+                row |= by_task("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
+                history.epochs.append(row)
+                on_epoch(epoch, row)
+                history.diverged = _divergence(model.tasks, losses, epoch)
+                if history.diverged:
+                    log.warning("%s: training stops.", history.diverged)
+                    break
+                judged = row[f"val_auc/{main_task}"] if self.early_stopping else float(epoch)
+                best.offer(epoch, judged, model, val_losses)
+                if self.early_stopping and best.age(epoch) >= self.patience:
+                    break
+        if best.weights is None:
+            best.offer(len(history.epochs) - 1, 0.0, model, val_losses)
+        elif history.diverged or self.early_stopping:
+            model.set_weights(best.weights)
+        history.chosen = best.epoch
+        labels, label_frames, label_videos = examples.label_combinations("train")
+        trace = Trace(
+            tasks=tuple(model.tasks),
+            losses=np.concatenate(losses),
+            weights=np.concatenate(weights),
+            steps_per_epoch=steps_per_epoch,
+            layer_groups=probing.groups,
+            **probing.arrays(),
+            val_losses=best.val_losses,
+            val_videos=examples.frames["video"].cat.codes.to_numpy()[val],
+            val_classes=examples.frames["class_name"].cat.codes.to_numpy()[val],
+            labels=labels,
+            label_frames=label_frames,
+            label_videos=label_videos,
+        )
+        return trace, history
+
+
+@dataclass
+class _Best:
+    """The epoch to go back to."""
+
+    epoch: int = 0
+    judged: float = -np.inf
+    weights: dict[str, np.ndarray] | None = None
+    val_losses: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+
+    def offer(self, epoch: int, judged: float, model: MultiTaskModel, val_losses: np.ndarray) -> None:
+        """Take the epoch where it is better, or as good as undefined: then the later one counts."""
+        if self.weights is None or judged > self.judged or np.isnan(self.judged):
+            self.epoch, self.judged = epoch, judged
+            self.weights, self.val_losses = model.get_weights(), val_losses
+
+    def age(self, epoch: int) -> int:
+        """Epochs since the best one; 0 while no score is defined, so that nothing stops on it."""
+        return 0 if np.isnan(self.judged) else epoch - self.epoch
+
+
+def _orders(classes: np.ndarray, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Per epoch the positions of its frames, given by their classes' codes; a whole number of batches."""
+    rng = np.random.default_rng(seed_of(seed, "order"))
+    n = len(classes)
+    full = -(-n // batch_size) * batch_size
+    if sampling != "balanced":
+        while True:
+            yield np.resize(rng.permutation(n), full)
+    chance = 1.0 / np.bincount(classes)[classes]
+    while True:
+        yield rng.choice(n, size=full, p=chance / chance.sum())
+
+
+def _note(epoch: int, tasks: Mapping[str, Task], losses: np.ndarray) -> str:
+    """What stands behind the bar."""
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(tasks, losses.mean(axis=0), strict=True))
+    return f"epoch {epoch + 1}: loss {shown}"
+
+
+def _divergence(tasks: Mapping[str, Task], losses: list[np.ndarray], epoch: int) -> str:
+    """Which loss ceased to be a number in this epoch; empty where none did."""
+    lost = ~np.isfinite(losses[-1]).all(axis=0)
+    names = [name for name, bad in zip(tasks, lost, strict=True) if bad]
+    return f"loss of {', '.join(names)} is not finite in epoch {epoch + 1}" if names else ""

@@ -1,0 +1,53 @@
+"""One step of an optimizer, in graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+
+def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> Callable[[list[tf.Tensor]], None]:
+    """What takes an optimizer's step along gradients of variables, in graph.
+
+    Plain Adam goes through TensorFlow's fused kernel, one pass over memory where
+    Keras takes ten; that is a third of a step of heads on features. Same formula, same
+    state, in the optimizer's own variables. Any other optimizer steps itself.
+    """
+    if not optimizer.built:
+        optimizer.build(variables)
+    if not _is_plain_adam(optimizer, variables):
+        return lambda gradients: optimizer.apply(gradients, variables)
+    moments = list(zip(optimizer._momentums, optimizer._velocities, strict=True))
+
+    def apply(gradients: list[tf.Tensor]) -> None:
+        beta_1, beta_2 = tf.constant(optimizer.beta_1, tf.float32), tf.constant(optimizer.beta_2, tf.float32)
+        rate = tf.convert_to_tensor(optimizer.learning_rate, tf.float32)
+        step = tf.cast(optimizer.iterations.value + 1, tf.float32)
+        for variable, (first, second), gradient in zip(variables, moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=first.value.handle,
+                v=second.value.handle,
+                beta1_power=beta_1**step,
+                beta2_power=beta_2**step,
+                lr=rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=optimizer.epsilon,
+                grad=gradient,
+            )
+        optimizer.iterations.assign_add(1)
+
+    return apply
+
+
+def _is_plain_adam(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> bool:
+    """Whether Adam is all that a step does."""
+    more = ("amsgrad", "clipnorm", "clipvalue", "global_clipnorm", "weight_decay", "use_ema")
+    return (
+        type(optimizer) is keras.optimizers.Adam
+        and not any(getattr(optimizer, name) for name in (*more, "gradient_accumulation_steps"))
+        and all(v.constraint is None and v.dtype == "float32" for v in variables)
+    )

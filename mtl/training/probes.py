@@ -1,0 +1,149 @@
+"""What is measured of the tasks' gradients on fixed batches, between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from mtl.seeds import seed_of
+from mtl.training.dataset import Examples
+from mtl.training.measure import Batches, Measured, compile_on_all, compile_on_dense
+
+if TYPE_CHECKING:
+    from mtl.model.multitask import MultiTaskModel
+
+HELD_BYTES = 64 * 2**20  # rows of all batches, up to which they are kept between probes
+
+
+class Probes:
+    """What is measured of the tasks' gradients, when, and on how many frames.
+
+    Parameters
+    ----------
+    epochs : int or sequence of int
+        After every so many epochs, or after these epochs, counted from 1.
+    batches, batch_size : int
+        Disjoint batches of validation frames, the same every time; fewer where
+        there are not enough frames. With 0 batches nothing is measured.
+    permuted_labels : bool
+        Compare also with gradients whose labels are permuted within the batch,
+        every time anew: what the cosine is where labels have nothing in common.
+    affinity_step : float or None
+        Length of the plain gradient step on a training batch whose effect on every
+        task's held-out loss is measured: so long that tasks lose about this share of
+        their losses by steps for themselves, see `step_size`. None is tried where it
+        is None.
+    seed : int
+        Of which frames they are, and of the permutations.
+    """
+
+    def __init__(
+        self,
+        epochs: PositiveInt | Sequence[PositiveInt],
+        batches: NonNegativeInt,
+        batch_size: PositiveInt,
+        permuted_labels: bool,
+        affinity_step: PositiveFloat | None,
+        seed: int,
+    ) -> None:
+        self.epochs = epochs
+        self.batches = batches
+        self.batch_size = batch_size
+        self.permuted_labels = permuted_labels
+        self.affinity_step = affinity_step
+        self.seed = seed
+
+    def due(self, epoch: int) -> bool:
+        """Whether to measure after this epoch, counted from 1."""
+        return epoch % self.epochs == 0 if isinstance(self.epochs, int) else epoch in self.epochs
+
+    def on(self, model: MultiTaskModel, examples: Examples) -> Probing:
+        """Ready to measure this model."""
+        return Probing(self, model, examples)
+
+
+class Probing:
+    """The probes of one training.
+
+    Parameters
+    ----------
+    settings : Probes
+    model : MultiTaskModel
+    examples : Examples
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Names of the layer groups.
+    """
+
+    def __init__(self, settings: Probes, model: MultiTaskModel, examples: Examples) -> None:
+        self._settings = settings
+        self._model = model
+        self._examples = examples
+        val, train = examples.positions("val"), examples.positions("train")
+        self._held_out = held_out_batches(val, settings.batches, settings.batch_size, settings.seed)
+        self._stepped = step_batches(train, len(self._held_out), settings.batch_size, settings.seed)
+        self._kept: dict[str, Batches] = {}
+        measure = compile_on_dense if model.shares_dense_layer_only else compile_on_all
+        self._measure = model.compiled(
+            ("probes", settings.affinity_step), lambda: measure(model, settings.affinity_step)
+        )
+        self.groups = tuple(model.layer_groups)
+        self._steps: list[int] = []
+        self._found: list[Measured] = []
+
+    def measure(self, step: int) -> None:
+        """Measure after so many steps of training."""
+        if not len(self._held_out):
+            return
+        held_out = self._batches("held out", self._held_out)
+        rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
+        permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
+        stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
+        self._found.append(self._measure(held_out, permuted, stepped, len(self._found)))
+        self._steps += [step] * len(self._held_out)
+
+    def _batches(self, name: str, positions: np.ndarray) -> Batches:
+        """Rows and targets at these positions; kept where they are small."""
+        if name in self._kept:
+            return self._kept[name]
+        rows, targets = self._examples.gather(positions)
+        if rows.nbytes > HELD_BYTES:
+            return Batches(rows, targets)
+        self._kept[name] = Batches(tf.constant(rows), targets)
+        return self._kept[name]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the Trace takes, by its names."""
+        n, n_groups = len(self._model.tasks), len(self.groups)
+        gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self._found)])
+        nothing = np.empty((0, n, n))
+        nulls = [nothing if one.null_cosines is None else one.null_cosines for one in self._found]
+        tried = [nothing if one.affinities is None else one.affinities for one in self._found]
+        return {
+            "gramians": gramians.sum(axis=1),
+            "probe_steps": np.array(self._steps, dtype=int),
+            "mean_gramians": np.reshape([one.mean_gramian for one in self._found], (-1, n, n)),
+            "group_gramians": gramians,
+            "null_cosines": np.concatenate([nothing, *nulls]),
+            "affinities": np.concatenate([nothing, *tried]),
+        }
+
+
+def held_out_batches(val: np.ndarray, n_batches: int, batch_size: int, seed: int) -> np.ndarray:
+    """Positions (n, b) of disjoint batches of validation frames, as many as there are frames for."""
+    shuffled = np.random.default_rng(seed_of(seed, "probes")).permutation(val)
+    size = min(batch_size, len(val))
+    n_batches = min(n_batches, len(val) // size) if size else 0
+    return shuffled[: n_batches * size].reshape(n_batches, size)
+
+
+def step_batches(train: np.ndarray, n_batches: int, batch_size: int, seed: int) -> np.ndarray:
+    """Positions (n, b) of as many batches of training frames; no frame twice while there are enough."""
+    shuffled = np.random.default_rng(seed_of(seed, "probe steps")).permutation(train)
+    return np.resize(shuffled, (n_batches, min(batch_size, len(train))))

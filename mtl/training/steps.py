@@ -1,0 +1,186 @@
+"""Compiled training steps: losses, task gradients, weights, one step of the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mtl.model import gradients
+from mtl.model.multitask import MultiTaskModel
+from mtl.training.optimizer import stepper
+from mtl.weighting.base import Weighting
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Compiled steps with the state they change.
+
+    Attributes
+    ----------
+    run : callable
+        As `compile_steps` gives it.
+    weighting : Weighting
+    optimizer : keras optimizer
+    """
+
+    run: Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]
+    weighting: Weighting
+    optimizer: keras.Optimizer
+
+    def start_from(self, weighting: Weighting, optimizer: keras.Optimizer) -> None:
+        """Take over the state of others of the same settings."""
+        own = [*self.weighting.variables, *self.optimizer.variables]
+        for variable, given in zip(own, [*weighting.variables, *optimizer.variables], strict=True):
+            variable.assign(given)
+
+
+def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Steps:
+    """Steps that start from the given state; compiled once per model and settings, see `mtl.model.multitask.reused`."""
+    optimizer.build(model.trained_variables)
+    key = ("steps", settings_of(weighting), settings_of(optimizer))
+    steps = model.compiled(key, lambda: Steps(compile_steps(model, weighting, optimizer), weighting, optimizer))
+    steps.start_from(weighting, optimizer)
+    return steps
+
+
+def settings_of(thing: object) -> Hashable:
+    """What of a thing enters a graph: equal for things that differ in their variables' values alone.
+
+    A thing that cannot be looked into is equal to nothing but itself.
+    """
+    if thing is None or isinstance(thing, str | int | float):
+        return type(thing).__name__, repr(thing)
+    if isinstance(thing, tf.Variable):
+        return "variable", tuple(thing.shape), thing.dtype.name
+    if isinstance(thing, tf.Tensor | np.ndarray):
+        array = np.asarray(thing)
+        return "array", array.shape, array.dtype.str, array.tobytes()
+    if isinstance(thing, keras.Optimizer):
+        config = thing.get_config()
+        if isinstance(config["learning_rate"], float):  # else a schedule; a number is kept in a variable
+            del config["learning_rate"]
+        return type(thing), settings_of({key: value for key, value in config.items() if key != "name"})
+    if isinstance(thing, Mapping):
+        return "mapping", *((key, settings_of(value)) for key, value in thing.items())
+    if isinstance(thing, list | tuple):
+        return "sequence", *map(settings_of, thing)
+    if type(thing).__module__.startswith("mtl."):
+        return type(thing), settings_of(vars(thing))
+    return thing if isinstance(thing, Hashable) else object()
+
+
+@dataclass
+class _Step:
+    """What a step's backward passes gave: losses and weights (n_tasks,), gradients by variable."""
+
+    losses: tf.Tensor
+    weights: tf.Tensor
+    gradients: list[tf.Tensor]
+
+
+def compile_steps(
+    model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer
+) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
+    """A compiled function that does as many steps as it is handed batches.
+
+    Returns
+    -------
+    callable
+        (rows (n, ...), targets by task (n,), positions in them (k, b)) ->
+        unweighted losses and weights, both (k, n_tasks). Where one of a step's is not
+        finite, no parameter moved.
+    """
+    shared, heads = model.shared_variables, model.head_variables
+    apply = stepper(optimizer, model.trained_variables)
+    n_tasks = len(model.tasks)
+
+    def losses_of(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        return model.losses(model(rows, training=True), targets)
+
+    def by_weighted_sum(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+        """One backward pass: the weight of a loss is the same on shared parameters and head."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([*shared, *heads])
+            losses = tf.stack(losses_of(rows, targets))
+            weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
+            total = tf.reduce_sum(weights * losses)
+        return _Step(losses, weights, tape.gradient(total, [*shared, *heads]))
+
+    def by_task_gradients(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+        """One backward pass per task over the shared part: the weights come from the Gramian."""
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([*shared, *heads])
+            losses = losses_of(rows, targets)
+            total = tf.add_n(losses)
+        by_task = gradients.task_gradients(tape, losses, shared)
+        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
+        of_heads = weigh_heads(weights, tape.gradient(total, heads))
+        return _Step(tf.stack(losses), weights, [*gradients.combine(by_task, weights), *of_heads])
+
+    def by_closed_form(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+        """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
+        features = model.trained(rows, training=True)
+        outputs = model.shared_outputs(features)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([outputs, *heads])
+            losses = model.losses(model.from_shared(outputs, training=True), targets)
+            total = tf.add_n(losses)
+        of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])  # (n_tasks, b, shared_units)
+        gramian = gradients.dense_gramian(features, of_outputs)
+        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
+        of_heads = weigh_heads(weights, tape.gradient(total, heads))
+        combined = tf.einsum("t,tbn->bn", weights, of_outputs)
+        return _Step(tf.stack(losses), weights, [*gradients.dense_gradients(features, combined), *of_heads])
+
+    def weigh_heads(weights: tf.Tensor, of_heads: list[tf.Tensor]) -> list[tf.Tensor]:
+        base = weighting.head_weights(weights)
+        scale = [base[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
+        return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
+
+    def apply_where_sound(step: _Step) -> None:
+        """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
+
+        def do() -> None:
+            apply(step.gradients)
+
+        finite = tf.math.is_finite(tf.concat([step.losses, step.weights], 0))
+        tf.cond(tf.reduce_all(finite), do, lambda: None)
+
+    if not weighting.uses_gramian:
+        differentiate = by_weighted_sum
+    else:
+        differentiate = by_closed_form if model.shares_dense_layer_only else by_task_gradients
+
+    @tf.function(reduce_retracing=True, autograph=False)  # plain graph code: to convert it takes as long as to trace it
+    def run_steps(
+        rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        n_steps = tf.shape(positions)[0]
+        kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,)) for _ in range(2)]  # losses and weights
+
+        def do_one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
+            at = positions[i]
+            batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
+            step = differentiate(batch, labels)
+            apply_where_sound(step)
+            after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
+            weighting.update(step.losses, after)
+            return i + 1, losses.write(i, step.losses), weights.write(i, step.weights)
+
+        _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
+        return losses.stack(), weights.stack()
+
+    def run(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+        """Traced once, whatever the number of rows and steps."""
+        traced = run_steps.get_concrete_function(
+            tf.TensorSpec((None, *rows.shape[1:]), rows.dtype),
+            {name: tf.TensorSpec((None,), tf.int32) for name in targets},
+            tf.TensorSpec((None, positions.shape[1]), tf.int32),
+        )
+        return traced(rows, targets, tf.constant(positions, tf.int32))
+
+    return run
