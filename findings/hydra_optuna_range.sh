@@ -21,7 +21,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check \
+"$work/venv/bin/pip" install -q --no-compile --disable-pip-version-check \
   hydra-core==1.3.8 hydra-optuna-sweeper==1.3.0 optuna==2.10.1 sqlalchemy==1.4.54 numpy==2.4.0
 cat > "$work/app.py" <<'PY'
 import hydra
