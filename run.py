@@ -9,7 +9,7 @@ from mtl.config import build, commandline
 def main(config):  # noqa: ANN001, ANN201, D103
     from mtl.experiment import run
 
-    return commandline.said(run, config)
+    return commandline.run_job(run, config)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,14 @@ def write_tree(root: Path, train_videos: int, test_videos: int, frames: int) -> 
                     path.write_bytes(tf.io.encode_png(image).numpy())
 
 
-def take_turns(courses: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def take_turns(trajectories: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Least seconds of every course over rounds in which they take turns; the first round does not count.
 
     So what else the machine does falls on all of them alike.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in courses}
+    seconds: dict[str, list[float]] = {name: [] for name in trajectories}
     for _ in range(rounds + 1):
-        for name, course in courses.items():
+        for name, course in trajectories.items():
             began = time.perf_counter()
             course()
             seconds[name].append(time.perf_counter() - began)

@@ -28,7 +28,7 @@ from mtl.features.store import FeatureStore
 from mtl.model.backbone import Backbone, Freeze
 from mtl.model.device import cosine_to_float32
 from mtl.model.networks import pooled
-from mtl.model.parts import Frozen
+from mtl.model.parts import FrozenPart
 
 NETWORKS = {
     "resnet50": (keras.applications.ResNet50, keras.applications.resnet.preprocess_input),
@@ -57,7 +57,7 @@ def bare(network: keras.Model, images: np.ndarray, batch: int) -> Callable[[], N
     return forward
 
 
-def ours(data: UCFCrime, frozen: Frozen, folder: Path) -> Callable[[], None]:
+def ours(data: UCFCrime, frozen: FrozenPart, folder: Path) -> Callable[[], None]:
     """The store's way, into an empty one each time."""
     frames, number = data.frames(), itertools.count()
 
@@ -96,13 +96,13 @@ def compare(
     """Measure both precisions at an image size, print the ratios."""
     small = tf.image.resize(tf.constant(images, tf.float32), (size, size), antialias=True)
     ready = NETWORKS[asked.network][1](small.numpy())
-    courses: dict[str, Callable[[], None]] = {}
+    trajectories: dict[str, Callable[[], None]] = {}
     for precision in ("float32", "bfloat16"):
         whole = backbone(asked.network, size, precision, asked.batch)
-        cut = whole.cut(Freeze("all"))
-        courses[f"bare {precision}"] = bare(whole.network, ready, asked.batch)
-        courses[f"ours {precision}"] = ours(data, cut.frozen, folder / precision)
-    seconds = take_turns(courses, asked.rounds)
+        cut = whole.split(Freeze("all"))
+        trajectories[f"bare {precision}"] = bare(whole.network, ready, asked.batch)
+        trajectories[f"ours {precision}"] = ours(data, cut.frozen, folder / precision)
+    seconds = take_turns(trajectories, asked.rounds)
     rates = {name: len(images) / one for name, one in seconds.items()}
     alike = cosine_to_float32(cut.frozen, images[: asked.batch])
     for name, rate in rates.items():

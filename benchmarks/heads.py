@@ -23,12 +23,12 @@ from drawn import take_turns
 from rich.console import Console
 from rich.table import Table
 
-from mtl.features.vectors import MemoryRows
+from mtl.features.vectors import MemoryVectors
 from mtl.memory import aligned
 from mtl.model.multitask import MultiTaskModel
-from mtl.model.parts import Trained
+from mtl.model.parts import TrainedPart
 from mtl.tasks import BinaryTask, CategoricalTask, Task
-from mtl.training.dataset import Examples
+from mtl.training.dataset import Dataset
 from mtl.training.source import Source
 from mtl.training.steps import compile_steps
 from mtl.weighting.base import Weighting
@@ -73,17 +73,17 @@ class Size:
         return 4.0 * (8 * self.parameters + self.batch * self.features)
 
 
-def draw(size: Size) -> Examples:
-    """Rows and labels at random, as many as the steps use up."""
+def draw(size: Size) -> Dataset:
+    """FeatureVectors and labels at random, as many as the steps use up."""
     rng = np.random.default_rng(0)
     n = size.batch * size.steps
     frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
     rows = aligned((n, size.features), np.float32)
     rows[:] = rng.normal(size=rows.shape)
-    return Examples(MemoryRows(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    return Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
 
 
-def by_fit(examples: Examples, size: Size) -> Callable[[], None]:
+def by_fit(dataset: Dataset, size: Size) -> Callable[[], None]:
     """One epoch the usual way."""
     inputs = keras.Input((size.features,))
     hidden = keras.layers.Dense(size.units, activation="relu")(inputs)
@@ -94,19 +94,19 @@ def by_fit(examples: Examples, size: Size) -> Callable[[], None]:
     }
     network = keras.Model(inputs, outputs)
     network.compile(keras.optimizers.Adam(LEARNING_RATE), loss=losses)
-    rows, targets = np.array(examples.rows.array), dict(examples.targets)
+    rows, targets = np.array(dataset.features.array), dict(dataset.targets)
     return lambda: network.fit(rows, targets, batch_size=size.batch, verbose=0) and None
 
 
-def by_us(examples: Examples, size: Size, weighting: Weighting) -> Callable[[], None]:
+def by_us(dataset: Dataset, size: Size, weighting: Weighting) -> Callable[[], None]:
     """One epoch by the loop of `mtl.training`."""
-    identity = Trained(lambda rows, training: rows, [], [])
+    identity = TrainedPart(lambda rows, training: rows, [], [])
     model = MultiTaskModel(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
     steps = compile_steps(model, weighting, keras.optimizers.Adam(LEARNING_RATE))
-    source, rng = Source(examples, size.batch), np.random.default_rng(0)
+    source, rng = Source(dataset, size.batch), np.random.default_rng(0)
 
     def epoch() -> None:
-        order = rng.permutation(len(examples.rows)).reshape(size.steps, size.batch)
+        order = rng.permutation(len(dataset.features)).reshape(size.steps, size.batch)
         for rows, targets, at in source.runs(order):
             losses, _ = steps(rows, targets, at)
             losses.numpy()
@@ -133,13 +133,13 @@ def copies(parameters: int) -> Callable[[], None]:
     return copy
 
 
-def courses(size: Size) -> dict[str, Callable[[], None]]:
+def trajectories(size: Size) -> dict[str, Callable[[], None]]:
     """What takes turns."""
-    examples = draw(size)
+    dataset = draw(size)
     return {
-        "fit": by_fit(examples, size),
-        "ours": by_us(examples, size, Equal(tuple(TASKS))),
-        "gramian": by_us(examples, size, CAGrad(tuple(TASKS), c=0.5)),
+        "fit": by_fit(dataset, size),
+        "ours": by_us(dataset, size, Equal(tuple(TASKS))),
+        "gramian": by_us(dataset, size, CAGrad(tuple(TASKS), c=0.5)),
         "product": product(),
         "copies": copies(size.parameters),
     }
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     asked = parser.parse_args()
     sizes = [Size(asked.features, asked.units, batch, asked.frames // batch) for batch in asked.batches]
-    seconds = {size: take_turns(courses(size), asked.rounds) for size in sizes}
+    seconds = {size: take_turns(trajectories(size), asked.rounds) for size in sizes}
     rate = 2.0 * SIDE**3 / min(found["product"] for found in seconds.values())
     speed = max(4.0 * 8 * size.parameters / found["copies"] for size, found in seconds.items())
     console = Console(width=120)

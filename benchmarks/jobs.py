@@ -7,7 +7,7 @@ jobs, with index, digest, stored rows, bootstrap, figures and MLflow. A job's wa
 from the end of the job before to its own; steps and peak memory are as it tracked them.
 
 Then the middle of a job alone, between its features and its evaluation: a model, a
-weighting and an optimizer of its own, training with probes, predictions on the test
+weighting and an optimizer of its own, training with measurements, predictions on the test
 frames. Jobs go through four task sets and ever new seeds. Beside them, for the ratio, the
 same jobs compiled anew each time.
 """
@@ -28,14 +28,14 @@ import pandas as pd
 from heads import CLASSES, TASKS
 from rich.console import Console
 
-from mtl.features.vectors import MemoryRows
+from mtl.features.vectors import MemoryVectors
 from mtl.job import record as records
 from mtl.memory import aligned
 from mtl.model.multitask import MultiTaskModel, reused
-from mtl.model.parts import Trained
-from mtl.training.dataset import Examples
+from mtl.model.parts import TrainedPart
+from mtl.training.dataset import Dataset
+from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.loop import Training
-from mtl.training.probes import Probes
 from mtl.training.source import predict
 from mtl.weighting.equal import Equal
 
@@ -50,8 +50,8 @@ REAL_SETS = ("anomaly", "anomaly_violence", "anomaly_type", "all")
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 
 
-def draw(n: int, features: int) -> Examples:
-    """Rows at random, ten to a video, seven tenths of them to train on."""
+def draw(n: int, features: int) -> Dataset:
+    """FeatureVectors at random, ten to a video, seven tenths of them to train on."""
     rng = np.random.default_rng(0)
     rows = aligned((n, features), np.float32)
     rows[:] = rng.normal(size=rows.shape)
@@ -65,24 +65,28 @@ def draw(n: int, features: int) -> Examples:
             "split": pd.Categorical(split),
         }
     )
-    return Examples(MemoryRows(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    return Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
 
 
-def job(number: int, examples: Examples, units: int, anew: bool) -> tuple[float, float]:
+def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, float]:
     """Seconds of a job, and those of its training steps alone."""
     began = time.perf_counter()
     tasks = {name: TASKS[name] for name in SETS[number % len(SETS)]}
-    identity = Trained(lambda rows, training: rows, [], [], graph=None if anew else "identity")
-    n_features = examples.rows.shape[1]
+    identity = TrainedPart(lambda rows, training: rows, [], [], graph=None if anew else "identity")
+    n_features = dataset.features.shape[1]
     model = reused(MultiTaskModel(identity, n_features, tasks, units, dropout=0.0, seed=number))
     training = Training(
         epochs=2, batch_size=32, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
         early_stopping=False, patience=1, seed=number,
     )  # fmt: skip
-    probes = Probes(epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=number)
-    own = Examples(examples.rows, {name: examples.targets[name] for name in tasks}, examples.frames)
-    _, history = training.train(model, own, Equal(tuple(tasks)), probes, "general_anomaly", lambda epoch, row: None)
-    predict(model, own.rows, own.positions("test"))
+    measurements = GradientMeasurements(
+        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=number
+    )
+    own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
+    _, history = training.train(
+        model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
+    )
+    predict(model, own.features, own.positions("test"))
     return time.perf_counter() - began, history.seconds
 
 
@@ -93,7 +97,7 @@ def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
     -------
     DataFrame
         One row a job in the order they ended: `seconds` since the one before ended,
-        `beyond` its steps, `probes` and the stages, `mib` of the process's peak memory.
+        `beyond` its steps, `measurements` and the stages, `mib` of the process's peak memory.
     """
     words = [
         "-m", f"seed=range({seeds})", f"tasks={','.join(REAL_SETS)}", "freeze=all", "backbone=small_cnn",
@@ -110,7 +114,7 @@ def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
         {
             "seconds": np.diff(ended, prepend=ended[0] - found[0].seconds),
             "steps": [job.metrics["time/steps_s"] for job in found],
-            "probes": [job.metrics["time/probes_s"] for job in found],
+            "gradient_measurements": [job.metrics["time/gradient_measurements_s"] for job in found],
             **{name: [job.metrics[f"time/{name}_s"] for job in found] for name in STAGES},
             "mib": [job.metrics["memory/peak_mib"] for job in found],
         }
@@ -137,12 +141,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="of a real job")
     parser.add_argument("more", nargs="*", help="overrides of the real sweep")
     asked = parser.parse_args()
-    examples = draw(asked.frames, asked.features)
+    dataset = draw(asked.frames, asked.features)
     console = Console(width=120)
     if asked.seeds:
         real = real_sweep(asked.seeds, asked.epochs, asked.more)
         warm, seconds, mib = real.iloc[len(SETS) :] if len(real) > len(SETS) else real, real["seconds"], real["mib"]
-        stages = ", ".join(f"{name} {warm[name].median():.2f}" for name in ("probes", *STAGES))
+        stages = ", ".join(f"{name} {warm[name].median():.2f}" for name in ("gradient_measurements", *STAGES))
         console.print(
             f"{len(real)} real jobs: first {seconds.iloc[0]:.2f} s, warm ones {warm['seconds'].median():.2f} s, "
             f"{warm['beyond'].median():.2f} s of it beyond the steps (at most {warm['beyond'].max():.2f}, of 3): "
@@ -153,7 +157,7 @@ def main() -> None:
     found = []
     for kind, count in (("reused", asked.jobs), ("compiled anew", asked.anew)):
         for number in range(count):
-            seconds, steps = job(number, examples, asked.units, anew=kind != "reused")
+            seconds, steps = job(number, dataset, asked.units, anew=kind != "reused")
             found.append((kind, seconds, seconds - steps, resident_mib()))
     table = pd.DataFrame(found, columns=["kind", "seconds", "beyond", "mib"])
     for kind, jobs in table.groupby("kind", sort=False):

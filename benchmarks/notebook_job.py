@@ -121,16 +121,16 @@ def their_way(asked: argparse.Namespace) -> dict[str, float]:
 
 def our_way(asked: argparse.Namespace) -> dict[str, float]:
     """Two commands, in the folder they are typed in: how many frames went through the network, and what it took."""
-    from mtl.model.parts import Frozen
+    from mtl.model.parts import FrozenPart
     from mtl.tracking.journal import recorded
 
-    passed, forward, began = [0], Frozen.__call__, datetime.now(timezone.utc)
+    passed, forward, began = [0], FrozenPart.__call__, datetime.now(timezone.utc)
 
-    def counted(self: Frozen, images: object) -> object:
+    def counted(self: FrozenPart, images: object) -> object:
         passed[0] += len(images)  # type: ignore[arg-type]
         return forward(self, images)  # type: ignore[arg-type]
 
-    Frozen.__call__ = counted  # type: ignore[assignment, method-assign]
+    FrozenPart.__call__ = counted  # type: ignore[assignment, method-assign]
     common = (
         "data=ucf_crime", f"data.root={asked.frames}", f"backbone={asked.network}", "backbone.weights=random",
         f"backbone.image_size={asked.image_size}", "freeze=all", "rerun=true", *asked.more,

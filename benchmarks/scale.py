@@ -4,10 +4,10 @@
 
 A tree with as many videos and frames of each class as the real one has, lengths of
 videos drawn with the real spread, files empty: only names are read. Every size is a
-process of its own. Rows of the epoch are drawn, too many to hold, so they come in
+process of its own. FeatureVectors of the epoch are drawn, too many to hold, so they come in
 blocks as they would from disk; what a run may grow by with the number of frames
 is then the run's own. Stages are those of a run: index, split and labels; who the frames
-are (identities, digests, annotation files); an epoch with its probes; predictions of
+are (identities, digests, annotation files); an epoch with its measurements; predictions of
 the test frames with their intervals. Only decoding, the forward pass, figures and MLflow are left out.
 """
 
@@ -112,14 +112,14 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
 
     from mtl.evaluation.evaluation import Evaluation
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Trained
-    from mtl.training.dataset import Examples
+    from mtl.model.parts import TrainedPart
+    from mtl.training.dataset import Dataset
+    from mtl.training.gradient_measurements import GradientMeasurements
     from mtl.training.loop import Training
-    from mtl.training.probes import Probes
     from mtl.training.source import predict
     from mtl.weighting.equal import Equal
 
-    class Rows:
+    class FeatureVectors:
         """Few distinct rows, over and over."""
 
         array = None
@@ -133,22 +133,24 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
         def take(self, positions: np.ndarray) -> np.ndarray:
             return self.distinct[positions % DRAWN]
 
-    identity = Trained(lambda rows, training: rows, [], [], graph="identity")
+    identity = TrainedPart(lambda rows, training: rows, [], [], graph="identity")
     model = MultiTaskModel(identity, features, tasks, units, dropout=0.0, seed=0)
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
         early_stopping=False, patience=1, seed=0,
     )  # fmt: skip
-    probes = Probes(epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=0)
-    examples = Examples(Rows(), targets, frames)
+    measurements = GradientMeasurements(
+        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=0
+    )
+    dataset = Dataset(FeatureVectors(), targets, frames)
     began = time.perf_counter()
     _, history = training.train(
-        model, examples, Equal(tuple(tasks)), probes, "general_anomaly", lambda epoch, row: None
+        model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
     )
     found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "epoch_mib": peak_mib()}
     began = time.perf_counter()
-    test = examples.positions("test")
-    logits = predict(model, examples.rows, test)
+    test = dataset.positions("test")
+    logits = predict(model, dataset.features, test)
     of_test = {name: target[test] for name, target in targets.items()}
     predictions = predictions_table(frames.iloc[test], of_test, logits, tasks)
     Evaluation(resamples=2000, seed=0, threshold=0.5).evaluate(predictions, tasks)

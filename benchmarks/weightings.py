@@ -26,12 +26,12 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from mtl.features.vectors import MemoryRows
+from mtl.features.vectors import MemoryVectors
 from mtl.memory import aligned
 from mtl.model.backbone import Freeze
 from mtl.model.multitask import MultiTaskModel
-from mtl.model.parts import Trained
-from mtl.training.dataset import Examples
+from mtl.model.parts import TrainedPart
+from mtl.training.dataset import Dataset
 from mtl.training.source import Source
 from mtl.training.steps import compile_steps
 from mtl.weighting.base import Weighting
@@ -55,10 +55,10 @@ def weighting(name: str) -> Weighting:
 
 
 def epochs(
-    examples: Examples, size: Size, names: Sequence[str], build: Callable[[type[MultiTaskModel]], MultiTaskModel]
+    dataset: Dataset, size: Size, names: Sequence[str], build: Callable[[type[MultiTaskModel]], MultiTaskModel]
 ) -> dict[str, Epoch]:
     """By weighting one epoch of steps on a model of its own."""
-    source = Source(examples, size.batch)
+    source = Source(dataset, size.batch)
     order = np.arange(size.batch * size.steps).reshape(size.steps, size.batch)
 
     def course(name: str, kind: type[MultiTaskModel]) -> Epoch:
@@ -78,7 +78,7 @@ def epochs(
 
 def on_features(size: Size, names: Sequence[str]) -> dict[str, Epoch]:
     """Heads on features at random."""
-    identity = Trained(lambda rows, training: rows, [], [])
+    identity = TrainedPart(lambda rows, training: rows, [], [])
     return epochs(
         draw(size), size, names, lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
     )
@@ -93,14 +93,14 @@ def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
     frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
     rows = aligned((n, side, side, 3), np.uint8)
     rows[:] = rng.integers(0, 256, rows.shape)
-    examples = Examples(MemoryRows(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    dataset = Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
     widths = config.backbone.network.widths
 
     def build(kind: type[MultiTaskModel]) -> MultiTaskModel:
-        trained = instantiate(config.backbone).cut(Freeze(0)).trained
+        trained = instantiate(config.backbone).split(Freeze(0)).trained
         return kind(trained, widths[-1], TASKS, size.units, dropout=0.0, seed=0)
 
-    return epochs(examples, size, names, build)
+    return epochs(dataset, size, names, build)
 
 
 def main() -> None:

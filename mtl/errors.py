@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class Mistake(ValueError):
+class UserError(ValueError):
     """A fault of the input, not of the program: shown as one line, without a traceback.
 
     The message says what was wrong, what was found and what would be right.

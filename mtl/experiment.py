@@ -20,7 +20,7 @@ from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.parameters import parameters, run_name
 from mtl.config.switches import check_switches
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job.context import StoppedError, UntrainedError, check_worth_it, current, turn
 from mtl.job.failure import closing_run, one_line, track_failure
 from mtl.job.fingerprint import code_digest, data_digest, fingerprint
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mtl.features.features import Features
     from mtl.features.identity import Stats
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Cut, Frozen
+    from mtl.model.parts import FrozenPart, SplitBackbone
     from mtl.results import Result
     from mtl.tasks import Task
     from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COSINE, COMPARED = "cosine_to_float32", 32  # frames whose rows are computed in float32 too
+COSINE, COMPARED = "cosine_to_float32", 32  # frames whose features are computed in float32 too
 
 
 def run(config: DictConfig) -> float:
@@ -133,16 +133,16 @@ def _experiment(
         from mtl.features.identity import stats
         from mtl.model.multitask import reused
         from mtl.plots import rendering
-        from mtl.relations.labels import in_words
+        from mtl.relations.labels import as_text
         from mtl.report import run_tables
         from mtl.results import Result
         from mtl.tracking import provenance
         from mtl.tracking.artifacts import write_json, write_tables, write_trace, write_weights
         from mtl.tracking.figures import figures
         from mtl.training import source
-        from mtl.training.dataset import Examples
+        from mtl.training.dataset import Dataset
 
-        cut = frozen_once(config)
+        backbone = frozen_once(config)
         keras.utils.set_random_seed(config.seed)
         weighting = build(config.weighting, tasks=tuple(tasks))
     with stages("index"):
@@ -150,37 +150,37 @@ def _experiment(
         log_data(data, frames)
         found = stats(data.root, frames["path"])
         digest = data_digest(frames, data.root, found)
-        mark = fingerprint(plain_config(config), digest)
-        tracked.tags({"fingerprint": mark, CODE: code_digest()[:8], DATA: digest})
+        own_fingerprint = fingerprint(plain_config(config), digest)
+        tracked.tags({"fingerprint": own_fingerprint, CODE: code_digest()[:8], DATA: digest})
     with stages("features"):
-        features = _features(config, data, frames, cut, found)
+        features = _features(config, data, frames, backbone, found)
     frames = features.frames
     tracked.tags({"features": "kept" if features.kept else "computed on every use"})
     _check_splits(frames)
     write_json(artifacts / "packages.json", provenance.package_versions())
     record_data(artifacts, data, features, tracked)
-    if cut.frozen.in_float32 is not None and data.root is not None:
-        cosine = _cosine_to_float32(cut.frozen, data.root, features)
-        log.info("features in %s: cosine to float32 ones %.6f", cut.frozen.spec["precision"], cosine)
+    if backbone.frozen.in_float32 is not None and data.root is not None:
+        cosine = _cosine_to_float32(backbone.frozen, data.root, features)
+        log.info("features in %s: cosine to float32 ones %.6f", backbone.frozen.spec["precision"], cosine)
         tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
     targets = {name: task.targets(frames) for name, task in tasks.items()}
-    examples = Examples(features.rows, targets, frames)
-    model = reused(build_model(config, cut, tasks, features.rows.shape[1:]))
-    log_model(cut, model, tracked)
-    log.info("labels before training: %s", in_words(tuple(tasks), *examples.label_combinations("train")[:2]))
+    dataset = Dataset(features.vectors, targets, frames)
+    model = reused(build_model(config, backbone, tasks, features.vectors.shape[1:]))
+    log_model(backbone, model, tracked)
+    log.info("labels before training: %s", as_text(tuple(tasks), *dataset.label_combinations("train")[:2]))
     with stages("training"):
         trace, history = build(config.training).train(
             model,
-            examples,
+            dataset,
             weighting,
-            build(config.probes),
+            build(config.gradient_measurements),
             config.main_task,
             lambda epoch, row: log_epoch(tracked, config.main_task, config.training.epochs, epoch, row),
         )
     with stages("evaluation"):
-        test = examples.positions("test")
-        logits = source.predict(model, features.rows, test)
+        test = dataset.positions("test")
+        logits = source.predict(model, features.vectors, test)
         at_test = {name: target[test] for name, target in targets.items()}
         predictions = predictions_table(frames.iloc[test], at_test, logits, tasks)
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
@@ -191,13 +191,17 @@ def _experiment(
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
         write_weights(artifacts / "weights.npz", model.get_weights())
-        described = {"features": features.rows.shape[1:], "frozen": cut.frozen.spec, "precision": cut.precision}
+        described = {
+            "features": features.vectors.shape[1:],
+            "frozen": backbone.frozen.spec,
+            "precision": backbone.precision,
+        }
         write_json(artifacts / "model.json", described)
         write_trace(artifacts / "trace.npz", trace)
         table = history_table(history)
         table.to_csv(artifacts / "history.csv")
         write_tables(artifacts / "tables", evaluated, related, trace)
-        drawn = figures(evaluated, related, trace, table, history.chosen + 1)
+        drawn = figures(evaluated, related, trace, table, history.best_epoch + 1)
         rendering.write_pngs(artifacts / "figures", drawn)
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)
@@ -228,52 +232,54 @@ class Stages:
         self.seconds[name] = time.perf_counter() - start
 
 
-def _features(config: DictConfig, data: Data, frames: Any, cut: Cut, found: Stats) -> Features:
+def _features(config: DictConfig, data: Data, frames: Any, backbone: SplitBackbone, found: Stats) -> Features:
     """Rows of the frozen part for every frame; what is on disk already is not computed again."""
     from contextlib import ExitStack
 
-    rows = data.rows()
-    if cut.frozen.takes == "rows" and rows is None:
-        raise Mistake(f"data={data.name} gives frames, the backbone takes rows; right would be another backbone.")
-    if cut.frozen.takes == "frames" and rows is not None:
-        raise Mistake(f"data={data.name} gives rows, the backbone takes frames; right would be backbone=none.")
-    if rows is not None:
+    given_features = data.features()
+    if backbone.frozen.takes == "features" and given_features is None:
+        raise UserError(f"data={data.name} gives frames, the backbone takes features; right would be another backbone.")
+    if backbone.frozen.takes == "frames" and given_features is not None:
+        raise UserError(f"data={data.name} gives features, the backbone takes frames; right would be backbone=none.")
+    if given_features is not None:
         from mtl.features.features import given
 
-        return given(frames, rows)
+        return given(frames, given_features)
     with ExitStack() as stack:
         bar: list[Any] = []
 
         def start(total: int) -> None:
-            bar.append(stack.enter_context(progress("frames -> rows", total, "frames")))
+            bar.append(stack.enter_context(progress("frames -> features", total, "frames")))
 
         def advance(n: int) -> None:
             bar[0](n)
 
-        return build(config.features).of(frames, data.root, cut.frozen, progress=advance, on_start=start, found=found)
+        return build(config.features).of(
+            frames, data.root, backbone.frozen, progress=advance, on_start=start, found=found
+        )
 
 
-_frozen: dict[str, Cut] = {}
+_frozen: dict[str, SplitBackbone] = {}
 
 
-def frozen_once(config: DictConfig) -> Cut:
+def frozen_once(config: DictConfig) -> SplitBackbone:
     """The backbone, taken apart; one of which nothing is trained is kept for the next job of the process."""
     plain = plain_config(config)
-    backbone = {key: value for key, value in plain["backbone"].items() if key != "seed"}
-    if backbone.get("weights") == "random":
-        backbone["seed"] = config.backbone.seed
-    key = repr((backbone, plain["freeze"]))
+    described = {key: value for key, value in plain["backbone"].items() if key != "seed"}
+    if described.get("weights") == "random":
+        described["seed"] = config.backbone.seed
+    key = repr((described, plain["freeze"]))
     if key in _frozen:
         return _frozen[key]
-    cut: Cut = build(config.backbone).cut(build(config.freeze))
-    if not cut.n_trained:
+    backbone: SplitBackbone = build(config.backbone).split(build(config.freeze))
+    if not backbone.n_trained:
         _frozen.clear()  # one at a time: it may be large
-        _frozen[key] = cut
-    return cut
+        _frozen[key] = backbone
+    return backbone
 
 
-def _cosine_to_float32(frozen: Frozen, root: Path, features: Features) -> float:
-    """Mean cosine to float32 rows of frames from all over the table, of one size; measured once per archive."""
+def _cosine_to_float32(frozen: FrozenPart, root: Path, features: Features) -> float:
+    """Mean cosine to float32 features of frames from all over the table, of one size; measured once per archive."""
     from mtl.data.frames import read_frame
     from mtl.model.device import cosine_to_float32
 
@@ -284,17 +290,19 @@ def _cosine_to_float32(frozen: Frozen, root: Path, features: Features) -> float:
     at = np.unique(np.linspace(0, len(features.frames) - 1, min(COMPARED, frozen.batch_size)).astype(int))
     images = [read_frame(root, path) for path in features.frames["path"].iloc[at]]
     same = [i for i, image in enumerate(images) if image.shape == images[0].shape]
-    cosine = cosine_to_float32(frozen, np.stack([images[i] for i in same]), features.rows.take(at[same]))
+    cosine = cosine_to_float32(frozen, np.stack([images[i] for i in same]), features.vectors.take(at[same]))
     features.archive.note(COSINE, cosine)
     return cosine
 
 
-def build_model(config: DictConfig, cut: Cut, tasks: Mapping[str, Task], row_shape: tuple[int, ...]) -> MultiTaskModel:
-    """The model on rows of this shape."""
+def build_model(
+    config: DictConfig, backbone: SplitBackbone, tasks: Mapping[str, Task], feature_shape: tuple[int, ...]
+) -> MultiTaskModel:
+    """The model on features of this shape."""
     import tensorflow as tf
 
-    n_features = int(cut.trained(tf.zeros((1, *row_shape)), training=False).shape[-1])
-    return build(config.model)(trained=cut.trained, n_features=n_features, tasks=tasks)
+    n_features = int(backbone.trained(tf.zeros((1, *feature_shape)), training=False).shape[-1])
+    return build(config.model)(trained=backbone.trained, n_features=n_features, tasks=tasks)
 
 
 def _check_splits(frames: Any) -> None:
@@ -302,7 +310,9 @@ def _check_splits(frames: Any) -> None:
     counts = frames["split"].value_counts()
     for split in ("train", "val", "test"):
         if not counts.get(split, 0):
-            raise Mistake(f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*.")
+            raise UserError(
+                f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*."
+            )
 
 
 @dataclass(frozen=True)
@@ -313,13 +323,13 @@ class LoadedRun:
     ----------
     config : DictConfig
     tasks : mapping of str to Task
-    cut : Cut
+    backbone : SplitBackbone
     model : MultiTaskModel
     """
 
     config: DictConfig
     tasks: Mapping[str, Task]
-    cut: Cut
+    backbone: SplitBackbone
     model: MultiTaskModel
 
     def __call__(self, frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -328,7 +338,7 @@ class LoadedRun:
         Parameters
         ----------
         frames : ndarray of uint8, shape (n, height, width, 3)
-            RGB, as `mtl.data.frames.read_frame` gives them; rows of features (n, d)
+            RGB, as `mtl.data.frames.read_frame` gives them; features (n, d)
             where the run had no backbone.
 
         Returns
@@ -336,14 +346,14 @@ class LoadedRun:
         dict of str to ndarray of shape (n, n_columns)
             Columns in the order of the task's `columns`.
         """
-        if self.cut.frozen.takes == "rows":
+        if self.backbone.frozen.takes == "features":
             if frames.ndim != 2 or frames.shape[1] != self.model.n_features:
-                raise Mistake(f"rows must be (n, {self.model.n_features}), found {frames.shape}.")
+                raise UserError(f"features must be (n, {self.model.n_features}), found {frames.shape}.")
         elif frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise Mistake(f"frames must be uint8 (n, height, width, 3), found {frames.dtype} {frames.shape}.")
-        size = self.cut.frozen.batch_size
+            raise UserError(f"frames must be uint8 (n, height, width, 3), found {frames.dtype} {frames.shape}.")
+        size = self.backbone.frozen.batch_size
         blocks = [
-            self.model(self.cut.frozen(frames[i : i + size]), training=False) for i in range(0, len(frames), size)
+            self.model(self.backbone.frozen(frames[i : i + size]), training=False) for i in range(0, len(frames), size)
         ]
         logits = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in self.tasks}
         return {name: task.probabilities(logits[name]) for name, task in self.tasks.items()}
@@ -360,7 +370,7 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
 
     Raises
     ------
-    Mistake
+    UserError
         If there is no such run, or the backbone's weights are no longer the ones it had.
     """
     from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -379,14 +389,14 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
         if "precision" in stored and "precision" in config.backbone:  # "auto" may be another one here
             config.backbone.precision = stored["precision"]
-        cut: Cut = build(config.backbone).cut(build(config.freeze))
+        backbone: SplitBackbone = build(config.backbone).split(build(config.freeze))
     for key in ("architecture", "weights"):
-        if stored["frozen"].get(key) != cut.frozen.spec.get(key):
-            raise Mistake(
+        if stored["frozen"].get(key) != backbone.frozen.spec.get(key):
+            raise UserError(
                 f"Run {run_id} was made with another backbone: its {key} has digest {stored['frozen'].get(key)}, "
-                f"found {cut.frozen.spec.get(key)}; right would be the weights file it was made with."
+                f"found {backbone.frozen.spec.get(key)}; right would be the weights file it was made with."
             )
     tasks = build(config.tasks)
-    model = build_model(config, cut, tasks, tuple(stored["features"]))
+    model = build_model(config, backbone, tasks, tuple(stored["features"]))
     model.set_weights(read_weights(tracking.download(run_id, "weights.npz")))
-    return LoadedRun(config, tasks, cut, model)
+    return LoadedRun(config, tasks, backbone, model)

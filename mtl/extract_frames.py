@@ -1,4 +1,4 @@
-"""Cut videos into the frame tree that `data=ucf_crime` reads: `python -m mtl.extract_frames VIDEOS OUT`."""
+"""Sampling videos into the frame tree that `data=ucf_crime` reads: `python -m mtl.extract_frames VIDEOS OUT`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help answers at once
     from multiprocessing.context import SpawnProcess
 
-    from mtl.data.video_frames import Answer, Cut, Job
+    from mtl.data.video_frames import Progress, Sampling, VideoJob
     from mtl.data.videos import SplitLists, Video
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ OFFICIAL_LISTS = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 SHOWN = 20  # failed videos named on the terminal; the file has all
 
 DESCRIPTION = """\
-Cut videos into a tree of frames that `data=ucf_crime` reads:
+Sampling videos into a tree of frames that `data=ucf_crime` reads:
 OUT/Train/<Class>/<video>_<frame number>.png and OUT/Test/...
 
 VIDEOS holds <Class>/<video>.mp4 (or .avi, ...) at any depth: the official release
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()])
     try:
         return _extract_all(given)
-    except Mistake as mistake:
+    except UserError as mistake:
         log.error("%s", mistake)
         return 1
     except OSError as error:
@@ -116,14 +116,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
-    from mtl.data.video_frames import Cut
+    from mtl.data.video_frames import Sampling
     from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
 
     root, out = given.videos.expanduser().absolute(), given.out.expanduser().absolute()
     lists = _lists(given, root)
     videos = one_of_each(find_videos(root, without=out), lists)
-    cut = Cut(given.step, *given.size)
+    cut = Sampling(given.step, *given.size)
     with _only_one(out):
         earlier = _earlier(out, cut)
         split_of = split_videos(videos, lists, earlier, given.test_fraction, given.seed)
@@ -163,7 +163,7 @@ def _only_one(out: Path) -> Iterator[None]:
         (out / STATE).mkdir(parents=True, exist_ok=True)
         lock = (out / STATE / "lock").open("w")
     except OSError as error:
-        raise Mistake(f"Cannot write to {out}: {error.strerror} ({error.filename}).") from error
+        raise UserError(f"Cannot write to {out}: {error.strerror} ({error.filename}).") from error
     with lock:
         try:
             import fcntl  # the system gives the lock back when its owner dies, however it dies
@@ -173,13 +173,13 @@ def _only_one(out: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise Mistake(f"Another extraction is writing to {out}.") from error
+                raise UserError(f"Another extraction is writing to {out}.") from error
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
         yield
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
 
 
-def _earlier(out: Path, cut: Cut) -> dict[str, str]:
+def _earlier(out: Path, cut: Sampling) -> dict[str, str]:
     """Split by video of an earlier extraction into OUT, which must have cut frames alike."""
     from mtl.files import read_json
 
@@ -188,10 +188,10 @@ def _earlier(out: Path, cut: Cut) -> dict[str, str]:
         return {}
     plan = read_json(out / STATE / "plan.json")
     if not plan:
-        raise Mistake(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
+        raise UserError(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
     if plan["cut"] != vars(cut):
         was = plan["cut"]
-        raise Mistake(
+        raise UserError(
             f"{out} holds frames of step {was['step']} and size {was['width']}x{was['height']}, asked for are step "
             f"{cut.step} and size {cut.width}x{cut.height}. Give an empty folder."
         )
@@ -207,7 +207,7 @@ def _refuse_moved(videos: list[Video], split_of: dict[str, str], earlier: dict[s
         if now and before and now != before:
             folder = out / frame_folder(video.class_name, before)
             if video.name in _frames_by_video(folder):
-                raise Mistake(
+                raise UserError(
                     f"Video '{video.name}' belongs to {now}, but {folder} holds frames of it. Give an empty folder."
                 )
 
@@ -233,9 +233,9 @@ def _absent(videos: list[Video], lists: SplitLists) -> list[str]:
     return [entry for name, entry in lists.entry_of.items() if name not in names]
 
 
-def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[Job]:
+def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[VideoJob]:
     """What is left to do, the largest first so that no core waits at the end."""
-    from mtl.data.video_frames import Job, frame_folder, record
+    from mtl.data.video_frames import VideoJob, frame_folder, record
     from mtl.files import read_json
 
     there: dict[Path, dict[str, int]] = {}
@@ -251,7 +251,7 @@ def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[Job]
         done = read_json(marker)
         if done.get("written") == n_there and n_there and record(video).items() <= done.items():
             continue
-        jobs.append(Job(video, folder, marker, out / STATE / "partial", n_there > 0))
+        jobs.append(VideoJob(video, folder, marker, out / STATE / "partial", n_there > 0))
     return sorted(jobs, key=lambda job: -job.video.size)
 
 
@@ -266,19 +266,19 @@ def _frames_by_video(folder: Path) -> dict[str, int]:
     return counted
 
 
-def _run(jobs: list[Job], cut: Cut, n_workers: int, out: Path) -> tuple[int, list[tuple[Path, str]]]:
+def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tuple[int, list[tuple[Path, str]]]:
     """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason."""
     from mtl.terminal import progress
 
     size = {job.video.name: job.video.size / 1e6 for job in jobs}  # MB: frames are not known before decoding
     total = max(round(sum(size.values())), 1)
-    going: dict[str, Answer] = {}
+    going: dict[str, Progress] = {}
     done, told, n_written, bad = 0.0, 0, 0, []
     with progress("extracting", total, "MB") as advance:
         for job, answer in _answers(jobs, cut, n_workers):
             name = job.video.name
             if answer.kind == "stop":
-                raise Mistake(f"Cannot write to {out}: {answer.reason}. The same command goes on from here.")
+                raise UserError(f"Cannot write to {out}: {answer.reason}. The same command goes on from here.")
             going[name] = answer
             if answer.kind != "going":
                 del going[name]
@@ -293,7 +293,7 @@ def _run(jobs: list[Job], cut: Cut, n_workers: int, out: Path) -> tuple[int, lis
     return n_written, bad
 
 
-def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, Answer]]:
+def _answers(jobs: list[VideoJob], cut: Sampling, n_workers: int) -> Iterator[tuple[VideoJob, Progress]]:
     """What the worker processes say of the jobs, as it comes.
 
     A worker that dies, as decoders do over broken videos, costs the video it had;
@@ -303,14 +303,14 @@ def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, A
     import signal
     from multiprocessing.connection import Connection, wait
 
-    from mtl.data.video_frames import Answer, serve
+    from mtl.data.video_frames import Progress, serve
 
     # the decoder's own words about a broken video; ours say which one it is
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
-    workers: dict[Connection, tuple[SpawnProcess, Job]] = {}
+    workers: dict[Connection, tuple[SpawnProcess, VideoJob]] = {}
 
     def hire() -> None:
         ours, theirs = context.Pipe()
@@ -337,7 +337,7 @@ def _answers(jobs: list[Job], cut: Cut, n_workers: int) -> Iterator[tuple[Job, A
                     answer = connection.recv()
                 except (EOFError, OSError):
                     process.join()
-                    answer = Answer("bad", reason=f"the decoder died (exit code {process.exitcode})")
+                    answer = Progress("bad", reason=f"the decoder died (exit code {process.exitcode})")
                 yield job, answer
                 if answer.kind == "going":
                     continue

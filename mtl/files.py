@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 TEMPORARY = ".writing-"
 READ_BYTES = 2**22  # at a time, when a checksum is recomputed
@@ -78,19 +78,21 @@ def free_bytes(folder: Path) -> int:
 
 
 def check_room(folder: Path, needed: int, remedy: str) -> None:
-    """Raise `Mistake` where the disk of `folder` has fewer bytes free than are needed."""
+    """Raise `UserError` where the disk of `folder` has fewer bytes free than are needed."""
     free = free_bytes(folder)
     if needed > free:
-        raise Mistake(f"No room in {folder}: {needed:,} bytes needed, {free:,} free. {remedy}")
+        raise UserError(f"No room in {folder}: {needed:,} bytes needed, {free:,} free. {remedy}")
 
 
-def explained(error: OSError, folder: Path, needed: int, remedy: str) -> OSError | Mistake:
+def disk_error(error: OSError, folder: Path, needed: int, remedy: str) -> OSError | UserError:
     """The one line a person can act on, where the fault is the disk's or the permission's; else the error."""
     said = os.strerror(error.errno or 0)
     if error.errno in NO_ROOM:
-        return Mistake(f"No room in {folder} ({said}): {needed:,} bytes needed, {free_bytes(folder):,} free. {remedy}")
+        return UserError(
+            f"No room in {folder} ({said}): {needed:,} bytes needed, {free_bytes(folder):,} free. {remedy}"
+        )
     if error.errno in NOT_ALLOWED:
-        return Mistake(f"Cannot write to {error.filename or folder}: {said}. {remedy}")
+        return UserError(f"Cannot write to {error.filename or folder}: {said}. {remedy}")
     return error
 
 

@@ -25,17 +25,17 @@ class Relation:
         Row = source, column = recipient where the measure is directed. NaN where undefined.
     low, high : ndarray of shape (n_tasks, n_tasks), optional
         Ends of a 95 % interval.
-    course : ndarray of shape (n_epochs, n_tasks, n_tasks), optional
+    trajectory : ndarray of shape (n_epochs, n_tasks, n_tasks), optional
         The measure at the end of every epoch, warm-up included.
     reason : str
         Why values are NaN; empty where none is.
-    course_epochs : ndarray of shape (n_epochs,), optional
-        Epochs of the course, counted from 1; without it every one.
+    trajectory_epochs : ndarray of shape (n_epochs,), optional
+        Epochs of the trajectory, counted from 1; without it every one.
     spread : ndarray of shape (n_tasks, n_tasks), optional
         Standard deviation between batches.
     directed : bool
         Whether row and column are source and recipient.
-    null : Relation, optional
+    baseline : Relation, optional
         What is measured where there is nothing to find.
     by_layer : mapping of str to ndarray (n_tasks, n_tasks)
         The measure within parts of the shared parameters, from the input on.
@@ -48,12 +48,12 @@ class Relation:
     values: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
-    course: np.ndarray | None = None
+    trajectory: np.ndarray | None = None
     reason: str = ""
-    course_epochs: np.ndarray | None = None
+    trajectory_epochs: np.ndarray | None = None
     spread: np.ndarray | None = None
     directed: bool = False
-    null: Relation | None = None
+    baseline: Relation | None = None
     by_layer: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_tasks: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_pairs: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -138,14 +138,14 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
     -------
     dict of str to float
         ``<measure>/<a>_vs_<b>`` for a symmetric measure, ``<measure>/<source>_to_<recipient>``,
-        both ways, for a directed one; ``<measure>_null/...`` beside it where there is
-        a null, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
+        both ways, for a directed one; ``<measure>_baseline/...`` beside it where there is
+        a permutation baseline, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
         and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for what else it says.
     """
     named = directions(tasks) if relation.directed else pairs(tasks)
     found = {f"{name}/{pair}": relation.values[a, b] for pair, a, b in named}
-    if relation.null is not None:
-        found |= tracked_values(f"{name}_null", relation.null, tasks)
+    if relation.baseline is not None:
+        found |= tracked_values(f"{name}_baseline", relation.baseline, tasks)
     for group, values in relation.by_layer.items():
         found |= {f"{name}_by_layer/{group}.{pair}": values[a, b] for pair, a, b in named}
     for quantity, of_tasks in relation.of_tasks.items():

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, softmax
 
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,38 +24,38 @@ class Task(Protocol):
         Width of the head's logits.
     loss : str
         Class name of the Keras loss that takes these logits and targets.
-    columns : tuple of str
-        One name per event that is told apart, each scored as a question of yes
+    classes : tuple of str
+        One name per class that is told apart, each scored as a question of yes
         or no: a single one for a binary task, one per class otherwise.
     """
 
     units: int
     loss: str
-    columns: tuple[str, ...]
+    classes: tuple[str, ...]
 
     def check(self, known: Sequence[str]) -> None:
-        """Raise `Mistake` where the task names a class that is not in `known`."""
+        """Raise `UserError` where the task names a class that is not in `known`."""
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
         """Class index of every frame, int32 of shape (n_frames,)."""
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Probability per column, shape (n_frames, len(columns)), from logits (n_frames, units)."""
+        """Probability per column, shape (n_frames, len(classes)), from logits (n_frames, units)."""
 
-    def events(self, targets: np.ndarray) -> np.ndarray:
-        """Whether each column's event is true, bool of shape (n_frames, len(columns))."""
+    def positives(self, targets: np.ndarray) -> np.ndarray:
+        """Whether each class is the right one, bool of shape (n_frames, len(classes))."""
 
 
 def check_classes(named: Sequence[str], known: Sequence[str]) -> None:
-    """Raise `Mistake` where classes are named that the data set lacks, or named twice."""
+    """Raise `UserError` where classes are named that the data set lacks, or named twice."""
     lacking = [name for name in named if name not in known]
     if lacking:
-        raise Mistake(f"names classes the data set lacks: {lacking}. {nearest(lacking[0], known)}")
+        raise UserError(f"names classes the data set lacks: {lacking}. {nearest(lacking[0], known)}")
     twice = sorted({name for name in named if list(named).count(name) > 1})
     if twice:
-        raise Mistake(f"names classes twice: {twice}.")
+        raise UserError(f"names classes twice: {twice}.")
     if not named:
-        raise Mistake("names no class.")
+        raise UserError("names no class.")
 
 
 class BinaryTask:
@@ -71,24 +71,24 @@ class BinaryTask:
     loss = "BinaryCrossentropy"
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
-        self.columns: tuple[str, ...] = ("yes",)
+        self.named_classes = tuple(classes)
+        self.classes: tuple[str, ...] = ("yes",)
 
     def check(self, known: Sequence[str]) -> None:
-        """Raise `Mistake` where a class is unknown, or where all of them would be yes."""
-        check_classes(self.classes, known)
-        if set(self.classes) == set(known):
-            raise Mistake("names every class of the data set, so no frame would be a no.")
+        """Raise `UserError` where a class is unknown, or where all of them would be yes."""
+        check_classes(self.named_classes, known)
+        if set(self.named_classes) == set(known):
+            raise UserError("names every class of the data set, so no frame would be a no.")
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
         """1 where the frame's class is one of `classes`, else 0; int32 of shape (n_frames,)."""
-        return frames["class_name"].isin(self.classes).to_numpy().astype(np.int32)
+        return frames["class_name"].isin(self.named_classes).to_numpy().astype(np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logistic of the logits, shape (n_frames, 1)."""
         return expit(logits.astype(np.float64)).reshape(-1, 1)
 
-    def events(self, targets: np.ndarray) -> np.ndarray:
+    def positives(self, targets: np.ndarray) -> np.ndarray:
         """The targets as a column of bool, shape (n_frames, 1)."""
         return targets.reshape(-1, 1).astype(bool)
 
@@ -106,27 +106,27 @@ class CategoricalTask:
     loss = "SparseCategoricalCrossentropy"
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
-        self.columns = self.classes
-        self.units = len(self.classes)
+        self.named_classes = tuple(classes)
+        self.classes = self.named_classes
+        self.units = len(self.named_classes)
 
     def check(self, known: Sequence[str]) -> None:
-        """Raise `Mistake` where a class is unknown or missing."""
-        check_classes(self.classes, known)
-        missing = sorted(set(known) - set(self.classes))
+        """Raise `UserError` where a class is unknown or missing."""
+        check_classes(self.named_classes, known)
+        missing = sorted(set(known) - set(self.named_classes))
         if missing:
-            raise Mistake(f"leaves frames without a target, their classes are not named: {missing}.")
+            raise UserError(f"leaves frames without a target, their classes are not named: {missing}.")
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
         """Position of the frame's class in `classes`, int32 of shape (n_frames,)."""
-        position = {name: i for i, name in enumerate(self.classes)}
+        position = {name: i for i, name in enumerate(self.named_classes)}
         return frames["class_name"].astype(str).map(position).to_numpy().astype(np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax of the logits, shape (n_frames, n_classes)."""
         return softmax(logits.astype(np.float64), axis=1)
 
-    def events(self, targets: np.ndarray) -> np.ndarray:
+    def positives(self, targets: np.ndarray) -> np.ndarray:
         """One-hot targets as bool, shape (n_frames, n_classes)."""
         return targets[:, None] == np.arange(self.units)
 

@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.progress import Task as Bar
 from rich.text import Text
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 
@@ -149,7 +149,7 @@ def quiet() -> Iterator[None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
-        except Mistake:
+        except UserError:
             raise
         except BaseException:
             heard.seek(0)

@@ -25,26 +25,26 @@ class Trace:
     weights : ndarray of shape (n_steps, n_tasks)
         Weight of every task's loss on the shared parameters at every step.
     steps_per_epoch : int
-    gramians : ndarray of shape (n_probes, n_tasks, n_tasks)
+    gramians : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Inner products of the task gradients on the shared parameters, each on
         one fixed held-out batch, dropout off and batch norm in inference mode.
-    probe_steps : ndarray of shape (n_probes,)
-        Steps done when the probe was taken, ascending; the batches of one
+    measurement_steps : ndarray of shape (n_measurements,)
+        Steps done when the measurement was taken, ascending; the batches of one
         epoch's end share the number.
     val_losses : ndarray of shape (n_val, n_tasks)
-        Loss per validation frame at the chosen epoch.
+        Loss per validation frame at the best epoch.
     val_videos, val_classes : ndarray of int, shape (n_val,)
         Video and class of each validation frame, as codes.
-    mean_gramians : ndarray of shape (n_probed_epochs, n_tasks, n_tasks)
+    mean_gramians : ndarray of shape (n_measured_epochs, n_tasks, n_tasks)
         Inner products of the task gradients that are averaged over an epoch's batches first.
     layer_groups : tuple of str
         Parts of the shared parameters, from the input on.
-    group_gramians : ndarray of shape (n_probes, n_groups, n_tasks, n_tasks)
+    group_gramians : ndarray of shape (n_measurements, n_groups, n_tasks, n_tasks)
         The `gramians` by layer group, whose sum they are.
-    null_cosines : ndarray of shape (n_probes, n_tasks, n_tasks)
+    permuted_cosines : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Cosine between the row task's gradient and the column task's once that one's
         labels are permuted within the batch; empty where not measured.
-    affinities : ndarray of shape (n_probes, n_tasks, n_tasks)
+    affinities : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Share of its held-out loss that the column task loses by a plain step down the
         row task's gradient on a training batch; empty where not measured.
     labels : ndarray of int, shape (n_combinations, n_tasks)
@@ -58,14 +58,14 @@ class Trace:
     weights: np.ndarray
     steps_per_epoch: int
     gramians: np.ndarray
-    probe_steps: np.ndarray
+    measurement_steps: np.ndarray
     val_losses: np.ndarray
     val_videos: np.ndarray
     val_classes: np.ndarray
     mean_gramians: np.ndarray = field(default_factory=_absent)
     layer_groups: tuple[str, ...] = ()
     group_gramians: np.ndarray = field(default_factory=_absent)
-    null_cosines: np.ndarray = field(default_factory=_absent)
+    permuted_cosines: np.ndarray = field(default_factory=_absent)
     affinities: np.ndarray = field(default_factory=_absent)
     labels: np.ndarray = field(default_factory=_absent)
     label_frames: np.ndarray = field(default_factory=_absent)
@@ -76,16 +76,16 @@ class Trace:
         n = len(self.tasks)
         if self.losses.shape[1:] != (n,) or self.weights.shape != self.losses.shape:
             raise ValueError(f"losses {self.losses.shape} and weights {self.weights.shape} need (n_steps, {n}).")
-        if self.gramians.shape != (len(self.probe_steps), n, n):
-            raise ValueError(f"gramians {self.gramians.shape} need ({len(self.probe_steps)}, {n}, {n}).")
+        if self.gramians.shape != (len(self.measurement_steps), n, n):
+            raise ValueError(f"gramians {self.gramians.shape} need ({len(self.measurement_steps)}, {n}, {n}).")
         if self.val_losses.shape != (len(self.val_videos), n) or len(self.val_classes) != len(self.val_videos):
             raise ValueError(f"val_losses {self.val_losses.shape} need ({len(self.val_videos)}, {n}).")
-        n_probes, n_combinations = len(self.probe_steps), len(self.label_frames)
+        n_measurements, n_combinations = len(self.measurement_steps), len(self.label_frames)
         wanted = {
-            "mean_gramians": (len(np.unique(self.probe_steps)), n, n),
-            "group_gramians": (n_probes, len(self.layer_groups), n, n),
-            "null_cosines": (n_probes, n, n),
-            "affinities": (n_probes, n, n),
+            "mean_gramians": (len(np.unique(self.measurement_steps)), n, n),
+            "group_gramians": (n_measurements, len(self.layer_groups), n, n),
+            "permuted_cosines": (n_measurements, n, n),
+            "affinities": (n_measurements, n, n),
             "labels": (n_combinations, n),
             "label_videos": (n_combinations,),
         }

@@ -26,13 +26,13 @@ TINY = (
     "data.normal_test_videos=8",
     "data.frames_per_video=4",
     "training.epochs=2",
-    "probes.batches=2",
-    "probes.batch_size=16",
+    "gradient_measurements.batches=2",
+    "gradient_measurements.batch_size=16",
     "evaluation.resamples=100",
 )
 
 # a sweep is no better proved by measuring, drawing and compiling more in its jobs
-BARE = (*TINY, "relations=[loss_correlation]", "probes.batches=0", "freeze=all")
+BARE = (*TINY, "relations=[loss_correlation]", "gradient_measurements.batches=0", "freeze=all")
 
 
 def slow(*values: object) -> list:

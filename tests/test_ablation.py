@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from mtl.ablation import comparison
 from mtl.ablation.comparison import compare
-from mtl.ablation.predictions import Entry, needed, reduced
+from mtl.ablation.predictions import ComparedRun, needed, reduced
 from mtl.evaluation.evaluation import Evaluation
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -47,20 +47,22 @@ def auc(table: pd.DataFrame) -> float:
     return float(roc_auc_score(table["target/main"], table["probability/main"]))
 
 
-def entry(arm: str, seed: int, table: pd.DataFrame, setting: str = "", **measures: float) -> Entry:
+def entry(arm: str, seed: int, table: pd.DataFrame, condition: str = "", **measures: float) -> ComparedRun:
     """A run of the set named by its auxiliaries, `main` alone where there are none."""
     auxiliaries = [] if arm == "main" else arm.split("+")
     found = {("cosine", name): value for name, value in measures.items()}
-    row = f"{arm}, {setting}" if setting else arm
-    return Entry(row, arm, setting, str(seed), frozenset({"main", *auxiliaries}), reduced(table, "main"), found)
+    row = f"{arm}, {condition}" if condition else arm
+    return ComparedRun(row, arm, condition, str(seed), frozenset({"main", *auxiliaries}), reduced(table, "main"), found)
 
 
-def design(arms: list[str], seeds: int = 3, skill: float = 1.0) -> tuple[list[Entry], dict[tuple[str, int], float]]:
+def design(
+    arms: list[str], seeds: int = 3, skill: float = 1.0
+) -> tuple[list[ComparedRun], dict[tuple[str, int], float]]:
     tables = {(arm, s): predictions(97 * i + s, skill + 0.1 * i) for i, arm in enumerate(arms) for s in range(seeds)}
     return [entry(arm, s, table) for (arm, s), table in tables.items()], {k: auc(t) for k, t in tables.items()}
 
 
-def compared(entries: list[Entry], controls: tuple[str, ...] = (), resamples: int = 200) -> comparison.Comparison:
+def compared(entries: list[ComparedRun], controls: tuple[str, ...] = (), resamples: int = 200) -> comparison.Comparison:
     return compare(entries, "main", controls, resamples, seed=0)
 
 
@@ -77,7 +79,7 @@ def test_order_of_frames_makes_no_difference():
     table = predictions(0, 1.0)
     one, other = reduced(table, "main"), reduced(table.sample(frac=1, random_state=1), "main")
     np.testing.assert_array_equal(one.frames, other.frames)
-    np.testing.assert_allclose(one.wins[0].wins, other.wins[0].wins)
+    np.testing.assert_allclose(one.counts[0].counts, other.counts[0].counts)
 
 
 def test_another_frame_or_target_changes_the_digest_of_its_video_only():
@@ -94,7 +96,7 @@ def test_predictions_that_are_not_finite_are_a_fault():
     table.loc[3, "probability/main"] = np.nan
     found = reduced(table, "main")
     assert found.fault == "1 of 96 predictions are not finite"
-    assert not found.wins
+    assert not found.counts
 
 
 def test_one_outcome_is_a_fault():
@@ -197,15 +199,15 @@ def test_holm_is_over_all_differences():
 
 def test_settings_are_compared_within_themselves():
     tables = {
-        (arm, s, setting): predictions(11 * i + s, 1 + i)
-        for i, (setting, arm) in enumerate([("w=1", "main"), ("w=1", "a"), ("w=2", "main"), ("w=2", "a")])
+        (arm, s, condition): predictions(11 * i + s, 1 + i)
+        for i, (condition, arm) in enumerate([("w=1", "main"), ("w=1", "a"), ("w=2", "main"), ("w=2", "a")])
         for s in range(2)
     }
-    found = compared([entry(arm, s, table, setting) for (arm, s, setting), table in tables.items()])
-    for setting in ("w=1", "w=2"):
-        wanted = np.mean([auc(tables["a", s, setting]) - auc(tables["main", s, setting]) for s in range(2)])
-        assert found.sets.set_index("row").loc[f"a, {setting}", "difference"] == pytest.approx(wanted)
-    assert found.auxiliaries["setting"].tolist() == ["w=1", "w=2"]
+    found = compared([entry(arm, s, table, condition) for (arm, s, condition), table in tables.items()])
+    for condition in ("w=1", "w=2"):
+        wanted = np.mean([auc(tables["a", s, condition]) - auc(tables["main", s, condition]) for s in range(2)])
+        assert found.sets.set_index("row").loc[f"a, {condition}", "difference"] == pytest.approx(wanted)
+    assert found.auxiliaries["condition"].tolist() == ["w=1", "w=2"]
 
 
 def test_a_setting_without_the_base_says_so():
@@ -229,7 +231,7 @@ def test_nothing_to_compare_is_no_error():
     found = compared([])
     assert found.sets.empty
     assert found.auxiliaries.empty
-    assert found.foretold.empty
+    assert found.gain_predictors.empty
 
 
 # --- test data that differ --------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def test_a_control_is_named():
 
 def test_holm_of_auxiliaries_is_over_those_of_the_setting_as_their_intervals_are():
     first, _ = design(["main", "a", "b", "coin"])
-    entries = [replace(each, row=f"{each.row}, {w}", setting=w) for w in ("w=1", "w=2") for each in first]
+    entries = [replace(each, row=f"{each.row}, {w}", condition=w) for w in ("w=1", "w=2") for each in first]
     found = compared(entries, ("coin",)).auxiliaries
     alone = compared(first, ("coin",)).auxiliaries
     np.testing.assert_array_equal(found["p_holm"], [*alone["p_holm"], *alone["p_holm"]])
@@ -346,12 +348,12 @@ def test_a_type_head_is_no_score_of_another_question():
 def test_a_main_task_of_classes_is_scored_as_the_run_scores_it():
     table = predictions(0, 1.0, type_head=True)
     own = Evaluation(200, 0, 0.5).evaluate(table, {"type": CategoricalTask(CLASSES)}).scores["auc/type"]
-    run = Entry("type", "type", "", "0", frozenset({"type"}), reduced(table, "type"))
+    run = ComparedRun("type", "type", "", "0", frozenset({"type"}), reduced(table, "type"))
     row = compare([run], "type", (), 200, 0).sets.iloc[0]
     assert (row["auc"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))
 
 
-# --- foretold ---------------------------------------------------------------------------------------------------------
+# --- predicted gains --------------------------------------------------------------------------------------------------
 
 
 def test_points_hold_the_mean_measure_beside_the_gain():
@@ -372,7 +374,7 @@ def test_a_measure_that_orders_the_gains_is_found():
     entries = [entry("main", s, predictions(s, 0.5, 60)) for s in range(2)]
     for i, arm in enumerate(arms):
         entries += [entry(arm, s, predictions(s, 0.6 + 0.3 * i, 60), **{arm: float(i)}) for s in range(2)]
-    row = compared(entries).foretold.iloc[0]
+    row = compared(entries).gain_predictors.iloc[0]
     assert (row["measure"], row["points"], row["correlation"]) == ("cosine", 6, pytest.approx(1.0))
     assert row["low"] > 0
 
@@ -383,7 +385,7 @@ def test_few_points_have_no_interval_and_a_reason():
         replace(each, measures={("cosine", each.arm): len(each.seed) + ord(each.arm[0])} if each.arm != "main" else {})
         for each in entries
     ]
-    row = compared(entries).foretold.iloc[0]
+    row = compared(entries).gain_predictors.iloc[0]
     assert row["points"] == 3
     assert np.isnan(row["low"])
     assert "too few" in row["reason"]

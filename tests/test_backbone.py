@@ -41,12 +41,12 @@ def any_backbone(request):
 def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
     from mtl.model.backbone import Freeze
 
-    whole = any_backbone.cut(Freeze("all")).frozen(IMAGES)
+    whole = any_backbone.split(Freeze("all")).frozen(IMAGES)
     counts = set()
     for stages in range(len(any_backbone.stages) + 1):
-        cut = any_backbone.cut(Freeze(stages))
+        cut = any_backbone.split(Freeze(stages))
         rows = cut.frozen(IMAGES)
-        assert rows.shape[1:] == cut.frozen.row_shape(IMAGES.shape[1:3])
+        assert rows.shape[1:] == cut.frozen.feature_shape(IMAGES.shape[1:3])
         assert rows.dtype == cut.frozen.dtype
         # the resize of the untrained front runs outside a compiled function once: the last bit may differ
         np.testing.assert_allclose(cut.trained(rows, training=False), whole, rtol=1e-4, atol=1e-5)
@@ -57,24 +57,24 @@ def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
 def test_each_stage_named_in_the_yaml_is_a_cut_of_its_own(any_backbone):
     from mtl.model.backbone import Freeze
 
-    frozen = [any_backbone.cut(Freeze(stages)).n_frozen for stages in range(len(any_backbone.stages) + 1)]
+    frozen = [any_backbone.split(Freeze(stages)).n_frozen for stages in range(len(any_backbone.stages) + 1)]
     assert frozen == sorted(frozen)
     assert frozen[0] == 0
     assert frozen[-1] > frozen[1]
 
 
 def test_more_stages_than_there_are_is_a_mistake(any_backbone):
-    from mtl.errors import Mistake
+    from mtl.errors import UserError
     from mtl.model.backbone import Freeze
 
-    with pytest.raises(Mistake, match=r"freeze\.stages: .* stages .*, found 99"):
-        any_backbone.cut(Freeze(99))
+    with pytest.raises(UserError, match=r"freeze\.stages: .* stages .*, found 99"):
+        any_backbone.split(Freeze(99))
 
 
 def test_frozen_batch_norm_is_in_inference_mode():
     from mtl.model.backbone import Freeze
 
-    cut = backbone("small_cnn").cut(Freeze(2))
+    cut = backbone("small_cnn").split(Freeze(2))
     together = cut.frozen(IMAGES)
     alone = np.concatenate([cut.frozen(one[None]) for one in IMAGES])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -89,9 +89,9 @@ def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
     first = backbone("small_cnn", seed=1)
     path = tmp_path / "with spaces.weights.h5"
     first.network.save_weights(path)
-    loaded = backbone("small_cnn", seed=2, weights=str(path)).cut(Freeze("all"))
-    other = backbone("small_cnn", seed=2).cut(Freeze("all"))
-    one = first.cut(Freeze("all"))
+    loaded = backbone("small_cnn", seed=2, weights=str(path)).split(Freeze("all"))
+    other = backbone("small_cnn", seed=2).split(Freeze("all"))
+    one = first.split(Freeze("all"))
     np.testing.assert_array_equal(loaded.frozen(IMAGES), one.frozen(IMAGES))
     assert loaded.frozen.spec == one.frozen.spec
     assert other.frozen.spec["weights"] != one.frozen.spec["weights"]
@@ -101,15 +101,15 @@ def test_what_changes_the_numbers_changes_the_spec():
     from mtl.model.backbone import Freeze
 
     specs = [
-        backbone("small_cnn").cut(Freeze(4)).frozen.spec,
-        backbone("small_cnn", seed=1).cut(Freeze(4)).frozen.spec,
-        backbone("small_cnn", image_size=32).cut(Freeze(4)).frozen.spec,
-        backbone("small_cnn", precision="bfloat16").cut(Freeze(4)).frozen.spec,
-        backbone("small_cnn", preprocess=None).cut(Freeze(4)).frozen.spec,
-        backbone("small_cnn").cut(Freeze(3)).frozen.spec,
+        backbone("small_cnn").split(Freeze(4)).frozen.spec,
+        backbone("small_cnn", seed=1).split(Freeze(4)).frozen.spec,
+        backbone("small_cnn", image_size=32).split(Freeze(4)).frozen.spec,
+        backbone("small_cnn", precision="bfloat16").split(Freeze(4)).frozen.spec,
+        backbone("small_cnn", preprocess=None).split(Freeze(4)).frozen.spec,
+        backbone("small_cnn").split(Freeze(3)).frozen.spec,
     ]
     assert len({str(sorted(spec.items(), key=str)) for spec in specs}) == len(specs)
-    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec == specs[0]
+    assert backbone("small_cnn").split(Freeze(4)).frozen.spec == specs[0]
 
 
 def test_architecture_and_versions_are_in_the_spec(monkeypatch):
@@ -120,7 +120,7 @@ def test_architecture_and_versions_are_in_the_spec(monkeypatch):
     from mtl.model.digests import architecture_digest
     from mtl.model.networks import small_cnn
 
-    spec = backbone("small_cnn").cut(Freeze(4)).frozen.spec
+    spec = backbone("small_cnn").split(Freeze(4)).frozen.spec
     assert (spec["tensorflow"], spec["keras"]) == (tf.__version__, keras.__version__)
     assert spec["interpolation"] == "bilinear, antialiased"
     assert spec["architecture"] == architecture_digest(backbone("small_cnn", seed=3).network)
@@ -130,19 +130,19 @@ def test_architecture_and_versions_are_in_the_spec(monkeypatch):
     assert len({spec["architecture"], *map(architecture_digest, others)}) == 3
     monkeypatch.setattr(tf, "__version__", "0")
     monkeypatch.setattr(keras, "__version__", "0")
-    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec | {k: spec[k] for k in ("tensorflow", "keras")} == spec
-    assert backbone("small_cnn").cut(Freeze(4)).frozen.spec["tensorflow"] == "0"
+    assert backbone("small_cnn").split(Freeze(4)).frozen.spec | {k: spec[k] for k in ("tensorflow", "keras")} == spec
+    assert backbone("small_cnn").split(Freeze(4)).frozen.spec["tensorflow"] == "0"
 
 
 @pytest.mark.parametrize("stages", [4, 2, 0])
 def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
     from mtl.model.backbone import Freeze
 
-    def cut(**held):
+    def split(**held):
         target = {"_target_": "keras.applications.imagenet_utils.preprocess_input", "_partial_": True}
-        return backbone("small_cnn", preprocess=target | held).cut(Freeze(stages))
+        return backbone("small_cnn", preprocess=target | held).split(Freeze(stages))
 
-    one, same, other, plain = cut(mode="tf"), cut(mode="tf"), cut(mode="torch"), cut()
+    one, same, other, plain = split(mode="tf"), split(mode="tf"), split(mode="torch"), split()
     assert one.frozen.spec == same.frozen.spec
     assert one.trained.graph == same.trained.graph
     graphs = {each.trained.graph for each in (one, other, plain)}
@@ -159,7 +159,7 @@ def test_a_cut_says_which_precision_auto_came_to(stages, monkeypatch):
 
     for found in ("bfloat16", "float32"):
         monkeypatch.setattr(module, "best_precision", lambda found=found: found)
-        assert backbone("small_cnn", precision="auto").cut(Freeze(stages)).precision == found
+        assert backbone("small_cnn", precision="auto").split(Freeze(stages)).precision == found
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_auto_chooses_the_batch_by_device_and_image_size_and_not_the_key(gpus, s
     from mtl.model.backbone import Freeze
     from mtl.model.device import best_batch_size
 
-    chosen = backbone("small_cnn", batch_size="auto").cut(Freeze("all")).frozen
-    asked = backbone("small_cnn", batch_size=5).cut(Freeze("all")).frozen
+    chosen = backbone("small_cnn", batch_size="auto").split(Freeze("all")).frozen
+    asked = backbone("small_cnn", batch_size=5).split(Freeze("all")).frozen
     assert asked.batch_size == 5
     assert chosen.batch_size == best_batch_size(64)
     assert chosen.spec == asked.spec
@@ -189,19 +189,19 @@ def test_float32_is_not_tf32():
 
 
 def test_missing_weights_file_is_one_line():
-    from mtl.errors import Mistake
+    from mtl.errors import UserError
 
-    with pytest.raises(Mistake, match=r"backbone\.weights: no file '/nowhere/w\.h5'"):
+    with pytest.raises(UserError, match=r"backbone\.weights: no file '/nowhere/w\.h5'"):
         backbone("resnet50", weights="/nowhere/w.h5")
 
 
 @pytest.mark.slow
 def test_weights_of_another_architecture_are_one_line(tmp_path):
-    from mtl.errors import Mistake
+    from mtl.errors import UserError
 
     path = tmp_path / "small.weights.h5"
     backbone("small_cnn").network.save_weights(path)
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         backbone("mobilenet_v2", image_size=64, weights=str(path))
     assert str(caught.value).startswith(f"backbone.weights={path}: ")
     assert "\n" not in str(caught.value)
@@ -246,15 +246,15 @@ def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
     from mtl.model.device import cosine_to_float32
     from mtl.model.networks import scale_to_one, small_cnn
 
-    def cut(precision):
+    def split(precision):
         ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
         return Backbone(
             "small_cnn", lambda **given: small_cnn(widths=[8, 16], **given), scale_to_one, 16, "random", ends,
             precision, 4, seed=0,
-        ).cut(Freeze(stages))  # fmt: skip
+        ).split(Freeze(stages))  # fmt: skip
 
     images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
-    half, exact = cut("bfloat16").frozen, cut("float32").frozen
+    half, exact = split("bfloat16").frozen, split("float32").frozen
     np.testing.assert_array_equal(half.in_float32()(images), exact(images))
     flat, same = half(images).reshape(6, -1), exact(images).reshape(6, -1)
     cosines = (flat * same).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(same, axis=1)
@@ -278,7 +278,7 @@ def rows(stages):
     ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
     network = lambda **given: networks.small_cnn(widths=[4, 8], **given)
     cut = backbone.Backbone("small_cnn", network, networks.scale_to_one, 8, "random", ends, "float32", 4, 0)
-    frozen = cut.cut(backbone.Freeze(stages)).frozen
+    frozen = cut.split(backbone.Freeze(stages)).frozen
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     return frozen, frozen(images), frozen(images[:1]), frozen.spec
 for stages in ("all", 1):

@@ -11,7 +11,7 @@ import pytest
 
 from mtl.data import decoding
 from mtl.data.decoding import Decoder, usual_size
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 SIZE = (6, 8)
 
@@ -99,5 +99,5 @@ def test_the_usual_size_is_that_of_most(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
     assert usual_size(tmp_path, pd.Series(names), np.arange(20)) == SIZE
     assert usual_size(tmp_path, pd.Series(names), np.array([0, 9])) == (5, 5)
-    with pytest.raises(Mistake, match=r"None of 1 frames .* can be read: 3.png \(empty\)"):
+    with pytest.raises(UserError, match=r"None of 1 frames .* can be read: 3.png \(empty\)"):
         usual_size(tmp_path, pd.Series(names), np.array([3]))

@@ -11,7 +11,11 @@ import pytest
 from conftest import TINY
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-FEW = ("relations=[gradient_similarity]", "probes.batches=1", "evaluation.resamples=100")  # of what our jobs do besides
+FEW = (
+    "relations=[gradient_similarity]",
+    "gradient_measurements.batches=1",
+    "evaluation.resamples=100",
+)  # of what our jobs do besides
 TOY = {
     "heads": (
         ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],

@@ -25,7 +25,7 @@ from mtl.drawing import videos
 from mtl.drawing.canvas import SIZE
 from mtl.drawing.events import CAMERAS, EVENTS, PLACES
 from mtl.drawing.videos import draw_video
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SMALL = Drawing(seed=0, train_videos=2, test_videos=1, normal_train_videos=3, normal_test_videos=2, frames_per_video=3)
@@ -238,7 +238,7 @@ def test_a_place_that_cannot_be_written_is_a_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     data = a_demo(tmp_path / "file" / "below")
     for ask in (data.check, data.frames):
-        with pytest.raises(Mistake, match="cannot be written"):
+        with pytest.raises(UserError, match="cannot be written"):
             ask()
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.data.frames import MAX_BYTES, PNG_START, BadFrame, read_frame
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 RGB = np.zeros((4, 6, 3), np.uint8)
 RGB[..., 0] = 200  # red
@@ -220,7 +220,7 @@ def test_fault_of_the_machine_is_no_bad_frame(tmp_path, monkeypatch):
 
 
 def test_gone_root_is_the_disks_fault_not_the_frames(tmp_path):
-    with pytest.raises(Mistake, match="gone"):
+    with pytest.raises(UserError, match="gone"):
         read_frame(tmp_path / "unmounted", "frame.png")
 
 

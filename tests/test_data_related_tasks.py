@@ -8,7 +8,7 @@ import pytest
 from conftest import call
 
 from mtl.data.related_tasks import CLASSES, RelatedTasks
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.tasks import BinaryTask
 
 MAIN, AUXILIARY = BinaryTask(["main_only", "both"]), BinaryTask(["auxiliary_only", "both"])
@@ -31,10 +31,10 @@ def test_the_table_keeps_the_contract():
     frames = data.frames()
     assert list(frames) == ["path", "class_name", "video", "frame", "split"]
     assert frames["split"].value_counts().to_dict() == {"train": 400, "val": 100, "test": 1500}
-    assert frames["video"].nunique() == len(frames) == len(data.rows())
+    assert frames["video"].nunique() == len(frames) == len(data.features())
     assert tuple(frames["class_name"].cat.categories) == data.classes == CLASSES
     assert data.kept["frames_kept"].sum() == len(frames)
-    assert data.rows().dtype == np.float32
+    assert data.features().dtype == np.float32
 
 
 def test_labels_are_cut_at_the_median():
@@ -46,7 +46,7 @@ def test_labels_are_cut_at_the_median():
 @pytest.mark.parametrize("relatedness", [-1.0, 0.0, 0.3, 1.0])
 def test_the_dial_moves_the_auxiliary_alone(relatedness):
     at, other = drawn(relatedness), drawn(0.77)
-    np.testing.assert_array_equal(at.rows(), other.rows())
+    np.testing.assert_array_equal(at.features(), other.features())
     np.testing.assert_array_equal(MAIN.targets(at.frames()), MAIN.targets(other.frames()))
     assert (AUXILIARY.targets(at.frames()) != AUXILIARY.targets(other.frames())).any()
 
@@ -68,11 +68,11 @@ def test_labels_by_hand_where_there_is_neither_sine_nor_noise():
 
 def test_the_same_seed_draws_the_same():
     pd.testing.assert_frame_equal(drawn().frames(), drawn().frames())
-    assert (drawn().rows() != drawn(seed=1).rows()).all()
+    assert (drawn().features() != drawn(seed=1).features()).all()
 
 
 def test_a_split_without_room_for_a_median_is_a_mistake():
-    with pytest.raises(Mistake, match=r"data\.val_rows: should be 4 at least, found 1"):
+    with pytest.raises(UserError, match=r"data\.val_rows: should be 4 at least, found 1"):
         drawn(val_rows=1).check()
 
 
@@ -102,7 +102,7 @@ def test_what_does_not_go_together_is_one_line(tmp_path, words, said):
 def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path, monkeypatch):
     """The acceptance of the whole: the real command line, and the table's own words."""
     # few of what takes time and is proved elsewhere
-    few = ("relations=[loss_correlation]", "probes.batches=0", "evaluation.resamples=500")
+    few = ("relations=[loss_correlation]", "gradient_measurements.batches=0", "evaluation.resamples=500")
     words = ("experiment=related_tasks", "data.relatedness=0,1", "hydra.sweep.dir=sweep", *few)
     done = call(tmp_path, *words, timeout=1500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -130,7 +130,7 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     settings = {key.removeprefix("data."): value for key, value in run.params.items() if key.startswith("data.")}
     rows = RelatedTasks(
         **{key: float(value) if key in ("relatedness", "noise") else int(value) for key, value in settings.items()}
-    ).rows()
+    ).features()
     again = load_run(run.id)(rows[-len(predictions) :])
     np.testing.assert_allclose(
         again["related_main"][:, 0], predictions["probability/related_main"], rtol=1e-5, atol=1e-6

@@ -18,7 +18,7 @@ from mtl.data.annotations import annotation_lines, read_annotations
 from mtl.data.class_names import CLASSES, FOLDERS, class_of
 from mtl.data.frame_table import TEXT, Listing, frame_table
 from mtl.data.ucf_crime import UCFCrime
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 CONF = Path(__file__).parents[1] / "conf" / "data" / "ucf_crime.yaml"
 
@@ -210,7 +210,7 @@ def test_line_break_in_a_name_is_listed(root):
 def test_too_many_unreadable_names_stop(root):
     for i in range(10):
         (root / "Train" / "Abuse" / f"frame-{i}.png").touch()
-    with pytest.raises(Mistake, match=r"10 of 181 images .* 'Train/Abuse/frame-\d.png'.*<video>_<frame>.png"):
+    with pytest.raises(UserError, match=r"10 of 181 images .* 'Train/Abuse/frame-\d.png'.*<video>_<frame>.png"):
         data(root).frames()
 
 
@@ -266,24 +266,24 @@ MISTAKES = {
 @pytest.mark.parametrize(("spoil", "said"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake_is_one_line_and_found_by_check(root, spoil, said):
     spoil(root)
-    with pytest.raises(Mistake, match=said) as raised:
+    with pytest.raises(UserError, match=said) as raised:
         data(root).check()
     assert "\n" not in str(raised.value)
-    with pytest.raises(Mistake, match=said):
+    with pytest.raises(UserError, match=said):
         data(root).frames()
 
 
 def test_missing_root_says_where_its_path_ends(tmp_path):
-    with pytest.raises(Mistake, match=re.escape(f"ends at {tmp_path})")):
+    with pytest.raises(UserError, match=re.escape(f"ends at {tmp_path})")):
         data(tmp_path / "no" / "such").check()
 
 
 def test_root_that_is_a_file_or_empty(tmp_path):
     (tmp_path / "zip").touch()
-    with pytest.raises(Mistake, match="not a folder"):
+    with pytest.raises(UserError, match="not a folder"):
         data(tmp_path / "zip").check()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Mistake, match="holds no folder; it should hold 'Train' and 'Test'"):
+    with pytest.raises(UserError, match="holds no folder; it should hold 'Train' and 'Test'"):
         data(tmp_path / "empty").check()
 
 
@@ -296,25 +296,25 @@ def test_folder_that_cannot_be_listed_is_named(root, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(Mistake, match=r"Cannot list .*Abuse: Permission denied"):
+    with pytest.raises(UserError, match=r"Cannot list .*Abuse: Permission denied"):
         data(root).check()
 
 
 def test_video_in_two_splits_is_refused(root):
     (root / "Test" / "Abuse" / "Abuse001_x264_990.png").touch()
-    with pytest.raises(Mistake, match="'Abuse001_x264' is in train/Abuse and in test/Abuse"):
+    with pytest.raises(UserError, match="'Abuse001_x264' is in train/Abuse and in test/Abuse"):
         data(root).frames()
 
 
 def test_video_in_two_classes_is_refused(root):
     (root / "Train" / "Fighting" / "Abuse001_x264_990.png").touch()
-    with pytest.raises(Mistake, match="'Abuse001_x264' is in train/Abuse and in train/Fighting"):
+    with pytest.raises(UserError, match="'Abuse001_x264' is in train/Abuse and in train/Fighting"):
         data(root).frames()
 
 
 def test_frame_there_twice_is_refused(root):
     (root / "Train" / "Abuse" / "Abuse001_x264_0.jpg").touch()
-    with pytest.raises(Mistake, match=r"twice: 'Train/Abuse/Abuse001_x264_0.\w+' and 'Train/Abuse/Abuse001_x264_0"):
+    with pytest.raises(UserError, match=r"twice: 'Train/Abuse/Abuse001_x264_0.\w+' and 'Train/Abuse/Abuse001_x264_0"):
         data(root).frames()
 
 
@@ -324,7 +324,7 @@ def test_links_out_of_the_root_are_refused(root, tmp_path):
     (outside / "Abuse001_x264_990.png").touch()
     for link, target in (("Abuse/Abuse001_x264_990.png", outside / "Abuse001_x264_990.png"), ("Arson", outside)):
         (root / "Train" / link).symlink_to(target)
-        with pytest.raises(Mistake, match=r"link out of data\.root"):
+        with pytest.raises(UserError, match=r"link out of data\.root"):
             data(root).frames()
         (root / "Train" / link).unlink()
 
@@ -481,13 +481,13 @@ WRONG_LINES = {
 
 @pytest.mark.parametrize(("line", "said"), WRONG_LINES.values(), ids=WRONG_LINES)
 def test_wrong_line_is_named_by_file_and_number(tmp_path, root, line, said):
-    with pytest.raises(Mistake, match=rf"train.txt:3: .*{said}") as raised:
+    with pytest.raises(UserError, match=rf"train.txt:3: .*{said}") as raised:
         annotated(tmp_path, root, GOOD + "\r\n" + line + "\r\n").frames()
     assert "\n" not in str(raised.value)
 
 
 def test_same_fault_in_more_lines_is_counted(tmp_path, root):
-    with pytest.raises(Mistake, match=r"train.txt:2: .*\(and 2 more such\)"):
+    with pytest.raises(UserError, match=r"train.txt:2: .*\(and 2 more such\)"):
         annotated(tmp_path, root, GOOD + "a b c\nd e f\ng h i\n").frames()
 
 
@@ -496,7 +496,7 @@ def test_link_out_of_the_root_in_annotations_is_refused(tmp_path, root):
     (root / "Train" / "Abuse" / "Abuse001_x264_990.png").symlink_to(tmp_path / "Abuse001_x264_990.png")
     (root / "elsewhere").symlink_to(tmp_path)
     for path in ("Train/Abuse/Abuse001_x264_990.png", "elsewhere/Abuse001_x264_990.png"):
-        with pytest.raises(Mistake, match=r"link out of data\.root"):
+        with pytest.raises(UserError, match=r"link out of data\.root"):
             annotated(tmp_path, root, f"{path} Abuse\n").frames()
 
 
@@ -504,17 +504,17 @@ def test_link_out_of_the_root_in_annotations_is_refused(tmp_path, root):
     ("text", "said"), [(b"", "is empty"), (b"\n \n", "is empty"), (b"ok\n\xff\xfe", ":2: not UTF-8")]
 )
 def test_annotations_that_are_no_text(tmp_path, root, text, said):
-    with pytest.raises(Mistake, match=said):
+    with pytest.raises(UserError, match=said):
         annotated(tmp_path, root, text).frames()
 
 
 def test_missing_annotation_file_is_found_by_check(root):
-    with pytest.raises(Mistake, match=r"data\.annotations\.test: there is no file /nowhere"):
+    with pytest.raises(UserError, match=r"data\.annotations\.test: there is no file /nowhere"):
         data(root, annotations={"test": "/nowhere.txt"}).check()
 
 
 def test_unknown_annotation_key_is_named(root):
-    with pytest.raises(Mistake, match=r"no 'trian'. Did you mean 'train'\?"):
+    with pytest.raises(UserError, match=r"no 'trian'. Did you mean 'train'\?"):
         data(root, annotations={"trian": "x.txt"})
 
 
@@ -522,7 +522,7 @@ def test_same_video_in_two_annotation_files_is_refused(tmp_path, root):
     (tmp_path / "test.txt").write_text("Train/Abuse/Abuse001_x264_10.png Abuse\n")
     (tmp_path / "train.txt").write_text(GOOD)
     files = {split: str(tmp_path / f"{split}.txt") for split in ("train", "test")}
-    with pytest.raises(Mistake, match="'Abuse001_x264' is in train/Abuse and in test/Abuse"):
+    with pytest.raises(UserError, match="'Abuse001_x264' is in train/Abuse and in test/Abuse"):
         data(root, annotations=files).frames()
 
 

@@ -156,7 +156,7 @@ def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_settin
     alone = [measured(name, {"main": 0.7}, weighting=w) for w, name in (("equal", "single"), ("dwa", "again"))]
     assert grouped(alone) == []
     within = [replace(run, params={**run.params, "weighting": w}) for run in runs for w in ("equal", "dwa")]
-    assert [row["setting"] for row in grouped(within)] == ["weighting=equal", "weighting=dwa"]
+    assert [row["condition"] for row in grouped(within)] == ["weighting=equal", "weighting=dwa"]
 
 
 def test_a_set_whose_task_has_no_score_serves_it_to_nobody():

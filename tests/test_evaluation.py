@@ -37,11 +37,11 @@ def predict(
     )
     for name, task in tasks.items():
         table[f"target/{name}"] = task.targets(table)
-        events = task.events(table[f"target/{name}"].to_numpy())
-        effect = rng.normal(size=(len(videos), events.shape[1])).repeat(n_frames, axis=0)
-        found = task.probabilities(events + effect + rng.normal(size=events.shape)).round(2)
-        single = len(task.columns) == 1
-        for column, probability in zip(task.columns, found.T, strict=True):
+        positives = task.positives(table[f"target/{name}"].to_numpy())
+        effect = rng.normal(size=(len(videos), positives.shape[1])).repeat(n_frames, axis=0)
+        found = task.probabilities(positives + effect + rng.normal(size=positives.shape)).round(2)
+        single = len(task.classes) == 1
+        for column, probability in zip(task.classes, found.T, strict=True):
             table[f"probability/{name}" if single else f"probability/{name}/{column}"] = probability
     return table
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import TINY, call
 
-PLAIN = (*TINY, "relations=[]", "probes.batches=0")  # where nothing between tasks is tried
+PLAIN = (*TINY, "relations=[]", "gradient_measurements.batches=0")  # where nothing between tasks is tried
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -97,7 +97,7 @@ def test_everything_that_made_the_numbers_is_an_artifact(folder):
         "figures/class_auc.png",
         "figures/confusion_matrices.png",
         "figures/relations.png",
-        "figures/relation_courses.png",
+        "figures/relation_trajectories.png",
     } <= names
 
 
@@ -174,16 +174,16 @@ def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path
         "small_cnn", lambda **given: small_cnn(widths=[4, 8], **given), scale_to_one, 16, "random", ends,
         "bfloat16", 64, seed=0,
     )  # fmt: skip
-    frozen = backbone.cut(Freeze(1)).frozen
+    frozen = backbone.split(Freeze(1)).frozen
     store = FeatureStore(str(tmp_path / "kept"), 1, 1, 1, 1, 0)
     features, asked = store.of(frames, tmp_path, frozen), []
-    take = features.rows.take
-    features.rows.take = lambda at: (asked.append(at), take(at))[1]
+    take = features.vectors.take
+    features.vectors.take = lambda at: (asked.append(at), take(at))[1]
     cosine = _cosine_to_float32(frozen, tmp_path, features)
     assert 0.99 < cosine < 1
     assert (len(asked[0]), asked[0].min(), asked[0].max()) == (COMPARED, 0, 99)
     again = store.of(frames, tmp_path, frozen)
-    again.rows.take = None  # neither row nor forward pass is needed any more
+    again.vectors.take = None  # neither row nor forward pass is needed any more
     assert _cosine_to_float32(frozen, None, again) == cosine
 
 

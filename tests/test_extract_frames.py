@@ -19,7 +19,7 @@ from mtl import extract_frames
 from mtl.data import video_frames
 from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 REAL_SERVE = video_frames.serve
@@ -403,26 +403,26 @@ def test_videos_in_out_and_links_back_are_passed_over(tmp_path):
 )
 def test_wrong_list_is_named_by_line(tmp_path, text, said):
     (tmp_path / "list.txt").write_text(text)
-    with pytest.raises(Mistake, match=said):
+    with pytest.raises(UserError, match=said):
         read_lists(tmp_path / "list.txt", None)
 
 
 def test_video_on_both_lists_is_refused(tmp_path):
     for name in ("train.txt", "test.txt"):
         (tmp_path / name).write_text("Abuse/a.mp4\n")
-    with pytest.raises(Mistake, match=r"test.txt:1: 'a' is there already, in .*train.txt:1"):
+    with pytest.raises(UserError, match=r"test.txt:1: 'a' is there already, in .*train.txt:1"):
         read_lists(tmp_path / "train.txt", tmp_path / "test.txt")
 
 
 def test_two_videos_of_one_name_are_refused():
     same = [Video(Path(f"/v/{name}/a.mp4"), name, None, 1) for name in ("Abuse", "Arson")]
-    with pytest.raises(Mistake, match="Two videos have the name 'a'"):
+    with pytest.raises(UserError, match="Two videos have the name 'a'"):
         one_of_each(same, SplitLists())
 
 
 def test_class_of_the_list_must_be_that_of_the_folder(tmp_path):
     (tmp_path / "train.txt").write_text("Arson/Abuse000.mp4\n")
-    with pytest.raises(Mistake, match=r"lies in Abuse, but its split list says 'Arson/Abuse000.mp4'"):
+    with pytest.raises(UserError, match=r"lies in Abuse, but its split list says 'Arson/Abuse000.mp4'"):
         split_videos(videos_of(Abuse=1), read_lists(tmp_path / "train.txt", None), {}, 0.2, 0)
 
 

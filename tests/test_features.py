@@ -21,7 +21,7 @@ import pytest
 from mtl import terminal
 from mtl.data import decoding
 from mtl.data import frames as reading
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features import features, identity
 from mtl.features.__main__ import main
 from mtl.features.archive import archives
@@ -60,7 +60,7 @@ class Fake:
         self.batch_size = batch_size
         self.seen: list[int] = []
 
-    def row_shape(self, frame_shape):
+    def feature_shape(self, frame_shape):
         return (3,)
 
     def __call__(self, images):
@@ -77,7 +77,7 @@ class Identity:
     def __init__(self) -> None:
         self.spec = {"backbone": None}
 
-    def row_shape(self, frame_shape):
+    def feature_shape(self, frame_shape):
         return (*frame_shape, 3)
 
     def __call__(self, images):
@@ -100,7 +100,7 @@ def kept(tmp_path) -> FeatureStore:
 
 
 def numbers(found: features.Features) -> list[int]:
-    return found.rows.take(np.arange(len(found.rows)))[:, 0].astype(int).tolist()
+    return found.vectors.take(np.arange(len(found.vectors)))[:, 0].astype(int).tolist()
 
 
 # what is computed, and what is found
@@ -112,14 +112,14 @@ def test_rows_belong_to_their_frames_and_are_computed_once(root, kept, caplog):
     found = kept.of(frames, root, frozen)
     assert found.computed == 33
     assert numbers(found) == frames["number"].tolist()
-    assert found.rows.shape == (33, 3)
+    assert found.vectors.shape == (33, 3)
     assert found.frames.equals(frames)
     assert found.bad.empty
     again = kept.of(frames, root, Fake(batch_size=9))
     assert again.computed == 0
-    np.testing.assert_array_equal(again.rows.array, found.rows.array)
+    np.testing.assert_array_equal(again.vectors.array, found.vectors.array)
     assert sorted(frozen.seen) == list(range(33))
-    said = "features: 33 rows of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
+    said = "features: 33 feature vectors of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
     assert f"{said}features.max_gib=1" in caplog.messages
 
 
@@ -201,7 +201,7 @@ def test_progress_counts_every_frame_to_do_and_none_where_nothing_is(root, kept)
 
 def test_what_the_frozen_part_gives_must_be_what_it_promised(root, kept):
     class Liar(Fake):
-        def row_shape(self, frame_shape):
+        def feature_shape(self, frame_shape):
             return (4,)
 
     with pytest.raises(ValueError, match="promised"):
@@ -264,7 +264,7 @@ def test_too_many_bad_frames_stop_the_run_and_what_was_computed_stays(root, kept
     for i in range(10, 16):
         (root / frames["path"][i]).write_bytes(b"")
     frozen = Fake()
-    with pytest.raises(Mistake, match=r"\d of 20 frames of .* are bad, more than .*=0.2 allows: .* \(empty\), "):
+    with pytest.raises(UserError, match=r"\d of 20 frames of .* are bad, more than .*=0.2 allows: .* \(empty\), "):
         kept.of(frames, root, frozen)
     done = len(frozen.seen)
     assert 10 <= done < 20
@@ -274,11 +274,11 @@ def test_too_many_bad_frames_stop_the_run_and_what_was_computed_stays(root, kept
 def test_missing_frames_are_told_before_anything_is_decoded(root, kept, monkeypatch):
     frames = tree(root, 4)
     frames["path"] = "no/" + frames["path"]
-    with pytest.raises(Mistake, match=r"4 of 4 frames of .* are bad.*\(missing\), \.\.\."):
+    with pytest.raises(UserError, match=r"4 of 4 frames of .* are bad.*\(missing\), \.\.\."):
         kept.of(frames, root, Fake())
-    with pytest.raises(Mistake, match=r"data folder .* cannot be entered: No such file"):
+    with pytest.raises(UserError, match=r"data folder .* cannot be entered: No such file"):
         kept.of(frames, root / "none", Fake())
-    with pytest.raises(Mistake, match="no frames"):
+    with pytest.raises(UserError, match="no frames"):
         kept.of(frames[:0], root, Fake())
 
 
@@ -287,7 +287,7 @@ def test_frames_of_another_size_cannot_be_packed_and_the_reason_says_what_to_do(
     draw(root, 0, (5, 5))
     draw(root, 12, (5, 8))
     found = kept.of(frames, root, Identity())
-    assert found.rows.shape == (28, 6, 8, 3)
+    assert found.vectors.shape == (28, 6, 8, 3)
     assert found.bad["path"].tolist() == [frames["path"][0], frames["path"][12]]
     assert found.bad["reason"][0].startswith("5 x 5 pixels where most frames have 8 x 6")
     assert found.bad["reason"][0].endswith("bring the frames to one size")
@@ -295,7 +295,7 @@ def test_frames_of_another_size_cannot_be_packed_and_the_reason_says_what_to_do(
     # features that do not depend on the size take them all
     mixed = kept.of(frames, root, Fake())
     assert mixed.bad.empty
-    assert mixed.rows.array[[0, 12, 13]].tolist() == [[0, 5, 5], [12, 5, 8], [13, 6, 8]]
+    assert mixed.vectors.array[[0, 12, 13]].tolist() == [[0, 5, 5], [12, 5, 8], [13, 6, 8]]
 
 
 # in memory, on disk, computed
@@ -304,9 +304,9 @@ def test_frames_of_another_size_cannot_be_packed_and_the_reason_says_what_to_do(
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
-        ({}, "MemoryRows", None),
-        ({"memory_gib": 0}, "MappedRows", "more than features.memory_gib=0: read from disk"),
-        ({"max_gib": 1e-9}, "ComputedRows", "more than features.max_gib=1e-09: computed on every use"),
+        ({}, "MemoryVectors", None),
+        ({"memory_gib": 0}, "MappedVectors", "more than features.memory_gib=0: read from disk"),
+        ({"max_gib": 1e-9}, "ComputedVectors", "more than features.max_gib=1e-09: computed on every use"),
     ],
 )
 @pytest.mark.parametrize("frozen", [Fake(), Identity()], ids=["features", "frames"])
@@ -316,17 +316,17 @@ def test_rows_are_the_same_wherever_they_live(root, kept, caplog, changes, kind,
     (root / frames["path"][2]).write_bytes(b"")
     draw(root, 5, (5, 5))
     expected = kept.of(frames, root, frozen)
-    other = store_at(root.parent / "other" if kind == "ComputedRows" else kept.dir, **changes)
+    other = store_at(root.parent / "other" if kind == "ComputedVectors" else kept.dir, **changes)
     found = other.of(frames, root, frozen)
-    assert type(found.rows).__name__ == kind
+    assert type(found.vectors).__name__ == kind
     assert found.frames.equals(expected.frames)
     assert found.bad.equals(expected.bad)
-    assert found.rows.shape == expected.rows.shape
-    assert found.rows.dtype == expected.rows.dtype == expected.rows.take(np.array([0])).dtype
-    assert (found.rows.array is None) == (kind != "MemoryRows")
+    assert found.vectors.shape == expected.vectors.shape
+    assert found.vectors.dtype == expected.vectors.dtype == expected.vectors.take(np.array([0])).dtype
+    assert (found.vectors.array is None) == (kind != "MemoryVectors")
     at = np.array([3, 20, 3, 0, 27])
-    np.testing.assert_array_equal(found.rows.take(at), expected.rows.take(at))
-    assert len(found.rows.take(np.array([], np.int64))) == 0
+    np.testing.assert_array_equal(found.vectors.take(at), expected.vectors.take(at))
+    assert len(found.vectors.take(np.array([], np.int64))) == 0
     if said:
         assert any(said in message for message in caplog.messages)
 
@@ -336,11 +336,11 @@ def test_rows_that_are_not_kept_are_computed_on_use_only(root, kept):
     store = store_at(kept.dir, max_gib=1e-9)
     found = store.of(frames, root, frozen)
     assert frozen.seen == []
-    found.rows.take(np.array([4, 4, 2]))
+    found.vectors.take(np.array([4, 4, 2]))
     assert frozen.seen == [2, 4]
     (root / frames["path"][4]).unlink()
-    with pytest.raises(Mistake, match="could be read before, now it is bad: missing"):
-        found.rows.take(np.array([4]))
+    with pytest.raises(UserError, match="could be read before, now it is bad: missing"):
+        found.vectors.take(np.array([4]))
 
 
 @pytest.mark.tensorflow
@@ -352,7 +352,7 @@ def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen)
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU has its own memory")
-    rows = kept.of(tree(root, 21), root, frozen).rows
+    rows = kept.of(tree(root, 21), root, frozen).vectors
     tensor = resident(rows)
     assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
     np.testing.assert_array_equal(tensor, rows.array)
@@ -364,13 +364,13 @@ def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept,
     kept.of(frames[:30], root, Fake())
     small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # room for ten rows more
     all_there, frozen = small.of(frames[:30], root, Fake()), Fake()
-    assert all_there.rows.array is not None
+    assert all_there.vectors.array is not None
     few_missing = small.of(frames[:31], root, Fake())
-    assert (few_missing.computed, few_missing.rows.array is None) == (1, False)
+    assert (few_missing.computed, few_missing.vectors.array is None) == (1, False)
     more = pd.concat([frames, pd.DataFrame({"path": [draw(root, i) for i in (50, 51)], "number": [50, 51]})])
     mixed = small.of(more.sample(frac=1, random_state=0), root, frozen)
-    assert type(mixed.rows).__name__ == "ComputedRows"
-    assert "features: 11 of 42 rows of fake up to end are missing, 0.00 GiB, more than" in caplog.text
+    assert type(mixed.vectors).__name__ == "ComputedVectors"
+    assert "features: 11 of 42 feature vectors of fake up to end are missing, 0.00 GiB, more than" in caplog.text
     for _ in range(2):
         assert numbers(mixed) == mixed.frames["number"].tolist()
     assert sorted(frozen.seen) == sorted([*range(31, 40), 50, 51] * 2)
@@ -395,7 +395,7 @@ def test_a_flipped_bit_is_found_by_verify_and_only_its_part_is_made_again(root, 
     capsys.readouterr()
     assert main(["verify", *words]) == 1
     said = capsys.readouterr().out
-    assert f"{part.rows} rows are damaged, {part.name}.npy: checksum" in " ".join(said.split())
+    assert f"{part.rows} feature vectors are damaged, {part.name}.npy: checksum" in " ".join(said.split())
     assert main(["verify", *words]) == 0
     again = kept.of(frames, root, Fake())
     assert again.computed == part.rows
@@ -434,7 +434,7 @@ def test_a_cut_part_is_noticed_without_verify(root, kept, caplog):
 def test_a_full_disk_is_said_before_anything_is_computed(root, kept, monkeypatch):
     frames, frozen = tree(root, 40), Fake()
     monkeypatch.setattr("mtl.files.free_bytes", lambda folder: 1000)
-    with pytest.raises(Mistake, match=r"No room in .*: 1,120 bytes needed, 1,000 free\. Make room"):
+    with pytest.raises(UserError, match=r"No room in .*: 1,120 bytes needed, 1,000 free\. Make room"):
         kept.of(frames, root, frozen)
     assert frozen.seen == []
 
@@ -455,9 +455,9 @@ def test_a_disk_that_fills_up_is_one_line_and_the_next_run_continues(root, small
     store = store_at(small_disk / "store", part_mib=0.2)
 
     class Wide(Fake):
-        """Rows of 16 KiB: 40 of them are 640 KiB."""
+        """FeatureVectors of 16 KiB: 40 of them are 640 KiB."""
 
-        def row_shape(self, frame_shape):
+        def feature_shape(self, frame_shape):
             return (4096,)
 
         def __call__(self, images):
@@ -466,7 +466,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_next_run_continues(root, small
             return np.repeat(super().__call__(images)[:, :1], 4096, axis=1)
 
     with pytest.raises(
-        Mistake, match=r"No room in .*small/store/.* \(No space left on device\): [\d,]+ bytes needed, "
+        UserError, match=r"No room in .*small/store/.* \(No space left on device\): [\d,]+ bytes needed, "
     ):
         store.of(frames, root, Wide())
     archive = archives(store.dir)[0]
@@ -487,7 +487,7 @@ def test_a_limit_on_file_sizes_is_said_too(root, kept):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(Mistake, match=r"No room in .* \(File too large\)"):
+        with pytest.raises(UserError, match=r"No room in .* \(File too large\)"):
             kept.of(frames, root, Fake())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -524,10 +524,10 @@ def test_a_store_that_may_only_be_read_serves_and_says_so_when_it_cannot(nobody)
         path.chmod(0o555 if path.is_dir() else 0o444)
     found = as_nobody(lambda: store.of(frames[:10], root, Fake()))
     assert found.computed == 0
-    with pytest.raises(Mistake, match=r"Cannot write to .*store/.*: Permission denied\. .*MTL_FEATURES_DIR"):
+    with pytest.raises(UserError, match=r"Cannot write to .*store/.*: Permission denied\. .*MTL_FEATURES_DIR"):
         as_nobody(lambda: store.of(frames, root, Fake()))
     (nobody / "closed").mkdir(mode=0o555)
-    with pytest.raises(Mistake, match=r"Cannot write to .*closed/store: Permission denied"):
+    with pytest.raises(UserError, match=r"Cannot write to .*closed/store: Permission denied"):
         as_nobody(lambda: store_at(nobody / "closed" / "store").of(frames, root, Fake()))
 
 
@@ -735,7 +735,7 @@ def on_start(n):
     print("started", n, flush=True)
 
 found = store_at(store).of(frames, Path(root), Counted(), on_start=on_start)
-right = found.rows.take(np.arange(len(found.rows)))[:, 0].astype(int).tolist() == frames["number"].tolist()
+right = found.vectors.take(np.arange(len(found.vectors)))[:, 0].astype(int).tolist() == frames["number"].tolist()
 print("computed", found.computed, "right", right, flush=True)
 """
 
@@ -838,7 +838,7 @@ frames = pd.DataFrame({"path": names})
 store = store_at(place / "store", memory_gib=0, part_mib=4)
 found = store.of(frames, place / "data", Identity())
 for start in range(0, n, 64):
-    assert (found.rows.take(np.arange(start, min(n, start + 64)))[-1] == image[..., ::-1]).all()
+    assert (found.vectors.take(np.arange(start, min(n, start + 64)))[-1] == image[..., ::-1]).all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
     peak = {}

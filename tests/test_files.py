@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from mtl import files
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 
 def names(folder) -> set[str]:
@@ -86,7 +86,7 @@ def test_a_cut_line_is_left_out(tmp_path):
 
 def test_no_room_is_said_with_bytes_needed_and_free(tmp_path):
     with pytest.raises(
-        Mistake, match=r"No room in .*not/yet: 1,152,921,504,606,846,976 bytes needed, [\d,]+ free\. Do x"
+        UserError, match=r"No room in .*not/yet: 1,152,921,504,606,846,976 bytes needed, [\d,]+ free\. Do x"
     ):
         files.check_room(tmp_path / "not" / "yet", 2**60, "Do x")
     files.check_room(tmp_path, 1, "")
@@ -102,15 +102,15 @@ def test_no_room_is_said_with_bytes_needed_and_free(tmp_path):
     ],
 )
 def test_a_persons_errors_become_one_line(tmp_path, number, said):
-    error = files.explained(OSError(number, os.strerror(number)), tmp_path, 7, "Do x")
-    assert isinstance(error, Mistake)
-    with pytest.raises(Mistake, match=said):
+    error = files.disk_error(OSError(number, os.strerror(number)), tmp_path, 7, "Do x")
+    assert isinstance(error, UserError)
+    with pytest.raises(UserError, match=said):
         raise error
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
     error = OSError(errno.EIO, "io")
-    assert files.explained(error, tmp_path, 7, "") is error
+    assert files.disk_error(error, tmp_path, 7, "") is error
 
 
 def test_damage_names_what_is_wrong(tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mtl.job import progress, record
-from mtl.job.context import SWEEP, Sweep, current, turn
+from mtl.job.context import SWEEP, SweepContext, current, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
 from mtl.sweep.watch import Watch
@@ -38,7 +38,7 @@ def test_records_are_read_as_jobs(folder):
 
 
 def test_a_line_says_who_how_and_how_long(folder):
-    sweep = Sweep("", str(folder), n_jobs=6, common=["a=1"])
+    sweep = SweepContext("", str(folder), n_jobs=6, common=["a=1"])
     lines = [ended_line(job, n, sweep, "main", None) for n, job in enumerate(read_jobs(folder)[:4], start=1)]
     assert lines[0] == "[1/6] set0 seed=0: finished, AUC 0.500 in 0 s"
     assert lines[1] == "[2/6] set1 seed=0: reused, AUC 0.600"
@@ -47,7 +47,7 @@ def test_a_line_says_who_how_and_how_long(folder):
 
 
 def test_a_job_beside_others_says_when_it_begins(folder, capsys):
-    watch = Watch(Sweep("", str(folder), n_jobs=6, common=["a=1"]), "main")
+    watch = Watch(SweepContext("", str(folder), n_jobs=6, common=["a=1"]), "main")
     watch.look()
     watch.look()
     lines = capsys.readouterr().out.splitlines()
@@ -85,16 +85,16 @@ def timed(number, began, ended=None):
 
 def test_time_left_is_that_of_jobs_left_over_how_many_work_at_once():
     reused = job(8, reused=True)
-    sweep = Sweep("", "", n_jobs=10, known=[8, 9])
+    sweep = SweepContext("", "", n_jobs=10, known=[8, 9])
     one_by_one = [timed(0, -40, -20), timed(1, -20, 0), reused]
     assert seconds_left(one_by_one, sweep) == pytest.approx(6 * 20, abs=1)
     two_at_once = [timed(0, -40, -20), timed(1, -40, -20), timed(2, -20), timed(3, -20), reused]
     assert seconds_left(two_at_once, sweep) == pytest.approx(4 * 20 / 2, abs=1)
     first_of_four = [timed(0, -20, 0), *(timed(n, -20) for n in (1, 2, 3)), reused]
     assert seconds_left(first_of_four, sweep) == pytest.approx(4 * 20 / 4, abs=1)
-    assert seconds_left([timed(0, -30, -10), timed(1, -10)], Sweep("", "", n_jobs=2)) == pytest.approx(10, abs=1)
+    assert seconds_left([timed(0, -30, -10), timed(1, -10)], SweepContext("", "", n_jobs=2)) == pytest.approx(10, abs=1)
     assert seconds_left([reused, timed(0, -5)], sweep) is None
-    assert seconds_left(one_by_one, Sweep("", "")) is None
+    assert seconds_left(one_by_one, SweepContext("", "")) is None
 
 
 def test_where_the_time_went_is_said_of_trained_jobs():
@@ -112,7 +112,7 @@ def test_durations_are_said_as_people_say_them():
 def test_a_sweep_goes_through_the_environment(monkeypatch):
     monkeypatch.delenv(SWEEP, raising=False)
     assert current() is None
-    sweep = Sweep("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "1:2", "host", "1@boot/2", 2)
+    sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "1:2", "host", "1@boot/2", 2)
     monkeypatch.setenv(SWEEP, sweep.text())
     assert current() == sweep
 
@@ -127,7 +127,7 @@ def _occupy(sweep, began, hold):
 def test_a_slot_is_given_back_even_by_the_dead(tmp_path):
     context = multiprocessing.get_context("spawn")
     began, hold = context.Semaphore(0), context.Semaphore(0)
-    sweep = Sweep("", str(tmp_path), slots=1)
+    sweep = SweepContext("", str(tmp_path), slots=1)
     first, second = (context.Process(target=_occupy, args=(sweep, began, hold), daemon=True) for _ in range(2))
     first.start()
     assert began.acquire(timeout=300)

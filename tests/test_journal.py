@@ -17,7 +17,7 @@ from mtl import results
 from mtl.results import FAILURE, HOST, JOB, PARENT, PROCESS, TrackedRun
 from mtl.tracking import journal, names
 from mtl.tracking.journal import Journal, in_order, moment
-from mtl.tracking.process import is_dead, process_mark, this_host, this_process
+from mtl.tracking.process import is_dead, process_identity, this_host, this_process
 
 
 def started(folder: Path, **details: object) -> Journal:
@@ -122,7 +122,7 @@ def test_runs_stand_in_the_order_of_launch_and_not_of_start():
 
 def test_a_dead_process_is_told_from_a_living_one():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    tags = {HOST: this_host(), PROCESS: process_mark(process.pid)}
+    tags = {HOST: this_host(), PROCESS: process_identity(process.pid)}
     assert not is_dead(tags)
     assert not is_dead(this_process())
     process.send_signal(signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_a_process_of_another_host_is_never_called_dead():
 
 
 def test_a_number_used_again_is_another_process():
-    mark = process_mark(os.getpid())
+    mark = process_identity(os.getpid())
     assert is_dead({HOST: this_host(), PROCESS: f"{mark}9"})
 
 

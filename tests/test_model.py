@@ -13,9 +13,9 @@ TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(C
 
 def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5):
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Trained
+    from mtl.model.parts import TrainedPart
 
-    identity = Trained(lambda rows, training: rows, [], [], graph=graph)
+    identity = TrainedPart(lambda rows, training: rows, [], [], graph=graph)
     return MultiTaskModel(identity, 5, tasks, units, dropout, seed)
 
 

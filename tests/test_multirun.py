@@ -9,7 +9,7 @@ from conftest import call
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job import context
 from mtl.sweep import callback, launchers, processes
 from mtl.sweep.plan import Plan, Planned
@@ -18,7 +18,7 @@ from mtl.tracking.no_tracking import NoTracking
 
 
 def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
-    with pytest.raises(Mistake, match=r'pip install -e "\.\[nowhere\]"'):
+    with pytest.raises(UserError, match=r'pip install -e "\.\[nowhere\]"'):
         launchers.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
     launchers.check_launcher("mtl.sweep.processes.Processes")
     launchers.check_launcher(callback.ONE_BY_ONE)
@@ -54,9 +54,9 @@ def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
     def broken(self, config):
         raise RuntimeError("what nobody thought of")
 
-    monkeypatch.setattr(callback.Sweep, "_open", broken)
+    monkeypatch.setattr(callback.SweepCallback, "_open", broken)
     with pytest.raises(SystemExit) as left:
-        callback.Sweep().on_multirun_start(OmegaConf.create())
+        callback.SweepCallback().on_multirun_start(OmegaConf.create())
     assert left.value.code == 1
     assert "RuntimeError: what nobody thought of" in capsys.readouterr().err
 
@@ -75,7 +75,7 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
         begun.append((number, context.current().trains))
         return processes.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
 
-    monkeypatch.setenv(context.SWEEP, context.Sweep("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
+    monkeypatch.setenv(context.SWEEP, context.SweepContext("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
     monkeypatch.setattr(processes, "run_job", here)
     monkeypatch.setattr(processes, "configure_log", lambda *args: None)
     monkeypatch.setattr(processes.Processes, "_composed", lambda *args: OmegaConf.create())
@@ -92,9 +92,9 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
 def closed(folder, n_jobs: int, statuses: tuple[str, ...]) -> str:
     """Status of a sweep's own run after so many jobs of it ended like this."""
     tracking = NoTracking()
-    found = callback.Sweep()
+    found = callback.SweepCallback()
     found._tracking, found._parent = tracking, tracking.start("sweep", folder, None, {"sweep": "parent"})
-    found._handed, found._owner = context.Sweep("", str(folder), n_jobs=n_jobs), callback.os.getpid()
+    found._handed, found._owner = context.SweepContext("", str(folder), n_jobs=n_jobs), callback.os.getpid()
     for number, status in enumerate(statuses):
         tracking.start("job", folder / str(number), None, {}).end(status)
     found.finish(interrupted=False)

@@ -41,10 +41,10 @@ def yes_or_no(counts: list[list[int]]) -> pd.DataFrame:
 
 def relation(n: int, seed: int = 0) -> Relation:
     rng = np.random.default_rng(seed)
-    course = np.clip(rng.normal(0.2, 0.4, (5, n, n)), -1, 1)
-    course = (course + course.swapaxes(1, 2)) / 2
-    values = course.mean(axis=0)
-    return Relation(values, values - 0.1, values + 0.1, course)
+    trajectory = np.clip(rng.normal(0.2, 0.4, (5, n, n)), -1, 1)
+    trajectory = (trajectory + trajectory.swapaxes(1, 2)) / 2
+    values = trajectory.mean(axis=0)
+    return Relation(values, values - 0.1, values + 0.1, trajectory)
 
 
 def classes() -> pd.DataFrame:
@@ -69,7 +69,7 @@ def every_figure() -> dict[str, Figure]:
     counts = pd.DataFrame([[5, 1, 0, 0], [0, 0, 0, 0], [1, 2, 3, 4], [0, 0, 0, 90_000]], CLASSES, CLASSES)
     hole = relation(4)
     np.asarray(hole.values)[[1, 2], [2, 1]] = NAN
-    one = Relation(np.ones((1, 1)), course=np.ones((3, 1, 1)))
+    one = Relation(np.ones((1, 1)), trajectory=np.ones((3, 1, 1)))
     sets = {"anomaly": [0.7, 0.72], "all, weighting=uncertainty, backbone=mobilenet_v2": [0.8], "broken": [NAN]}
     differences = pd.DataFrame(
         {
@@ -104,11 +104,13 @@ def every_figure() -> dict[str, Figure]:
             relation(4).values,
             relation(4).low,
             relation(4).high,
-            relation(4).course,
+            relation(4).trajectory,
             spread=np.full((4, 4), 0.123),
-            null=Relation(np.full((4, 4), -0.5), course=np.full((5, 4, 4), 0.5)),
+            baseline=Relation(np.full((4, 4), -0.5), trajectory=np.full((5, 4, 4), 0.5)),
         ),
-        "affinity": Relation(np.full((4, 4), 0.003), course=np.random.default_rng(0).random((5, 4, 4)), directed=True),
+        "affinity": Relation(
+            np.full((4, 4), 0.003), trajectory=np.random.default_rng(0).random((5, 4, 4)), directed=True
+        ),
         "loss_correlation": Relation(np.full((4, 4), NAN), reason="too few points"),
     }
     layers = {name: Relation(np.eye(4), by_layer={"stage1": np.eye(4), "shared": -np.eye(4)}) for name in "ab"}
@@ -116,8 +118,10 @@ def every_figure() -> dict[str, Figure]:
     crossed = pd.DataFrame([[0.7, 0.71], [0.74, NAN]], ["single", "all"], ["weighting=equal", "weighting=dwa"])
     small = pd.DataFrame([["", ""], ["+0.040", ""]], crossed.index, crossed.columns)
     return {
-        "foretold": dots.foretold(points, {"affinity": "rank correlation +0.10, too few points"}),
-        "nothing foretold": dots.foretold(points.iloc[:0], {}),
+        "predicted_and_observed_gain": dots.predicted_and_observed_gain(
+            points, {"affinity": "rank correlation +0.10, too few points"}
+        ),
+        "nothing predicted": dots.predicted_and_observed_gain(points.iloc[:0], {}),
         "relations": matrices.relation_table(
             relations, TASKS, "Relations in the largest set (weighting=equal), mean ± sd"
         ),
@@ -141,10 +145,10 @@ def every_figure() -> dict[str, Figure]:
         "learning": curves.learning_curves(history(TASKS, 12), 9),
         "learning of one": curves.learning_curves(history(TASKS[:1], 1)),
         "no learning": curves.learning_curves(pd.DataFrame()),
-        "courses": curves.relation_courses(relations, TASKS),
-        "courses of many": curves.relation_courses({"gradient_similarity": relation(6)}, six),
-        "courses of one": curves.relation_courses({"gradient_similarity": one}, TASKS[:1]),
-        "no course": curves.relation_courses({"x": Relation(np.ones((2, 2)))}, TASKS[:2]),
+        "trajectories": curves.relation_trajectories(relations, TASKS),
+        "trajectories of many": curves.relation_trajectories({"gradient_similarity": relation(6)}, six),
+        "trajectories of one": curves.relation_trajectories({"gradient_similarity": one}, TASKS[:1]),
+        "no trajectory": curves.relation_trajectories({"x": Relation(np.ones((2, 2)))}, TASKS[:2]),
         "layers": curves.relations_by_layer(layers, TASKS),
         "sets": dots.auc_by_set(sets, {"anomaly": (0.65, 0.75)}, "AUC of general_anomaly"),
         "forest": dots.forest_plot(differences, "AUC"),
@@ -186,7 +190,7 @@ def test_no_global_state_of_matplotlib_is_touched():
 
 
 def test_curves_differ_without_colour(figures):
-    lines = figures["courses of many"].axes[0].get_lines()[:-1]  # the last one is zero
+    lines = figures["trajectories of many"].axes[0].get_lines()[:-1]  # the last one is zero
     looks = {
         (line.get_linestyle(), line.get_marker(), line._dash_pattern[1] and tuple(line._dash_pattern[1]))
         for line in lines
@@ -239,12 +243,12 @@ def test_class_auc_gives_the_number_of_videos_and_says_what_is_undefined(figures
     assert "anomaly_type: Abuse" in texts(figures["classes of two tasks"])
 
 
-def test_learning_curves_hold_the_values_and_mark_the_chosen_epoch(figures):
+def test_learning_curves_hold_the_values_and_mark_the_best_epoch(figures):
     first = figures["learning"].axes[0]
     assert [axes.get_title() for axes in figures["learning"].axes[:4]] == list(TASKS)
     np.testing.assert_allclose(first.get_lines()[0].get_xdata(), range(1, 13))
     np.testing.assert_allclose(first.get_lines()[0].get_ydata(), np.linspace(1, 0.5, 12))
-    assert "chosen: epoch 9" in texts(figures["learning"])
+    assert "best epoch: 9" in texts(figures["learning"])
     assert "chosen" not in texts(figures["learning of one"])
 
 
@@ -288,15 +292,17 @@ def test_a_directed_measure_says_which_way():
     figure = table_of(Relation(values, directed=True))
     assert column_names(figure.axes[0]) == ["affinity\nfirst → second", "affinity\nsecond → first"]
     assert [text.get_text() for text in figure.axes[0].texts][:2] == ["0.10", "0.20"]
-    course = curves.relation_courses({"affinity": Relation(values, course=values[None], directed=True)}, TASKS[:2])
-    there, back = course.axes[0].get_lines()[:2]
+    trajectory = curves.relation_trajectories(
+        {"affinity": Relation(values, trajectory=values[None], directed=True)}, TASKS[:2]
+    )
+    there, back = trajectory.axes[0].get_lines()[:2]
     assert (there.get_ydata().tolist(), back.get_ydata().tolist()) == ([0.1], [0.2])
     assert back.get_markerfacecolor() == "white"
-    assert "open mark: from the second task to the first" in texts(course)
+    assert "open mark: from the second task to the first" in texts(trajectory)
 
 
 def test_a_symmetric_measure_draws_each_pair_once(figures):
-    assert {line for line in texts(figures["courses"]).split("\n") if " and " in line} == {
+    assert {line for line in texts(figures["trajectories"]).split("\n") if " and " in line} == {
         "anomaly_type and general_anomaly",
         "anomaly_type and property_crime",
         "anomaly_type and violence",
@@ -304,11 +310,15 @@ def test_a_symmetric_measure_draws_each_pair_once(figures):
         "general_anomaly and violence",
         "property_crime and violence",
     }
-    assert [len(axes.get_lines()) for axes in figures["courses"].axes] == [7, 8, 13]  # zero and a null among them
+    assert [len(axes.get_lines()) for axes in figures["trajectories"].axes] == [
+        7,
+        8,
+        13,
+    ]  # zero and a permutation baseline among them
 
 
 def test_one_task_has_no_pair(figures):
-    assert "no pair" in texts(figures["courses of one"])
+    assert "no pair" in texts(figures["trajectories of one"])
     assert "no pair" in texts(figures["relations of one"])
 
 
@@ -333,15 +343,15 @@ def test_a_dollar_is_a_dollar(figures):
     assert "costs_\\$5" in texts(figures["confusion"]).replace("\n", "")  # escaped, so not taken for a formula
 
 
-def test_foretold_has_a_panel_per_measure_and_open_marks_for_controls(figures):
-    axes = [each for each in figures["foretold"].axes if each.axison]
+def test_predicted_gains_have_a_panel_per_measure_and_open_marks_for_controls(figures):
+    axes = [each for each in figures["predicted_and_observed_gain"].axes if each.axison]
     assert len(axes) == 4
     assert "rank correlation +0.10" in axes[3].get_title()
-    assert "coin (control)" in texts(figures["foretold"])
+    assert "coin (control)" in texts(figures["predicted_and_observed_gain"])
     marks = [line for line in axes[0].get_lines() if line.get_marker() not in ("None", None, "")]
     assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True, False]
     assert len({line.get_marker() for line in marks}) == 3
-    assert "nothing to compare" in texts(figures["nothing foretold"])
+    assert "nothing to compare" in texts(figures["nothing predicted"])
 
 
 def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
@@ -351,22 +361,24 @@ def test_a_heat_map_writes_numbers_and_hatches_what_is_missing(figures):
     assert len([patch for patch in figures["heat"].axes[0].patches if patch.get_hatch()]) == 1
 
 
-def test_the_null_stands_beside_the_measure():
+def test_the_permutation_baseline_stands_beside_the_measure():
     values, null = np.array([[0.0, 0.1], [0.1, 0.0]]), np.array([[0.5, 0.48], [0.48, 0.5]])
-    of = Relation(values, course=values[None], course_epochs=np.array([4]), null=Relation(null, course=null[None]))
-    assert "null 0.48" in texts(table_of(of))
-    course = curves.relation_courses({"conflict_rate": of}, TASKS[:2])
-    assert "labels permuted" in texts(course)
-    lines = course.axes[0].get_lines()
+    of = Relation(
+        values, trajectory=values[None], trajectory_epochs=np.array([4]), baseline=Relation(null, trajectory=null[None])
+    )
+    assert "baseline 0.48" in texts(table_of(of))
+    trajectory = curves.relation_trajectories({"conflict_rate": of}, TASKS[:2])
+    assert "labels permuted" in texts(trajectory)
+    lines = trajectory.axes[0].get_lines()
     assert [line.get_xdata().tolist() for line in (lines[0], lines[2])] == [[4], [4]]
     assert lines[2].get_ydata().tolist() == [0.48]
 
 
 def test_the_spread_stands_below_the_interval():
     values = np.array([[1.0, 0.3], [0.3, 1.0]])
-    null = Relation(np.full((2, 2), 0.5))
-    figure = table_of(Relation(values, values - 0.1, values + 0.1, spread=np.full((2, 2), 0.17), null=null))
-    assert "[0.20, 0.40]\n± 0.17 null 0.50" in texts(figure)
+    baseline = Relation(np.full((2, 2), 0.5))
+    figure = table_of(Relation(values, values - 0.1, values + 0.1, spread=np.full((2, 2), 0.17), baseline=baseline))
+    assert "[0.20, 0.40]\n± 0.17 baseline 0.50" in texts(figure)
     assert "standard deviation between batches or runs" in texts(figure)
     assert "deviation" not in texts(table_of(Relation(values)))
 

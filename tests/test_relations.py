@@ -20,7 +20,7 @@ from mtl.relations.gradient import (
     gradient_similarity_mean,
     magnitude_similarity,
 )
-from mtl.relations.labels import in_words, label_information
+from mtl.relations.labels import as_text, label_information
 from mtl.relations.loss import (
     loss_correlation,
     loss_correlation_step,
@@ -50,21 +50,21 @@ def make_trace(n_tasks: int = 4, seed: int = 0, **given: np.ndarray) -> Trace:
     fields = {
         "losses": falling * rng.lognormal(0, 0.2, size=(n_steps, n_tasks)),
         "gramians": np.einsum("bik,bjk->bij", gradients, gradients).astype(np.float32),
-        "probe_steps": np.repeat(np.arange(1, EPOCHS + 1) * STEPS, BATCHES),
+        "measurement_steps": np.repeat(np.arange(1, EPOCHS + 1) * STEPS, BATCHES),
         "val_losses": rng.lognormal(size=(VIDEOS, n_tasks))[video] * rng.lognormal(0, 0.3, size=(FRAMES, n_tasks)),
         "val_videos": video,
         "val_classes": video % 9,
         "affinities": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
-        "null_cosines": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
+        "permuted_cosines": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
         "labels": labels,
         "label_frames": np.arange(1, VIDEOS + 1),
         "label_videos": np.ones(VIDEOS, int),
     } | given
     n_tasks = fields["losses"].shape[1]
-    steps, gramians = fields["probe_steps"], fields["gramians"]
+    steps, gramians = fields["measurement_steps"], fields["gramians"]
     means = np.reshape([gramians[steps == step].mean(axis=0) for step in np.unique(steps)], (-1, n_tasks, n_tasks))
     fields = {"mean_gramians": means} | fields
-    for name in {"affinities", "null_cosines"} - set(given):
+    for name in {"affinities", "permuted_cosines"} - set(given):
         fields[name] = fields[name][: len(steps), :n_tasks, :n_tasks]
     fields["labels"] = fields["labels"][:, :n_tasks]
     tasks = tuple("abcdefgh"[:n_tasks])
@@ -97,7 +97,7 @@ def test_every_relation_has_the_shape_of_the_task_set(relation: partial, n_tasks
     assert found.values.shape == (n_tasks, n_tasks)
     for end in (found.low, found.high):
         assert end is None or end.shape == (n_tasks, n_tasks)
-    assert found.course is None or found.course.shape == (EPOCHS, n_tasks, n_tasks)
+    assert found.trajectory is None or found.trajectory.shape == (EPOCHS, n_tasks, n_tasks)
     assert np.isfinite(found.values).all()
     assert found.reason == ""
 
@@ -109,7 +109,9 @@ def test_permuting_the_tasks_permutes_the_matrix(relation: partial) -> None:
         losses=trace.losses[:, order],
         val_losses=trace.val_losses[:, order],
         labels=trace.labels[:, order],
-        **{name: getattr(trace, name)[:, order][:, :, order] for name in ("gramians", "null_cosines", "affinities")},
+        **{
+            name: getattr(trace, name)[:, order][:, :, order] for name in ("gramians", "permuted_cosines", "affinities")
+        },
     )
     before, after = relation(trace), relation(permuted)
     for name in ("values", "low", "high"):
@@ -132,7 +134,7 @@ def test_nothing_recorded_is_nan_with_a_reason(relation: partial) -> None:
     empty = make_trace(
         losses=np.empty((0, 2)),
         gramians=np.empty((0, 2, 2)),
-        probe_steps=np.empty(0, int),
+        measurement_steps=np.empty(0, int),
         val_losses=np.empty((0, 2)),
         val_videos=np.empty(0, int),
         val_classes=np.empty(0, int),
@@ -153,12 +155,12 @@ def test_a_dead_task_leaves_the_others_alone(relation: partial) -> None:
         return  # labels are never dead
     trace = make_trace()
     losses, val_losses = trace.losses.copy(), trace.val_losses.copy()
-    probed = {name: getattr(trace, name).copy() for name in ("gramians", "null_cosines", "affinities")}
+    measured = {name: getattr(trace, name).copy() for name in ("gramians", "permuted_cosines", "affinities")}
     losses[50:, 1] = np.nan
     val_losses[:, 1] = np.nan
-    for one in probed.values():
+    for one in measured.values():
         one[:, 1, :] = one[:, :, 1] = np.nan
-    dead = relation(make_trace(losses=losses, val_losses=val_losses, **probed))
+    dead = relation(make_trace(losses=losses, val_losses=val_losses, **measured))
     alive = [0, 2, 3]
     assert np.isnan(dead.values[1]).all()
     assert np.isnan(dead.values[:, 1]).all()
@@ -195,19 +197,19 @@ def test_mean_is_over_batches_then_over_epochs_after_warm_up() -> None:
     cosines = [-0.5, 0.5, 0.2, 0.4, 0.8]
     gramians = np.array([[[1, c], [c, 1]] for c in cosines])
     steps = np.array([1, 1, 2, 3, 3]) * STEPS
-    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=steps), 1)
-    np.testing.assert_allclose(found.course[:, 0, 1], [0, 0.2, 0.6])
+    found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=steps), 1)
+    np.testing.assert_allclose(found.trajectory[:, 0, 1], [0, 0.2, 0.6])
     assert found.values[0, 1] == pytest.approx(0.4)
-    assert gradient_similarity(make_trace(2, gramians=gramians, probe_steps=steps), 0).values[0, 1] == pytest.approx(
-        0.8 / 3
-    )
+    assert gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=steps), 0).values[
+        0, 1
+    ] == pytest.approx(0.8 / 3)
 
 
 def test_interval_is_over_batches() -> None:
     """Two epochs of three batches: the t interval of the batches' means (.1, .2, .6)."""
     cosines = [0.0, 0.1, 0.5, 0.2, 0.3, 0.7]
     gramians = np.array([[[1, c], [c, 1]] for c in cosines])
-    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
+    found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
     low, high = stats.t.interval(0.95, 2, loc=0.3, scale=stats.sem([0.1, 0.2, 0.6]))
     assert found.low[0, 1] == pytest.approx(low)
     assert found.high[0, 1] == pytest.approx(min(high, 1))
@@ -217,7 +219,7 @@ def test_warm_up_of_the_whole_run_is_nan_with_a_reason() -> None:
     found = gradient_similarity(make_trace(), EPOCHS)
     assert np.isnan(found.values).all()
     assert f"warm-up of {EPOCHS}" in found.reason
-    assert np.isfinite(found.course).all()
+    assert np.isfinite(found.trajectory).all()
 
 
 def test_zero_gradient_is_left_out_and_said() -> None:
@@ -256,7 +258,7 @@ def test_cosine_of_the_mean_gradient_outgrows_the_mean_cosine() -> None:
     assert by_batch.values[0, 1] == pytest.approx(0.2, abs=0.05)  # .25 / (.25 + 1)
     assert of_mean.values[0, 1] == pytest.approx(0.25 / (0.25 + 1 / BATCHES), abs=0.08)
     assert of_mean.low is None
-    assert of_mean.course.shape == (EPOCHS, 2, 2)
+    assert of_mean.trajectory.shape == (EPOCHS, 2, 2)
 
 
 def test_layer_groups_have_their_own_cosine_and_add_up() -> None:
@@ -294,20 +296,22 @@ def test_conflict_and_magnitude_are_told_by_layer_too() -> None:
 
 def test_conflict_rate_has_its_null_beside_it() -> None:
     """Null cosines of a kept and b permuted conflict on 1 of 4 batches, the other way round on 3 of 4."""
-    nulls = np.full((8, 2, 2), 0.5)
-    nulls[[0, 4], 0, 1] = -0.5
-    nulls[[0, 1, 2, 4, 5, 6], 1, 0] = -0.5
+    baselines = np.full((8, 2, 2), 0.5)
+    baselines[[0, 4], 0, 1] = -0.5
+    baselines[[0, 1, 2, 4, 5, 6], 1, 0] = -0.5
     gramians = np.tile([[1.0, -0.1], [-0.1, 1.0]], (8, 1, 1))
-    trace = make_trace(2, gramians=gramians, null_cosines=nulls, probe_steps=np.repeat([STEPS, 2 * STEPS], 4))
+    trace = make_trace(
+        2, gramians=gramians, permuted_cosines=baselines, measurement_steps=np.repeat([STEPS, 2 * STEPS], 4)
+    )
     found = conflict_rate(trace, 0)
     assert found.values[0, 1] == 1
-    assert found.null.values[0, 1] == found.null.values[1, 0] == pytest.approx(0.5)
-    assert found.null.course.shape == (2, 2, 2)
+    assert found.baseline.values[0, 1] == found.baseline.values[1, 0] == pytest.approx(0.5)
+    assert found.baseline.trajectory.shape == (2, 2, 2)
     assert tracked_values("conflict_rate", found, trace.tasks) == {
         "conflict_rate/a_vs_b": 1,
-        "conflict_rate_null/a_vs_b": 0.5,
+        "conflict_rate_baseline/a_vs_b": 0.5,
     }
-    assert conflict_rate(Trace(**vars(trace) | {"null_cosines": np.empty((0, 2, 2))}), 0).null is None
+    assert conflict_rate(Trace(**vars(trace) | {"permuted_cosines": np.empty((0, 2, 2))}), 0).baseline is None
 
 
 def test_affinity_is_directed_and_a_mean_over_batches_and_epochs() -> None:
@@ -338,18 +342,18 @@ def test_a_turn_of_another_task_is_no_fault() -> None:
 def test_the_course_says_which_epochs_it_is_of() -> None:
     steps = np.repeat([2, 5], 3) * STEPS
     gramians = np.tile(np.eye(2), (6, 1, 1))
-    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=steps), 2)
-    assert found.course_epochs.tolist() == [2, 5]
-    assert found.course.shape == (2, 2, 2)
+    found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=steps), 2)
+    assert found.trajectory_epochs.tolist() == [2, 5]
+    assert found.trajectory.shape == (2, 2, 2)
     assert np.isfinite(found.values).all()
 
 
 def test_spread_is_the_standard_deviation_between_batches() -> None:
     cosines = [0.0, 0.1, 0.5, 0.2, 0.3, 0.7]
     gramians = np.array([[[1, c], [c, 1]] for c in cosines])
-    found = gradient_similarity(make_trace(2, gramians=gramians, probe_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
+    found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
     assert found.spread[0, 1] == pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1))
-    one = gradient_similarity(make_trace(2, gramians=gramians[::3], probe_steps=np.array([STEPS, 2 * STEPS])), 0)
+    one = gradient_similarity(make_trace(2, gramians=gramians[::3], measurement_steps=np.array([STEPS, 2 * STEPS])), 0)
     assert one.low is one.high is one.spread is None
 
 
@@ -368,7 +372,7 @@ def test_a_label_that_determines_another_tells_all_of_it_and_not_the_reverse() -
     found = label_information(labelled([[0, 0], [1, 0], [2, 1], [3, 1]], [25, 25, 25, 25]))
     np.testing.assert_allclose(found.values, [[1, 1], [0.5, 1]])
     np.testing.assert_allclose(found.of_tasks["label_entropy"], [2, 1])
-    assert found.null.values[0, 1] == pytest.approx(3 / (200 * np.log(2)))
+    assert found.baseline.values[0, 1] == pytest.approx(3 / (200 * np.log(2)))
     assert tracked_values("label_information", found, ("type", "anomaly"))["label_entropy/type"] == pytest.approx(2)
     assert "label_information/type_to_anomaly" in tracked_values("label_information", found, ("type", "anomaly"))
     np.testing.assert_allclose(found.of_pairs["label_mutual_information"], [[2, 1], [1, 1]])
@@ -378,9 +382,9 @@ def test_a_label_that_determines_another_tells_all_of_it_and_not_the_reverse() -
 
 def test_labels_are_told_in_one_line_before_there_is_a_trace() -> None:
     labels, frames = np.array([[0, 0], [1, 0], [2, 1], [3, 1]]), np.full(4, 25)
-    line = in_words(("type", "anomaly"), labels, frames)
+    line = as_text(("type", "anomaly"), labels, frames)
     assert line == "entropy in bits: type 2.000, anomaly 1.000; shared: anomaly_vs_type 1.000"
-    assert in_words(("type",), labels[:, :1], frames) == "entropy in bits: type 2.000"
+    assert as_text(("type",), labels[:, :1], frames) == "entropy in bits: type 2.000"
 
 
 def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> None:
@@ -396,13 +400,13 @@ def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> 
 
 def test_the_null_is_what_unbound_labels_of_so_many_videos_show() -> None:
     rng = np.random.default_rng(0)
-    found, nulls = [], []
+    found, baselines = [], []
     for _ in range(200):
         labels, counts = np.unique(rng.integers(0, [2, 14], size=(400, 2)), axis=0, return_counts=True)
         relation = label_information(labelled(labels, counts * 100, counts))
         found.append(relation.values[1, 0])
-        nulls.append(relation.null.values[1, 0])
-    assert np.mean(found) == pytest.approx(np.mean(nulls), rel=0.15)
+        baselines.append(relation.baseline.values[1, 0])
+    assert np.mean(found) == pytest.approx(np.mean(baselines), rel=0.15)
 
 
 def test_labels_all_alike_have_no_share() -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl.ablation import design
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.formatting import signed
 from mtl.report import __main__, figures, run_tables, sections, write
 from mtl.report.page import page
@@ -61,7 +61,7 @@ def track(
         others = {f"auc/{name}": 0.6 + seed / 100 for name in SETS[tasks]}
         pair = {name: "_vs_".join(sorted(("main", name))) for name in SETS[tasks]}
         measures = {f"gradient_similarity/{pair[name]}": 0.1 + seed / 10 for name in SETS[tasks]}
-        measures |= {f"gradient_similarity_null/{pair[name]}": 0.02 + seed / 10 for name in SETS[tasks]}
+        measures |= {f"gradient_similarity_baseline/{pair[name]}": 0.02 + seed / 10 for name in SETS[tasks]}
         directed = {f"affinity/{name}_to_main": 0.02 for name in SETS[tasks]}
         run.metrics({"auc/main": auc(table), **others, **measures, **directed}, step=0)
         artifacts = folder / "artifacts"
@@ -226,7 +226,7 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
 
 def test_no_run_at_all_is_an_empty_report(tmp_path):
     found = summarise([], "main")
-    assert sections.headline(found) == "0 settings, 0 runs."
+    assert sections.headline(found) == "0 conditions, 0 runs."
     write.write_summary(tmp_path, found)
     assert (tmp_path / "summary.html").exists()
     for each in write.sweep_tables(found):
@@ -282,7 +282,7 @@ def test_budgets_that_are_swept_need_no_warning(tmp_path):
     runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
     found = summarised(tmp_path / "a", *runs)
     assert not found.warnings
-    assert "budgets differ between settings, and are equal" in said(found)
+    assert "budgets differ between conditions, and are equal" in said(found)
     found = summarised(tmp_path / "b", *(("single", 0, {"training.epochs": n}) for n in (5, 10)))
     assert "budgets differ: they are what is compared" in said(found)
 
@@ -302,7 +302,7 @@ def test_relations_and_seeds_may_differ(tmp_path):
     assert not summarised(tmp_path, ("single", 0), ("helped", 1, own)).warnings
 
 
-# --- auxiliaries, controls, foretold ----------------------------------------------------------------------------------
+# --- auxiliaries, controls, predicted gains ---------------------------------------------------------------------------
 
 
 def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
@@ -357,7 +357,7 @@ def test_one_set_has_no_groups_to_choose_from(tmp_path):
 
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
-    assert "With 1 point per measure one cannot tell whether any foretold the gains" in said(found)
+    assert "With 1 point per measure one cannot tell whether any of them predicts the gains" in said(found)
 
 
 def test_no_point_at_all_is_owned_up_to(tmp_path):
@@ -372,8 +372,8 @@ def test_relations_are_means_over_seeds(summary):
     assert relations["gradient_similarity"].values[0, 1] == pytest.approx(0.15)
     assert np.isnan(relations["gradient_similarity"].values[0, 2])
     assert set(relations) == {"gradient_similarity", "affinity"}
-    assert relations["gradient_similarity"].null.values[0, 1] == pytest.approx(0.07)
-    assert relations["affinity"].null is None
+    assert relations["gradient_similarity"].baseline.values[0, 1] == pytest.approx(0.07)
+    assert relations["affinity"].baseline is None
     assert relations["affinity"].directed
     assert np.isnan(relations["affinity"].values[1, 0])
 
@@ -385,8 +385,8 @@ def test_everything_is_written_for_machines_and_people(summary, files):
     names = {path.name for path in files.iterdir()}
     assert names == {
         *("summary.csv", "summary.md", "summary.json", "summary.html", "runs.csv"),
-        *("auxiliaries.csv", "type_heads.csv", "foretold.csv", "foretold_points.csv"),
-        *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "foretold.png"),
+        *("auxiliaries.csv", "type_heads.csv", "gain_predictors.csv", "gain_points.csv"),
+        *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "predicted_and_observed_gain.png"),
     }
     again = pd.read_csv(files / "summary.csv", index_col="set")
     np.testing.assert_allclose(again["auc/main"], summary.sets["auc/main"])
@@ -502,7 +502,7 @@ def test_the_command_says_what_it_did_not_find(tmp_path, monkeypatch, capsys):
 
 
 def test_runs_of_several_main_tasks_need_a_word(tmp_path):
-    with pytest.raises(Mistake, match="--main-task"):
+    with pytest.raises(UserError, match="--main-task"):
         __main__._main_task([TrackedRun("1", "x", "FINISHED", {"main_task": name}) for name in ("a", "b")])
 
 

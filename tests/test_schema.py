@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from mtl.config import schema
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 TRAINING = {
     "_target_": "mtl.training.Training",
@@ -51,7 +51,7 @@ def test_a_right_node_passes():
     ],
 )
 def test_a_wrong_node_is_one_line(change, message):
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         schema.check_node("training", TRAINING | change)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -59,13 +59,13 @@ def test_a_wrong_node_is_one_line(change, message):
 
 def test_a_missing_key_is_named():
     node = {key: value for key, value in TRAINING.items() if key != "patience"}
-    with pytest.raises(Mistake, match="key 'patience' is missing"):
+    with pytest.raises(UserError, match="key 'patience' is missing"):
         schema.check_node("training", node)
 
 
 def test_a_keyword_the_code_passes_itself_may_be_missing():
     node = {"_target_": "mtl.weighting.dwa.DWA", "temperature": 2.0}
-    with pytest.raises(Mistake, match="'tasks' is missing"):
+    with pytest.raises(UserError, match="'tasks' is missing"):
         schema.check_node("weighting", node)
     schema.check_node("weighting", node, frozenset({"tasks"}))
 

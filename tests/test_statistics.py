@@ -17,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
 from mtl.ablation.verdicts import Verdict, delta_m, verdict
-from mtl.statistics.bootstrap import mean_of_defined, percentile_interval, stratified_multiplicities
+from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined, percentile_interval
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
-from mtl.statistics.pairwise import VideoWins, macro_auc, video_wins
+from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts
 from mtl.statistics.significance import holm, sign_flip
 
 
@@ -44,43 +44,43 @@ def resampled_auc(scores: np.ndarray, events: np.ndarray, videos: np.ndarray, ti
 @pytest.mark.parametrize("seed", range(5))
 def test_resampled_auc_equals_listing_the_frames_again(seed: int) -> None:
     scores, events, videos = frames(seed)
-    drawn = stratified_multiplicities(np.arange(12) % 2, 20, seed)
+    drawn = bootstrap_weights(np.arange(12) % 2, 20, seed)
     expected = [resampled_auc(scores, events, videos, times) for times in drawn]
-    np.testing.assert_allclose(video_wins(scores, events, videos).auc(drawn), expected, rtol=1e-12)
+    np.testing.assert_allclose(pairwise_counts(scores, events, videos).auc(drawn), expected, rtol=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 4)), min_size=2, max_size=40))
 @settings(deadline=None, max_examples=200)
 def test_wins_are_comparisons_of_frames(rows: list[tuple[int, bool, int]]) -> None:
     scores, events, videos = (np.array(column) for column in zip(*rows, strict=True))
-    found = video_wins(scores, events, videos)
+    found = pairwise_counts(scores, events, videos)
     for row, a in enumerate(found.rows):
         for column, b in enumerate(found.columns):
             difference = scores[events & (videos == a)][:, None] - scores[~events & (videos == b)]
-            assert found.wins[row, column] == (difference > 0).sum() + (difference == 0).sum() / 2
+            assert found.counts[row, column] == (difference > 0).sum() + (difference == 0).sum() / 2
 
 
 def test_wins_do_not_depend_on_how_many_levels_are_cumulated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, events, videos = frames(0)
-    whole = video_wins(scores, events, videos)
+    whole = pairwise_counts(scores, events, videos)
     monkeypatch.setattr("mtl.statistics.pairwise.CELLS", 30)
-    np.testing.assert_array_equal(video_wins(scores, events, videos).wins, whole.wins)
-    flipped = video_wins(-scores, ~events, videos)  # cumulates over the other side
-    np.testing.assert_array_equal(flipped.wins.T, whole.wins)
+    np.testing.assert_array_equal(pairwise_counts(scores, events, videos).counts, whole.counts)
+    flipped = pairwise_counts(-scores, ~events, videos)  # cumulates over the other side
+    np.testing.assert_array_equal(flipped.counts.T, whole.counts)
 
 
 def test_auc_of_a_resample_without_positives_is_nan() -> None:
-    wins = video_wins(np.array([0.1, 0.9]), np.array([False, True]), np.array([0, 1]))
-    np.testing.assert_array_equal(wins.auc(np.array([[1, 1], [2, 0], [0, 2]])), [1, np.nan, np.nan])
+    counts = pairwise_counts(np.array([0.1, 0.9]), np.array([False, True]), np.array([0, 1]))
+    np.testing.assert_array_equal(counts.auc(np.array([[1, 1], [2, 0], [0, 2]])), [1, np.nan, np.nan])
 
 
 def test_two_thousand_resamples_of_the_whole_test_set_take_seconds() -> None:
     rng = np.random.default_rng(0)
     videos = np.sort(rng.integers(290, size=111_308))
-    drawn = stratified_multiplicities(np.arange(290) < 140, 2000, 0)
+    drawn = bootstrap_weights(np.arange(290) < 140, 2000, 0)
     started = time.process_time()
     for _ in range(2):
-        video_wins(rng.random(len(videos)), videos < 140, videos).auc(drawn)
+        pairwise_counts(rng.random(len(videos)), videos < 140, videos).auc(drawn)
     assert time.process_time() - started < 5
 
 
@@ -110,12 +110,12 @@ def test_macro_auc_takes_memory_of_a_column_not_of_all() -> None:
 
 def test_resamples_keep_the_strata_and_draw_evenly() -> None:
     strata = np.array([0, 1, 1, 0, 1, 1])
-    drawn = stratified_multiplicities(strata, 20_000, 0)
+    drawn = bootstrap_weights(strata, 20_000, 0)
     assert (drawn[:, strata == 0].sum(axis=1) == 2).all()
     assert (drawn[:, strata == 1].sum(axis=1) == 4).all()
     np.testing.assert_allclose(drawn.mean(axis=0), 1, atol=0.03)
     assert (drawn[:, 0] == 2).mean() == pytest.approx(0.25, abs=0.01)
-    np.testing.assert_array_equal(stratified_multiplicities(strata, 5, 7), stratified_multiplicities(strata, 5, 7))
+    np.testing.assert_array_equal(bootstrap_weights(strata, 5, 7), bootstrap_weights(strata, 5, 7))
 
 
 def test_interval_counts_only_defined_draws() -> None:
@@ -132,7 +132,7 @@ def test_interval_counts_only_defined_draws() -> None:
 def test_spearman_equals_scipy_on_listed_rows() -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(15, size=(40, 3)).astype(float)
-    drawn = stratified_multiplicities(np.zeros(40), 30, 0)
+    drawn = bootstrap_weights(np.zeros(40), 30, 0)
     for times, found in zip(drawn, spearman(values, drawn), strict=True):
         listed = np.repeat(values, times.astype(int), axis=0)
         np.testing.assert_allclose(found, stats.spearmanr(listed).statistic, atol=1e-12)
@@ -141,7 +141,7 @@ def test_spearman_equals_scipy_on_listed_rows() -> None:
 def test_spearman_within_groups_equals_ranks_by_hand() -> None:
     rng = np.random.default_rng(0)
     values, groups = rng.integers(6, size=(40, 2)).astype(float), rng.integers(4, size=40) * 7
-    times = stratified_multiplicities(np.zeros(40), 1, 0)
+    times = bootstrap_weights(np.zeros(40), 1, 0)
     listed = np.repeat(np.arange(40), times[0].astype(int))
     ranks = np.empty((len(listed), 2))
     for group in np.unique(groups[listed]):
@@ -175,18 +175,19 @@ def test_block_resamples_equal_listed_blocks() -> None:
 # effects over videos and seeds
 
 
-def runs(seed: int, n_seeds: int, gain: float = 0.0) -> list[VideoWins]:
+def runs(seed: int, n_seeds: int, gain: float = 0.0) -> list[PairwiseCounts]:
     """Scorers that differ by a seed's noise only, on the same twelve videos."""
     scores, events, videos = frames(seed)
     rng = np.random.default_rng(seed + 100)
     return [
-        video_wins(scores + gain * events + rng.normal(0, 0.2, len(scores)), events, videos) for _ in range(n_seeds)
+        pairwise_counts(scores + gain * events + rng.normal(0, 0.2, len(scores)), events, videos)
+        for _ in range(n_seeds)
     ]
 
 
 def test_paired_difference_equals_brute_force() -> None:
     """Resample videos and seeds by loops, the same for both sets."""
-    drawn = stratified_multiplicities(np.arange(12) % 2, 300, 1)
+    drawn = bootstrap_weights(np.arange(12) % 2, 300, 1)
     with_it, without = runs(0, 4, 0.1), runs(0, 4)
     found = paired_difference(with_it, without, drawn, seed=3)
     times = np.random.default_rng([3, 1]).multinomial(4, np.full(4, 1 / 4), 300)
@@ -211,13 +212,13 @@ def test_paired_difference_equals_brute_force() -> None:
 
 
 def test_a_set_does_not_differ_from_itself() -> None:
-    drawn = stratified_multiplicities(np.arange(12) % 2, 100, 1)
+    drawn = bootstrap_weights(np.arange(12) % 2, 100, 1)
     found = paired_difference(runs(0, 3), runs(0, 3), drawn, seed=0)
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
 def test_pairing_by_video_and_seed_narrows_the_interval() -> None:
-    drawn = stratified_multiplicities(np.arange(12) % 2, 500, 1)
+    drawn = bootstrap_weights(np.arange(12) % 2, 500, 1)
     (a, a_draws), (b, b_draws) = sampled_aucs(runs(0, 6, 0.1), drawn), sampled_aucs(runs(0, 6), drawn)
     paired = effect(a - b, a_draws - b_draws, 0)
     unpaired = effect(a - b[::-1], a_draws - b_draws[::-1, ::-1], 0)
@@ -237,7 +238,7 @@ def test_interval_over_seeds_alone_is_about_students() -> None:
 def test_seeds_are_drawn_independently_of_videos() -> None:
     """As many seeds as the first stratum has videos, and both of the same numbers."""
     values = np.random.default_rng(1).normal(size=6)
-    drawn = stratified_multiplicities(np.repeat([0, 1], [6, 5]), 20_000, seed=4)
+    drawn = bootstrap_weights(np.repeat([0, 1], [6, 5]), 20_000, seed=4)
     of_videos = drawn[:, :6] @ values / 6
     found = effect(values, np.tile(of_videos, (6, 1)), seed=4)
     shuffled = np.random.default_rng(2).permutation(of_videos - of_videos.mean())
@@ -369,7 +370,7 @@ def test_what_has_no_weight_may_be_missing() -> None:
 
 def test_shapley_values_of_runs_come_with_intervals_that_share_the_draws() -> None:
     """Their effects sum, draw by draw, to that of all against none."""
-    drawn = stratified_multiplicities(np.arange(12) % 2, 50, 1)
+    drawn = bootstrap_weights(np.arange(12) % 2, 50, 1)
     sets = full("ab")
     sampled = [sampled_aucs(runs(0, 3, 0.05 * len(s)), drawn) for s in sets]
     plain, draws = (np.array(part) for part in zip(*sampled, strict=True))
@@ -492,17 +493,17 @@ def simulate(
 
 @pytest.mark.slow
 def test_intervals_by_video_cover_and_intervals_by_frame_do_not() -> None:
-    """500 draws of 60 + 60 videos; the AUC is Phi(separation / sqrt 2). Measured: .948 by video, .596 by frame."""
+    """500 draws of 60 + 60 videos; the AUC is Phi(separation / sqrt 2). Measurement: .948 by video, .596 by frame."""
     rng, separation = np.random.default_rng(0), 0.8
     true = stats.norm.cdf(separation / math.sqrt(2))
     anomalous = np.arange(120) < 60
-    videos_drawn, frames_drawn = (stratified_multiplicities(np.repeat(anomalous, k), 1000, 0) for k in (1, 10))
+    videos_drawn, frames_drawn = (bootstrap_weights(np.repeat(anomalous, k), 1000, 0) for k in (1, 10))
     by_video, by_frame = [], []
     for _ in range(500):
         (scores,), events, videos = simulate(rng, 60, 10, np.array([separation]))
         each = np.arange(len(scores))  # the mistake: every frame as if it were a video of its own
         for code, drawn, covered in ((videos, videos_drawn, by_video), (each, frames_drawn, by_frame)):
-            low, high = percentile_interval(video_wins(scores, events, code).auc(drawn))
+            low, high = percentile_interval(pairwise_counts(scores, events, code).auc(drawn))
             covered.append(low <= true <= high)
     assert 0.92 <= np.mean(by_video) <= 0.98
     assert np.mean(by_frame) < 0.7
@@ -517,7 +518,7 @@ def test_effect_covers_whatever_the_noise_comes_from(variances: tuple[int, int, 
     """Means of (seeds, videos) tables with variances of seed, video and their interaction; measured: .93 to .96."""
     rng = np.random.default_rng(0)
     of_seed, of_video, of_both = np.sqrt(variances)
-    drawn = stratified_multiplicities(np.arange(100) % 2, 600, 0)
+    drawn = bootstrap_weights(np.arange(100) % 2, 600, 0)
     covered = []
     for draw in range(500):
         table = rng.normal(0, of_video, 100) + rng.normal(0, of_both, (n_seeds, 100))
@@ -529,17 +530,17 @@ def test_effect_covers_whatever_the_noise_comes_from(variances: tuple[int, int, 
 
 @pytest.mark.slow
 def test_paired_differences_over_videos_and_seeds_cover() -> None:
-    """500 draws of 6 seeds and 40 + 40 videos; a seed moves the separation of its scorer. Measured: .938."""
+    """500 draws of 6 seeds and 40 + 40 videos; a seed moves the separation of its scorer. Measurement: .938."""
     rng, sd = np.random.default_rng(1), 0.15
     base, gain = 0.7, 0.15
     true = np.subtract(*stats.norm.cdf([(base + gain) / math.sqrt(2 + sd**2), base / math.sqrt(2 + sd**2)]))
-    drawn = stratified_multiplicities(np.arange(80) < 40, 1000, 0)
+    drawn = bootstrap_weights(np.arange(80) < 40, 1000, 0)
     covered, told = [], []
     for draw in range(500):
         separation = np.concatenate([np.full(6, base + gain), np.full(6, base)]) + rng.normal(0, sd, 12)
         scores, events, videos = simulate(rng, 40, 8, separation)
-        wins = [video_wins(of, events, videos) for of in scores]
-        found = paired_difference(wins[:6], wins[6:], drawn, draw)
+        counts = [pairwise_counts(of, events, videos) for of in scores]
+        found = paired_difference(counts[:6], counts[6:], drawn, draw)
         covered.append(found.low <= true <= found.high)
         told.append(verdict(found, 80).word)
     assert 0.92 <= np.mean(covered) <= 0.98

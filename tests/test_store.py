@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features.archive import Archive, archives, finish_removals
 from mtl.features.places import lookup
-from mtl.features.vectors import MappedRows, MemoryRows
+from mtl.features.vectors import MappedVectors, MemoryVectors
 from mtl.features.writer import Writer
 
 SHAPE, DTYPE = (3,), np.dtype(np.float32)
@@ -41,10 +41,10 @@ def filled(folder: Path, n: int = 20, rows_per_part: int = 6) -> Archive:
     return archive
 
 
-def mapped(archive: Archive, numbers) -> MappedRows:
+def mapped(archive: Archive, numbers) -> MappedVectors:
     places = archive.find(ids_of(numbers), SHAPE, DTYPE)
     assert not places.missing.any()
-    return MappedRows(places, np.arange(len(numbers)), SHAPE, DTYPE)
+    return MappedVectors(places, np.arange(len(numbers)), SHAPE, DTYPE)
 
 
 halves = st.tuples(st.integers(0, 3), st.integers(0, 3))
@@ -85,7 +85,7 @@ def test_take_equals_indexing_in_memory(tmp_path_factory, positions):
     folder = tmp_path_factory.getbasetemp() / "take"
     archive = Archive(folder) if folder.exists() else filled(folder)
     rows = mapped(archive, range(20))
-    in_memory = MemoryRows(rows_of(range(20)))
+    in_memory = MemoryVectors(rows_of(range(20)))
     at = np.array(positions, np.int64)
     np.testing.assert_array_equal(rows.take(at), in_memory.take(at))
     assert rows.take(at).shape == (len(at), 3)
@@ -95,7 +95,7 @@ def test_take_equals_indexing_in_memory(tmp_path_factory, positions):
 
 
 def test_rows_in_memory_are_read_only_and_taken_as_copies():
-    rows = MemoryRows(rows_of(range(4)))
+    rows = MemoryVectors(rows_of(range(4)))
     taken = rows.take(np.array([1]))
     taken[:] = 0
     np.testing.assert_array_equal(rows.array, rows_of(range(4)))
@@ -278,7 +278,7 @@ def test_a_failed_part_is_told_once_and_what_was_written_stays(tmp_path, monkeyp
     archive = filled(tmp_path / "k", n=6)
     monkeypatch.setattr("mtl.files._reserve", lambda descriptor, size: (_ for _ in ()).throw(OSError(28, "full")))
     with (
-        pytest.raises(Mistake, match=r"No room in .*bytes needed"),
+        pytest.raises(UserError, match=r"No room in .*bytes needed"),
         archive.locked(),
         Writer(archive, SHAPE, DTYPE, 28, 9) as writer,
     ):
@@ -303,7 +303,10 @@ def test_what_was_computed_before_a_failure_is_written(tmp_path):
 
 def test_a_folder_that_is_a_file_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Mistake, match=r"Cannot write to .*MTL_FEATURES_DIR"), Archive(tmp_path / "file" / "k").locked():
+    with (
+        pytest.raises(UserError, match=r"Cannot write to .*MTL_FEATURES_DIR"),
+        Archive(tmp_path / "file" / "k").locked(),
+    ):
         pass
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.tasks import BinaryTask, CategoricalTask, RandomTask
 
 FRAMES = pd.DataFrame(
@@ -19,14 +19,14 @@ FRAMES = pd.DataFrame(
 def test_binary_targets_and_events():
     task = BinaryTask(["Fighting"])
     np.testing.assert_array_equal(task.targets(FRAMES), [0, 1, 0, 1])
-    np.testing.assert_array_equal(task.events(task.targets(FRAMES))[:, 0], [False, True, False, True])
+    np.testing.assert_array_equal(task.positives(task.targets(FRAMES))[:, 0], [False, True, False, True])
     np.testing.assert_allclose(task.probabilities(np.array([[0.0], [np.log(3)]])), [[0.5], [0.75]])
 
 
 def test_categorical_targets_follow_the_order_of_the_classes():
     task = CategoricalTask(["Normal", "Fighting", "Arson"])
     np.testing.assert_array_equal(task.targets(FRAMES), [2, 1, 0, 1])
-    assert task.events(task.targets(FRAMES)).sum(axis=1).tolist() == [1, 1, 1, 1]
+    assert task.positives(task.targets(FRAMES)).sum(axis=1).tolist() == [1, 1, 1, 1]
     probabilities = task.probabilities(np.array([[0.0, 0.0, np.log(2)]]))
     np.testing.assert_allclose(probabilities, [[0.25, 0.25, 0.5]])
 
@@ -42,7 +42,7 @@ def test_categorical_targets_follow_the_order_of_the_classes():
     ],
 )
 def test_wrong_classes_are_mistakes(task, message):
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         task.check(["Arson", "Fighting", "Normal"])
     assert message in str(caught.value)
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.terminal import quiet, show
 
 
@@ -20,8 +20,8 @@ def test_a_mistake_is_said_without_the_noise_before_it(capfd):
     def mistaken() -> None:
         with quiet():
             os.write(2, b"noise of a library")
-            raise Mistake("what was wrong")
+            raise UserError("what was wrong")
 
-    with pytest.raises(Mistake, match="what was wrong"):
+    with pytest.raises(UserError, match="what was wrong"):
         mistaken()
     assert capfd.readouterr().err == ""

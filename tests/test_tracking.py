@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from mtl import results
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import FAILURE, FINGERPRINT, HOST, PARENT, PROCESS
 from mtl.tracking import __main__, journal, provenance, send
 from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -114,7 +114,7 @@ def test_importing_tracking_does_not_import_mlflow():
     "uri", ["./mlruns", "mlruns", "file:///tmp/mlruns", "sqlite://", "sqlite:///:memory:", "htp://x", ""]
 )
 def test_a_refused_address_is_one_clear_line(uri):
-    with pytest.raises(Mistake, match=r"Tracking URI .*right would be sqlite:///mlflow\.db") as caught:
+    with pytest.raises(UserError, match=r"Tracking URI .*right would be sqlite:///mlflow\.db") as caught:
         MLflowTracking(uri, "x", None, 1)
     assert "\n" not in str(caught.value)
 
@@ -138,27 +138,27 @@ def test_a_password_is_shown_nowhere(tmp_path, caplog):
     run.end("FINISHED")
     assert "secret" not in (tmp_path / journal.JOURNAL).read_text()
     assert "secret" not in caplog.text
-    with pytest.raises(Mistake, match="--uri"):
+    with pytest.raises(UserError, match="--uri"):
         send.send(tmp_path, 0.2)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # as root every place can be written
-    with pytest.raises(Mistake, match=r"cannot be written \(permission\): set tracking\.uri"):
+    with pytest.raises(UserError, match=r"cannot be written \(permission\): set tracking\.uri"):
         MLflowTracking(f"sqlite:///{tmp_path}/mlflow.db", "x", None, 1).prepare()
 
 
 def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path):
     database = tmp_path / "mlflow.db"
     database.write_text("my notes")
-    with pytest.raises(Mistake, match="no whole MLflow store"):
+    with pytest.raises(UserError, match="no whole MLflow store"):
         MLflowTracking(f"sqlite:///{database}", "x", None, 1).prepare()
     assert database.read_text() == "my notes"
 
 
 def test_reading_makes_no_store(tmp_path):
     found = MLflowTracking(f"sqlite:///{tmp_path}/mlflow.db", "x", None, 1)
-    with pytest.raises(Mistake, match="There is no MLflow store at"):
+    with pytest.raises(UserError, match="There is no MLflow store at"):
         found.runs()
     assert list(tmp_path.iterdir()) == []
 
@@ -315,10 +315,10 @@ def test_a_deleted_experiment_is_restored_and_said(tracked, caplog):
 
 
 def test_an_unknown_run_or_artifact_is_one_clear_line(tracked, tmp_path):
-    with pytest.raises(Mistake, match="nobody"):
+    with pytest.raises(UserError, match="nobody"):
         tracked.run("nobody")
     run = tracked.start("all", tmp_path, None, {})
-    with pytest.raises(Mistake, match=r"nothing\.txt"):
+    with pytest.raises(UserError, match=r"nothing\.txt"):
         tracked.download(run.id, "nothing.txt")
 
 
@@ -336,7 +336,7 @@ def test_a_store_of_another_version_names_the_upgrade(store, tmp_path):
     shutil.copy(store, database)
     with sqlite3.connect(database) as connection:
         connection.execute("update alembic_version set version_num = 'bd07f7e963c5'")
-    with pytest.raises(Mistake, match=r"another version of MLflow.*mlflow db upgrade"):
+    with pytest.raises(UserError, match=r"another version of MLflow.*mlflow db upgrade"):
         MLflowTracking(f"sqlite:///{database}", "x", None, 5).prepare()
 
 
@@ -423,7 +423,7 @@ def living(found: MLflowTracking, folder: Path) -> tuple[subprocess.Popen, str]:
 def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp_path):
     process, run_id = living(tracked, tmp_path)
     try:
-        with pytest.raises(Mistake, match="still going on"):
+        with pytest.raises(UserError, match="still going on"):
             tracked.start("all", tmp_path, None, {})
         assert tracked.close_stale() == []
         assert "still going on" in send.send(tmp_path, 5)[0]
@@ -512,7 +512,7 @@ def test_to_send_what_arrived_already_changes_nothing(tracked, tmp_path):
 
 
 def test_a_folder_without_a_record_is_one_clear_line(tmp_path):
-    with pytest.raises(Mistake, match="No run is recorded"):
+    with pytest.raises(UserError, match="No run is recorded"):
         send.send(tmp_path, 1)
 
 
@@ -529,7 +529,7 @@ def test_without_tracking_the_record_is_kept_all_the_same(tmp_path):
     assert found.where_to_look([run.id], "auc/main") == []
     assert journal.recorded(tmp_path)[0].metrics["auc/main"] == 0.8
     assert "tracking=none" in send.send(tmp_path, 1)[0]
-    with pytest.raises(Mistake, match="tracking=mlflow"):
+    with pytest.raises(UserError, match="tracking=mlflow"):
         found.run("x")
 
 
@@ -667,7 +667,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server, tmp_path, 
     assert time.monotonic() - began < 15
     assert len(warnings_in(caplog)) == 1
     assert f"python -m mtl.tracking send {tmp_path}/run" in warnings_in(caplog)[0]
-    with pytest.raises(Mistake, match="Connection refused"):
+    with pytest.raises(UserError, match="Connection refused"):
         send.send(tmp_path / "run", 0.5)
     server.start()
     assert found.run(run.id).status == "RUNNING"
@@ -695,7 +695,7 @@ def test_a_sweep_without_a_server_is_sent_later_as_a_family(server, tmp_path, ca
     assert found.where_to_look([parent.id], "auc/main") == []
     assert len([run for run in journal.recorded(tmp_path) if run.tags.get(PARENT) == parent.id]) == 2
     server.start()
-    with pytest.raises(Mistake, match="parent"):
+    with pytest.raises(UserError, match="parent"):
         send.send(tmp_path / "0", 5)
     assert len(send.send(tmp_path, 5)) == 3
     fresh = MLflowTracking(server.uri, "family", None, 5)
@@ -731,7 +731,7 @@ def test_a_server_that_is_none_is_a_mistake():
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         port = process.stdout.readline().split("port ")[1].split()[0]
-        with pytest.raises(Mistake, match="refuses"):
+        with pytest.raises(UserError, match="refuses"):
             MLflowTracking(f"http://127.0.0.1:{port}", "x", None, 2).prepare()
     finally:
         process.kill()

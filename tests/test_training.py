@@ -32,9 +32,9 @@ class ArrayRows:
         return self.array[positions]
 
 
-def examples(tasks=TASKS, seed=0):
-    """Rows whose class is linear in them, ten rows a video, three splits."""
-    from mtl.training.dataset import Examples
+def dataset(tasks=TASKS, seed=0):
+    """FeatureVectors whose class is linear in them, ten rows a video, three splits."""
+    from mtl.training.dataset import Dataset
 
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(N, D)).astype(np.float32)
@@ -46,16 +46,16 @@ def examples(tasks=TASKS, seed=0):
             "split": pd.Categorical(np.repeat(["train", "val", "test"], [200, 60, 40])),
         }
     )
-    return Examples(ArrayRows(rows), {name: task.targets(frames) for name, task in tasks.items()}, frames)
+    return Dataset(ArrayRows(rows), {name: task.targets(frames) for name, task in tasks.items()}, frames)
 
 
 def model(tasks=TASKS, seed=0, dropout=0.0):
     import tensorflow as tf
 
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Trained
+    from mtl.model.parts import TrainedPart
 
-    identity = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+    identity = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [])
     return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, seed=seed)
 
 
@@ -76,11 +76,11 @@ def training(**changes):
     return Training(**settings | changes)
 
 
-def probes(**changes):
-    from mtl.training.probes import Probes
+def measurements(**changes):
+    from mtl.training.gradient_measurements import GradientMeasurements
 
     settings = {"epochs": 1, "batches": 3, "batch_size": 16, "permuted_labels": True, "affinity_step": 0.1, "seed": 0}
-    return Probes(**settings | changes)
+    return GradientMeasurements(**settings | changes)
 
 
 def of_conf(name):
@@ -94,17 +94,17 @@ def of_conf(name):
     return build(config.w, tasks=tuple(TASKS))
 
 
-def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, probed=0, **changes):
-    """What a training of so many probed batches gives; to probe takes as long as all else."""
+def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, measured=0, **changes):
+    """What a training of so many measured batches gives; to measurement takes as long as all else."""
     from mtl.weighting.equal import Equal
 
     built = built or model(tasks, seed)
     rows: list = []
     trace, history = training(seed=seed, **changes).train(
         built,
-        data or examples(tasks),
+        data or dataset(tasks),
         weighting or Equal(tuple(tasks)),
-        probes(seed=seed, batches=probed),
+        measurements(seed=seed, batches=measured),
         "general_anomaly",
         lambda e, row: rows.append(row),
     )
@@ -115,13 +115,13 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, probed=0, 
 @pytest.mark.parametrize("names", [["general_anomaly"], list(TASKS)])
 def test_one_task_has_the_same_shapes_as_many(names):
     tasks = {name: TASKS[name] for name in names}
-    _, trace, history = train(tasks, probed=3)
+    _, trace, history = train(tasks, measured=3)
     t = len(tasks)
     assert trace.tasks == tuple(names)
     assert trace.steps_per_epoch == 7
     assert trace.losses.shape == trace.weights.shape == (21, t)
     assert trace.gramians.shape == (9, t, t)
-    assert trace.probe_steps.tolist() == [7, 7, 7, 14, 14, 14, 21, 21, 21]
+    assert trace.measurement_steps.tolist() == [7, 7, 7, 14, 14, 14, 21, 21, 21]
     assert trace.val_losses.shape == (60, t)
     assert set(history.epochs[0]) == {
         f"{q}/{name}" for q in ("train_loss", "val_loss", "val_auc", "weight") for name in names
@@ -135,7 +135,7 @@ def test_it_learns_what_can_be_learnt():
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not():
-    first, again, other = (train(seed=seed, probed=3)[1] for seed in (0, 0, 1))
+    first, again, other = (train(seed=seed, measured=3)[1] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.losses, again.losses)
     np.testing.assert_array_equal(first.gramians, again.gramians)
     assert (first.losses != other.losses).any()
@@ -155,9 +155,9 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
     from mtl.weighting.fixed import Fixed
 
     weights = {"general_anomaly": 1.0, "violence": 0.5, "anomaly_type": 2.0}
-    data, built = examples(), model()
+    data, built = dataset(), model()
     before = built.get_weights()
-    rows = tf.constant(data.rows.array[:32])
+    rows = tf.constant(data.features.array[:32])
     targets = {name: tf.constant(one[:32]) for name, one in data.targets.items()}
     with tf.GradientTape() as tape:
         losses = built.frame_losses(built(rows, training=True), targets)
@@ -263,12 +263,12 @@ def misaligned(array):
 def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
     from mtl.memory import aligned
     from mtl.training import source as room
-    from mtl.training.dataset import Examples
+    from mtl.training.dataset import Dataset
 
-    data = examples()
-    shared = aligned(data.rows.array.shape, np.float32)
-    shared[:] = data.rows.array
-    on_disk = ArrayRows(data.rows.array)
+    data = dataset()
+    shared = aligned(data.features.array.shape, np.float32)
+    shared[:] = data.features.array
+    on_disk = ArrayRows(data.features.array)
     on_disk.array = None
     on_disk.take = lambda positions: shared[positions]
     sources = {"shared": ArrayRows(shared), "copied": ArrayRows(misaligned(shared)), "blocks": on_disk}
@@ -276,7 +276,7 @@ def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch)
     for name, rows in sources.items():
         monkeypatch.setattr(room, "STEPS_PER_CALL", 3 if name == "blocks" else 256)
         assert (room.resident(rows) is None) == (name == "blocks")
-        traces[name] = train(data=Examples(rows, data.targets, data.frames))[1]
+        traces[name] = train(data=Dataset(rows, data.targets, data.frames))[1]
     np.testing.assert_array_equal(traces["shared"].losses, traces["copied"].losses)
     np.testing.assert_array_equal(traces["shared"].losses, traces["blocks"].losses)
 
@@ -304,25 +304,25 @@ def test_many_rows_that_cannot_be_shared_are_not_held_twice(monkeypatch):
 
 
 def test_early_stopping_goes_back_to_the_best_epoch():
-    data = examples()
+    data = dataset()
     built, trace, history = train(data=data, epochs=30, early_stopping=True, patience=2)
     aucs = [row["val_auc/general_anomaly"] for row in history.epochs]
-    assert history.chosen == int(np.argmax(aucs))
-    assert len(aucs) <= history.chosen + 3
+    assert history.best_epoch == int(np.argmax(aucs))
+    assert len(aucs) <= history.best_epoch + 3
     from mtl.training.source import predict
     from mtl.training.validation import task_auc
 
     val = data.positions("val")
-    logits = predict(built, data.rows, val)["general_anomaly"]
+    logits = predict(built, data.features, val)["general_anomaly"]
     again = task_auc(TASKS["general_anomaly"], data.targets["general_anomaly"][val], logits)
-    assert again == pytest.approx(aucs[history.chosen])
+    assert again == pytest.approx(aucs[history.best_epoch])
     mean = trace.val_losses[:, 0].mean()
-    assert mean == pytest.approx(history.epochs[history.chosen]["val_loss/general_anomaly"], abs=1e-5)
+    assert mean == pytest.approx(history.epochs[history.best_epoch]["val_loss/general_anomaly"], abs=1e-5)
 
 
 def test_without_early_stopping_every_epoch_runs_and_the_last_counts():
     _, trace, history = train(epochs=5)
-    assert (len(history.epochs), history.chosen) == (5, 4)
+    assert (len(history.epochs), history.best_epoch) == (5, 4)
     assert len(trace.losses) == 5 * trace.steps_per_epoch
 
 
@@ -339,7 +339,7 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
     built, trace, history = train(weighting=Exploding(tuple(TASKS)), epochs=6, optimizer=lambda: optimizer)
     assert "is not finite in epoch 3" in history.diverged
     assert len(history.epochs) == 3
-    assert history.chosen == 1
+    assert history.best_epoch == 1
     assert not np.isfinite(trace.losses).all()
     assert all(np.isfinite(weight).all() for weight in built.get_weights().values())
     assert np.isfinite(trace.val_losses).all()
@@ -350,11 +350,11 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
 def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epoch):
     """One frame is not finite from some epoch on: its step is void, those before and after it count."""
     from mtl.memory import aligned
-    from mtl.training.dataset import Examples
+    from mtl.training.dataset import Dataset
 
-    data = examples()
-    rows = aligned(data.rows.array.shape, np.float32)  # the graph shares this memory
-    rows[:] = data.rows.array
+    data = dataset()
+    rows = aligned(data.features.array.shape, np.float32)  # the graph shares this memory
+    rows[:] = data.features.array
     weighting = of_conf(name)
     start_epoch = weighting.start_epoch
 
@@ -364,7 +364,7 @@ def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epo
 
     weighting.start_epoch = and_break
     built, trace, history = train(
-        weighting=weighting, data=Examples(ArrayRows(rows), data.targets, data.frames), epochs=3
+        weighting=weighting, data=Dataset(ArrayRows(rows), data.targets, data.frames), epochs=3
     )
     assert len(history.epochs) == epoch
     assert f"is not finite in epoch {epoch}" in history.diverged
@@ -372,7 +372,7 @@ def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epo
     assert void.sum() == void[-trace.steps_per_epoch :].sum() == 1
     np.testing.assert_array_equal(void, np.isnan(trace.weights).all(axis=1))
     assert all(np.isfinite(array).all() for array in built.get_weights().values())
-    assert history.chosen == max(epoch - 2, 0)
+    assert history.best_epoch == max(epoch - 2, 0)
     assert np.isfinite(trace.val_losses).all()
 
 
@@ -383,10 +383,10 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
     from mtl.training.steps import compile_steps
     from mtl.weighting.equal import Equal
 
-    data, built = examples(), model()
+    data, built = dataset(), model()
     for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.01, momentum=0.9)):
         steps = compile_steps(built, Equal(tuple(TASKS)), optimizer)
-        rows = np.array(data.rows.array)
+        rows = np.array(data.features.array)
         rows[9] = np.nan
         targets = {name: tf.constant(one, tf.int32) for name, one in data.targets.items()}
         sound, void = np.arange(10, 18)[None], np.arange(8, 16)[None]
@@ -403,11 +403,11 @@ def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apar
     from mtl.tracking.metrics import cost_of_relations
     from mtl.training.history import History
 
-    _, _, history = train(probed=3)
-    assert 0 < history.first_probe_seconds < history.probe_seconds
-    told = cost_of_relations(History(seconds=100.0, probe_seconds=8.0, first_probe_seconds=5.0), 2.0)
+    _, _, history = train(measured=3)
+    assert 0 < history.first_measurement_seconds < history.measurement_seconds
+    told = cost_of_relations(History(seconds=100.0, measurement_seconds=8.0, first_measurement_seconds=5.0), 2.0)
     assert told.startswith("10.0 s, 10% of the 100.0 s of training steps")
-    assert "the first probe, which compiles, 5.0 s, the other probes 3.0 s (3%), measures 2.0 s" in told
+    assert "the first measurement, which compiles, 5.0 s, the other measurements 3.0 s (3%), measures 2.0 s" in told
 
 
 def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
@@ -427,7 +427,7 @@ def test_balanced_sampling_shows_every_class_as_often():
 
 @pytest.mark.slow
 def test_every_optimizer_step_of_every_weighting_of_conf_trains():
-    data = examples()
+    data = dataset()
     for path in sorted(WEIGHTINGS.glob("*.yaml")):
         _, trace, history = train(weighting=of_conf(path.stem), data=data, epochs=6)
         assert not history.diverged, path.stem
@@ -477,7 +477,7 @@ def small_network(seed):
 
     stages = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
     backbone = Backbone("small_cnn", network, scale_to_one, 8, "random", stages, "float32", 16, seed)
-    return backbone.cut(Freeze(0)).trained, 8
+    return backbone.split(Freeze(0)).trained, 8
 
 
 @pytest.mark.parametrize("trained", [lambda seed: (None, D), small_network], ids=["heads", "network"])
@@ -488,21 +488,21 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
     import tensorflow as tf
 
     from mtl.model import multitask as room
-    from mtl.model.parts import Trained
-    from mtl.training.dataset import Examples
+    from mtl.model.parts import TrainedPart
+    from mtl.training.dataset import Dataset
 
     def job(seed, weighting, changes, keep):
         if not keep:
             monkeypatch.setattr(room, "_kept", OrderedDict())
         part, n_features = trained(seed)
-        data = examples()
+        data = dataset()
         if part is None:
-            part = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+            part = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
         else:
             frames = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
-            data = Examples(ArrayRows(frames), data.targets, data.frames)
+            data = Dataset(ArrayRows(frames), data.targets, data.frames)
         built = room.reused(room.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
-        _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, probed=3, epochs=2, **changes)
+        _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, measured=3, epochs=2, **changes)
         return built, trace, built.get_weights()
 
     monkeypatch.setattr(room, "_kept", OrderedDict())

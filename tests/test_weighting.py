@@ -17,7 +17,7 @@ tf = pytest.importorskip("tensorflow")
 from hydra.utils import instantiate  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 
-from mtl.errors import Mistake  # noqa: E402
+from mtl.errors import UserError  # noqa: E402
 from mtl.weighting.aligned import aligned  # noqa: E402
 from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, Adam, Weighting  # noqa: E402
 from mtl.weighting.cagrad import cagrad  # noqa: E402
@@ -264,7 +264,7 @@ def test_grad_cosine_counts_an_auxiliary_only_where_it_points_the_main_tasks_way
 
 
 def test_grad_cosine_needs_its_main_task():
-    with pytest.raises(Mistake, match=r"'violense' is not in the set. Did you mean 'violence'\?"):
+    with pytest.raises(UserError, match=r"'violense' is not in the set. Did you mean 'violence'\?"):
         GradCosine(TASKS, "violense")
 
 
@@ -430,7 +430,7 @@ def test_notebook_is_one_table_for_every_set():
     ],
 )
 def test_wrong_fixed_weights_are_the_users_mistake(weights, default, message):
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         fixed_weights(TASKS, weights, default, strict=True)
 
 
@@ -797,7 +797,7 @@ def test_float32_noise_of_dependent_gradients_does_no_harm(solver):
 
 
 def test_methods_that_look_at_every_subset_refuse_too_many_tasks():
-    with pytest.raises(Mistake, match=f"MGDA takes at most {MOST_TASKS_BY_SUBSETS} tasks, found 11"):
+    with pytest.raises(UserError, match=f"MGDA takes at most {MOST_TASKS_BY_SUBSETS} tasks, found 11"):
         MGDA("abcdefghijk")
     most = random_gradients(0, MOST_TASKS_BY_SUBSETS)
     shortest = direction(mgda, most)

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtl.ablation.predictions import Entry
+from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import Sample, SampledGroup
 from mtl.ablation.tables import (
     AUXILIARIES,
     DIFFERENCE,
+    GAIN_POINTS,
     HEADS,
     OVER_HEAD,
-    POINTS,
     SEEDS,
     SETS,
     SHAPLEY,
     _auxiliary_rows,
-    _foretold,
     _head_rows,
     _in_order,
     _points,
     _set_rows,
+    gain_predictors,
 )
 from mtl.statistics.significance import holm
 
@@ -41,18 +41,18 @@ class Comparison:
     seeds : DataFrame
         AUC of every run.
     auxiliaries : DataFrame
-        By `setting` and `auxiliary` (a bundle where several are always used
+        By `condition` and `auxiliary` (a bundle where several are always used
         together): main `effect` over `pairs` of sets that differ in it alone, the
         `shapley` value (of the full factorial `within` the design where that is a part of
         it only), and a `verdict`. Intervals and `p_holm` hold for all auxiliaries of
-        a setting at once.
+        a condition at once.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
         task, and its difference to the main task's own head in the same runs.
     points : DataFrame
         By set and auxiliary in it: a relation `measure` with the main task beside
         the `gain` that the auxiliary brought to that set.
-    foretold : DataFrame
+    gain_predictors : DataFrame
         By measure: rank correlation over the points.
     base : str
         Arm that all others are compared with.
@@ -66,20 +66,20 @@ class Comparison:
     auxiliaries: pd.DataFrame
     heads: pd.DataFrame
     points: pd.DataFrame
-    foretold: pd.DataFrame
+    gain_predictors: pd.DataFrame
     base: str = ""
     n_videos: int = 0
     warnings: tuple[str, ...] = ()
 
 
 def compare(
-    entries: Sequence[Entry], main_task: str, controls: Collection[str], resamples: int, seed: int
+    entries: Sequence[ComparedRun], main_task: str, controls: Collection[str], resamples: int, seed: int
 ) -> Comparison:
     """Compare all runs of a design; the same resampled videos serve every number.
 
     Parameters
     ----------
-    entries : sequence of Entry
+    entries : sequence of ComparedRun
         At most one per row and seed, in the order of launch.
     main_task : str
     controls : collection of str
@@ -90,8 +90,8 @@ def compare(
     base = next((entry.arm for entry in entries if entry.tasks == {main_task}), entries[0].arm if entries else "")
     sample = Sample(entries, resamples, seed)
     groups = [
-        SampledGroup(setting, [i for i, entry in enumerate(entries) if entry.setting == setting], sample)
-        for setting in dict.fromkeys(entry.setting for entry in entries)
+        SampledGroup(condition, [i for i, entry in enumerate(entries) if entry.condition == condition], sample)
+        for condition in dict.fromkeys(entry.condition for entry in entries)
     ]
     sets = pd.DataFrame([row for group in groups for row in _set_rows(group, base)], columns=[*SETS, *DIFFERENCE])
     sets["p_holm"] = holm(sets["p"].to_numpy(float))
@@ -99,16 +99,16 @@ def compare(
         [row for group in groups for row in _auxiliary_rows(group, main_task, controls)],
         columns=[*AUXILIARIES, *SHAPLEY],
     )
-    # one family per setting, controls among them, as for the intervals
-    auxiliaries["p_holm"] = auxiliaries.groupby("setting")["p"].transform(lambda p: holm(p.to_numpy(float)))
+    # one family per condition, controls among them, as for the intervals
+    auxiliaries["p_holm"] = auxiliaries.groupby("condition")["p"].transform(lambda p: holm(p.to_numpy(float)))
     points = [row for group in groups for row in _points(group, main_task, controls)]
     return Comparison(
         sets=_in_order(sets, entries),
         seeds=pd.DataFrame(sample.by_seed(), columns=SEEDS),
         auxiliaries=auxiliaries,
         heads=pd.DataFrame([row for group in groups for row in _head_rows(group)], columns=[*HEADS, *OVER_HEAD]),
-        points=pd.DataFrame(points, columns=POINTS),
-        foretold=_foretold(pd.DataFrame(points, columns=POINTS)),
+        points=pd.DataFrame(points, columns=GAIN_POINTS),
+        gain_predictors=gain_predictors(pd.DataFrame(points, columns=GAIN_POINTS)),
         base=base,
         n_videos=len(sample.videos),
         warnings=tuple(warning for group in groups for warning in group.warnings()),

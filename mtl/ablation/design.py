@@ -19,14 +19,14 @@ def axes(runs: Sequence[TrackedRun]) -> list[str]:
     A parameter below a group (``weighting.temperature``) counts only where it is
     not a consequence of the group's choice and the task set.
     """
-    settings = [setting_of(run) for run in runs]
-    keys = dict.fromkeys(key for setting in settings for key in setting if not _is_seed(settings, key))
-    differing = [key for key in keys if len({setting[key] for setting in settings if key in setting}) > 1]
+    conditions = [parameters_of(run) for run in runs]
+    keys = dict.fromkeys(key for condition in conditions for key in condition if not _is_seed(conditions, key))
+    differing = [key for key in keys if len({condition[key] for condition in conditions if key in condition}) > 1]
     groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
     free = [
         key
         for key in differing
-        if "." in key and not key.startswith("task.") and not _follows(settings, key, ("tasks", key.split(".")[0]))
+        if "." in key and not key.startswith("task.") and not _follows(conditions, key, ("tasks", key.split(".")[0]))
     ]
     return ["tasks", *sorted({*groups, *free} - {"tasks"})]
 
@@ -45,10 +45,10 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     keys = axes(runs)
     rows = []
     for run in runs:
-        setting = {key: setting_of(run).get(key, "") for key in [*keys, "seed"]}
-        row: dict[str, object] = {"set": _label(keys, setting), "seed": setting["seed"], "status": run.status}
+        condition = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
+        row: dict[str, object] = {"set": _label(keys, condition), "seed": condition["seed"], "status": run.status}
         row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
-        rows.append(row | setting | dict(run.metrics))
+        rows.append(row | condition | dict(run.metrics))
     columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", *keys]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     finished = table[table["status"] == "FINISHED"]
@@ -103,7 +103,7 @@ def measures_of(run: TrackedRun, main_task: str, tasks: frozenset[str]) -> dict[
         names = {pairs([auxiliary, main_task])[0][0], f"{auxiliary}_to_{main_task}"}
         for key, value in run.metrics.items():
             measure, _, pair = key.partition("/")
-            if pair in names and not measure.endswith("_null"):
+            if pair in names and not measure.endswith("_baseline"):
                 found[measure, auxiliary] = value
     return found
 
@@ -117,7 +117,7 @@ def resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
     )
 
 
-def setting_of(run: TrackedRun) -> dict[str, str]:
+def parameters_of(run: TrackedRun) -> dict[str, str]:
     """Parameters of a run; of one that failed before it had any, what its name says."""
     first, *others = run.name.split(" ") if run.name else [""]
     named = dict(word.split("=", 1) for word in others if "=" in word)
@@ -126,18 +126,21 @@ def setting_of(run: TrackedRun) -> dict[str, str]:
     return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
 
 
-def _follows(settings: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
+def _follows(conditions: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
     """Whether the key has one value for every combination of the given ones."""
     seen: dict[tuple, str] = {}
-    for setting in settings:
-        if key in setting and seen.setdefault(tuple(setting.get(each) for each in given), setting[key]) != setting[key]:
+    for condition in conditions:
+        if (
+            key in condition
+            and seen.setdefault(tuple(condition.get(each) for each in given), condition[key]) != condition[key]
+        ):
             return False
     return True
 
 
-def _label(keys: Sequence[str], setting: Mapping[str, str]) -> str:
+def _label(keys: Sequence[str], condition: Mapping[str, str]) -> str:
     """Name of a row: the task set, then what else differs."""
-    return ", ".join([setting["tasks"], *(f"{key}={setting[key]}" for key in keys if key != "tasks")])
+    return ", ".join([condition["tasks"], *(f"{key}={condition[key]}" for key in keys if key != "tasks")])
 
 
 def _failure(run: TrackedRun) -> str:
@@ -146,6 +149,6 @@ def _failure(run: TrackedRun) -> str:
     return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
 
 
-def _is_seed(settings: Sequence[Mapping[str, str]], key: str) -> bool:
+def _is_seed(conditions: Sequence[Mapping[str, str]], key: str) -> bool:
     """Whether a part's seed is the run's seed in every run."""
-    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in settings)
+    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in conditions)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined, percentile_interval
-from mtl.statistics.pairwise import VideoWins
+from mtl.statistics.pairwise import PairwiseCounts
 from mtl.statistics.significance import sign_flip
 
 
@@ -49,39 +49,39 @@ class Effect:
     reason: str = ""
 
 
-def sampled_aucs(runs: Sequence[VideoWins], multiplicities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sampled_aucs(runs: Sequence[PairwiseCounts], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """AUC of every run, plain and in the same resamples of videos for all of them.
 
     Parameters
     ----------
-    runs : sequence of VideoWins
+    runs : sequence of PairwiseCounts
         Their videos must be coded alike.
-    multiplicities : ndarray of shape (n_resamples, n_videos)
+    weights : ndarray of shape (n_resamples, n_videos)
 
     Returns
     -------
     ndarray of shape (n_runs,), ndarray of shape (n_runs, n_resamples)
     """
-    once = np.ones((1, multiplicities.shape[1]))
+    once = np.ones((1, weights.shape[1]))
     plain = np.array([run.auc(once)[0] for run in runs])
-    return plain, np.array([run.auc(multiplicities) for run in runs]).reshape(len(runs), -1)
+    return plain, np.array([run.auc(weights) for run in runs]).reshape(len(runs), -1)
 
 
 def paired_difference(
-    first: Sequence[VideoWins], second: Sequence[VideoWins], multiplicities: np.ndarray, seed: int
+    first: Sequence[PairwiseCounts], second: Sequence[PairwiseCounts], weights: np.ndarray, seed: int
 ) -> Effect:
     """Mean AUC of the first set of runs less that of the second, run by run.
 
     Parameters
     ----------
-    first, second : sequence of VideoWins
+    first, second : sequence of PairwiseCounts
         One run per seed, in the same order of seeds; videos coded alike.
-    multiplicities : ndarray of shape (n_resamples, n_videos)
+    weights : ndarray of shape (n_resamples, n_videos)
         The same resampled videos serve both.
     seed : int
         Of the bootstrap over seeds.
     """
-    (plain, draws), (base, base_draws) = sampled_aucs(first, multiplicities), sampled_aucs(second, multiplicities)
+    (plain, draws), (base, base_draws) = sampled_aucs(first, weights), sampled_aucs(second, weights)
     return effect(plain - base, draws - base_draws, seed)
 
 

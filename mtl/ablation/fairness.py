@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mtl.ablation.design import setting_of
+from mtl.ablation.design import parameters_of
 from mtl.results import CODE, DATA, TrackedRun
 
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
-MAY_DIFFER = ("tasks", "seed", "task.", "relations", "probes", "evaluation")
+MAY_DIFFER = ("tasks", "seed", "task.", "relations", "gradient_measurements", "evaluation")
 
 
 def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
     """How long the runs were trained, and whether all alike."""
     names = ("training.epochs", "training.batch_size", "training.early_stopping")
 
-    def budgets(settings: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
-        return {tuple(each[name] for name in names) for each in settings if all(name in each for name in names)}
+    def budgets(conditions: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
+        return {tuple(each[name] for name in names) for each in conditions if all(name in each for name in names)}
 
     found = budgets(run.params for run in runs)
     if len(found) != 1:
@@ -25,14 +25,14 @@ def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
             return ""
         if axis.split(".")[0] == "training":
             return "The training budgets differ: they are what is compared."
-        if all(len(budgets(settings)) <= 1 for settings in places):
-            return "The training budgets differ between settings, and are equal for all runs within one."
+        if all(len(budgets(conditions)) <= 1 for conditions in places):
+            return "The training budgets differ between conditions, and are equal for all runs within one."
         return "The training budgets differ: see the warnings."
     epochs, size, stops = found.pop()
     same = f"{epochs} epochs at batch size {size}"
     if stops.lower() == "false":
         return f"Equal training budget: every run had {same}, and its last epoch counts."
-    chosen = sorted(int(run.metrics["epoch/chosen"]) for run in runs if "epoch/chosen" in run.metrics)
+    chosen = sorted(int(run.metrics["epoch/best"]) for run in runs if "epoch/best" in run.metrics)
     which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
     return (
         f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
@@ -57,8 +57,8 @@ def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str
     said: dict[str, list[str]] = {}
     for arms in places.values():
         (first, reference), *others = arms.items()
-        for arm, settings in others:
-            for key, (there, here) in _differences(settings, reference, axis).items():
+        for arm, conditions in others:
+            for key, (there, here) in _differences(conditions, reference, axis).items():
                 said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
     return [
         f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
@@ -67,13 +67,13 @@ def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str
 
 
 def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], axis: str, base: str) -> list[str]:
-    """A line per setting that has no run of the base: in what it differs from the nearest one that has."""
+    """A line per condition that has no run of the base: in what it differs from the nearest one that has."""
     bases = {place: arms[base] for place, arms in places.items() if base in arms}
     lines = []
     for place, arms in places.items():
         if base in arms or not bases:
             continue
-        here = [each for settings in arms.values() for each in settings]
+        here = [each for conditions in arms.values() for each in conditions]
         apart = [(name, _differences(here, there, axis)) for name, there in bases.items()]
         nearest, differences = min(apart, key=lambda found: len(found[1]))
         which = ", ".join(f"{key} ({mine} instead of {its})" for key, (mine, its) in differences.items())
@@ -88,12 +88,12 @@ def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], a
 def _by_place(
     runs: Sequence[TrackedRun], keys: Sequence[str], axis: str
 ) -> dict[str, dict[str, list[Mapping[str, str]]]]:
-    """Parameters of the runs by the setting they are compared in, then by what is compared."""
+    """Parameters of the runs by the condition they are compared in, then by what is compared."""
     places: dict[str, dict[str, list[Mapping[str, str]]]] = {}
     for run in runs:
-        setting = setting_of(run)
-        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
-        places.setdefault(place, {}).setdefault(setting.get(axis, ""), []).append(setting)
+        condition = parameters_of(run)
+        place = ", ".join(f"{key}={condition.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        places.setdefault(place, {}).setdefault(condition.get(axis, ""), []).append(condition)
     return places
 
 
@@ -114,9 +114,9 @@ def _differences(
     return found
 
 
-def _follows_seed(setting: Mapping[str, str], key: str) -> bool:
+def _follows_seed(condition: Mapping[str, str], key: str) -> bool:
     """Whether the value is a part's seed that is the run's."""
-    return key.endswith(".seed") and setting[key] == setting.get("seed")
+    return key.endswith(".seed") and condition[key] == condition.get("seed")
 
 
 def _may_differ(key: str, axis: str) -> bool:
@@ -133,7 +133,7 @@ def versions(runs: Sequence[TrackedRun]) -> list[str]:
 
 
 def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
-    """A line per setting whose runs of one seed read different frames, though their parameters agree.
+    """A line per condition whose runs of one seed read different frames, though their parameters agree.
 
     What differs in the test frames shows in the predictions; this finds out about
     the frames trained on as well.
@@ -142,11 +142,11 @@ def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> li
         return []
     found: dict[str, dict[str, dict[str, list[str]]]] = {}
     for run in runs:
-        setting = setting_of(run)
-        place = ", ".join(f"{key}={setting.get(key, '')}" for key in keys if key not in ("tasks", axis))
+        condition = parameters_of(run)
+        place = ", ".join(f"{key}={condition.get(key, '')}" for key in keys if key not in ("tasks", axis))
         if DATA in run.tags:
-            by_data = found.setdefault(place, {}).setdefault(setting.get("seed", ""), {})
-            by_data.setdefault(run.tags[DATA], []).append(setting.get(axis, ""))
+            by_data = found.setdefault(place, {}).setdefault(condition.get("seed", ""), {})
+            by_data.setdefault(run.tags[DATA], []).append(condition.get(axis, ""))
     lines = []
     for place, seeds in found.items():
         apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}

@@ -32,17 +32,17 @@ def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[st
     Returns
     -------
     DataFrame
-        By `setting` and `at_most` so many networks, as long as one more gains: `groups`
+        By `condition` and `at_most` so many networks, as long as one more gains: `groups`
         (lists of tasks), `taken_from` (by task the position of its group), `score` (mean
         AUC over tasks) and `scores` (by task); `sets`, how many were measured.
     """
     measured: dict[str, dict[frozenset[str], list[TrackedRun]]] = {}
     for run, row in zip(runs, table.to_dict("records"), strict=True):
-        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
         if tasks_of(run) and not controls_of(run) and axis == "tasks":
-            measured.setdefault(setting, {}).setdefault(tasks_of(run), []).append(run)
+            measured.setdefault(condition, {}).setdefault(tasks_of(run), []).append(run)
     rows = []
-    for setting, sets in measured.items():
+    for condition, sets in measured.items():
         tasks = sorted(frozenset().union(*sets), key=lambda task: (-sum(task in members for members in sets), task))
         scores = {
             members: {
@@ -60,6 +60,6 @@ def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[st
                 break
             before = best.groups
             groups = [list(group) for group in best.groups]
-            found = (setting, at_most, groups, dict(best.served_by), best.score, dict(best.scores), len(sets))
+            found = (condition, at_most, groups, dict(best.served_by), best.score, dict(best.scores), len(sets))
             rows.append(found)
-    return pd.DataFrame(rows, columns=["setting", "at_most", "groups", "taken_from", "score", "scores", "sets"])
+    return pd.DataFrame(rows, columns=["condition", "at_most", "groups", "taken_from", "score", "scores", "sets"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from mtl.statistics.pairwise import VideoWins, video_wins
+from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts
 
 NORMAL = "Normal"  # the class that is no anomaly; videos are resampled within it and outside of it
 
@@ -20,13 +20,13 @@ class Predicted:
     Attributes
     ----------
     videos : ndarray of str, shape (n_videos,)
-        Names, sorted; the codes of the wins point to them.
+        Names, sorted; the codes of the counts point to them.
     anomalous : ndarray of bool, shape (n_videos,)
     frames : ndarray of uint64, shape (n_videos,)
         Equal for two runs only where they scored the same frames with the same targets.
-    wins : tuple of VideoWins
+    counts : tuple of PairwiseCounts
         One per column of the main task that has both outcomes.
-    by_head : mapping of str to VideoWins
+    by_head : mapping of str to PairwiseCounts
         What 1 - p(Normal) of another head is worth as a score of the main task, by that head's task.
     fault : str
         Why there is no AUC; else empty.
@@ -35,8 +35,8 @@ class Predicted:
     videos: np.ndarray
     anomalous: np.ndarray
     frames: np.ndarray
-    wins: tuple[VideoWins, ...] = ()
-    by_head: Mapping[str, VideoWins] = field(default_factory=dict)
+    counts: tuple[PairwiseCounts, ...] = ()
+    by_head: Mapping[str, PairwiseCounts] = field(default_factory=dict)
     fault: str = ""
 
 
@@ -80,18 +80,18 @@ def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     if broken:
         return replace(found, fault=f"{broken} of {len(predictions)} predictions are not finite")
-    events = target[:, None] == (np.arange(len(columns)) if len(columns) > 1 else 1)
-    both = events.any(axis=0) & ~events.all(axis=0)
+    positives = target[:, None] == (np.arange(len(columns)) if len(columns) > 1 else 1)
+    both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
         return replace(found, fault="all test frames have one outcome")
-    wins = tuple(video_wins(scores[:, c], events[:, c], codes) for c in np.flatnonzero(both))
+    counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
     heads = {}
-    if len(columns) == 1 and np.array_equal(events[:, 0], abnormal):  # else p(Normal) answers another question
+    if len(columns) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question
         for name in filter(_is_normal, map(str, predictions)):
             normal = predictions[name].to_numpy(np.float64)
             if np.isfinite(normal).all():
-                heads[name.split("/")[1]] = video_wins(1 - normal, events[:, 0], codes)
-    return replace(found, wins=wins, by_head=heads)
+                heads[name.split("/")[1]] = pairwise_counts(1 - normal, positives[:, 0], codes)
+    return replace(found, counts=counts, by_head=heads)
 
 
 def _is_normal(column: str) -> bool:
@@ -109,7 +109,7 @@ def _digests(frames: np.ndarray, target: np.ndarray, codes: np.ndarray, n_videos
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedRun:
     """A finished run and its place in the design.
 
     Attributes
@@ -118,8 +118,8 @@ class Entry:
         Name of its row in the table.
     arm : str
         What is compared: its task set, as a rule.
-    setting : str
-        Of all other swept axes; only runs of one setting are compared.
+    condition : str
+        Of all other swept axes; only runs of one condition are compared.
     seed : str
     tasks : frozenset of str
     predicted : Predicted
@@ -129,7 +129,7 @@ class Entry:
 
     row: str
     arm: str
-    setting: str
+    condition: str
     seed: str
     tasks: frozenset[str]
     predicted: Predicted

@@ -8,33 +8,33 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mtl.ablation.design import setting_of, tasks_of
+from mtl.ablation.design import parameters_of, tasks_of
 from mtl.results import Relation, TrackedRun, directions, pairs
 
 
 def mean_relations(
     runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str
 ) -> dict[str, tuple[tuple[str, ...], dict[str, Relation]]]:
-    """By setting: tasks of the largest set, and its relations as means over seeds, their deviation as spread."""
+    """By condition: tasks of the largest set, and its relations as means over seeds, their deviation as spread."""
     groups: dict[str, list[TrackedRun]] = {}
     for run, row in zip(runs, table.to_dict("records"), strict=True):
-        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        groups.setdefault(setting, []).append(run)
+        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        groups.setdefault(condition, []).append(run)
     found = {}
-    for setting, members in groups.items():
+    for condition, members in groups.items():
         largest = max((tasks_of(run) for run in members), key=len)
         tasks = tuple(sorted(largest))
         alike = [run for run in members if tasks_of(run) == largest]
         if axis != "tasks":
-            alike = [run for run in alike if setting_of(run).get(axis) == setting_of(alike[0]).get(axis)]
+            alike = [run for run in alike if parameters_of(run).get(axis) == parameters_of(alike[0]).get(axis)]
         relations = _relation_means([run.metrics for run in alike], tasks)
         if relations and len(tasks) > 1:
-            found[setting] = (tasks, relations)
+            found[condition] = (tasks, relations)
     return found
 
 
 def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> dict[str, Relation]:
-    """Every measure that was tracked for pairs of the tasks, with its null."""
+    """Every measure that was tracked for pairs of the tasks, with its permutation baseline."""
     symmetric = {name: [(a, b), (b, a)] for name, a, b in pairs(tasks)}
     directed = {name: [(a, b)] for name, a, b in directions(tasks)}
     cells: dict[str, dict[tuple[int, int], list[float]]] = {}
@@ -52,5 +52,5 @@ def _relation_means(metrics: Sequence[Mapping[str, float]], tasks: Sequence[str]
             mean[place] = np.mean(numbers)
             spread[place] = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
         found[measure] = Relation(mean, spread=spread, directed=measure in has_direction)
-    nulls = {name: found.pop(name) for name in list(found) if name.endswith("_null")}
-    return {name: replace(one, null=nulls.get(f"{name}_null")) for name, one in found.items()}
+    baselines = {name: found.pop(name) for name in list(found) if name.endswith("_baseline")}
+    return {name: replace(one, baseline=baselines.get(f"{name}_baseline")) for name, one in found.items()}

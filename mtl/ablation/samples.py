@@ -9,9 +9,9 @@ import numpy as np
 
 from mtl.ablation.effects import Effect, effect
 from mtl.ablation.factorial import contrast
-from mtl.ablation.predictions import Entry
-from mtl.statistics.bootstrap import mean_of_defined, stratified_multiplicities
-from mtl.statistics.pairwise import VideoWins
+from mtl.ablation.predictions import ComparedRun
+from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined
+from mtl.statistics.pairwise import PairwiseCounts
 
 MOST_NAMED = 3  # videos that a warning names
 
@@ -19,7 +19,7 @@ MOST_NAMED = 3  # videos that a warning names
 class Sample:
     """AUC of every entry, plain and in the same resamples of all videos."""
 
-    def __init__(self, entries: Sequence[Entry], resamples: int, seed: int) -> None:
+    def __init__(self, entries: Sequence[ComparedRun], resamples: int, seed: int) -> None:
         self.entries, self.seed = entries, seed
         found = [entry.predicted for entry in entries]
         self.videos = np.unique(np.concatenate([each.videos for each in found])) if found else np.empty(0, str)
@@ -27,16 +27,16 @@ class Sample:
         anomalous = np.zeros(len(self.videos), bool)
         for each, places in zip(found, self.places, strict=True):
             anomalous[places] |= each.anomalous
-        self.drawn = stratified_multiplicities(anomalous, resamples, seed)
+        self.drawn = bootstrap_weights(anomalous, resamples, seed)
         every = np.ones(len(self.videos), bool)
-        self.main = [self.aucs(i, entry.predicted.wins, every) for i, entry in enumerate(entries)]
+        self.main = [self.aucs(i, entry.predicted.counts, every) for i, entry in enumerate(entries)]
 
-    def aucs(self, i: int, wins: Sequence[VideoWins], kept: np.ndarray) -> tuple[float, np.ndarray]:
+    def aucs(self, i: int, counts: Sequence[PairwiseCounts], kept: np.ndarray) -> tuple[float, np.ndarray]:
         """AUC of the i-th entry over the videos kept, and in every resample; the mean over its columns."""
-        if not wins:
+        if not counts:
             return float("nan"), np.full(len(self.drawn), np.nan)
         places = self.places[i]
-        coded = [replace(each, rows=places[each.rows], columns=places[each.columns]) for each in wins]
+        coded = [replace(each, rows=places[each.rows], columns=places[each.columns]) for each in counts]
         drawn = self.drawn if kept.all() else self.drawn * kept
         plain = mean_of_defined(np.array([each.auc(kept[None, :].astype(float)) for each in coded]))
         return float(plain[0]), mean_of_defined(np.array([each.auc(drawn) for each in coded]))
@@ -47,10 +47,10 @@ class Sample:
 
 
 class SampledGroup:
-    """The entries of one setting, which are compared with each other: arms by seeds."""
+    """The entries of one condition, which are compared with each other: arms by seeds."""
 
-    def __init__(self, setting: str, members: Sequence[int], sample: Sample) -> None:
-        self.setting, self.members, self.sample = setting, members, sample
+    def __init__(self, condition: str, members: Sequence[int], sample: Sample) -> None:
+        self.condition, self.members, self.sample = condition, members, sample
         self.entries = [sample.entries[i] for i in members]
         self.arms = list(dict.fromkeys(entry.arm for entry in self.entries))
         # the bootstrap over seeds draws by position: in any other order its interval would be another
@@ -64,7 +64,7 @@ class SampledGroup:
         self.values, self.draws = (
             self.own
             if alike
-            else self._matrix({i: sample.aucs(i, sample.entries[i].predicted.wins, self.kept) for i in members})
+            else self._matrix({i: sample.aucs(i, sample.entries[i].predicted.counts, self.kept) for i in members})
         )
 
     def _matrix(self, found: Mapping[int, tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,8 +86,8 @@ class SampledGroup:
         return replace(found, reason="; ".join(filter(None, [unpaired, found.reason])))
 
     def warnings(self) -> list[str]:
-        """What makes the comparisons of this setting less than fair."""
-        where = f" ({self.setting})" if self.setting else ""
+        """What makes the comparisons of this condition less than fair."""
+        where = f" ({self.condition})" if self.condition else ""
         said = [
             f"{entry.row}, seed {entry.seed}: no AUC, {entry.predicted.fault}."
             for entry in self.entries

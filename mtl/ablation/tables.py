@@ -10,33 +10,33 @@ import pandas as pd
 
 from mtl.ablation.effects import Effect, effect
 from mtl.ablation.factorial import bundles, main_effects, shapley_values
-from mtl.ablation.predictions import Entry
+from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import SampledGroup
 from mtl.ablation.verdicts import verdict
 from mtl.statistics.bootstrap import mean_of_defined
 from mtl.statistics.correlation import rank_correlation
 from mtl.statistics.significance import holm
 
-SETS = ("row", "arm", "setting", "base", "seeds", "auc", "sd", "low", "high", "reason")
+SETS = ("row", "arm", "condition", "base", "seeds", "auc", "sd", "low", "high", "reason")
 DIFFERENCE = ("difference", "difference_sd", "difference_low", "difference_high", "paired_seeds", "p", "p_holm")
 SEEDS = ("row", "seed", "auc")
-AUXILIARIES = ("setting", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
+AUXILIARIES = ("condition", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
 SHAPLEY = ("shapley", "shapley_low", "shapley_high", "within", "verdict", "reason")
-HEADS = ("row", "setting", "head", "seeds", "auc", "sd", "low", "high")
+HEADS = ("row", "condition", "head", "seeds", "auc", "sd", "low", "high")
 OVER_HEAD = ("difference", "difference_low", "difference_high", "p", "reason")
-POINTS = ("setting", "arm", "auxiliary", "control", "measure", "value", "gain", "low", "high")
-FORETOLD = ("measure", "points", "correlation", "low", "high", "p", "p_holm", "reason")
+GAIN_POINTS = ("condition", "arm", "auxiliary", "control", "measure", "value", "gain", "low", "high")
+GAIN_PREDICTORS = ("measure", "points", "correlation", "low", "high", "p", "p_holm", "reason")
 
 
 def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
-    """One row per arm of the setting."""
+    """One row per arm of the condition."""
     rows = []
     own_values, own_draws = group.own
     reference = group.arms.index(base) if base in group.arms else None
     for a, arm in enumerate(group.arms):
         there = np.isfinite(own_values[a])
         auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed)
-        row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "setting": group.setting, "base": base}
+        row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "condition": group.condition, "base": base}
         row |= {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, **_ends(auc)}
         row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
         if reference is None:
@@ -67,7 +67,7 @@ def _difference(found: Effect, fault: str) -> dict[str, Any]:
     }
 
 
-def _in_order(sets: pd.DataFrame, entries: Sequence[Entry]) -> pd.DataFrame:
+def _in_order(sets: pd.DataFrame, entries: Sequence[ComparedRun]) -> pd.DataFrame:
     """Rows in the order of launch."""
     order = {row: i for i, row in enumerate(dict.fromkeys(entry.row for entry in entries))}
     return sets.sort_values("row", key=lambda rows: rows.map(order), ignore_index=True)
@@ -83,7 +83,7 @@ def _design(group: SampledGroup, main_task: str) -> tuple[list[int], list[frozen
 
 
 def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[str]) -> list[dict[str, Any]]:
-    """One row per auxiliary of the setting, those that no two sets isolate included."""
+    """One row per auxiliary of the condition, those that no two sets isolate included."""
     arms, sets = _design(group, main_task)
     effects, shares = main_effects(sets), shapley_values(sets)
     whole = len(sets) == 2 ** len(shares)
@@ -96,7 +96,7 @@ def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[st
 
     rows = []
     for bundle in bundles(sets):
-        row: dict[str, Any] = {"setting": group.setting, "auxiliary": " + ".join(sorted(bundle))}
+        row: dict[str, Any] = {"condition": group.condition, "auxiliary": " + ".join(sorted(bundle))}
         row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "within": "", "reason": ""}
         if bundle not in effects:
             rows.append(row | {"verdict": "cannot tell", "reason": "no two sets differ in it alone"})
@@ -136,7 +136,7 @@ def _head_rows(group: SampledGroup) -> list[dict[str, Any]]:
             over = effect(
                 values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
             )
-            row = {"row": group.first[arm].row, "setting": group.setting, "head": head, "seeds": auc.n_seeds}
+            row = {"row": group.first[arm].row, "condition": group.condition, "head": head, "seeds": auc.n_seeds}
             row |= {"auc": auc.value, "sd": auc.seed_sd, **_ends(auc), "difference": over.value}
             row |= {"difference_low": over.low, "difference_high": over.high, "p": over.p, "reason": over.reason}
             rows.append(row)
@@ -154,7 +154,7 @@ def _points(group: SampledGroup, main_task: str, controls: Collection[str]) -> l
             weights = np.zeros(len(group.arms))
             weights[with_it], weights[arms[sets.index(s - set(bundle))]] = 1, -1
             gain = group.effect(weights)
-            place = {"setting": group.setting, "arm": group.arms[with_it], "auxiliary": " + ".join(sorted(bundle))}
+            place = {"condition": group.condition, "arm": group.arms[with_it], "auxiliary": " + ".join(sorted(bundle))}
             place |= {"control": set(bundle) <= set(controls)}  # type: ignore[dict-item]
             runs = [entry for entry in group.entries if entry.arm == group.arms[with_it]]
             for measure in dict.fromkeys(name for run in runs for name, _ in run.measures):
@@ -166,13 +166,13 @@ def _points(group: SampledGroup, main_task: str, controls: Collection[str]) -> l
     return rows
 
 
-def _foretold(points: pd.DataFrame) -> pd.DataFrame:
+def gain_predictors(points: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation of every measure with the gain, over the points."""
     rows = []
     for measure, group in points.groupby("measure", sort=False):
         found = rank_correlation(group["value"].to_numpy(float), group["gain"].to_numpy(float))
         row = {"measure": measure, "points": found.n, "correlation": found.value, "low": found.low, "high": found.high}
         rows.append(row | {"p": found.p, "reason": found.reason})
-    table = pd.DataFrame(rows, columns=FORETOLD)
+    table = pd.DataFrame(rows, columns=GAIN_PREDICTORS)
     table["p_holm"] = holm(table["p"].to_numpy(float))
     return table

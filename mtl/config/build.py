@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 
 def hydra_options() -> dict[str, Any]:
@@ -34,7 +34,7 @@ def build(node: DictConfig, **given: Any) -> Any:
     try:
         return instantiate(node, **given)
     except InstantiationException as error:
-        if isinstance(error.__cause__, Mistake):
+        if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         raise
 
@@ -44,5 +44,5 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise Mistake(" ".join(str(error).split())) from error
+        raise UserError(" ".join(str(error).split())) from error
     return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}

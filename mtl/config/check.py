@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import schema
 from mtl.config.build import build, plain_config
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 from mtl.terminal import quiet
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Data = UCFCrime | RelatedTasks
 
-GIVEN = {  # what the code hands to a constructor beside its config
+PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
     "model": frozenset({"trained", "n_features", "tasks"}),
     "weighting": frozenset({"tasks"}),
     "relations": frozenset({"trace"}),
@@ -31,36 +31,36 @@ def check(config: DictConfig) -> None:
 
     Raises
     ------
-    Mistake
+    UserError
         For a missing value, an unknown key or task, a value of the wrong type or
         out of range, data that are not there, a weight for a task that is not in
         the set.
     """
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
-        raise Mistake(f"{missing[0]} is not set. Right would be: {missing[0]}=VALUE on the command line.")
+        raise UserError(f"{missing[0]} is not set. Right would be: {missing[0]}=VALUE on the command line.")
     plain = plain_config(config)
     known = {line.split(":")[0] for line in _primary_lines()}
     for key in plain:
         if key not in known:
-            raise Mistake(f"{key}: there is no such key. {nearest(str(key), known)}")
+            raise UserError(f"{key}: there is no such key. {nearest(str(key), known)}")
     if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
-        raise Mistake(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
+        raise UserError(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
     for path, node in schema.nodes("", plain):
-        schema.check_node(path, node, GIVEN.get(path.split(".")[0], frozenset()))
+        schema.check_node(path, node, PASSED_BY_CODE.get(path.split(".")[0], frozenset()))
     _check_members("tasks", plain.get("tasks"))
     if "relations" in plain:  # relations=[] leaves no such key
         _check_members("relations", plain["relations"])
     if config.main_task not in plain["tasks"]:
-        raise Mistake(
+        raise UserError(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
         )
     data: Data = build(config.data)
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
-        except Mistake as mistake:
-            raise Mistake(f"Task '{name}' {mistake}") from None
+        except UserError as mistake:
+            raise UserError(f"Task '{name}' {mistake}") from None
     data.check()
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
@@ -79,9 +79,9 @@ def _primary_lines() -> Iterator[str]:
 def _check_members(group: str, members: object) -> None:
     """A group whose members go by name holds nothing but nodes with a target."""
     if not isinstance(members, Mapping) or not members:
-        raise Mistake(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
+        raise UserError(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
     for name, member in members.items():
         if not isinstance(member, Mapping) or "_target_" not in member:
-            raise Mistake(
+            raise UserError(
                 f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}"
             )

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from mtl.config.explain import explained
-from mtl.errors import Mistake
+from mtl.config.explain import explain
+from mtl.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -51,7 +51,7 @@ def launch(main: Callable[[], object]) -> None:
         _close(interrupted=leaving.code == TERMINATED)
         raise
     except Exception as error:
-        line = explained(error)
+        line = explain(error)
         if closing:  # a sweep: its summary lists every failure, tracebacks are in the jobs' folders
             line = line or " ".join(f"{type(error).__name__}: {error}".split())
             _close(interrupted=False)
@@ -93,7 +93,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)
 
 
-def said(job: Callable[[DictConfig], float], config: DictConfig) -> float:
+def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     """Do a job; as a run of its own say a mistake and leave, in a sweep leave it to the launcher.
 
     Parameters
@@ -106,7 +106,7 @@ def said(job: Callable[[DictConfig], float], config: DictConfig) -> float:
 
     try:
         return job(config)
-    except Mistake as mistake:
+    except UserError as mistake:
         if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
             raise
         _say(str(mistake))

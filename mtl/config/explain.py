@@ -1,4 +1,4 @@
-"""A user's mistake on the command line, explained in one line with the nearest right word."""
+"""A user's mistake on the command line, explain in one line with the nearest right word."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.config.build import hydra_options
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def explained(error: BaseException) -> str | None:
+def explain(error: BaseException) -> str | None:
     """The one line that tells a user what to change; None where the fault is not the user's."""
-    if isinstance(error, Mistake):
+    if isinstance(error, UserError):
         return str(error)
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
@@ -87,7 +87,7 @@ def _flat(text: str) -> str:
 
 
 def check_choices(words: Sequence[str]) -> None:
-    """Raise `Mistake` where an override of a sweep names a choice that no group has.
+    """Raise `UserError` where an override of a sweep names a choice that no group has.
 
     Hydra itself would say so too, but after the sweep has been opened.
 
@@ -103,4 +103,4 @@ def check_choices(words: Sequence[str]) -> None:
         for choice in re.findall(r"[\w./-]+", values) if re.fullmatch(r"[\w./,-]+", values) else []:
             if choice != "null" and not (CONF / group / f"{choice}.yaml").is_file():
                 known = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-                raise Mistake(f"{group}={choice}: there is no conf/{group}/{choice}.yaml. {nearest(choice, known)}")
+                raise UserError(f"{group}={choice}: there is no conf/{group}/{choice}.yaml. {nearest(choice, known)}")

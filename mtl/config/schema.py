@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtl import moved
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 OWN = "mtl."
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def signature(target: str) -> Signature:
 
     Raises
     ------
-    Mistake
+    UserError
         If there is no such module, or nothing of that name in it.
     """
     module, _, name = moved.current(target).rpartition(".")
@@ -58,7 +58,7 @@ def signature(target: str) -> Signature:
         return signature(handed_on[name])
     if name not in found:
         known = {*found, *handed_on}
-        raise Mistake(f"_target_ {target}: module {module} has no '{name}'. {nearest(name, known)}")
+        raise UserError(f"_target_ {target}: module {module} has no '{name}'. {nearest(name, known)}")
     function = _constructor(found[name], found)
     if function is None:
         return Signature({}, open_ended=True)
@@ -95,7 +95,7 @@ def _module(module: str) -> tuple[ast.Module, dict[str, Any]]:
     """Syntax tree of a module and the light names its annotations may use."""
     file = _file(module)
     if file is None:
-        raise Mistake(f"_target_ names module '{module}', which does not exist.")
+        raise UserError(f"_target_ names module '{module}', which does not exist.")
     tree = ast.parse(file.read_text(encoding="utf-8"))
     names: dict[str, Any] = {}
     light = ("typing", "collections.abc", "pydantic", "pathlib")
@@ -148,29 +148,29 @@ def check_node(path: str, node: Mapping[str, Any], given: frozenset[str] = froze
 
     Raises
     ------
-    Mistake
+    UserError
         For an untrusted target, an unknown or missing key, a value of the wrong
         type or out of range.
     """
     target = str(node["_target_"])
     if not target.startswith(TRUSTED):
-        raise Mistake(f"{path}._target_: '{target}' is not trusted; only targets under {' and '.join(TRUSTED)} are.")
+        raise UserError(f"{path}._target_: '{target}' is not trusted; only targets under {' and '.join(TRUSTED)} are.")
     if not target.startswith(OWN):
         return
     expected = signature(target)
     for key in node:
         if key not in expected.annotations and key not in RESERVED and not expected.open_ended:
-            raise Mistake(f"{path}.{key}: no such key. {nearest(str(key), set(expected.annotations) - given)}")
+            raise UserError(f"{path}.{key}: no such key. {nearest(str(key), set(expected.annotations) - given)}")
     missing = [key for key in expected.annotations if key not in node and key not in given]
     if missing and not node.get("_partial_"):
-        raise Mistake(f"{path}: key '{missing[0]}' is missing.")
+        raise UserError(f"{path}: key '{missing[0]}' is missing.")
     for key, annotation in expected.annotations.items():
         if key in node and not (isinstance(node[key], Mapping) and "_target_" in node[key]):
             _check_value(f"{path}.{key}", node[key], annotation)
 
 
 def _check_value(path: str, value: Any, annotation: Any) -> None:
-    """Raise `Mistake` where a value does not fit its annotation."""
+    """Raise `UserError` where a value does not fit its annotation."""
     if annotation is Any:
         return
     try:
@@ -179,7 +179,7 @@ def _check_value(path: str, value: Any, annotation: Any) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join([path, *(str(part) for part in first["loc"] if str(part) in str(value))])
-        raise Mistake(f"{where}: {_lower_first(first['msg'])}, found {first['input']!r}.") from None
+        raise UserError(f"{where}: {_lower_first(first['msg'])}, found {first['input']!r}.") from None
 
 
 def _lower_first(text: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 
 def check_switches(config: DictConfig) -> None:
-    """Raise `Mistake` where a switch of the sweep is none."""
+    """Raise `UserError` where a switch of the sweep is none."""
     for key in ("rerun", "dry_run"):
         if not isinstance(config[key], bool):
-            raise Mistake(f"{key}: should be true or false, found {config[key]!r}.")
+            raise UserError(f"{key}: should be true or false, found {config[key]!r}.")
     stop = config.stop_after
     if stop is not None and (not isinstance(stop, int) or isinstance(stop, bool) or stop < 1):
-        raise Mistake(f"stop_after: should be a whole number from 1 on or null, found {stop!r}.")
+        raise UserError(f"stop_after: should be a whole number from 1 on or null, found {stop!r}.")

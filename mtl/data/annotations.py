@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mtl.data.class_names import CLASSES, class_of
 from mtl.data.folders import EXTENSIONS, image_paths, or_list, refuse_link_out
 from mtl.data.frame_table import Listing, sorted_codes
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 # <path> <class>; the path may contain spaces
 ANNOTATION = r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$"
@@ -35,7 +35,7 @@ def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.A
 
     Raises
     ------
-    Mistake
+    UserError
         With the line's number: wrong columns, unknown class, a path that is
         absolute, leads out of the root, is there twice, is no image or is missing.
     """
@@ -46,10 +46,10 @@ def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.A
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         found = lines[at].as_py().strip()
-        raise Mistake(f"{file}:{at + 1}: expected `<path> <class>`, found '{found}'{and_more(wrong.sum())}.")
+        raise UserError(f"{file}:{at + 1}: expected `<path> <class>`, found '{found}'{and_more(wrong.sum())}.")
     number = np.flatnonzero(pc.is_valid(words).to_numpy(False)) + 1
     if len(number) == 0:
-        raise Mistake(f"{file} is empty; it should hold lines of `<path> <class>`.")
+        raise UserError(f"{file} is empty; it should hold lines of `<path> <class>`.")
     words = words.filter(pc.is_valid(words))
     del lines
     classes = _label_codes(pc.struct_field(words, "label"), file, number)
@@ -66,7 +66,7 @@ def _label_codes(labels: pa.Array, file: Path, number: np.ndarray) -> np.ndarray
     unknown = np.flatnonzero(np.array([name is None for name in known])[codes])
     if len(unknown):
         label = distinct[codes[unknown[0]]]
-        raise Mistake(
+        raise UserError(
             f"{file}:{number[unknown[0]]}: '{label}' is no class of UCF-Crime{and_more(len(unknown))}. "
             f"{nearest(label, CLASSES)}"
         )
@@ -79,7 +79,7 @@ def _inside_paths(paths: pa.Array, file: Path, number: np.ndarray) -> pa.Array:
     def refuse(pattern: str, reason: str) -> None:
         at = np.flatnonzero(pc.match_substring_regex(paths, pattern).to_numpy(False))
         if len(at):
-            raise Mistake(f"{file}:{number[at[0]]}: {reason}: '{paths[int(at[0])].as_py()}'{and_more(len(at))}.")
+            raise UserError(f"{file}:{number[at[0]]}: {reason}: '{paths[int(at[0])].as_py()}'{and_more(len(at))}.")
 
     if pc.any(pc.match_substring_regex(paths, ODD_PATH)).as_py():
         only_back = pc.invert(pc.match_substring(paths, "/"))  # written on Windows
@@ -93,14 +93,14 @@ def _inside_paths(paths: pa.Array, file: Path, number: np.ndarray) -> pa.Array:
         codes = encoded.indices.to_numpy()
         _, first = np.unique(codes, return_index=True)
         again = np.setdiff1d(np.arange(len(codes)), first)[0]
-        raise Mistake(
+        raise UserError(
             f"{file}:{number[again]}: '{paths[int(again)].as_py()}' is there already, "
             f"in line {number[first[codes[again]]]}{and_more(len(codes) - len(first))}."
         )
     images = pc.match_substring_regex(paths, r"(?i)\.(?:png|jpe?g)$").to_numpy(False)
     if not images.all():
         at = int(np.flatnonzero(~images)[0])
-        raise Mistake(
+        raise UserError(
             f"{file}:{number[at]}: '{paths[at].as_py()}' is no {or_list(EXTENSIONS)} file{and_more((~images).sum())}."
         )
     return paths
@@ -120,7 +120,7 @@ def _check_present(paths: pa.Array, root: Path, file: Path, number: np.ndarray, 
             missing[rows] = ~pc.is_in(paths.take(pa.array(rows)), value_set=listed[folder]).to_numpy(False)
     if missing.any():
         at_line = int(np.flatnonzero(missing)[0])
-        raise Mistake(
+        raise UserError(
             f"{file}:{number[at_line]}: there is no file '{paths[at_line].as_py()}' "
             f"below {root}{and_more(missing.sum())}."
         )
@@ -137,12 +137,12 @@ def _text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise Mistake(f"Cannot read {file}: {error.strerror}.") from error
+        raise UserError(f"Cannot read {file}: {error.strerror}.") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise Mistake(f"{file}:{line}: not UTF-8 text.") from error
+        raise UserError(f"{file}:{line}: not UTF-8 text.") from error
 
 
 def and_more(n: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.data.frames import BadFrame, read_frame
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 SAMPLED = 16  # frames that are read to learn the usual size
 AHEAD_BYTES = 2**28  # of frames decoded ahead, at most, beyond two batches
@@ -133,7 +133,7 @@ def usual_size(root: Path, paths: pd.Series, among: np.ndarray) -> tuple[int, in
 
     Raises
     ------
-    Mistake
+    UserError
         If no frame of the sample can be read.
     """
     sizes: Counter[tuple[int, int]] = Counter()
@@ -147,5 +147,5 @@ def usual_size(root: Path, paths: pd.Series, among: np.ndarray) -> tuple[int, in
             continue
         sizes[(image.shape[0], image.shape[1])] += 1
     if not sizes:
-        raise Mistake(f"None of {len(reasons)} frames of {root} can be read: {', '.join(reasons[:3])}, ...")
+        raise UserError(f"None of {len(reasons)} frames of {root} can be read: {', '.join(reasons[:3])}, ...")
     return sizes.most_common(1)[0][0]

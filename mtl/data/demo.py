@@ -22,7 +22,7 @@ from mtl.data.ucf_crime import Fraction, UCFCrime
 from mtl.drawing.canvas import SIZE, VERSION, Dice
 from mtl.drawing.events import CAMERAS, EVENTS, PLACES
 from mtl.drawing.videos import draw_video
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def write_tree(tree: Path, drawing: Drawing) -> None:
 
     Raises
     ------
-    Mistake
+    UserError
         If the place cannot be written.
     """
     if is_whole(tree, drawing):
@@ -106,7 +106,7 @@ def write_tree(tree: Path, drawing: Drawing) -> None:
         sweep_up(tree)
         draft = Path(tempfile.mkdtemp(prefix=f".{tree.name}.", dir=tree.parent))
     except OSError as error:
-        raise Mistake(f"The demo's frames cannot be written to {tree.parent}: {error.strerror}.") from error
+        raise UserError(f"The demo's frames cannot be written to {tree.parent}: {error.strerror}.") from error
     try:
         for split in ("Train", "Test"):
             for folder in EVENTS:
@@ -115,9 +115,9 @@ def write_tree(tree: Path, drawing: Drawing) -> None:
             list(pool.map(lambda video: write_video(draft, drawing, *video), drawing.videos()))
         (draft / MARKER).write_text(json.dumps(drawing.marker, indent=2), encoding="utf-8")
         draft.chmod(0o755)  # temporary folders are private
-        publish(draft, tree, drawing)
+        publish_tree(draft, tree, drawing)
     except OSError as error:
-        raise Mistake(f"The demo's frames cannot be written to {tree}: {error.strerror or error}.") from error
+        raise UserError(f"The demo's frames cannot be written to {tree}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     log.info("Drew the demo's frames to %s in %.1f s.", tree, time.perf_counter() - started)
@@ -134,7 +134,7 @@ def write_video(root: Path, drawing: Drawing, split: str, folder: str, video: st
         path.write_bytes(png.tobytes())
 
 
-def publish(draft: Path, tree: Path, drawing: Drawing) -> None:
+def publish_tree(draft: Path, tree: Path, drawing: Drawing) -> None:
     """Rename the draft to its final name; what is there and not whole goes, what is whole stays."""
     for _ in range(10):
         try:
@@ -217,13 +217,13 @@ class Demo(UCFCrime):
         )
 
     def check(self) -> None:
-        """Raise `Mistake` where the tree is neither there nor can be written."""
+        """Raise `UserError` where the tree is neither there nor can be written."""
         if is_whole(self.root, self.drawing):
             super().check()
             return
         there = next(parent for parent in self.root.parents if parent.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise Mistake(
+            raise UserError(
                 f"The demo's frames cannot be written to {self.root.parent}: {there} is no folder to write in."
             )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 
@@ -66,14 +66,14 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        raise Mistake(f"Cannot list {folder}: {error.strerror}.") from error
+        raise UserError(f"Cannot list {folder}: {error.strerror}.") from error
 
 
 def refuse_link_out(path: Path, root: Path) -> None:
     """Refuse what really lies elsewhere than below the root."""
     target = path.resolve()
     if not target.is_relative_to(root.resolve()):
-        raise Mistake(f"{path} is a link out of data.root, to {target}. Set data.root to where the frames are.")
+        raise UserError(f"{path} is a link out of data.root, to {target}. Set data.root to where the frames are.")
 
 
 def or_list(names: Iterable[str]) -> str:

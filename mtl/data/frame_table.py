@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mtl.data.class_names import CLASSES, SPLITS
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once had: 280 MB for a million names
 
@@ -47,7 +47,7 @@ def frame_table(listings: Iterable[Listing], skipped: list[tuple[str, str]]) -> 
 
     Raises
     ------
-    Mistake
+    UserError
         If a video is in two splits or two classes, or a frame is there twice.
     """
     rows = pa.concat_tables(_rows(listing, skipped) for listing in listings)
@@ -107,7 +107,7 @@ def _check_videos(video: np.ndarray, names: list[str], split: np.ndarray, class_
         return
     first, second = homes[twice[0]], homes[twice[0] + 1]
     where = [f"{SPLITS[home % 1000 // 100]}/{CLASSES[home % 100]}" for home in (first, second)]
-    raise Mistake(
+    raise UserError(
         f"Video '{names[first // 1000]}' is in {where[0]} and in {where[1]}; "
         f"a video belongs to one split and one class ({len(twice)} such)."
     )
@@ -118,7 +118,7 @@ def _check_frames(path: pa.Array, video: np.ndarray, frame: np.ndarray) -> None:
     twice = np.flatnonzero((np.diff(frame) == 0) & (np.diff(video) == 0))
     if len(twice):
         first, second = path[twice[0]].as_py(), path[twice[0] + 1].as_py()
-        raise Mistake(f"The same frame is there twice: '{first}' and '{second}' ({len(twice)} such). Keep one.")
+        raise UserError(f"The same frame is there twice: '{first}' and '{second}' ({len(twice)} such). Keep one.")
 
 
 def counts(found: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 MAX_PIXELS = 2**25  # four times 4K; a frame beyond it is an accident or an attack
 MAX_BYTES = 2**28
@@ -49,7 +49,7 @@ def read_frame(root: Path, path: str) -> np.ndarray:
     BadFrame
         If the file is missing, unreadable, empty, cut, damaged, not an image, or
         too large by its header, which is looked at before anything is decoded.
-    Mistake
+    UserError
         If `root` itself is gone: then no frame is bad, the disk is.
     """
     data = _read_bytes(root, path)
@@ -80,7 +80,7 @@ def _read_bytes(root: Path, path: str) -> bytes:
         if error.errno in MACHINE_FAULTS:
             raise
         if not os.path.isdir(root):  # noqa: PTH112
-            raise Mistake(f"The data folder is gone or cannot be entered: {root}") from error
+            raise UserError(f"The data folder is gone or cannot be entered: {root}") from error
         raise BadFrame("missing" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()) from error
     except ValueError as error:  # a NUL in the name
         raise error if isinstance(error, BadFrame) else BadFrame(f"no file name: {error}") from error

@@ -1,4 +1,4 @@
-"""Two tasks whose relatedness is known: rows of features drawn on purpose, no frames.
+"""Two tasks whose relatedness is known: features drawn on purpose, no frames.
 
 To see what a gain, a verdict and a measure between tasks can tell, and what they
 cannot, where the answer is known beforehand.
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 # which of the two tasks say yes to a row
 CLASSES = ("neither", "main_only", "auxiliary_only", "both")
@@ -82,10 +82,10 @@ class RelatedTasks:
         self.skipped = pd.DataFrame(columns=["path", "reason"])
 
     def check(self) -> None:
-        """Raise `Mistake` where a split is too small to have a median with rows on either side."""
+        """Raise `UserError` where a split is too small to have a median with rows on either side."""
         for split, n in self.n_rows.items():
             if n < 4:
-                raise Mistake(f"data.{split}_rows: should be 4 at least, found {n}.")
+                raise UserError(f"data.{split}_rows: should be 4 at least, found {n}.")
 
     def frames(self) -> pd.DataFrame:
         """A row per "frame": `path`, `class_name`, `video`, `frame`, `split`, in the order of `rows`."""
@@ -108,7 +108,7 @@ class RelatedTasks:
         self.kept = counted.rename("frames_kept").reset_index()
         return table
 
-    def rows(self) -> np.ndarray:
+    def features(self) -> np.ndarray:
         """All rows, float32 of shape (n, n_features), in the order of `frames`."""
         return self._drawn()[0]
 

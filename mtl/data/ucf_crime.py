@@ -18,7 +18,7 @@ from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, SPLITS, class_
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan, subfolders
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
 from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class UCFCrime:
         self.annotations = {split: annotations.get(split) for split in SPLITS}
         for split in annotations:
             if split not in SPLITS:
-                raise Mistake(f"data.annotations has no '{split}'. {nearest(split, SPLITS)}")
+                raise UserError(f"data.annotations has no '{split}'. {nearest(split, SPLITS)}")
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.every = every
@@ -89,7 +89,7 @@ class UCFCrime:
         self.skipped = pd.DataFrame()
 
     def check(self) -> None:
-        """Raise `Mistake` where root, split folders, class folders or annotation files are not as they should be.
+        """Raise `UserError` where root, split folders, class folders or annotation files are not as they should be.
 
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
@@ -98,11 +98,11 @@ class UCFCrime:
         for split, file in self.annotations.items():
             if file is not None:
                 if not _annotation_file(file).is_file():
-                    raise Mistake(f"data.annotations.{split}: there is no file {_annotation_file(file)}.")
+                    raise UserError(f"data.annotations.{split}: there is no file {_annotation_file(file)}.")
             elif split != "val":
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
-                        raise Mistake(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
+                        raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
 
     def frames(self) -> pd.DataFrame:
         """The frame table, split and thinned.
@@ -114,7 +114,7 @@ class UCFCrime:
 
         Raises
         ------
-        Mistake
+        UserError
             If a folder or a line is not understood, a video is in two splits or two
             classes, a frame is there twice, or too many names do not say video and frame.
         """
@@ -134,8 +134,8 @@ class UCFCrime:
         memory.give_back()  # names that were sorted: twice the table
         return kept
 
-    def rows(self) -> np.ndarray | None:
-        """None: no rows of features are given, the frames lie as files below `root`."""
+    def features(self) -> np.ndarray | None:
+        """None: no features are given, the frames lie as files below `root`."""
         return None
 
     def _listings(self, skipped: list[tuple[str, str]]) -> Iterator[Listing]:
@@ -156,10 +156,10 @@ class UCFCrime:
             class_name = class_of(entry.name)
             if class_name is None:
                 hint = nearest(entry.name, {*CLASSES, *FOLDERS.values()})
-                raise Mistake(f"Folder '{entry.name}' in {split_folder} is no class of UCF-Crime. {hint}")
+                raise UserError(f"Folder '{entry.name}' in {split_folder} is no class of UCF-Crime. {hint}")
             found.append((class_name, Path(entry.path)))
         if not found:
-            raise Mistake(f"{split_folder} holds no class folder. Known: {', '.join(FOLDERS.values())}.")
+            raise UserError(f"{split_folder} holds no class folder. Known: {', '.join(FOLDERS.values())}.")
         return found
 
     def _split_folder(self, split: str) -> Path:
@@ -167,18 +167,18 @@ class UCFCrime:
         folders = subfolders(self.root, self.root)
         found = [entry.name for entry in folders if SPLIT_FOLDERS.get(entry.name.casefold()) == split]
         if len(found) > 1:
-            raise Mistake(f"{self.root} holds {_and(found)}: both mean {split}. Keep one.")
+            raise UserError(f"{self.root} holds {_and(found)}: both mean {split}. Keep one.")
         if found:
             return self.root / found[0]
         names = [entry.name for entry in folders]
         if not names:
-            raise Mistake(f"data.root {self.root} holds no folder; it should hold 'Train' and 'Test'.")
+            raise UserError(f"data.root {self.root} holds no folder; it should hold 'Train' and 'Test'.")
         for name in names:
             if any(SPLIT_FOLDERS.get(entry.name.casefold()) == split for entry in scan(self.root / name)):
-                raise Mistake(
+                raise UserError(
                     f"data.root {self.root} holds no '{split.title()}', but its '{name}' does: go one deeper."
                 )
-        raise Mistake(f"data.root {self.root} holds no '{split.title()}', only {_and(names)}.")
+        raise UserError(f"data.root {self.root} holds no '{split.title()}', only {_and(names)}.")
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with validation videos taken out of train, unless they were given."""
@@ -217,9 +217,9 @@ def _check_folder(folder: Path, key: str) -> None:
     """Refuse a folder that is not there, and say how far the path goes."""
     if not folder.is_dir():
         if folder.exists():
-            raise Mistake(f"{key} is not a folder: {folder}")
+            raise UserError(f"{key} is not a folder: {folder}")
         there = next(parent for parent in folder.parents if parent.exists())
-        raise Mistake(f"{key} is not there: {folder} (its path ends at {there}).")
+        raise UserError(f"{key} is not there: {folder} (its path ends at {there}).")
 
 
 def _annotation_file(file: str) -> Path:
@@ -233,7 +233,7 @@ def _reported(skipped: list[tuple[str, str]], n_frames: int, root: Path) -> pd.D
         examples = ", ".join(f"'{path}' ({reason})" for path, reason in skipped[:3])
         said = f"{len(skipped)} of {n_frames + len(skipped)} images below {root} cannot be used, such as {examples}."
         if len(skipped) > MAX_SKIPPED_SHARE * (n_frames + len(skipped)):
-            raise Mistake(f"{said} Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png.")
+            raise UserError(f"{said} Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png.")
         log.warning("%s", said)
     return pd.DataFrame(skipped, columns=["path", "reason"], dtype=TEXT)
 

@@ -29,7 +29,7 @@ class BadVideo(ValueError):
 
 
 @dataclass(frozen=True)
-class Cut:
+class Sampling:
     """How frames are cut from videos.
 
     Attributes
@@ -50,7 +50,7 @@ def frame_folder(class_name: str, split: str) -> Path:
     return Path(split.title()) / FOLDERS[class_name]
 
 
-def cut_frames(video: Path, cut: Cut, into: Path, report: Callable[[float, int], None]) -> tuple[int, int]:
+def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, int], None]) -> tuple[int, int]:
     """Write every step-th frame of a video as ``<video>_<number>.png`` into an existing folder.
 
     Areas are averaged (INTER_AREA), as in the usual frame set of UCF-Crime, which
@@ -123,7 +123,7 @@ def _check_file(video: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class VideoJob:
     """A video to be cut.
 
     Attributes
@@ -151,8 +151,8 @@ def record(video: Video) -> dict[str, object]:
     return {"bytes": video.size, "modified_ns": video.modified_ns}
 
 
-def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
-    """Cut a video, publish its frames, and say that it is done.
+def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) -> int:
+    """Sampling a video, publish its frames, and say that it is done.
 
     A frame gets its final name by an atomic rename, after the whole video was
     read; the marker comes last. So what a kill leaves is found and done again.
@@ -190,7 +190,7 @@ def extract(job: Job, cut: Cut, report: Callable[[float, int], None]) -> int:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Progress:
     """What a process says of the job it has.
 
     Attributes
@@ -212,7 +212,7 @@ class Answer:
     reason: str = ""
 
 
-def serve(connection: Connection, cut: Cut) -> None:
+def serve(connection: Connection, cut: Sampling) -> None:
     """Extract the jobs that come over a connection, and send answers, in a process of its own."""
     last = 0.0
 
@@ -221,20 +221,20 @@ def serve(connection: Connection, cut: Cut) -> None:
         if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
             last = time.monotonic()
             connection.send(
-                Answer("going", share, n_written)
+                Progress("going", share, n_written)
             )  # fails when the parent is gone, and so ends this process
 
     while True:
         try:
             job = connection.recv()
             try:
-                answer = Answer("done", n_frames=extract(job, cut, report))
+                answer = Progress("done", n_frames=extract(job, cut, report))
             except BadVideo as error:
-                answer = Answer("bad", reason=str(error))
+                answer = Progress("bad", reason=str(error))
             except (BrokenPipeError, EOFError):
                 raise
             except OSError as error:
-                answer = Answer("stop", reason=f"{error.strerror or error} ({error.filename or job.folder})")
+                answer = Progress("stop", reason=f"{error.strerror or error} ({error.filename or job.folder})")
             connection.send(answer)
         except (EOFError, OSError):
             return

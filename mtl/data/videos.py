@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
 from mtl.data.splits import hold_out_videos
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 # where the official release keeps its normal videos
@@ -68,11 +68,11 @@ def find_videos(root: Path, without: Path) -> list[Video]:
 
     Raises
     ------
-    Mistake
+    UserError
         If there is no such folder, no video in it, or one in a folder that is no class.
     """
     if not root.is_dir():
-        raise Mistake(f"There is no folder {root}; it should hold <Class>/<video>.mp4.")
+        raise UserError(f"There is no folder {root}; it should hold <Class>/<video>.mp4.")
     found = []
     entered = set()
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
@@ -86,13 +86,13 @@ def find_videos(root: Path, without: Path) -> list[Video]:
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
                 found.append(_video(here / name, root))
     if not found:
-        raise Mistake(f"No video below {root}: none of {' '.join('*' + e for e in EXTENSIONS)}.")
+        raise UserError(f"No video below {root}: none of {' '.join('*' + e for e in EXTENSIONS)}.")
     return found
 
 
 def _refuse(error: OSError) -> None:
     """Stop where a folder cannot be listed, instead of leaving it out."""
-    raise Mistake(f"Cannot list {error.filename}: {error.strerror}.")
+    raise UserError(f"Cannot list {error.filename}: {error.strerror}.")
 
 
 def _video(file: Path, root: Path) -> Video:
@@ -100,7 +100,7 @@ def _video(file: Path, root: Path) -> Video:
     class_name = class_of(file.parent.name)
     if class_name is None:
         hint = nearest(file.parent.name, {*CLASSES, *FOLDERS.values()})
-        raise Mistake(f"{file} lies in '{file.parent.name}', which is no class of UCF-Crime. {hint}")
+        raise UserError(f"{file} lies in '{file.parent.name}', which is no class of UCF-Crime. {hint}")
     split = None
     for part in file.relative_to(root).parts[:-1]:
         prefix = SPLIT_OF_PREFIX.match(part)
@@ -116,7 +116,7 @@ def read_lists(train: Path | None, test: Path | None) -> SplitLists:
 
     Raises
     ------
-    Mistake
+    UserError
         With the line's number: no video's name, a name twice or on both lists.
     """
     split_of: dict[str, str] = {}
@@ -130,13 +130,13 @@ def read_lists(train: Path | None, test: Path | None) -> SplitLists:
             if not entry:
                 continue
             if not entry.lower().endswith(EXTENSIONS):
-                raise Mistake(f"{file}:{number}: expected <Class>/<video>.mp4, found '{entry}'.")
+                raise UserError(f"{file}:{number}: expected <Class>/<video>.mp4, found '{entry}'.")
             name = entry.rpartition("/")[2].rpartition(".")[0]
             if name in seen:
-                raise Mistake(f"{file}:{number}: '{name}' is there already, in {seen[name]}.")
+                raise UserError(f"{file}:{number}: '{name}' is there already, in {seen[name]}.")
             seen[name], split_of[name], entry_of[name] = f"{file}:{number}", split, entry
     if not split_of and (train or test):
-        raise Mistake(f"{train or test} names no video.")
+        raise UserError(f"{train or test} names no video.")
     rest = None if (train is None) == (test is None) else "train" if train is None else "test"
     return SplitLists(split_of, entry_of, rest)
 
@@ -146,9 +146,9 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
-        raise Mistake(f"Cannot read {file}: {error.strerror}.") from error
+        raise UserError(f"Cannot read {file}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise Mistake(f"{file} is not UTF-8 text.") from error
+        raise UserError(f"{file} is not UTF-8 text.") from error
 
 
 def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:
@@ -159,7 +159,7 @@ def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:
 
     Raises
     ------
-    Mistake
+    UserError
         If neither singles one out.
     """
     by_name: dict[str, list[Video]] = {}
@@ -171,7 +171,9 @@ def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:
         told = [v for v in same if v.folder_split is not None]
         single = next((few for few in (same, listed, told) if len(few) == 1), None)
         if single is None:
-            raise Mistake(f"Two videos have the name '{name}': {same[0].file} and {same[1].file}. Keep or rename one.")
+            raise UserError(
+                f"Two videos have the name '{name}': {same[0].file} and {same[1].file}. Keep or rename one."
+            )
         chosen += single
     return chosen
 
@@ -196,7 +198,7 @@ def split_videos(
 
     Raises
     ------
-    Mistake
+    UserError
         If a video lies in another class's folder than a list says.
     """
     chosen: dict[str, str] = {}
@@ -220,4 +222,4 @@ def _check_class(video: Video, lists: SplitLists) -> None:
     entry = lists.entry_of.get(video.name, "")
     listed = class_of(Path(entry).parent.name)
     if listed not in (None, video.class_name):
-        raise Mistake(f"{video.file} lies in {video.class_name}, but its split list says '{entry}'.")
+        raise UserError(f"{video.file} lies in {video.class_name}, but its split list says '{entry}'.")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_curve
 
-from mtl.evaluation.answers import Answers, one_sided_reason
+from mtl.evaluation.task_predictions import TaskPredictions, one_sided_reason
 from mtl.results import Score
 from mtl.statistics.bootstrap import mean_of_defined, percentile_interval
-from mtl.statistics.pairwise import video_wins
+from mtl.statistics.pairwise import pairwise_counts
 
 ROC_POINTS = 300
 
@@ -32,21 +32,21 @@ class Sampled:
         return Score(self.value, float(low), float(high), said)
 
 
-def class_aucs(answers: Answers, drawn: np.ndarray) -> list[Sampled]:
+def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
     """AUC of every column against the rest."""
     return [
-        _auc(scores, events, answers, drawn)
-        for scores, events in zip(answers.probabilities.T, answers.events.T, strict=True)
+        _auc(scores, positives, predicted, drawn)
+        for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)
     ]
 
 
-def _auc(scores: np.ndarray, events: np.ndarray, answers: Answers, drawn: np.ndarray) -> Sampled:
+def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, drawn: np.ndarray) -> Sampled:
     """AUC of one column."""
-    if answers.fault or events.all() or not events.any():
-        return Sampled(np.nan, np.full(len(drawn), np.nan), answers.fault or one_sided_reason(events))
-    wins = video_wins(scores, events, answers.videos)
-    value = float(wins.auc(np.ones((1, drawn.shape[1])))[0])
-    return Sampled(value, wins.auc(drawn), no_interval_reason(events, answers.videos))
+    if predicted.fault or positives.all() or not positives.any():
+        return Sampled(np.nan, np.full(len(drawn), np.nan), predicted.fault or one_sided_reason(positives))
+    counts = pairwise_counts(scores, positives, predicted.videos)
+    value = float(counts.auc(np.ones((1, drawn.shape[1])))[0])
+    return Sampled(value, counts.auc(drawn), no_interval_reason(positives, predicted.videos))
 
 
 def macro_score(aucs: Sequence[Sampled], columns: Sequence[str]) -> Score:
@@ -68,30 +68,30 @@ def over_classes(columns: Sequence[str], counted: Iterable[bool]) -> str:
     return f"{over}, without {', '.join(missing)}" if missing else over
 
 
-def no_interval_reason(events: np.ndarray, videos: np.ndarray) -> str:
+def no_interval_reason(positives: np.ndarray, videos: np.ndarray) -> str:
     """Why resampling videos tells nothing: a side of one video is the same in every resample. Else empty."""
     for outcome, side in ((True, "positive"), (False, "negative")):
-        if len(np.unique(videos[events == outcome])) < 2:
+        if len(np.unique(videos[positives == outcome])) < 2:
             return f"no interval: a single video has {side} frames"
     return ""
 
 
-def average_precision(answers: Answers) -> Score:
+def average_precision(predicted: TaskPredictions) -> Score:
     """Area under precision over recall, mean over columns; without interval."""
-    counted = answers.events.min(axis=0, initial=True) != answers.events.max(axis=0, initial=False)
-    if answers.fault or not counted.any():
-        return Score(np.nan, reason=answers.fault or one_sided_reason(answers.events))
-    columns = zip(answers.events.T[counted], answers.probabilities.T[counted], strict=True)
-    value = float(np.mean([average_precision_score(events, scores) for events, scores in columns]))
-    return Score(value, reason="" if len(answers.columns) == 1 else over_classes(answers.columns, counted))
+    counted = predicted.positives.min(axis=0, initial=True) != predicted.positives.max(axis=0, initial=False)
+    if predicted.fault or not counted.any():
+        return Score(np.nan, reason=predicted.fault or one_sided_reason(predicted.positives))
+    columns = zip(predicted.positives.T[counted], predicted.probabilities.T[counted], strict=True)
+    value = float(np.mean([average_precision_score(positives, scores) for positives, scores in columns]))
+    return Score(value, reason="" if len(predicted.classes) == 1 else over_classes(predicted.classes, counted))
 
 
-def mean_roc(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+def mean_roc(predicted: TaskPredictions) -> tuple[np.ndarray, np.ndarray]:
     """A ROC curve thin enough to draw: of a single column, or the mean over the columns with both outcomes."""
     curves = [
-        roc_curve(events, scores)[:2]
-        for scores, events in zip(answers.probabilities.T, answers.events.T, strict=True)
-        if events.any() and not events.all()
+        roc_curve(positives, scores)[:2]
+        for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)
+        if positives.any() and not positives.all()
     ]
     if len(curves) == 1:
         return _thinned(*curves[0])

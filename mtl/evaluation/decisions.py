@@ -5,43 +5,43 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mtl.evaluation.answers import Answers, one_sided_reason
 from mtl.evaluation.auc import Sampled, no_interval_reason, over_classes
+from mtl.evaluation.task_predictions import TaskPredictions, one_sided_reason
 from mtl.results import Score
 from mtl.statistics.bootstrap import mean_of_defined
 
 
-def _classes(answers: Answers, threshold: float) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _classes(predicted: TaskPredictions, threshold: float) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, true and predicted codes: no and yes at the threshold, or the likeliest column."""
-    if len(answers.columns) == 1:
-        predicted = (answers.probabilities[:, 0] >= threshold).astype(int)
-        return ["no", *answers.columns], answers.events[:, 0].astype(int), predicted
-    return list(answers.columns), answers.events.argmax(axis=1), answers.probabilities.argmax(axis=1)
+    if len(predicted.classes) == 1:
+        said_yes = (predicted.probabilities[:, 0] >= threshold).astype(int)
+        return ["no", *predicted.classes], predicted.positives[:, 0].astype(int), said_yes
+    return list(predicted.classes), predicted.positives.argmax(axis=1), predicted.probabilities.argmax(axis=1)
 
 
-def confusion(answers: Answers, threshold: float) -> pd.DataFrame:
+def confusion(predicted: TaskPredictions, threshold: float) -> pd.DataFrame:
     """Number of frames, true classes down, predicted across."""
-    names, true, predicted = _classes(answers, threshold)
-    counts = np.bincount(true * len(names) + predicted, minlength=len(names) ** 2).reshape(len(names), -1)
+    names, true, decided = _classes(predicted, threshold)
+    counts = np.bincount(true * len(names) + decided, minlength=len(names) ** 2).reshape(len(names), -1)
     return pd.DataFrame(counts, pd.Index(names, name="true"), pd.Index(names, name="predicted"))
 
 
-def decision_scores(name: str, answers: Answers, drawn: np.ndarray, threshold: float) -> dict[str, Score]:
+def decision_scores(name: str, predicted: TaskPredictions, drawn: np.ndarray, threshold: float) -> dict[str, Score]:
     """Balanced accuracy, and F1 of the yes or mean over classes; over the classes present."""
     keys = [f"balanced_accuracy/{name}", f"f1/{name}"]
-    if answers.fault:
-        return dict.fromkeys(keys, Score(np.nan, reason=answers.fault))
-    names, true, predicted = _classes(answers, threshold)
+    if predicted.fault:
+        return dict.fromkeys(keys, Score(np.nan, reason=predicted.fault))
+    names, true, decided = _classes(predicted, threshold)
     n_classes = len(names)
-    cell = (answers.videos * n_classes + true) * n_classes + predicted
+    cell = (predicted.videos * n_classes + true) * n_classes + decided
     by_video = np.bincount(cell, minlength=drawn.shape[1] * n_classes**2).reshape(drawn.shape[1], -1)
     recall, f1 = _recall_and_f1((drawn @ by_video).reshape(-1, n_classes, n_classes))
     plain_recall, plain_f1 = _recall_and_f1(by_video.sum(axis=0).reshape(1, n_classes, n_classes))
     present = ~np.isnan(plain_recall[0])
-    if len(answers.columns) == 1:  # of a single question the F1 of the yes is meant, and both recalls are needed
+    if len(predicted.classes) == 1:  # of a single question the F1 of the yes is meant, and both recalls are needed
         if not present.all():
-            return dict.fromkeys(keys, Score(np.nan, reason=one_sided_reason(answers.events)))
-        fault = no_interval_reason(answers.events[:, 0], answers.videos)
+            return dict.fromkeys(keys, Score(np.nan, reason=one_sided_reason(predicted.positives)))
+        fault = no_interval_reason(predicted.positives[:, 0], predicted.videos)
         accuracy = Sampled(float(plain_recall.mean()), recall.mean(axis=1), fault)
         return {keys[0]: accuracy.score(), keys[1]: Sampled(float(plain_f1[0, 1]), f1[:, 1], fault).score()}
     over = over_classes(names, present)

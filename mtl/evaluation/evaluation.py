@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveInt
 
-from mtl.evaluation.answers import Answers, answers_of, per_video, video_codes
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
+from mtl.evaluation.task_predictions import TaskPredictions, per_video, task_predictions, video_codes
 from mtl.results import Score
-from mtl.statistics.bootstrap import stratified_multiplicities
+from mtl.statistics.bootstrap import bootstrap_weights
 from mtl.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -81,37 +81,48 @@ class Evaluation:
         tasks : mapping of str to Task
         """
         videos, anomalous = video_codes(predictions)
-        drawn = stratified_multiplicities(anomalous, self.resamples, self.seed)
+        drawn = bootstrap_weights(anomalous, self.resamples, self.seed)
         scores: dict[str, Score] = {}
         classes: list[tuple] = []
         confusions, roc = {}, {}
         for name, task in tasks.items():
-            answers = answers_of(predictions, name, task, videos)
-            aucs = class_aucs(answers, drawn)
-            scores[f"auc/{name}"] = macro_score(aucs, answers.columns)
-            scores[f"average_precision/{name}"] = average_precision(answers)
-            scores |= decision_scores(name, answers, drawn, self.threshold)
+            predicted = task_predictions(predictions, name, task, videos)
+            aucs = class_aucs(predicted, drawn)
+            scores[f"auc/{name}"] = macro_score(aucs, predicted.classes)
+            scores[f"average_precision/{name}"] = average_precision(predicted)
+            scores |= decision_scores(name, predicted, drawn, self.threshold)
             scores[f"video_auc_mean/{name}"] = macro_score(
-                class_aucs(per_video(answers, "mean"), drawn), answers.columns
+                class_aucs(per_video(predicted, "mean"), drawn), predicted.classes
             )
-            scores[f"video_auc_max/{name}"] = macro_score(class_aucs(per_video(answers, "max"), drawn), answers.columns)
-            if len(answers.columns) > 1:
-                by_class = {column: auc.score() for column, auc in zip(answers.columns, aucs, strict=True)}
+            scores[f"video_auc_max/{name}"] = macro_score(
+                class_aucs(per_video(predicted, "max"), drawn), predicted.classes
+            )
+            if len(predicted.classes) > 1:
+                by_class = {column: auc.score() for column, auc in zip(predicted.classes, aucs, strict=True)}
                 scores |= {f"class_auc/{name}.{column}": score for column, score in by_class.items()}
-                classes += _class_rows(name, answers, by_class)
-            if not answers.fault:
-                confusions[name] = confusion(answers, self.threshold)
+                classes += _class_rows(name, predicted, by_class)
+            if not predicted.fault:
+                confusions[name] = confusion(predicted, self.threshold)
             if np.isfinite(scores[f"auc/{name}"].value):
-                roc[name] = mean_roc(answers)
+                roc[name] = mean_roc(predicted)
         for name, score in scores.items():
             if np.isnan(score.value):
                 log.warning("%s is undefined: %s.", name, score.reason)
         return Evaluated(scores, pd.DataFrame(classes, columns=CLASS_COLUMNS), confusions, roc)
 
 
-def _class_rows(name: str, answers: Answers, by_class: Mapping[str, Score]) -> list[tuple]:
+def _class_rows(name: str, predicted: TaskPredictions, by_class: Mapping[str, Score]) -> list[tuple]:
     """Rows of the table per class."""
     return [
-        (name, column, len(np.unique(answers.videos[events])), int(events.sum()), s.value, s.low, s.high, s.reason)
-        for (column, s), events in zip(by_class.items(), answers.events.T, strict=True)
+        (
+            name,
+            column,
+            len(np.unique(predicted.videos[positives])),
+            int(positives.sum()),
+            s.value,
+            s.low,
+            s.high,
+            s.reason,
+        )
+        for (column, s), positives in zip(by_class.items(), predicted.positives.T, strict=True)
     ]

@@ -25,7 +25,7 @@ def predictions_table(
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
         probabilities = task.probabilities(logits[name]).astype(np.float32)
-        for i, column in enumerate(task.columns):
-            key = f"probability/{name}" if len(task.columns) == 1 else f"probability/{name}/{column}"
+        for i, column in enumerate(task.classes):
+            key = f"probability/{name}" if len(task.classes) == 1 else f"probability/{name}/{column}"
             columns[key] = probabilities[:, i]
     return pd.DataFrame(columns)

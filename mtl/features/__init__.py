@@ -1,3 +1,3 @@
-"""The frozen part's outputs: computed once per frame, kept on disk, read by row."""
+"""The frozen part's outputs: computed once per frame, kept on disk, read by frame."""
 
 from mtl.features.store import FeatureStore as FeatureStore

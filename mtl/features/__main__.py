@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 from mtl.features import identity
 from mtl.features.archive import Archive, archives, finish_removals
 from mtl.features.store import GIB, MIB
@@ -36,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()], force=True)
     try:
         return asked.action(asked)
-    except Mistake as error:
+    except UserError as error:
         log.error("%s", error)
         return 1
     except OSError as error:
@@ -80,7 +80,7 @@ def _chosen(asked: argparse.Namespace) -> list[Archive]:
     known = archives(asked.dir)
     for start in asked.keys:
         if not any(archive.key.startswith(start) for archive in known):
-            raise Mistake(f"{asked.dir} holds no key that begins with '{start}'. {nearest(start, _short(known))}")
+            raise UserError(f"{asked.dir} holds no key that begins with '{start}'. {nearest(start, _short(known))}")
     return [archive for archive in known if not asked.keys or archive.key.startswith(tuple(asked.keys))]
 
 
@@ -147,14 +147,14 @@ def _verify(asked: argparse.Namespace) -> int:
                 advance(1)
                 if reason:
                     damaged.append(part)
-                    show(f"{archive.key[:SHORT]}: {part.rows:,} rows are damaged, {reason}")
+                    show(f"{archive.key[:SHORT]}: {part.rows:,} feature vectors are damaged, {reason}")
             for line in lines:
                 show(f"{archive.key[:SHORT]}: damaged, {line}")
             if damaged or lines:
                 with archive.locked():
                     archive.drop(damaged)
             found += len(damaged) + len(lines)
-    show("removed; the next run makes these rows again" if found else f"{len(known)} kept, all whole")
+    show("removed; the next run makes these feature vectors again" if found else f"{len(known)} kept, all whole")
     return 1 if found else 0
 
 
@@ -181,11 +181,11 @@ def _prune(asked: argparse.Namespace) -> int:
 def _doomed(asked: argparse.Namespace, known: Sequence[Archive]) -> list[tuple[Archive, str]]:
     """What is to go, each with the reason."""
     if not (asked.keys or asked.all or asked.orphaned) and asked.unused_for is None and asked.keep_gib is None:
-        raise Mistake("Say what to remove: KEY, --unused-for DAYS, --keep-gib GIB, --orphaned or --all.")
+        raise UserError("Say what to remove: KEY, --unused-for DAYS, --keep-gib GIB, --orphaned or --all.")
     for start in asked.keys:
         meant = [archive for archive in known if archive.key.startswith(start)]
         if len(meant) > 1:
-            raise Mistake(
+            raise UserError(
                 f"'{start}' begins {len(meant)} keys: {', '.join(_short(meant))}. Say more of the one to remove."
             )
     named = {archive.key for archive in _chosen(asked)} if asked.keys else set()

@@ -1,14 +1,14 @@
-"""Rows on disk by identity: parts that are whole or not there, a manifest, one writer at a time.
+"""Feature vectors on disk by identity: parts that are whole or not there, a manifest, one writer at a time.
 
-An archive is a folder that holds the rows of one key:
+An archive is a folder that holds the feature vectors of one key:
 
     spec.json          what determines the numbers, for people and for `prune --orphaned`; no run goes by it
     used.json          the data roots it served; its modification time is the last use
-    notes.json         numbers that were measured on its rows once
+    notes.json         numbers that were measured on its feature vectors once
     lock               flock'd by the one process that writes; says which
     manifest.jsonl     one line per whole part, with checksums; a part it does not name does not exist
-    bad.jsonl          identities that have no row, with the reason
-    000000-<crc>.npy, 000000-<crc>.ids.npy     the part's rows and their identities
+    bad.jsonl          identities that have no feature vector, with the reason
+    000000-<crc>.npy, 000000-<crc>.ids.npy     the part's feature vectors and their identities
 
 A kill costs two parts at most, the one that fills and the one being written; a rotten byte costs one.
 Reading takes no lock. Nothing is pickled.
@@ -33,8 +33,8 @@ from pathlib import Path
 import numpy as np
 
 from mtl import files
-from mtl.errors import Mistake
-from mtl.features.places import Part, Places, lookup, picked, row_bytes
+from mtl.errors import UserError
+from mtl.features.places import Part, Places, lookup, picked, vector_bytes
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ REMOVED = ".removed-"
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 REMEDY = (
     "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
-    "or let features.max_gib be smaller than these rows, so that they are not kept."
+    "or let features.max_gib be smaller than these feature vectors, so that they are not kept."
 )
 
 
 class Archive:
-    """The rows of one key.
+    """The feature vectors of one key.
 
     Parameters
     ----------
@@ -68,11 +68,11 @@ class Archive:
         return [Part(**line) for line in files.read_lines(self.folder / MANIFEST)]
 
     def bad(self) -> dict[bytes, str]:
-        """Reason by identity of what has no row."""
+        """Reason by identity of what has no feature vector."""
         return {bytes.fromhex(line["id"]): line["reason"] for line in files.read_lines(self.folder / BAD)}
 
     def find(self, ids: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Places:
-        """Where the rows of identities (n, 2) are."""
+        """Where the feature vectors of identities (n, 2) are."""
         parts = self.parts()
         n = sum(part.rows for part in parts)
         known, part_of, row_of = np.empty((n, 2), np.uint64), np.empty(n, np.int32), np.empty(n, np.int32)
@@ -95,7 +95,7 @@ class Archive:
         return Places(maps, picked(part_of, at, there), picked(row_of, at, there), unusable)
 
     def _open(self, part: Part, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.memmap]:
-        """Identities and mapped rows of a part.
+        """Identities and mapped feature vectors of a part.
 
         The size is compared first: reading a mapped file past its end is a signal, not an exception.
         """
@@ -107,7 +107,7 @@ class Archive:
         if zlib.crc32(data) != part.ids_crc:
             raise ValueError("the checksum of its identities is wrong")
         ids = np.load(BytesIO(data), allow_pickle=False)
-        start = size - part.rows * row_bytes(shape, dtype)  # behind the header, which says what the key says
+        start = size - part.rows * vector_bytes(shape, dtype)  # behind the header, which says what the key says
         return ids, np.memmap(path, dtype, "r", start, (part.rows, *shape))
 
     def size(self) -> int:
@@ -140,12 +140,12 @@ class Archive:
             log.debug("The use of %s could not be noted.", self.folder)
 
     def noted(self, name: str) -> float | None:
-        """A number that was measured on these rows; None where none was."""
+        """A number that was measured on these feature vectors; None where none was."""
         found = files.read_json(self.folder / NOTES).get(name)
         return float(found) if isinstance(found, int | float) else None
 
     def note(self, name: str, value: float) -> None:
-        """Keep a number beside the rows; a store that may only be read, or holds none of them, does without."""
+        """Keep a number beside the feature vectors; a store that may only be read, or holds none, does without."""
         try:
             files.publish(
                 self.folder / NOTES, json.dumps({**files.read_json(self.folder / NOTES), name: value}).encode()
@@ -200,15 +200,15 @@ class Archive:
 
         Raises
         ------
-        Mistake
+        UserError
             If the folder cannot be written to, or its file system locks nothing.
         """
         try:
             descriptor = self._lock(wait)
         except OSError as error:
             if error.errno in NO_LOCKS:
-                raise Mistake(f"The file system of {self.folder} cannot lock files. {REMEDY}") from error
-            raise files.explained(error, self.folder, 0, REMEDY) from error
+                raise UserError(f"The file system of {self.folder} cannot lock files. {REMEDY}") from error
+            raise files.disk_error(error, self.folder, 0, REMEDY) from error
         if descriptor is None:
             yield False
             return
@@ -269,7 +269,7 @@ class Archive:
             self._publish(SPEC, (json.dumps(spec, indent=2) + "\n").encode())
 
     def append(self, ids: np.ndarray, rows: np.ndarray) -> Part:
-        """Write identities (n, 2) and their rows (n, ...) as one part."""
+        """Write identities (n, 2) and their feature vectors (n, ...) as one part."""
         parts = self.parts()
         number = 1 + max((int(part.name.split("-")[0]) for part in parts), default=-1)
         header, data = _npy(rows)
@@ -288,25 +288,25 @@ class Archive:
             files.publish(self.folder / name, *chunks)
         except OSError as error:
             needed = sum(memoryview(chunk).nbytes for chunk in chunks)
-            raise files.explained(error, self.folder, needed, REMEDY) from error
+            raise files.disk_error(error, self.folder, needed, REMEDY) from error
 
     def _save(self, parts: Sequence[Part]) -> None:
         """Replace the manifest."""
         try:
             files.write_lines(self.folder / MANIFEST, [asdict(part) for part in parts])
         except OSError as error:
-            raise files.explained(error, self.folder, 200 * len(parts), REMEDY) from error
+            raise files.disk_error(error, self.folder, 200 * len(parts), REMEDY) from error
 
     def remember_bad(self, reasons: Mapping[bytes, str]) -> None:
-        """Add identities that have no row."""
+        """Add identities that have no feature vector."""
         known = {**self.bad(), **reasons}
         try:
             files.write_lines(self.folder / BAD, [{"id": one.hex(), "reason": why} for one, why in known.items()])
         except OSError as error:
-            raise files.explained(error, self.folder, 100 * len(known), REMEDY) from error
+            raise files.disk_error(error, self.folder, 100 * len(known), REMEDY) from error
 
     def drop(self, parts: Sequence[Part]) -> None:
-        """Remove parts, so that the next run makes their rows again."""
+        """Remove parts, so that the next run makes their feature vectors again."""
         names = {part.name for part in parts}
         self._save([part for part in self.parts() if part.name not in names])
         self._tidy()
@@ -317,7 +317,7 @@ class Archive:
         try:
             self.folder.rename(aside)
         except OSError as error:
-            raise files.explained(error, self.folder, 0, REMEDY) from error
+            raise files.disk_error(error, self.folder, 0, REMEDY) from error
         shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Rows of features that are computed on every use, for what is too large to be kept."""
+"""Feature vectors of features that are computed on every use, for what is too large to be kept."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from contextlib import closing
 
 import numpy as np
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features.extraction import Request
-from mtl.features.extractor import Frozen, checked_rows
+from mtl.features.extractor import FeatureExtractor, checked_rows
 from mtl.features.places import Places
-from mtl.features.vectors import MappedRows
+from mtl.features.vectors import MappedVectors
 
 
-class ComputedRows:
-    """Rows computed on every take, for what is too large to be kept; those that were kept before are read.
+class ComputedVectors:
+    """Feature vectors computed on every take, for what is too large to be kept; those that were kept before are read.
 
     Parameters
     ----------
     request : Request
-    frozen : Frozen
+    frozen : FeatureExtractor
     shape : tuple of int
-        Of a row.
+        Of a feature vector.
     kept : Places
-        Where rows of the request's frames are.
+        Where feature vectors of the request's frames are.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class ComputedRows:
 
     array: np.ndarray | None = None
 
-    def __init__(self, request: Request, frozen: Frozen, shape: tuple[int, ...], kept: Places) -> None:
+    def __init__(self, request: Request, frozen: FeatureExtractor, shape: tuple[int, ...], kept: Places) -> None:
         good = np.flatnonzero(~request.is_bad())
         there = ~kept.missing[good]
         self._request = request
         self._paths = request.paths.iloc[good]
         self._frozen = frozen
-        self._kept = MappedRows(kept, good[there], shape, frozen.dtype)
+        self._kept = MappedVectors(kept, good[there], shape, frozen.dtype)
         self._at = np.where(there, np.cumsum(there) - 1, -1)  # place among the kept ones
         self._one = threading.Lock()
         self.computed = 0
@@ -51,11 +51,11 @@ class ComputedRows:
         return self.shape[0]
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, each read or computed once.
+        """Feature vectors at positions, each read or computed once.
 
         Raises
         ------
-        Mistake
+        UserError
             If a frame that could be read before cannot be any more.
         """
         once, where = np.unique(np.asarray(positions), return_inverse=True)
@@ -69,7 +69,7 @@ class ComputedRows:
         with self._one, closing(batches):
             for batch in batches:
                 for at, error in batch.bad:
-                    raise Mistake(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
+                    raise UserError(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
                     out[todo[places]] = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
                     self.computed += len(images)

@@ -14,11 +14,11 @@ import pandas as pd
 
 from mtl import files
 from mtl.data.decoding import Batch, Decoder
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features.archive import REMEDY, Archive
-from mtl.features.extractor import Frozen, checked_rows
+from mtl.features.extractor import FeatureExtractor, checked_rows
 from mtl.features.identity import key
-from mtl.features.places import ID_BYTES, Places, lookup, row_bytes
+from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -66,41 +66,41 @@ class Request:
         return pd.DataFrame({"path": self.paths[bad].to_numpy(), "reason": pd.Series(reasons, dtype=str)})
 
     def check(self) -> None:
-        """Raise `Mistake` where too many frames are bad."""
+        """Raise `UserError` where too many frames are bad."""
         bad = self.is_bad()
         n = int(bad.sum())
         if n <= self.max_bad_share * len(bad):
             return
         first = self.table(bad & (np.cumsum(bad) <= EXAMPLES))
         named = ", ".join(f"{path} ({reason})" for path, reason in zip(first["path"], first["reason"], strict=True))
-        raise Mistake(
+        raise UserError(
             f"{n:,} of {len(bad):,} frames of {self.root} are bad, more than features.max_bad_share="
             f"{self.max_bad_share:g} allows: {named}{', ...' if n > EXAMPLES else ''}"
         )
 
     def misfit(self, size: tuple[int, int]) -> str:
-        """Why a frame of an unusual size has no row."""
+        """Why a frame of an unusual size has no feature vector."""
         height, width = self.frame_shape
         return (
-            f"{size[1]} x {size[0]} pixels where most frames have {width} x {height}, so its row has another shape: "
-            "bring the frames to one size"
+            f"{size[1]} x {size[0]} pixels where most frames have {width} x {height}, so its "
+            "feature vector has another shape: bring the frames to one size"
         )
 
 
 class Extraction:
-    """Rows of one frozen part for one request: looked up, and computed where they are missing.
+    """Feature vectors of one frozen part for one request: looked up, and computed where they are missing.
 
     Parameters
     ----------
     folder : Path
         Of the store.
     request : Request
-    frozen : Frozen
+    frozen : FeatureExtractor
     shape : tuple of int
-        Of a row.
+        Of a feature vector.
     """
 
-    def __init__(self, folder: Path, request: Request, frozen: Frozen, shape: tuple[int, ...]) -> None:
+    def __init__(self, folder: Path, request: Request, frozen: FeatureExtractor, shape: tuple[int, ...]) -> None:
         name, self.spec = key(frozen.spec, shape, frozen.dtype)
         self.archive = Archive(folder / name)
         self.request = request
@@ -113,7 +113,7 @@ class Extraction:
         self._fits = {request.frame_shape: True}
 
     def look(self) -> tuple[Places, np.ndarray]:
-        """Where rows are, and positions of the frames that have none and are not bad, each identity once."""
+        """Where feature vectors are, and positions of the frames that have none and are not bad, each identity once."""
         places = self.archive.find(self.request.ids, self.shape, self.dtype)
         if not places.missing.any():
             return places, np.empty(0, np.int64)
@@ -123,7 +123,7 @@ class Extraction:
         return places, todo[~pd.DataFrame(self.request.ids[todo]).duplicated().to_numpy()]
 
     def complete(self, part_bytes: int, seen: tuple[Places, np.ndarray] | None = None) -> Places:
-        """Where rows are once none is missing; the lock is held from the second look to the last.
+        """Where feature vectors are once none is missing; the lock is held from the second look to the last.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Extraction:
             places, todo = self.look()
             if places.unusable:
                 names = ", ".join(part.name for part in places.unusable)
-                log.warning("Damaged parts of %s, their rows are made again: %s", self.archive.folder, names)
+                log.warning("Damaged parts of %s, their feature vectors are made again: %s", self.archive.folder, names)
                 self.archive.drop(places.unusable)
             if not len(todo):
                 return places
@@ -149,10 +149,10 @@ class Extraction:
             return self.look()[0]
 
     def bytes_of(self, n: int) -> int:
-        """Bytes that n rows take on disk."""
-        return n * (row_bytes(self.shape, self.dtype) + ID_BYTES)
+        """Bytes that n feature vectors take on disk."""
+        return n * (vector_bytes(self.shape, self.dtype) + ID_BYTES)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """What was found, computed and left out, in a line."""
         bad = int(self.request.is_bad().sum())
         made = "nothing to compute"
@@ -161,7 +161,7 @@ class Extraction:
             made = f"{self.computed:,} computed in {self.seconds:.0f} s ({rate:,.0f} frames/s)"
         left_out = f"; {bad:,} bad frames left out" if bad else ""
         found = len(self.request.ids) - bad - self.computed
-        return f"features: {found:,} rows of {spec_text(self.frozen.spec)} found, {made}{left_out}"
+        return f"features: {found:,} feature vectors of {spec_text(self.frozen.spec)} found, {made}{left_out}"
 
     def _compute(self, todo: np.ndarray, part_bytes: int) -> None:
         """Decode, run and write the frames at positions `todo`."""
@@ -187,10 +187,10 @@ class Extraction:
         self.seconds = time.perf_counter() - start
 
     def _fit(self, images: np.ndarray) -> bool:
-        """Whether frames of this size have rows of the right shape."""
+        """Whether frames of this size have feature vectors of the right shape."""
         size = (images.shape[1], images.shape[2])
         if size not in self._fits:
-            self._fits[size] = self.frozen.row_shape(size) == self.shape
+            self._fits[size] = self.frozen.feature_shape(size) == self.shape
         return self._fits[size]
 
     def _book(self, batch: Batch, ids: np.ndarray) -> int:
@@ -211,6 +211,6 @@ class Extraction:
 
 
 def spec_text(spec: Mapping[str, object]) -> str:
-    """What the rows are, in a few words."""
+    """What the feature vectors are, in a few words."""
     cut = spec.get("cut")
     return str(spec.get("backbone") or "packed frames") + (f" up to {cut}" if cut else "")

@@ -1,4 +1,4 @@
-"""What turns frames into rows of features, as far as the store goes."""
+"""What turns frames into feature vectors of features, as far as the store goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 
-class Frozen(Protocol):
+class FeatureExtractor(Protocol):
     """The frozen part of a backbone, as far as features go."""
 
     @property
@@ -17,21 +17,21 @@ class Frozen(Protocol):
 
     @property
     def dtype(self) -> np.dtype:
-        """Of a row."""
+        """Of a feature vector."""
 
     @property
     def batch_size(self) -> int:
         """Frames per call, at most."""
 
-    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
-        """Shape of one row for frames of (height, width)."""
+    def feature_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of one feature vector for frames of (height, width)."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
+        """Feature vectors (b, *feature_shape) of uint8 frames (b, h, w, 3)."""
 
 
 class FrameSizes:
-    """Height and width of a frame as its row: what is kept of frames whose rows are not."""
+    """Height and width of a frame as its feature vector: what is kept of frames whose feature vectors are not."""
 
     spec: Mapping[str, object] = {"backbone": "frame sizes"}
     dtype = np.dtype(np.int32)
@@ -39,7 +39,7 @@ class FrameSizes:
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
 
-    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+    def feature_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Two numbers, whatever the frame."""
         return (2,)
 
@@ -49,7 +49,7 @@ class FrameSizes:
 
 
 def checked_rows(rows: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Rows as they were promised."""
+    """Feature vectors as they were promised."""
     if rows.shape != shape or rows.dtype != dtype:
         raise ValueError(f"The frozen part gave {rows.dtype} {rows.shape} where it promised {dtype} {shape}.")
     return rows

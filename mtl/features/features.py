@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mtl.features.archive import Archive
-from mtl.features.computed import ComputedRows
-from mtl.features.vectors import MemoryRows, Rows
+from mtl.features.computed import ComputedVectors
+from mtl.features.vectors import FeatureVectors, MemoryVectors
 from mtl.memory import aligned
 
 
@@ -21,10 +21,10 @@ class Features:
     ----------
     frames : DataFrame
         The frame table without the bad ones, RangeIndex.
-    rows : Rows
+    vectors : FeatureVectors
         Row i belongs to ``frames.iloc[i]``.
     bad : DataFrame
-        `path` and `reason` of each frame that has no row.
+        `path` and `reason` of each frame that has no feature vector.
     computed : int
         Frames that went through the frozen part now; the others were found.
     seconds : float
@@ -33,7 +33,7 @@ class Features:
     """
 
     frames: pd.DataFrame
-    rows: Rows
+    vectors: FeatureVectors
     bad: pd.DataFrame
     computed: int
     seconds: float
@@ -41,17 +41,17 @@ class Features:
 
     @property
     def kept(self) -> bool:
-        """Whether all rows are stored; else they are computed on every use."""
-        return not isinstance(self.rows, ComputedRows)
+        """Whether all feature vectors are stored; else they are computed on every use."""
+        return not isinstance(self.vectors, ComputedVectors)
 
     @property
     def forwards(self) -> int:
         """Frames that have gone through the frozen part so far, at every use where they are not kept."""
-        return self.computed + (self.rows.computed if isinstance(self.rows, ComputedRows) else 0)
+        return self.computed + (self.vectors.computed if isinstance(self.vectors, ComputedVectors) else 0)
 
 
 def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
-    """Rows that a data set has already: nothing to compute, nothing to keep."""
+    """Feature vectors that a data set has already: nothing to compute, nothing to keep."""
     array = aligned(rows.shape, rows.dtype)
     array[:] = rows
-    return Features(frames, MemoryRows(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)
+    return Features(frames, MemoryVectors(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)

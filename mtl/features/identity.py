@@ -1,4 +1,4 @@
-"""What determines a row of features: the frame's identity and the key of the frozen part."""
+"""What determines a feature vector of features: the frame's identity and the key of the frozen part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features.places import ID_BYTES
 
 VERSION = 1  # of the extraction; count it up when the same frame and spec come to give other numbers
@@ -66,7 +66,7 @@ def stats(root: Path | None, paths: pd.Series) -> Stats:
 
     Raises
     ------
-    Mistake
+    UserError
         If the root cannot be entered.
     """
     if root is None:
@@ -74,7 +74,7 @@ def stats(root: Path | None, paths: pd.Series) -> Stats:
     try:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise Mistake(f"The data folder {root} cannot be entered: {os.strerror(error.errno or 0)}.") from error
+        raise UserError(f"The data folder {root} cannot be entered: {os.strerror(error.errno or 0)}.") from error
     sizes, times, reasons = np.full(len(paths), -1, np.int64), np.zeros(len(paths), np.int64), {}
     try:
         for start in range(0, len(paths), PATHS_AT_ONCE):
@@ -92,8 +92,8 @@ def stats(root: Path | None, paths: pd.Series) -> Stats:
 def identities(paths: pd.Series, found: Stats) -> tuple[np.ndarray, dict[bytes, str]]:
     """Who each frame is: a hash of its relative path, its size and its modification time (ns).
 
-    The content is not read: for a million frames that would cost more than the rows
-    save. So a copy that keeps the times (``cp -a``, ``rsync -a``) has the same rows, and
+    The content is not read: for a million frames that would cost more than the feature vectors
+    save. So a copy that keeps the times (``cp -a``, ``rsync -a``) has the same feature vectors, and
     a tool that changes a frame but neither its size nor its time goes unnoticed.
 
     Returns
@@ -116,10 +116,10 @@ def identities(paths: pd.Series, found: Stats) -> tuple[np.ndarray, dict[bytes, 
 
 
 def key(spec: Mapping[str, object], shape: tuple[int, ...], dtype: np.dtype) -> tuple[str, dict[str, object]]:
-    """Folder name of rows, and everything it is the hash of: all that determines them besides the frames."""
+    """Folder name of feature vectors, and everything it is the hash of: all that determines them besides the frames."""
     whole = {
         "frozen": dict(spec),
-        "row_shape": list(shape),
+        "feature_shape": list(shape),
         "dtype": np.dtype(dtype).str,
         "decoding": DECODING,
         "extraction": VERSION,

@@ -1,4 +1,4 @@
-"""Where rows of features lie: parts of an archive, looked up by identity."""
+"""Where feature vectors of features lie: parts of an archive, looked up by identity."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Part:
     Attributes
     ----------
     name : str
-        Number and checksum, so that a name never comes back with other rows.
-    rows : int
+        Number and checksum, so that a name never comes back with other feature vectors.
+    feature vectors : int
     bytes, ids_bytes : int
         Size of the two files.
     crc, ids_crc : int
@@ -36,16 +36,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Places:
-    """Where rows are.
+    """Where feature vectors are.
 
     Attributes
     ----------
     parts : sequence of memmap
-        The rows of each part, read-only.
+        The feature vectors of each part, read-only.
     part, row : ndarray of int32, shape (n,)
         Part and row in it of each identity asked for; -1 where there is none.
     unusable : sequence of Part
-        Parts that are named but visibly damaged; their rows count as not there.
+        Parts that are named but visibly damaged; their feature vectors count as not there.
     """
 
     parts: Sequence[np.memmap]
@@ -55,7 +55,7 @@ class Places:
 
     @property
     def missing(self) -> np.ndarray:
-        """Whether an identity has no row, bool of shape (n,)."""
+        """Whether an identity has no feature vector, bool of shape (n,)."""
         return self.part < 0
 
 
@@ -92,6 +92,6 @@ def picked(values: np.ndarray, at: np.ndarray, there: np.ndarray) -> np.ndarray:
     return picked
 
 
-def row_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """Bytes of one row."""
+def vector_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Bytes of one feature vector."""
     return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize

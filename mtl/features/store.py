@@ -1,4 +1,4 @@
-"""The feature store: rows of frozen parts on disk, shared by all runs that agree on what determines them."""
+"""The feature store: feature vectors of frozen parts on disk, shared by all runs that agree on what determines them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.decoding import Decoder, usual_size
-from mtl.errors import Mistake
-from mtl.features.computed import ComputedRows
+from mtl.errors import UserError
+from mtl.features.computed import ComputedVectors
 from mtl.features.extraction import Advance, Extraction, Request, spec_text
-from mtl.features.extractor import FrameSizes, Frozen
+from mtl.features.extractor import FeatureExtractor, FrameSizes
 from mtl.features.features import Features
 from mtl.features.identity import Stats, identities, stats
-from mtl.features.places import Places, row_bytes
-from mtl.features.vectors import MappedRows, Rows
+from mtl.features.places import Places, vector_bytes
+from mtl.features.vectors import FeatureVectors, MappedVectors
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,16 @@ GIB, MIB = 2**30, 2**20
 
 
 class FeatureStore:
-    """Rows of frozen parts on disk, shared by all runs that agree on what determines them.
+    """Feature vectors of frozen parts on disk, shared by all runs that agree on what determines them.
 
     Parameters
     ----------
     dir : str
         Folder of the store; made when it is first written to.
     max_gib : float
-        Where the missing rows of one call would take more on disk they are computed on every use.
+        Where the missing feature vectors of one call would take more on disk they are computed on every use.
     memory_gib : float
-        Rows of one call that take more are read from disk, not held in memory.
+        Feature vectors of one call that take more are read from disk, not held in memory.
     part_mib : float
         Size of a part: a kill costs two at most, and writing holds two in memory.
     decode_threads : int or None
@@ -67,19 +67,19 @@ class FeatureStore:
         self,
         frames: pd.DataFrame,
         root: Path,
-        frozen: Frozen,
+        frozen: FeatureExtractor,
         progress: Advance | None = None,
         on_start: Advance | None = None,
         found: Stats | None = None,
     ) -> Features:
-        """Rows of frames; those that are not there yet are computed and kept.
+        """Feature vectors of frames; those that are not there yet are computed and kept.
 
         Parameters
         ----------
         frames : DataFrame
             With the column `path`, relative to `root`.
         root : Path
-        frozen : Frozen
+        frozen : FeatureExtractor
         progress : callable, optional
             Called with a number of frames whenever so many more are done.
         on_start : callable, optional
@@ -89,23 +89,23 @@ class FeatureStore:
 
         Raises
         ------
-        Mistake
+        UserError
             If more frames are bad than `max_bad_share`, if the disk has no room or may
             not be written to, or if the root is not there.
         """
         start = time.perf_counter()
         if frames.empty:
-            raise Mistake("There are no frames to make features of.")
+            raise UserError("There are no frames to make features of.")
         ids, gone = identities(frames["path"], found or stats(Path(root), frames["path"]))
         decoder = Decoder(self.decode_threads)
         hooks = (progress or _nothing, on_start or _nothing)
         request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
         request.check()
         request.frame_shape = usual_size(request.root, request.paths, np.flatnonzero(~request.is_bad()))
-        extraction = Extraction(self.dir, request, frozen, frozen.row_shape(request.frame_shape))
+        extraction = Extraction(self.dir, request, frozen, frozen.feature_shape(request.frame_shape))
         places, todo = extraction.look()
         if extraction.bytes_of(len(todo)) <= self.max_gib * GIB:
-            rows: Rows = self._kept(extraction, places, todo)
+            rows: FeatureVectors = self._kept(extraction, places, todo)
         else:
             rows = self._not_kept(extraction, places, len(todo))
         computed = extraction.computed
@@ -114,17 +114,17 @@ class FeatureStore:
         seconds = time.perf_counter() - start
         return Features(good.reset_index(drop=True), rows, request.table(bad), computed, seconds, extraction.archive)
 
-    def _kept(self, extraction: Extraction, places: Places, todo: np.ndarray) -> Rows:
-        """Rows in memory where they fit, else mapped; missing ones are computed first."""
+    def _kept(self, extraction: Extraction, places: Places, todo: np.ndarray) -> FeatureVectors:
+        """Feature vectors in memory where they fit, else mapped; missing ones are computed first."""
         request = extraction.request
         places = extraction.complete(int(self.part_mib * MIB), (places, todo))
         extraction.archive.touch(request.root.absolute())
         good = np.flatnonzero(~request.is_bad())
-        mapped = MappedRows(places, good, extraction.shape, extraction.dtype)
-        size = len(good) * row_bytes(extraction.shape, extraction.dtype)
+        mapped = MappedVectors(places, good, extraction.shape, extraction.dtype)
+        size = len(good) * vector_bytes(extraction.shape, extraction.dtype)
         log.info(
             "%s; kept, %.2f GiB, %.2f of them new, within features.max_gib=%g",
-            extraction.told(),
+            extraction.summary(),
             size / GIB,
             extraction.bytes_of(extraction.computed) / GIB,
             self.max_gib,
@@ -132,19 +132,20 @@ class FeatureStore:
         if size <= self.memory_gib * GIB:
             return mapped.in_memory()
         log.info(
-            "Rows of %s take %.2f GiB, more than features.memory_gib=%g: read from disk, a block of steps ahead, "
-            "in a shuffle of all training frames.",
+            "Feature vectors of %s take %.2f GiB, more than features.memory_gib=%g: read from disk, a block of "
+            "steps ahead, in a shuffle of all training frames.",
             spec_text(extraction.frozen.spec),
             size / GIB,
             self.memory_gib,
         )
         return mapped
 
-    def _not_kept(self, extraction: Extraction, places: Places, n_missing: int) -> ComputedRows:
-        """Rows computed on every use; what is kept is each frame's size, so that bad ones are known beforehand."""
+    def _not_kept(self, extraction: Extraction, places: Places, n_missing: int) -> ComputedVectors:
+        """Feature vectors computed on every use; each frame's size is kept, so that bad frames are known beforehand."""
         request, frozen = extraction.request, extraction.frozen
         log.info(
-            "features: %s rows of %s are missing, %.2f GiB, more than features.max_gib=%g: computed on every use",
+            "features: %s feature vectors of %s are missing, %.2f GiB, more than features.max_gib=%g: computed on "
+            "every use",
             f"{n_missing:,} of {len(request.ids):,}",
             spec_text(frozen.spec),
             extraction.bytes_of(n_missing) / GIB,
@@ -154,17 +155,17 @@ class FeatureStore:
         known = sizes.complete(int(self.part_mib * MIB))
         sizes.archive.touch(request.root.absolute())
         if sizes.computed:
-            log.info("%s", sizes.told())
+            log.info("%s", sizes.summary())
         good = np.flatnonzero(~request.is_bad())
-        found = MappedRows(known, good, (2,), sizes.dtype).take(np.arange(len(good)))
+        found = MappedVectors(known, good, (2,), sizes.dtype).take(np.arange(len(good)))
         for height, width in np.unique(found, axis=0).tolist():
-            if (height, width) != request.frame_shape and frozen.row_shape((height, width)) != extraction.shape:
+            if (height, width) != request.frame_shape and frozen.feature_shape((height, width)) != extraction.shape:
                 odd = good[(found == (height, width)).all(axis=1)]
                 request.bad.update({request.ids[i].tobytes(): request.misfit((height, width)) for i in odd})
         request.check()
         if not places.missing.all():
             extraction.archive.touch(request.root.absolute())
-        return ComputedRows(request, frozen, extraction.shape, places)
+        return ComputedVectors(request, frozen, extraction.shape, places)
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""Rows of features in memory and on disk."""
+"""Feature vectors of features in memory and on disk."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mtl.features.places import Places
 from mtl.memory import aligned
 
 
-class Rows(Protocol):
-    """Rows of the frozen part, in memory, on disk or computed; threads may share them.
+class FeatureVectors(Protocol):
+    """Feature vectors of the frozen part, in memory, on disk or computed; threads may share them.
 
     Attributes
     ----------
     shape : tuple of int
-        (n, *row_shape).
+        (n, *feature_shape).
     dtype : numpy dtype
     array : ndarray or None
-        All rows where they are in memory, read-only.
+        All feature vectors where they are in memory, read-only.
     """
 
     shape: tuple[int, ...]
@@ -28,18 +28,18 @@ class Rows(Protocol):
     array: np.ndarray | None
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Number of feature vectors."""
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions, in their order, repeats allowed; a new array."""
+        """Feature vectors at positions, in their order, repeats allowed; a new array."""
 
 
 MAPPED_BYTES = 2**25  # of touched pages, before they are given back
 FAULT_BYTES = 2**16  # the kernel maps around a touched page
 
 
-class MemoryRows:
-    """Rows held in memory, read-only.
+class MemoryVectors:
+    """Feature vectors held in memory, read-only.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class MemoryRows:
         return self.shape[0]
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Rows at positions."""
+        """Feature vectors at positions."""
         return self._array[positions]
 
 
-class MappedRows:
-    """Rows read from mapped parts.
+class MappedVectors:
+    """Feature vectors read from mapped parts.
 
     Touched pages count as this process's memory until they are given back, so that is
     done every `MAPPED_BYTES`; the system's cache keeps them.
@@ -76,7 +76,7 @@ class MappedRows:
         self._part = places.part[positions]
         self._row = places.row[positions]
         if (self._part < 0).any():  # else -1 would read the last part
-            raise ValueError(f"{(self._part < 0).sum()} of {len(positions)} rows are not there.")
+            raise ValueError(f"{(self._part < 0).sum()} of {len(positions)} feature vectors are not there.")
         self._touched: set[int] = set()
         self._touched_bytes = 0
         self.shape = (len(positions), *shape)
@@ -86,7 +86,7 @@ class MappedRows:
         return self.shape[0]
 
     def take(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows at positions, gathered part by part; in `out` where it is given."""
+        """Feature vectors at positions, gathered part by part; in `out` where it is given."""
         part, row = self._part[positions], self._row[positions]
         if out is None:
             out = np.empty((len(part), *self.shape[1:]), self.dtype)
@@ -99,9 +99,9 @@ class MappedRows:
             self._give_back(which, min(rows.nbytes, len(there) * max(rows[0].nbytes, FAULT_BYTES)))
         return out
 
-    def in_memory(self) -> MemoryRows:
-        """All rows, read once into memory that a tensor can share."""
-        return MemoryRows(self.take(np.arange(len(self)), aligned(self.shape, self.dtype)))
+    def in_memory(self) -> MemoryVectors:
+        """All feature vectors, read once into memory that a tensor can share."""
+        return MemoryVectors(self.take(np.arange(len(self)), aligned(self.shape, self.dtype)))
 
     def _give_back(self, which: int, touched: int) -> None:
         """Note that a part was touched; give all of them back where it was enough."""

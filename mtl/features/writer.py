@@ -1,4 +1,4 @@
-"""Rows written to an archive part by part, beside the computing."""
+"""Feature vectors written to an archive part by part, beside the computing."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from types import TracebackType
 
 import numpy as np
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.features.archive import Archive
-from mtl.features.places import ID_BYTES, Part, row_bytes
+from mtl.features.places import ID_BYTES, Part, vector_bytes
 
 
 class Writer:
-    """Gathers rows into parts, each written in a thread while the next one fills.
+    """Gathers feature vectors into parts, each written in a thread while the next one fills.
 
     Parameters
     ----------
     archive : Archive
         Locked by the caller.
     shape, dtype
-        Of a row.
+        Of a feature vector.
     part_bytes : int
-        Size of a part; at least one row.
+        Size of a part; at least one feature vector.
     expected : int
-        Number of rows to come, so that a small work takes a small buffer.
+        Number of feature vectors to come, so that a small work takes a small buffer.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Writer:
         self.archive = archive
         self.shape = shape
         self.dtype = dtype
-        self.rows_per_part = max(1, min(expected, part_bytes // (row_bytes(shape, dtype) + ID_BYTES)))
+        self.rows_per_part = max(1, min(expected, part_bytes // (vector_bytes(shape, dtype) + ID_BYTES)))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="features-write")
         self._written: Future[Part] | None = None
         self._start_part()
@@ -44,7 +44,7 @@ class Writer:
         self._filled = 0
 
     def add(self, ids: np.ndarray, rows: np.ndarray) -> None:
-        """Copy rows into the part; waits where the one before is still being written when it is full."""
+        """Copy feature vectors into the part; waits where the one before is still being written when it is full."""
         while len(rows):
             n = min(len(rows), self.rows_per_part - self._filled)
             end = self._filled + n
@@ -77,7 +77,7 @@ class Writer:
             if self._filled:
                 self._send()
             self._wait()
-        except (OSError, Mistake):
+        except (OSError, UserError):
             if error is None:  # else the first failure is the one to tell
                 raise
         finally:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job.record import failed_alike, read_jobs
 from mtl.results import HOST, PROCESS
 from mtl.tracking.process import is_dead
@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LOOKS, SECONDS_TO_LEAVE = 1.0, 20.0
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepContext:
     """A sweep as its jobs see it.
 
     Attributes
@@ -83,18 +83,18 @@ def output() -> str:
     return f"{found.st_dev}:{found.st_ino}"
 
 
-def current() -> Sweep | None:
+def current() -> SweepContext | None:
     """The sweep this process is a job of; None outside a sweep."""
     text = os.environ.get(SWEEP)
-    return Sweep(**json.loads(text)) if text else None
+    return SweepContext(**json.loads(text)) if text else None
 
 
-def is_gone(sweep: Sweep) -> bool:
+def is_gone(sweep: SweepContext) -> bool:
     """Whether the sweep ran on this machine and its process is no more."""
     return is_dead({HOST: sweep.host, PROCESS: sweep.process})
 
 
-def leave_with(sweep: Sweep) -> None:
+def leave_with(sweep: SweepContext) -> None:
     """End this process, truthfully, when the sweep's is gone: a sweep that was killed leaves nobody at work."""
 
     def watch() -> None:
@@ -109,7 +109,7 @@ def leave_with(sweep: Sweep) -> None:
         threading.Thread(target=watch, name=sweep.process, daemon=True).start()
 
 
-class StoppedError(Mistake):
+class StoppedError(UserError):
     """A job was not begun because the sweep has stopped: no row."""
 
 
@@ -117,8 +117,8 @@ class UntrainedError(StoppedError):
     """A job that was to be reused has to be trained, by another process than this one."""
 
 
-def check_worth_it(sweep: Sweep, stop_after: int | None) -> None:
-    """Raise `Mistake` where the first jobs of the sweep all failed alike: this one would too.
+def check_worth_it(sweep: SweepContext, stop_after: int | None) -> None:
+    """Raise `UserError` where the first jobs of the sweep all failed alike: this one would too.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def stopped_line(stop_after: int) -> str:
 
 
 @contextmanager
-def turn(sweep: Sweep | None) -> Iterator[None]:
+def turn(sweep: SweepContext | None) -> Iterator[None]:
     """Wait for one of the sweep's slots, where it has a limited number of them; a dead job's is free at once."""
     if sweep is None or not sweep.slots:
         yield

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl.config.build import build
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job.record import read_job
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None
 def one_line(error: BaseException) -> str:
     """An exception's kind and message in one line; a mistake's message alone."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, Mistake) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def track_failure(
@@ -85,5 +85,5 @@ def track_failure(
         tracked = build(config.tracking).start(name, folder, parent or None, tags)
         _keep_failure(tracked, folder, reason, details)
         tracked.end("FAILED")
-    except (Mistake, OmegaConfBaseException):
+    except (UserError, OmegaConfBaseException):
         log.warning("The failed job could not be tracked.")

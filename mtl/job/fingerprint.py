@@ -18,14 +18,14 @@ NEUTRAL = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after", "e
 # Where the data lie; the data's digest says what lies there.
 PLACES = ("root", "annotations")
 # Rooms that only launch, say, draw or keep; all others count as code of the result.
-NEUTRAL_ROOMS = frozenset(
+NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
         *("config", "errors", "formatting", "moved", "terminal"),
         *("job", "sweep", "memory", "extract_frames"),
     )
 )
-PACKAGES = (
+COMPUTING_PACKAGES = (
     *("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "scipy"),
     *("opencv-python", "opencv-python-headless"),  # as for tensorflow: one of several names of the same
 )
@@ -66,7 +66,7 @@ def code_digest() -> str:
     hashed = hashlib.blake2b(digest_size=16)
     for path in sorted(here.rglob("*.py")):
         name = path.relative_to(here)
-        if name.with_suffix("").parts[0] not in NEUTRAL_ROOMS:
+        if name.with_suffix("").parts[0] not in NEUTRAL_CHAPTERS:
             hashed.update(name.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return hashed.hexdigest()
 
@@ -75,7 +75,7 @@ def code_digest() -> str:
 def versions() -> dict[str, str]:
     """Versions of the packages that compute."""
     found = {}
-    for name in PACKAGES:
+    for name in COMPUTING_PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

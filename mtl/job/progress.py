@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from mtl.job.context import Sweep
+from mtl.job.context import SweepContext
 from mtl.job.record import Job
 from mtl.results import NO_WORD
 
 
-def seconds_left(jobs: Sequence[Job], sweep: Sweep) -> float | None:
+def seconds_left(jobs: Sequence[Job], sweep: SweepContext) -> float | None:
     """Rough time to the end of a sweep, from how its jobs went so far; None where that is not known.
 
     Parameters
@@ -54,12 +54,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def begun_line(job: Job, sweep: Sweep) -> str:
+def begun_line(job: Job, sweep: SweepContext) -> str:
     """One line about a job that has begun, beside others."""
     return f"job {job.number + 1}{f'/{sweep.n_jobs}' if sweep.n_jobs else ''} begins: {sweep.label(job.name)}"
 
 
-def ended_line(job: Job, done: int, sweep: Sweep, main_task: str, left: float | None) -> str:
+def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: float | None) -> str:
     """One line about a job that has come to its end.
 
     Parameters

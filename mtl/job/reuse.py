@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.build import plain_config
 from mtl.config.parameters import parameters
-from mtl.errors import Mistake
-from mtl.job.context import Sweep
+from mtl.errors import UserError
+from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
 from mtl.job.record import REUSED_FROM
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 REUSED_ARTIFACTS = ("predictions.parquet", "history.csv", "trace.npz", "model.json")
 
 
-def done_before(config: DictConfig, sweep: Sweep, tracking: MLflowTracking) -> TrackedRun | None:
+def done_before(config: DictConfig, sweep: SweepContext, tracking: MLflowTracking) -> TrackedRun | None:
     """A finished run of the store that must have given what this job would give."""
     plain = plain_config(config)
     digest = sweep.digests.get(data_key(plain))
@@ -40,16 +40,16 @@ def finished_runs(tracking: MLflowTracking) -> list[TrackedRun]:
     """Finished runs that were trained themselves, first started first; none without a store."""
     try:
         found = tracking.runs(status="FINISHED")
-    except Mistake:  # a store that does not answer is spoken of when the run starts
+    except UserError:  # a store that does not answer is spoken of when the run starts
         return []
     return [run for run in found if REUSED_FROM not in run.tags and run.tags.get("sweep") != "parent"]
 
 
-def finished_before(tracking: MLflowTracking, mark: str) -> TrackedRun | None:
+def finished_before(tracking: MLflowTracking, wanted: str) -> TrackedRun | None:
     """The last finished run of this fingerprint that was trained itself; None without one, or without a store."""
     try:
-        found = tracking.runs(tags={"fingerprint": mark}, status="FINISHED")
-    except Mistake:  # a store that does not answer is spoken of when the run starts
+        found = tracking.runs(tags={"fingerprint": wanted}, status="FINISHED")
+    except UserError:  # a store that does not answer is spoken of when the run starts
         return None
     return next((run for run in reversed(found) if REUSED_FROM not in run.tags), None)
 
@@ -75,7 +75,7 @@ def reuse(
         for each in REUSED_ARTIFACTS:
             artifacts.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(tracking.download(before.id, each), artifacts / each)
-    except (Mistake, OSError):
+    except (UserError, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
     kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}

@@ -17,11 +17,11 @@ import tensorflow as tf
 from pydantic import NonNegativeInt, PositiveInt
 
 from mtl import moved
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in
 from mtl.model.digests import architecture_digest, weights_digest
 from mtl.model.networks import pooled, resized
-from mtl.model.parts import Cut, Frozen, Layers, Trained
+from mtl.model.parts import FrozenPart, Layers, SplitBackbone, TrainedPart
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Backbone:
         if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
             meant = Path(self.weights).expanduser().absolute()
             where = "" if str(meant) == self.weights else f" (that is {meant})"
-            raise Mistake(
+            raise UserError(
                 f"backbone.weights: no file '{self.weights}'{where}. "
                 "Right would be 'imagenet', 'random' or the path of a weights file."
             )
@@ -122,13 +122,13 @@ class Backbone:
                 built.load_weights(str(Path(self.weights).expanduser()))
             return built
         except UserWarning as error:
-            raise Mistake(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
+            raise UserError(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
         except (OSError, ValueError, KeyError) as error:
-            raise Mistake(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
+            raise UserError(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
         except Exception as error:  # keras wraps whatever the download met in a bare Exception
             if "URL fetch failure" not in str(error):
                 raise
-            raise Mistake(self._where_to_get_weights(str(error))) from error
+            raise UserError(self._where_to_get_weights(str(error))) from error
 
     def _where_to_get_weights(self, failure: str) -> str:
         """One line: where ImageNet weights were looked for, what to download, where to put it, what else to set."""
@@ -140,17 +140,17 @@ class Backbone:
             "or set backbone.weights=/path/to/the/file, or backbone.weights=random to do without."
         )
 
-    def cut(self, freeze: Freeze) -> Cut:
+    def split(self, freeze: Freeze) -> SplitBackbone:
         """The backbone taken apart after the frozen stages.
 
         Raises
         ------
-        Mistake
+        UserError
             If more stages are to be frozen than there are.
         """
         n = len(self.stages) if freeze.stages == "all" else freeze.stages
         if n > len(self.stages):
-            raise Mistake(
+            raise UserError(
                 f"freeze.stages: {self.name} has {len(self.stages)} stages ({', '.join(self.stages)}), found {n}."
             )
         if n == 0:
@@ -159,54 +159,54 @@ class Backbone:
             return self._all_frozen()
         return self._cut_after(list(self.stages)[n - 1], n)
 
-    def _all_trained(self) -> Cut:
-        """Frozen is the identity: the rows are the frames."""
+    def _all_trained(self) -> SplitBackbone:
+        """FrozenPart is the identity: the features are the frames."""
         spec: Mapping[str, object] = {"backbone": None}
-        frozen = Frozen(spec, self.image_size, self.batch_size, np.dtype(np.uint8), None)
+        frozen = FrozenPart(spec, self.image_size, self.batch_size, np.dtype(np.uint8), None)
 
-        def layers(rows: tf.Tensor, training: bool) -> tf.Tensor:
-            return pooled(self.network(self._front(rows), training=training))
+        def layers(features: tf.Tensor, training: bool) -> tf.Tensor:
+            return pooled(self.network(self._front(features), training=training))
 
         variables = self.network.trainable_variables
-        trained = Trained(
+        trained = TrainedPart(
             layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
         )
         where = "before the first layer: the whole backbone is trained"
-        return Cut(frozen, trained, where, 0, _count(trained.variables), self.precision)
+        return SplitBackbone(frozen, trained, where, 0, _count(trained.variables), self.precision)
 
-    def _all_frozen(self) -> Cut:
-        """Trained is the identity: the rows are pooled features."""
+    def _all_frozen(self) -> SplitBackbone:
+        """TrainedPart is the identity: the features are pooled features."""
         if self.weights == "random":
             log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
         variables = self.network.variables
         shape = (int(self.network.output_shape[-1]),)
         frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
-        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+        nothing = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
         where = "after the last layer: the whole backbone is frozen"
-        return Cut(frozen, nothing, where, _count(variables), 0, self.precision)
+        return SplitBackbone(frozen, nothing, where, _count(variables), 0, self.precision)
 
-    def _cut_after(self, stage: str, n: int) -> Cut:
-        """The rows are the feature maps at the end of a stage."""
+    def _cut_after(self, stage: str, n: int) -> SplitBackbone:
+        """The features are the feature maps at the end of a stage."""
         layer = self.stages[stage]
         known = [one.name for one in self.network.layers]
         if layer not in known:
-            raise Mistake(f"backbone.stages.{stage}: {self.name} has no layer '{layer}'. {nearest(layer, known)}")
+            raise UserError(f"backbone.stages.{stage}: {self.name} has no layer '{layer}'. {nearest(layer, known)}")
         at = self.network.get_layer(layer).output
         first = self._until(layer)
         rest = keras.Model(at, self.network.outputs[0])
         if {id(v) for v in first.variables} & {id(v) for v in rest.variables}:
-            raise Mistake(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
+            raise UserError(f"backbone.stages.{stage}: later layers read past '{layer}', so there is no cut.")
         shape = tuple(int(size) for size in at.shape[1:])
         frozen = self._frozen(layer, shape, lambda of: partial(of._until(layer), training=False), first.variables)
-        trained = Trained(
-            lambda rows, training: pooled(rest(tf.cast(rows, rest.inputs[0].dtype), training=training)),
+        trained = TrainedPart(
+            lambda features, training: pooled(rest(tf.cast(features, rest.inputs[0].dtype), training=training)),
             rest.trainable_variables,
             rest.variables,
             self._stages_of(rest.trainable_variables),
             self._graph(layer, rest),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
-        return Cut(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
+        return SplitBackbone(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
 
     def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
         """The stage of every variable; what comes behind the last one's last layer belongs to it too."""
@@ -234,7 +234,7 @@ class Backbone:
         shape: tuple[int, ...],
         part: Callable[[Backbone], Layers],
         variables: Sequence[keras.Variable],
-    ) -> Frozen:
+    ) -> FrozenPart:
         """The frozen part as one compiled function with its spec; of several devices each has a copy."""
         strategy = all_devices()
         with strategy.scope():
@@ -262,13 +262,13 @@ class Backbone:
             "keras": keras.__version__,
         }
 
-        def in_float32() -> Frozen:
+        def in_float32() -> FrozenPart:
             twin = self._twin("float32")
             return twin._frozen(at, shape, part, twin.network.variables)
 
         exact = None if self.precision == "float32" else in_float32
         n_frames = self.batch_size * strategy.num_replicas_in_sync
-        return Frozen(spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact)
+        return FrozenPart(spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact)
 
     def _front(self, images: tf.Tensor) -> tf.Tensor:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""
@@ -277,23 +277,23 @@ class Backbone:
 
 
 class NoBackbone:
-    """Nothing between the data and the shared layer: the data set gives rows of features, not frames."""
+    """Nothing between the data and the shared layer: the data set gives features of features, not frames."""
 
-    def cut(self, freeze: Freeze) -> Cut:
+    def split(self, freeze: Freeze) -> SplitBackbone:
         """Both sides are the identity, however much of nothing is frozen.
 
         Raises
         ------
-        Mistake
+        UserError
             If stages are to be frozen.
         """
         if freeze.stages not in (0, "all"):
-            raise Mistake(
+            raise UserError(
                 f"freeze.stages: backbone=none has no stages, found {freeze.stages}; right would be 0 or all."
             )
-        frozen = Frozen({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="rows")
-        nothing = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
-        return Cut(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
+        frozen = FrozenPart({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="features")
+        nothing = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
+        return SplitBackbone(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

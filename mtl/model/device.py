@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl.model.parts import Frozen
+from mtl.model.parts import FrozenPart
 
 # of the frames of a call, in its frozen part's input: enough that a call is not felt, little enough that its
 # feature maps (some 2 GiB of them on a GPU, 130 MiB on a CPU for ResNet50's first) leave room and stay in reach
@@ -24,24 +24,24 @@ def all_devices() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
-def cosine_to_float32(frozen: Frozen, images: np.ndarray, rows: np.ndarray | None = None) -> float:
-    """Mean cosine between rows of frames and the same rows computed in float32; 1 where they are.
+def cosine_to_float32(frozen: FrozenPart, images: np.ndarray, features: np.ndarray | None = None) -> float:
+    """Mean cosine between features of frames and the same features computed in float32; 1 where they are.
 
     Parameters
     ----------
-    frozen : Frozen
+    frozen : FrozenPart
     images : ndarray of uint8, shape (b, h, w, 3)
-    rows : ndarray of shape (b, *row_shape), optional
+    features : ndarray of shape (b, *feature_shape), optional
         What `frozen` made of them, where that is known.
 
     Returns
     -------
     float
-        Over the rows that are not zero; NaN where all are.
+        Over the features that are not zero; NaN where all are.
     """
     if frozen.in_float32 is None:
         return 1.0
-    pair = (frozen(images) if rows is None else rows, frozen.in_float32()(images))
+    pair = (frozen(images) if features is None else features, frozen.in_float32()(images))
     found, exact = (one.reshape(len(images), -1).astype(np.float64) for one in pair)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
     defined = lengths > 0

@@ -16,7 +16,7 @@ from mtl.seeds import seed_of
 from mtl.tasks import Task
 
 if TYPE_CHECKING:
-    from mtl.model.parts import Trained
+    from mtl.model.parts import TrainedPart
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Compiled = TypeVar("Compiled")
@@ -24,15 +24,15 @@ KEPT = 16  # models whose compiled functions wait for the next job of their grap
 
 
 class MultiTaskModel:
-    """Rows of the frozen part in, logits by task name out.
+    """Features of the frozen part in, logits by task name out.
 
     Every part is initialised from a seed of its own name, so that the shared
     layer starts equal in every task set and only the set differs.
 
     Parameters
     ----------
-    trained : Trained
-        Rows -> features (b, d).
+    trained : TrainedPart
+        Features -> features (b, d).
     n_features : int
         d.
     tasks : mapping of str to Task
@@ -45,7 +45,7 @@ class MultiTaskModel:
 
     def __init__(
         self,
-        trained: Trained,
+        trained: TrainedPart,
         n_features: PositiveInt,
         tasks: Mapping[str, Task],
         shared_units: PositiveInt,
@@ -74,14 +74,14 @@ class MultiTaskModel:
         for head in self.heads.values():
             head.build((None, shared_units))
 
-    def __call__(self, rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+    def __call__(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Logits (b, units) by task name."""
-        return self.from_shared(self.shared_outputs(self.trained(rows, training)), training)
+        return self.from_shared(self.shared_outputs(self.trained(features, training)), training)
 
     @cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-        """Logits by task name in inference mode, compiled once, for any number of rows."""
-        return tf.function(lambda rows: self(rows, training=False), reduce_retracing=True, autograph=False)
+        """Logits by task name in inference mode, compiled once, for any number of features."""
+        return tf.function(lambda features: self(features, training=False), reduce_retracing=True, autograph=False)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key."""
@@ -139,7 +139,7 @@ class MultiTaskModel:
 
     @property
     def shared_variables(self) -> list[tf.Variable]:
-        """Trained parameters that every task sends a gradient to: backbone and shared dense layer."""
+        """TrainedPart parameters that every task sends a gradient to: backbone and shared dense layer."""
         return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
 
     @property

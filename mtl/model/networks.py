@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from pydantic import PositiveInt
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 
 def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:
@@ -24,11 +24,11 @@ def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Se
 
     Raises
     ------
-    Mistake
+    UserError
         If weights are asked for by name.
     """
     if weights is not None:
-        raise Mistake(f"backbone.weights: small_cnn has no weights named '{weights}'; set random or a path.")
+        raise UserError(f"backbone.weights: small_cnn has no weights named '{weights}'; set random or a path.")
     x = inputs = keras.Input(input_shape)
     for stage, width in enumerate(widths, start=1):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"stage{stage}_conv")(x)

@@ -14,7 +14,7 @@ Layers = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class FrozenPart:
     """The frozen part: a function of the frame, always in inference mode.
 
     Attributes
@@ -26,14 +26,14 @@ class Frozen:
         Frames per call.
     dtype : numpy dtype of a row
     layers : callable or None
-        uint8 frames (b, h, w, 3), as many sets of them as there are devices -> rows;
+        uint8 frames (b, h, w, 3), as many sets of them as there are devices -> features;
         None for the identity.
     shape : tuple of int
         Of a row; without meaning for the identity.
     strategy : tf.distribute.Strategy
         Devices that share a batch.
-    takes : {"frames", "rows"}
-        Whether it is given frames, or rows of features that a data set has already.
+    takes : {"frames", "features"}
+        Whether it is given frames, or features of features that a data set has already.
     in_float32 : callable or None
         Builds the same in float32, where it is in anything less.
     """
@@ -45,15 +45,15 @@ class Frozen:
     layers: Layers | None
     shape: tuple[int, ...] = ()
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
-    in_float32: Callable[[], Frozen] | None = None
-    takes: Literal["frames", "rows"] = "frames"
+    in_float32: Callable[[], FrozenPart] | None = None
+    takes: Literal["frames", "features"] = "frames"
 
-    def row_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
+    def feature_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Shape of one row for frames of (height, width)."""
         return (*frame_shape, 3) if self.layers is None else self.shape
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Rows (b, *row_shape) of uint8 frames (b, h, w, 3)."""
+        """Features (b, *feature_shape) of uint8 frames (b, h, w, 3)."""
         if self.layers is None:
             return images
         n = self.strategy.num_replicas_in_sync
@@ -61,18 +61,18 @@ class Frozen:
         given = self.strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
-        rows = self.strategy.experimental_local_results(self.layers(given))
-        return np.concatenate([share.numpy() for share in rows])[: len(images)]
+        features = self.strategy.experimental_local_results(self.layers(given))
+        return np.concatenate([share.numpy() for share in features])[: len(images)]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The trained part: rows of the frozen part -> features (b, d).
+class TrainedPart:
+    """The trained part: features of the frozen part -> features (b, d).
 
     Attributes
     ----------
     layers : callable
-        (rows, training) -> (b, d).
+        (features, training) -> (b, d).
     trainable_variables, variables : sequence of keras variables
         In the order of the network; batch norm's statistics are in the second only.
     stages : sequence of str
@@ -87,20 +87,20 @@ class Trained:
     stages: Sequence[str] = ()
     graph: str | None = None
 
-    def __call__(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+    def __call__(self, features: tf.Tensor, training: bool) -> tf.Tensor:
         """Features (b, d)."""
-        return self.layers(rows, training)
+        return self.layers(features, training)
 
 
 @dataclass(frozen=True)
-class Cut:
+class SplitBackbone:
     """A backbone taken apart.
 
     Attributes
     ----------
-    frozen : Frozen
-    trained : Trained
-    where : str
+    frozen : FrozenPart
+    trained : TrainedPart
+    split_point : str
         Where the cut is, in words.
     n_frozen, n_trained : int
         Parameters on either side.
@@ -108,9 +108,9 @@ class Cut:
         Of the layers' arithmetic on either side, as it was found where "auto" was asked for.
     """
 
-    frozen: Frozen
-    trained: Trained
-    where: str
+    frozen: FrozenPart
+    trained: TrainedPart
+    split_point: str
     n_frozen: int
     n_trained: int
     precision: str

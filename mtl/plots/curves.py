@@ -30,7 +30,7 @@ from mtl.results import Relation, Score, pairs
 from mtl.statistics.bootstrap import mean_of_defined
 
 
-def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
+def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Figure:
     """Losses and validation AUC of every task over the epochs.
 
     Parameters
@@ -38,7 +38,7 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
     history : DataFrame
         One row per epoch, the epoch as index; columns ``train_loss/<task>``,
         ``val_loss/<task>``, ``val_auc/<task>``, others are not shown.
-    chosen : int, optional
+    best_epoch : int, optional
         Epoch whose weights were kept.
     """
     kinds = {"train_loss": "training loss", "val_loss": "validation loss", "val_auc": "validation AUC"}
@@ -48,7 +48,7 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
         return only_words("no epoch was recorded")
     looks = {kind: (words, style_of(i)) for i, (kind, words) in enumerate(kinds.items())}
     at_chosen: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
-    key = [*looks.values(), *([(f"chosen: epoch {chosen}", at_chosen)] if chosen is not None else [])]
+    key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_chosen)] if best_epoch is not None else [])]
     figure, grid = sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
     low, high = range_of(history[[f"val_auc/{task}" for task in tasks if f"val_auc/{task}" in history]].to_numpy())
     for j, task in enumerate(tasks):
@@ -61,8 +61,8 @@ def learning_curves(history: pd.DataFrame, chosen: int | None = None) -> Figure:
         for axes in (above, below):
             epoch_axis(axes, history.index)
             axes.yaxis.set_major_locator(MaxNLocator(4))
-            if chosen is not None:
-                axes.axvline(chosen, **at_chosen)
+            if best_epoch is not None:
+                axes.axvline(best_epoch, **at_chosen)
         above.set_xticks([])
         below.tick_params(axis="y", labelleft=j == 0)
         name_panel(above, wrapped(task, 26), "", "" if j else "loss")
@@ -103,31 +103,33 @@ def _labelled(task: str, score: Score | None) -> str:
     return plain(f"{task}: {score.value:.3f}{interval}")
 
 
-def relation_courses(relations: Mapping[str, Relation], tasks: Sequence[str]) -> Figure:
+def relation_trajectories(relations: Mapping[str, Relation], tasks: Sequence[str]) -> Figure:
     """Every measure of every pair at the end of every epoch, counted from 1, a panel per measure.
 
     Parameters
     ----------
     relations : mapping of str to Relation
-        Those with a `course` are shown, both directions of a pair where they differ,
-        and the mean course of their `null`.
+        Those with a `trajectory` are shown, both directions of a pair where they differ,
+        and the mean trajectory of their `baseline`.
     tasks : sequence of str
         In the order of the matrices.
     """
-    shown = {name: one for name, one in relations.items() if one.course is not None and len(one.course)}
+    shown = {name: one for name, one in relations.items() if one.trajectory is not None and len(one.trajectory)}
     if len(tasks) < 2 or not shown:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no course was recorded")
-    null: dict[str, Any] = {"color": "0.45", "linewidth": 3, "alpha": 0.6}
-    nulls = [name for name, one in shown.items() if one.null is not None and one.null.course is not None]
-    more = [("labels permuted, mean of all pairs", null)] if nulls else []
+        return only_words("one task: no pair" if len(tasks) < 2 else "no trajectory was recorded")
+    faint: dict[str, Any] = {"color": "0.45", "linewidth": 3, "alpha": 0.6}
+    baselines = [
+        name for name, one in shown.items() if one.baseline is not None and one.baseline.trajectory is not None
+    ]
+    more = [("labels permuted, mean of all pairs", faint)] if baselines else []
     figure, grid = _panels_of_pairs(shown, tasks, more)
     for axes, (name, relation) in zip(grid, shown.items(), strict=True):
-        course = np.asarray(relation.course)
-        epochs = np.arange(1, len(course) + 1) if relation.course_epochs is None else relation.course_epochs
-        _lines_of_pairs(axes, epochs, course, relation.directed, tasks)
-        if name in nulls:
-            of_null = np.asarray(relation.null.course)[:, ~np.eye(len(tasks), dtype=bool)]  # type: ignore[union-attr]
-            axes.plot(epochs, mean_of_defined(of_null, axis=1), **null)
+        trajectory = np.asarray(relation.trajectory)
+        epochs = np.arange(1, len(trajectory) + 1) if relation.trajectory_epochs is None else relation.trajectory_epochs
+        _lines_of_pairs(axes, epochs, trajectory, relation.directed, tasks)
+        if name in baselines:
+            of_baseline = np.asarray(relation.baseline.trajectory)[:, ~np.eye(len(tasks), dtype=bool)]  # type: ignore[union-attr]
+            axes.plot(epochs, mean_of_defined(of_baseline, axis=1), **faint)
         epoch_axis(axes, epochs)
         name_panel(axes, wrapped(name.replace("_", " "), 32), "epoch", "")
     return figure

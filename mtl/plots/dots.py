@@ -1,4 +1,4 @@
-"""Dots with intervals: scores by class or set, differences, what was foretold beside what came."""
+"""Dots with intervals: scores by class or set, differences, predicted beside observed gains."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     return fitted(figure)
 
 
-def foretold(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
+def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
     """What each measure said of an auxiliary beside what the auxiliary brought, one panel per measure.
 
     Parameters

@@ -100,7 +100,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     Parameters
     ----------
     relations : mapping of str to Relation
-        By measure. Interval, `spread` and `null` are the small print of a cell; a
+        By measure. Interval, `spread` and `baseline` are the small print of a cell; a
         directed measure has two columns. Why one is undefined and what it
         says of each task alone stands below.
     tasks : sequence of str
@@ -151,7 +151,7 @@ def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]
     """Lines below the table: what the small print is, what is undefined and why, what is said of single tasks."""
     lines = []
     if any(relation.spread is not None for relation in relations.values()):
-        lines.append("± standard deviation between batches or runs; null: labels permuted")
+        lines.append("± standard deviation between batches or runs; baseline: labels permuted")
     for name, relation in relations.items():
         if relation.reason:
             lines.append(f"{name.replace('_', ' ')}: {relation.reason}")
@@ -185,27 +185,27 @@ def _spreads(relation: Relation, digits: int) -> list[list[str]]:
 
 
 def _small_print(relation: Relation, digits: int) -> list[list[str]]:
-    """Interval of each cell, and in a second line its spread and null."""
+    """Interval of each cell, and in a second line its spread and baseline."""
     intervals = _intervals(relation, digits)
-    others = _with_nulls(_spreads(relation, digits), relation, digits)
+    others = _with_baselines(_spreads(relation, digits), relation, digits)
     return [
         ["\n".join(filter(None, each)) for each in zip(*rows, strict=True)]
         for rows in zip(intervals, others, strict=True)
     ]
 
 
-def _with_nulls(small: list[list[str]], relation: Relation, digits: int) -> list[list[str]]:
-    """Small print with the null of each cell behind it, where there is one."""
-    if relation.null is None:
+def _with_baselines(small: list[list[str]], relation: Relation, digits: int) -> list[list[str]]:
+    """Small print with the baseline of each cell behind it, where there is one."""
+    if relation.baseline is None:
         return small
     return [
         [
-            f"{words} null {number(value, digits)}".strip()
+            f"{words} baseline {number(value, digits)}".strip()
             if np.isfinite(value) and (i != j or not relation.directed)
             else words
-            for j, (words, value) in enumerate(zip(row, nulls, strict=True))
+            for j, (words, value) in enumerate(zip(row, baselines, strict=True))
         ]
-        for i, (row, nulls) in enumerate(zip(small, relation.null.values, strict=True))
+        for i, (row, baselines) in enumerate(zip(small, relation.baseline.values, strict=True))
     ]
 
 

@@ -25,7 +25,7 @@ def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation
     trace : Trace
         Its `gramians` are used.
     warmup_epochs : int
-        Epochs left out of the mean; the course keeps them.
+        Epochs left out of the mean; the trajectory keeps them.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Rel
     trace : Trace
         Its `mean_gramians` are used.
     warmup_epochs : int
-        Epochs left out of the mean; the course keeps them.
+        Epochs left out of the mean; the trajectory keeps them.
 
     Returns
     -------
@@ -60,14 +60,16 @@ def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Rel
         Mean over epochs, in [-1, 1]; without interval, as an epoch has one such
         number only. NaN where a gradient was zero.
     """
-    return _after_warmup(trace, _cosine(trace.mean_gramians), warmup_epochs, (-1.0, 1.0), np.unique(trace.probe_steps))
+    return _after_warmup(
+        trace, _cosine(trace.mean_gramians), warmup_epochs, (-1.0, 1.0), np.unique(trace.measurement_steps)
+    )
 
 
 def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     """Share of held-out batches on which the gradients of two tasks point apart.
 
     It means little alone: two tasks that have nothing to do with each other are
-    in conflict on about half of the batches. The null says how often: it is the rate
+    in conflict on about half of the batches. The permutation baseline says how often: it is the rate
     where one task of the pair has its labels permuted within the batch. It leaves
     one half upward for tasks that have learnt something together, which permuted
     labels ask to unlearn, and downward for a network that is too sure of itself, which
@@ -76,15 +78,15 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     Parameters
     ----------
     trace : Trace
-        Its `gramians` are used, and its `null_cosines` where there are any.
+        Its `gramians` are used, and its `permuted_cosines` where there are any.
     warmup_epochs : int
-        Epochs left out of the mean; the course keeps them.
+        Epochs left out of the mean; the trajectory keeps them.
 
     Returns
     -------
     Relation
         Share of batches with a cosine below zero, in [0, 1]; otherwise as
-        `gradient_similarity`. Its null is the mean of both ways to permute one task
+        `gradient_similarity`. Its permutation baseline is the mean of both ways to permute one task
         of a pair, on the diagonal that of a task and its own permuted self.
 
     References
@@ -92,11 +94,11 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020, Def. 1.
     """
     found = _and_by_layer(trace, lambda gramians: _conflicts(_cosine(gramians)), warmup_epochs, (0.0, 1.0))
-    if not len(trace.null_cosines):
+    if not len(trace.permuted_cosines):
         return found
-    one_way = _conflicts(trace.null_cosines)
+    one_way = _conflicts(trace.permuted_cosines)
     both_ways = mean_of_defined(np.stack([one_way, one_way.swapaxes(1, 2)]))
-    return replace(found, null=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0), left_out=_never_measured))
+    return replace(found, baseline=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0), left_out=_never_measured))
 
 
 def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -107,7 +109,7 @@ def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relatio
     trace : Trace
         Its `gramians` are used.
     warmup_epochs : int
-        Epochs left out of the mean; the course keeps them.
+        Epochs left out of the mean; the trajectory keeps them.
 
     Returns
     -------
@@ -137,7 +139,7 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     trace : Trace
         Its `affinities` are used.
     warmup_epochs : int
-        Epochs left out of the mean; the course keeps them.
+        Epochs left out of the mean; the trajectory keeps them.
 
     Returns
     -------
@@ -151,9 +153,9 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     ----------
     Fifty et al., Efficiently Identifying Task Groupings for Multi-Task Learning, NeurIPS 2021, eq. 1.
     """
-    if len(trace.probe_steps) and not len(trace.affinities):
+    if len(trace.measurement_steps) and not len(trace.affinities):
         empty = np.full((len(trace.tasks), len(trace.tasks)), np.nan)
-        return Relation(empty, reason="no step was tried: probes.affinity_step is null", directed=True)
+        return Relation(empty, reason="no step was tried: gradient_measurements.affinity_step is null", directed=True)
     affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
     defined = np.where(np.isfinite(affinities), affinities, np.nan)
     found = _after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), left_out=_never_measured)
@@ -166,12 +168,12 @@ def _conflicts(cosine: np.ndarray) -> np.ndarray:
 
 
 def _squared_norms(gramians: np.ndarray) -> np.ndarray:
-    """Squared gradient norms of each batch and task, (n_probes, n_tasks)."""
+    """Squared gradient norms of each batch and task, (n_measurements, n_tasks)."""
     return np.diagonal(gramians, axis1=1, axis2=2).astype(np.float64)
 
 
 def _cosine(gramians: np.ndarray) -> np.ndarray:
-    """Cosines of every batch, (n_probes, n_tasks, n_tasks); NaN where a gradient is zero."""
+    """Cosines of every batch, (n_measurements, n_tasks, n_tasks); NaN where a gradient is zero."""
     length = np.sqrt(_squared_norms(gramians))
     product = length[:, :, None] * length[:, None, :]
     with np.errstate(invalid="ignore"):  # of infinite lengths
@@ -180,7 +182,7 @@ def _cosine(gramians: np.ndarray) -> np.ndarray:
 
 
 def _alike(gramians: np.ndarray) -> np.ndarray:
-    """Magnitude similarity of every batch, (n_probes, n_tasks, n_tasks); NaN where both gradients are zero."""
+    """Magnitude similarity of every batch, (n_measurements, n_tasks, n_tasks); NaN where both gradients are zero."""
     square = _squared_norms(gramians)
     total = square[:, :, None] + square[:, None, :]
     length = np.sqrt(square)
@@ -192,7 +194,7 @@ def _alike(gramians: np.ndarray) -> np.ndarray:
 def _and_by_layer(
     trace: Trace, measure: Callable[[np.ndarray], np.ndarray], warmup_epochs: int, bounds: tuple[float, float]
 ) -> Relation:
-    """A measure of Gramians (n_probes, n_tasks, n_tasks), of all shared parameters and of each of several groups."""
+    """A measure of Gramians (n_measurements, n_tasks, n_tasks), of all shared parameters and of each group."""
     found = _after_warmup(trace, measure(trace.gramians), warmup_epochs, bounds)
     if len(trace.layer_groups) < 2 or not len(trace.group_gramians):
         return found
@@ -211,29 +213,29 @@ def _after_warmup(
     steps: np.ndarray | None = None,
     left_out: Callable[[Trace, np.ndarray], str] | None = None,
 ) -> Relation:
-    """Mean of a measure per probe, (n_probes, n_tasks, n_tasks), over batches and then over later epochs.
+    """Mean of a measure per measurement, (n_measurements, n_tasks, n_tasks), over batches and then over later epochs.
 
-    Probes of the same step are batches of one epoch.
+    GradientMeasurements of the same step are batches of one epoch.
     """
-    steps = trace.probe_steps if steps is None else steps
+    steps = trace.measurement_steps if steps is None else steps
     n_tasks = len(trace.tasks)
     ends = np.unique(steps)
-    course = np.reshape([mean_of_defined(measured[steps == end]) for end in ends], (-1, n_tasks, n_tasks))
+    trajectory = np.reshape([mean_of_defined(measured[steps == end]) for end in ends], (-1, n_tasks, n_tasks))
     epochs = ends // trace.steps_per_epoch
     late = epochs > warmup_epochs
     if not late.any():
-        reason = f"no probe after the warm-up of {warmup_epochs} epochs"
+        reason = f"no measurement after the warm-up of {warmup_epochs} epochs"
         values = np.full((n_tasks, n_tasks), np.nan)
-        return Relation(values, course=course, course_epochs=epochs, reason=reason)
+        return Relation(values, trajectory=trajectory, trajectory_epochs=epochs, reason=reason)
     by_epoch = [measured[steps == end] for end in ends[late]]
     low, high, spread = _over_batches(by_epoch, bounds)
     return Relation(
-        values=mean_of_defined(course[late]),
+        values=mean_of_defined(trajectory[late]),
         low=low,
         high=high,
-        course=course,
+        trajectory=trajectory,
         reason=(left_out or _left_out)(trace, np.concatenate(by_epoch)),
-        course_epochs=epochs,
+        trajectory_epochs=epochs,
         spread=spread,
     )
 

@@ -27,7 +27,7 @@ def label_information(trace: Trace) -> Relation:
         Mutual information over the recipient's entropy, in [0, 1]: 1 where the
         source's label determines the recipient's. Row = source, column = recipient.
         NaN where a recipient's labels are all alike. `label_entropy` of each task and
-        `label_mutual_information` of each pair are in bits. The null is what labels
+        `label_mutual_information` of each pair are in bits. The permutation baseline is what labels
         without any bond show on average, as there are so many videos only: about
         (r - 1)(s - 1) / (2 n_videos) nats for r and s distinct labels, as all frames of
         a video have one.
@@ -47,7 +47,7 @@ def label_information(trace: Trace) -> Relation:
         values=_share(shared, entropy),
         reason="; ".join(f"labels of {task} are all alike" for task in constant),
         directed=True,
-        null=Relation(_share(chance, entropy), directed=True),
+        baseline=Relation(_share(chance, entropy), directed=True),
         of_tasks={"label_entropy": entropy},
         of_pairs={"label_mutual_information": shared},
     )
@@ -68,7 +68,7 @@ def in_bits(labels: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndar
     return entropy, np.maximum(entropy[:, None] + entropy - joint, 0.0)
 
 
-def in_words(tasks: Sequence[str], labels: np.ndarray, counts: np.ndarray) -> str:
+def as_text(tasks: Sequence[str], labels: np.ndarray, counts: np.ndarray) -> str:
     """What `in_bits` finds, in one line."""
     entropy, shared = in_bits(labels, counts)
     own = ", ".join(f"{task} {bits:.3f}" for task, bits in zip(tasks, entropy, strict=True))

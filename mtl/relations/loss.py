@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from mtl.results import Relation
-from mtl.statistics.bootstrap import percentile_interval, stratified_multiplicities
+from mtl.statistics.bootstrap import bootstrap_weights, percentile_interval
 from mtl.statistics.correlation import block_correlation, pearson, spearman
 from mtl.trace import Trace
 
@@ -145,7 +145,7 @@ def _over_videos(trace: Trace, losses: np.ndarray, groups: np.ndarray, resamples
         return _undefined(trace, f"{len(losses)} videos are fewer than {FEWEST_VIDEOS}")
     broken = _not_finite(trace, losses)
     usable = np.where(np.isfinite(losses).all(axis=0), losses, 0.0)
-    drawn = stratified_multiplicities(np.zeros(len(losses)), resamples, seed)
+    drawn = bootstrap_weights(np.zeros(len(losses)), resamples, seed)
     values = spearman(usable, np.ones((1, len(losses))), groups)[0]
     return _with_reason(trace, values, spearman(usable, drawn, groups), broken)
 

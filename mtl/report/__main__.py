@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl import results
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.report.summary import Downloads, summarise
 from mtl.report.write import sweep_tables, write_summary
 from mtl.results import TrackedRun
@@ -35,7 +35,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
 
     Raises
     ------
-    Mistake
+    UserError
         If there is nothing of the kind.
     """
     from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -52,13 +52,13 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs()
         where = f"recorded in a folder '{what}' or in an experiment of that name in {uri}; --uri says where to look"
-    jobs = [_told(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
+    jobs = [_with_older_names(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
     if not jobs:
-        raise Mistake(f"No run is {where}.")
+        raise UserError(f"No run is {where}.")
     return jobs, tracking
 
 
-def _told(run: TrackedRun) -> TrackedRun:
+def _with_older_names(run: TrackedRun) -> TrackedRun:
     """The run, KILLED where its process died without a word."""
     dead = run.status == "RUNNING" and process.is_dead(run.tags)
     return replace(run, status="KILLED", tags={**run.tags, results.FAILURE: results.NO_WORD}) if dead else run
@@ -68,7 +68,7 @@ def _main_task(runs: Sequence[TrackedRun]) -> str:
     """What the runs are judged by."""
     found = list(dict.fromkeys(run.params["main_task"] for run in runs if "main_task" in run.params))
     if len(found) != 1:
-        raise Mistake(f"The runs' main tasks are {found}: --main-task says which one is meant.")
+        raise UserError(f"The runs' main tasks are {found}: --main-task says which one is meant.")
     return found[0]
 
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs, tracking = tracked_runs(options.what, options.uri, options.experiment)
         summary = summarise(runs, options.main_task or _main_task(runs), tracking)
-    except Mistake as mistake:
+    except UserError as mistake:
         show(str(mistake))
         return 1
     for shown in sweep_tables(summary):

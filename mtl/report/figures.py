@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices
-from mtl.report.sections import MOST_SETTINGS, numbered
+from mtl.report.sections import MOST_CONDITIONS, numbered
 from mtl.report.summary import Summary, has_several
 from mtl.report.word_tables import auxiliary_names
 
@@ -39,19 +39,19 @@ def draw(summary: Summary) -> dict[str, Figure]:
     auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
     if len(auxiliaries):
         names = [
-            ", ".join(filter(None, [name, setting]))
-            for name, setting in zip(auxiliary_names(auxiliaries), auxiliaries["setting"], strict=True)
+            ", ".join(filter(None, [name, condition]))
+            for name, condition in zip(auxiliary_names(auxiliaries), auxiliaries["condition"], strict=True)
         ]
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
         words_alone = [str(word).split(":")[0] for word in table["verdict"]]
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
-        n = int(auxiliaries.groupby("setting").size().max())
+        n = int(auxiliaries.groupby("condition").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
         figures["auxiliaries"] = dots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
-    if has_several(sets["setting"]):
+    if has_several(sets["condition"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
-    for i, (setting, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_SETTINGS]):
-        title = f"Relations in the largest set{f' ({setting})' if setting else ''}, mean ± sd over seeds"
+    for i, (condition, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_CONDITIONS]):
+        title = f"Relations in the largest set{f' ({condition})' if condition else ''}, mean ± sd over seeds"
         figures[f"relations{numbered(i)}"] = matrices.relation_table(relations, tasks, title)
     if len(compared.points):
         words = {
@@ -59,20 +59,20 @@ def draw(summary: Summary) -> dict[str, Figure]:
             f"{signed_interval(row['low'], row['high'], 2)}"
             if np.isfinite(row["low"])
             else "too few points to correlate"
-            for row in compared.foretold.to_dict("records")
+            for row in compared.gain_predictors.to_dict("records")
         }
-        figures["foretold"] = dots.foretold(compared.points, words)
+        figures["predicted_and_observed_gain"] = dots.predicted_and_observed_gain(compared.points, words)
     return figures
 
 
 def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
-    """Arms down, settings across."""
-    order = {name: list(dict.fromkeys(compared.sets[name])) for name in ("arm", "setting")}
+    """Arms down, conditions across."""
+    order = {name: list(dict.fromkeys(compared.sets[name])) for name in ("arm", "condition")}
 
     def laid_out(name: str) -> pd.DataFrame:
         return compared.sets.pivot_table(
-            index="arm", columns="setting", values=name, aggfunc="first", dropna=False
-        ).reindex(index=order["arm"], columns=order["setting"])
+            index="arm", columns="condition", values=name, aggfunc="first", dropna=False
+        ).reindex(index=order["arm"], columns=order["condition"])
 
     small = laid_out("difference").map(lambda value: signed(value) if np.isfinite(value) else "")
     title = f"{measure}, mean over seeds; below it the difference to {compared.base}"

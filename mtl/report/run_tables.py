@@ -44,7 +44,7 @@ def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.Da
     DataFrame
         ``<a>_vs_<b>`` as index, one column per measure. A directed measure has
         two: ``<measure>`` from a to b, ``<measure> (back)`` from b to a. A symmetric
-        one with a null has ``<measure> (null)`` beside it.
+        one with a permutation baseline has ``<measure> (permutation baseline)`` beside it.
     """
     named = pairs(tasks)
     columns: dict[str, list[float]] = {}
@@ -53,8 +53,8 @@ def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.Da
         columns[name] = [matrix[a, b] for _, a, b in named]
         if not np.allclose(matrix, matrix.T, equal_nan=True):
             columns[f"{name} (back)"] = [matrix[b, a] for _, a, b in named]
-        if relation.null is not None and not relation.directed:
-            columns[f"{name} (null)"] = [relation.null.values[a, b] for _, a, b in named]
+        if relation.baseline is not None and not relation.directed:
+            columns[f"{name} (permutation baseline)"] = [relation.baseline.values[a, b] for _, a, b in named]
     return pd.DataFrame(columns, index=pd.Index([name for name, _, _ in named], name="pair"))
 
 
@@ -68,7 +68,7 @@ def run_tables(result: Result) -> list[RenderableType]:
         written[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in tasks[name]]
     shown: list[RenderableType] = [terminal_table("Test scores", written)]
     if len(result.tasks) > 1 and result.relations:
-        written = _pairs_written(result.relations, result.tasks)
+        written = pairs_table(result.relations, result.tasks)
         for i in range(0, written.shape[1], PAIRS_SIDE_BY_SIDE):
             shown.append(terminal_table("Relations of pairs", written.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
     notes = {f"auc of {task}": reason for task, reason in tasks["reason"].items() if reason}
@@ -76,7 +76,7 @@ def run_tables(result: Result) -> list[RenderableType]:
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
 
 
-def _pairs_written(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
+def pairs_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
     """Measures down, pairs across."""
     words = pair_table(relations, tasks).map(number).T
     words.index = pd.Index([str(name).replace("_", " ") for name in words.index], name="measure")

@@ -12,14 +12,14 @@ from mtl.formatting import plural, signed, signed_interval
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.summary import STATUSES, Summary
 from mtl.report.word_tables import (
-    _auxiliaries_written,
-    _foretold_written,
-    _groups_written,
-    _heads_written,
-    _sets_written,
+    auxiliaries_table,
+    gain_predictors_table,
+    groups_table,
+    heads_table,
+    sets_table,
 )
 
-MOST_SETTINGS = 4  # whose relations are drawn
+MOST_CONDITIONS = 4  # whose relations are drawn
 MOST_ARMS = 3  # that a headline names
 
 
@@ -51,8 +51,8 @@ def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
     said = []
     auxiliaries = summary.compared.auxiliaries
-    for setting in dict.fromkeys(auxiliaries["setting"]):
-        group = auxiliaries[auxiliaries["setting"] == setting]
+    for condition in dict.fromkeys(auxiliaries["condition"]):
+        group = auxiliaries[auxiliaries["condition"] == condition]
         words: dict[str, list[str]] = {}
         for row in group[~group["control"].astype(bool)].to_dict("records"):
             verdict = str(row["verdict"]).split(":")[0]
@@ -66,12 +66,12 @@ def headline(summary: Summary) -> str:
         parts += [f"cannot tell for {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
-            said.append((f"{setting}: " if setting else "") + "; ".join(parts))
-    said += _axis_said(summary)
+            said.append((f"{condition}: " if condition else "") + "; ".join(parts))
+    said += _axis_summary(summary)
     main = f"auc/{summary.main_task}"
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
-    line = f"{plural(len(summary.sets), 'setting')}, {plural(sum(counted.values()), 'run')}"
+    line = f"{plural(len(summary.sets), 'condition')}, {plural(sum(counted.values()), 'run')}"
     line += f": {', '.join(parts)}." if parts else "."
     if summary.sets[main].notna().any():
         best = summary.sets[main].astype(float).idxmax()
@@ -79,7 +79,7 @@ def headline(summary: Summary) -> str:
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(said)] if each), line])
 
 
-def _axis_said(summary: Summary) -> list[str]:
+def _axis_summary(summary: Summary) -> list[str]:
     """What the values of another axis than the task sets do, the largest difference first."""
     sets = summary.sets[summary.sets["difference"].notna()]
     if summary.axis == "tasks" or not len(sets):
@@ -87,7 +87,7 @@ def _axis_said(summary: Summary) -> list[str]:
     rows = sets.assign(size=sets["difference"].abs()).sort_values("size", ascending=False, kind="stable")
     parts = [
         f"{row['arm']} {signed(row['difference'])} ({signed_interval(row['difference_low'], row['difference_high'])})"
-        + (f" with {row['setting']}" if row["setting"] else "")
+        + (f" with {row['condition']}" if row["condition"] else "")
         for row in rows[:MOST_ARMS].to_dict("records")
     ]
     more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
@@ -106,7 +106,7 @@ def sections(summary: Summary) -> list[Section]:
     parts.append(
         Section(
             f"AUC of {summary.main_task} by {'task set' if summary.axis == 'tasks' else summary.axis}",
-            _sets_written(summary),
+            sets_table(summary),
             (*footnotes(summary), *caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
             brief=tuple(caveats(summary)),
@@ -119,24 +119,35 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(
             Section(
                 "What each auxiliary does",
-                _auxiliaries_written(summary.compared.auxiliaries),
+                auxiliaries_table(summary.compared.auxiliaries),
                 tuple(verdict_sentences(summary)),
                 ("auxiliaries",),
             )
         )
     if len(summary.compared.heads):
-        parts.append(Section("The anomaly score a type head gives by itself", _heads_written(summary), _HEADS_NOTE))
+        parts.append(Section("The anomaly score a type head gives by itself", heads_table(summary), _HEADS_NOTE))
     if len(summary.groups):
-        parts.append(Section("Which tasks to train together", _groups_written(summary.groups), _GROUPS_NOTE))
-    relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_SETTINGS)))
+        parts.append(Section("Which tasks to train together", groups_table(summary.groups), _GROUPS_NOTE))
+    relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_CONDITIONS)))
     if len(summary.compared.points):
         lines = tuple(predicted_gain_sentences(summary.compared))
-        written = _foretold_written(summary.compared.foretold)
-        parts.append(Section("Foretold?", written, lines, ("foretold", *relations)))
+        written = gain_predictors_table(summary.compared.gain_predictors)
+        parts.append(
+            Section(
+                "Did gradients and losses predict the gains?",
+                written,
+                lines,
+                ("predicted_and_observed_gain", *relations),
+            )
+        )
     elif summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
         none = "No two sets of the sweep differ in auxiliaries that have a measure: there is nothing to correlate."
         parts.append(
-            Section("Foretold?", lines=(f"{none} More sets would tell (experiment=all_subsets).",), figures=relations)
+            Section(
+                "Did gradients and losses predict the gains?",
+                lines=(f"{none} More sets would tell (experiment=all_subsets).",),
+                figures=relations,
+            )
         )
     elif relations:
         parts.append(Section("Relations", figures=relations))

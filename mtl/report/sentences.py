@@ -26,7 +26,7 @@ def footnotes(summary: Summary) -> list[str]:
     if sets["difference"].notna().any():
         lines.append(
             f"Differences are to '{compared.base}', paired by seed and by video"
-            + (", within equal settings of all else" if has_several(sets["setting"]) else "")
+            + (", within equal conditions of all else" if has_several(sets["condition"]) else "")
             + "; p by sign flips over seeds, Holm over all differences of the table."
         )
     return lines
@@ -63,7 +63,7 @@ def verdict_sentences(summary: Summary) -> list[str]:
     auxiliaries = summary.compared.auxiliaries
     lines = []
     for row in auxiliaries.to_dict("records"):
-        name = row["auxiliary"] + (f" ({row['setting']})" if row["setting"] else "")
+        name = row["auxiliary"] + (f" ({row['condition']})" if row["condition"] else "")
         word, _, ways = str(row["verdict"]).partition(": ")
         if not np.isfinite(row["effect"]):
             lines.append(f"{name}: {word}, {row['reason'] or 'no number'}.")
@@ -76,7 +76,7 @@ def verdict_sentences(summary: Summary) -> list[str]:
                 "hurts": ". It is a control: a head of coins costs the main task something",
             }.get(word, ". It is a control, and as it must be no gain of it can be told from none")
         lines.append(line + (f" ({row['reason']})" if "partner" in row["reason"] else "") + ".")
-    n = int(auxiliaries.groupby("setting")["effect"].count().max())
+    n = int(auxiliaries.groupby("condition")["effect"].count().max())
     together = f" The intervals hold for the {n} auxiliaries at once." if n > 1 else ""
     bundled = (
         " Auxiliaries that are always used together come as one."
@@ -104,20 +104,20 @@ def verdict_sentences(summary: Summary) -> list[str]:
 
 
 def predicted_gain_sentences(compared: Comparison) -> list[str]:
-    """Whether any measure foretold the gains, said honestly."""
-    foretold, points = compared.foretold, compared.points
+    """Whether any measure gain_predictors the gains, said honestly."""
+    gain_predictors, points = compared.gain_predictors, compared.points
     what = (
         "A point is an auxiliary in a set: the measure between it and the main task, mean over seeds, beside what the "
         "set gains by it."
     )
     if points["auxiliary"].str.contains(" + ", regex=False).any():
         what += " Auxiliaries that are always used together are one point, at the mean of their measures."
-    told = foretold[foretold["low"].notna()]
-    most = int(foretold["points"].max())
+    told = gain_predictors[gain_predictors["low"].notna()]
+    most = int(gain_predictors["points"].max())
     if not len(told):
         few = (
-            f"With {plural(most, 'point')} per measure one cannot tell whether any foretold the gains: even a perfect "
-            "order of so few comes by chance. More sets would tell (experiment=all_subsets)."
+            f"With {plural(most, 'point')} per measure one cannot tell whether any of them predicts the gains: even a "
+            "perfect order of so few points comes by chance. More task sets would be needed (experiment=all_subsets)."
         )
         return [few, what]
     sure = told[(told["low"] > 0) | (told["high"] < 0)]
@@ -126,9 +126,11 @@ def predicted_gain_sentences(compared: Comparison) -> list[str]:
     if len(sure):
         which = {0: "none of them holds", len(sure): "all of them hold"}.get(len(held), f"{_listed(held)} holds")
         line += f"the gains go by the order of {_listed(sure['measure'])}; "
-        line += f"after Holm over {len(foretold)} measures {which}."
+        line += f"after Holm over {len(gain_predictors)} measures {which}."
     else:
-        line += f"no measure of {len(foretold)} foretold the order of the gains: every interval covers zero."
+        line += (
+            f"no measure of {len(gain_predictors)} gain_predictors the order of the gains: every interval covers zero."
+        )
     return [line, f"{what} Points share runs and are not independent: the intervals are too sure rather than too wide."]
 
 

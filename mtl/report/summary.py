@@ -13,7 +13,7 @@ import pandas as pd
 
 from mtl.ablation import comparison, design, fairness, groupings, predictions
 from mtl.ablation.comparison import Comparison
-from mtl.ablation.predictions import Entry, Predicted
+from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.ablation.relations import mean_relations
 from mtl.results import Relation, TrackedRun
 
@@ -46,7 +46,7 @@ class Summary:
     axis : str
         What is compared: `tasks`, or the first other axis where there is one set only.
     relations : mapping of str to (tuple of str, mapping of str to Relation)
-        By setting: the tasks of its largest set, and every measure as its mean over seeds.
+        By condition: the tasks of its largest set, and every measure as its mean over seeds.
     budget : str
         How long all were trained.
     warnings : tuple of str
@@ -93,10 +93,10 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
             warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
             continue
         arm = str(row[axis]) if axis == "tasks" else f"{axis}={row[axis]}"
-        setting = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
+        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
         tasks = design.tasks_of(run) or frozenset({main_task})
         measures = design.measures_of(run, main_task, tasks)
-        entries.append(Entry(str(row["set"]), arm, setting, str(row["seed"]), tasks, predicted, measures))
+        entries.append(ComparedRun(str(row["set"]), arm, condition, str(row["seed"]), tasks, predicted, measures))
     resamples, seed = design.resampling(counted)
     controls = {name for run in runs for name in design.controls_of(run)}
     compared = comparison.compare(entries, main_task, controls, resamples, seed)

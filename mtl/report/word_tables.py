@@ -10,12 +10,12 @@ from mtl.report.summary import STATUSES, Summary, has_several
 INTERVAL = f"95{SPACE}% interval"
 
 
-def _groups_written(groups: pd.DataFrame) -> pd.DataFrame:
+def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
     """Networks down, what they hold and the AUC of every task across."""
     rows = groups.to_dict("records")
     words = pd.DataFrame(index=pd.Index([str(row["at_most"]) for row in rows], name="networks, at most"))
-    if has_several(groups["setting"]):
-        words["within"] = groups["setting"].to_numpy()
+    if has_several(groups["condition"]):
+        words["within"] = groups["condition"].to_numpy()
     words["groups"] = [
         "; ".join(
             f"{' + '.join(group)} → {', '.join(task for task in group if row['taken_from'][task] == i)}"
@@ -29,7 +29,7 @@ def _groups_written(groups: pd.DataFrame) -> pd.DataFrame:
     return words
 
 
-def _sets_written(summary: Summary) -> pd.DataFrame:
+def sets_table(summary: Summary) -> pd.DataFrame:
     """The table as words, without columns that say nothing."""
     sets = summary.sets
     main = f"auc/{summary.main_task}"
@@ -66,10 +66,11 @@ def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
     ]
 
 
-def _auxiliaries_written(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+    """Auxiliaries down; effects with their intervals and verdicts across."""
     words = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
-    if has_several(auxiliaries["setting"]):
-        words["within"] = auxiliaries["setting"].to_numpy()
+    if has_several(auxiliaries["condition"]):
+        words["within"] = auxiliaries["condition"].to_numpy()
     words["main effect"] = [signed(value) for value in auxiliaries["effect"]]
     words["its interval"] = [
         signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
@@ -89,7 +90,8 @@ def auxiliary_names(auxiliaries: pd.DataFrame) -> list[str]:
     return [f"{row['auxiliary']}{' (control)' if row['control'] else ''}" for row in auxiliaries.to_dict("records")]
 
 
-def _heads_written(summary: Summary) -> pd.DataFrame:
+def heads_table(summary: Summary) -> pd.DataFrame:
+    """Sets with a type head down; what 1 − p(Normal) of it is worth across."""
     heads = summary.compared.heads
     words = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
     words["head"] = heads["head"].to_numpy()
@@ -102,13 +104,14 @@ def _heads_written(summary: Summary) -> pd.DataFrame:
     return words
 
 
-def _foretold_written(foretold: pd.DataFrame) -> pd.DataFrame:
-    words = pd.DataFrame(index=pd.Index(foretold["measure"].str.replace("_", " "), name="measure"))
-    words["points"] = foretold["points"].astype(str).to_numpy()
-    words["rank correlation"] = [signed(value, 2) for value in foretold["correlation"]]
+def gain_predictors_table(gain_predictors: pd.DataFrame) -> pd.DataFrame:
+    """Measures down; their rank correlation with the gains across."""
+    words = pd.DataFrame(index=pd.Index(gain_predictors["measure"].str.replace("_", " "), name="measure"))
+    words["points"] = gain_predictors["points"].astype(str).to_numpy()
+    words["rank correlation"] = [signed(value, 2) for value in gain_predictors["correlation"]]
     words[INTERVAL] = [
-        signed_interval(low, high, 2) for low, high in zip(foretold["low"], foretold["high"], strict=True)
+        signed_interval(low, high, 2) for low, high in zip(gain_predictors["low"], gain_predictors["high"], strict=True)
     ]
-    words["p"] = [p_value(value) for value in foretold["p"]]
-    words["Holm p"] = [p_value(value) for value in foretold["p_holm"]]
+    words["p"] = [p_value(value) for value in gain_predictors["p"]]
+    words["Holm p"] = [p_value(value) for value in gain_predictors["p_holm"]]
     return words

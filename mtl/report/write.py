@@ -66,8 +66,12 @@ def write_summary(folder: Path, summary: Summary) -> None:
     compared = summary.compared
     summary.sets.to_csv(folder / "summary.csv")
     summary.table.to_csv(folder / "runs.csv", index=False)
-    tables = {"auxiliaries": compared.auxiliaries, "type_heads": compared.heads, "foretold": compared.foretold}
-    for name, table in (tables | {"foretold_points": compared.points}).items():
+    tables = {
+        "auxiliaries": compared.auxiliaries,
+        "type_heads": compared.heads,
+        "gain_predictors": compared.gain_predictors,
+    }
+    for name, table in (tables | {"gain_points": compared.points}).items():
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
     figures = draw(summary)
@@ -86,7 +90,11 @@ def _plain(summary: Summary) -> dict[str, object]:
     """The report for machines."""
     compared = summary.compared
     tables = {"sets": summary.sets.reset_index(), "auxiliaries": compared.auxiliaries, "type_heads": compared.heads}
-    tables |= {"foretold": compared.foretold, "foretold_points": compared.points, "seeds": compared.seeds}
+    tables |= {
+        "gain_predictors": compared.gain_predictors,
+        "gain_points": compared.points,
+        "seeds": compared.seeds,
+    }
     tables |= {"groups": summary.groups}
     return {
         "headline": headline(summary),

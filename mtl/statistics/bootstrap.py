@@ -7,7 +7,7 @@ import numpy as np
 LEVEL = 0.95
 
 
-def stratified_multiplicities(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def bootstrap_weights(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """How often each unit is drawn in every resample with replacement within its stratum.
 
     Parameters

@@ -15,13 +15,13 @@ FEWEST_POINTS = 5  # with fewer no rank correlation can fall below .05
 EXACT_POINTS = 7  # all orders are tried up to 7!
 
 
-def spearman(values: np.ndarray, multiplicities: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+def spearman(values: np.ndarray, weights: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Rank correlation between every two columns, in every resample of the rows.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_columns)
-    multiplicities : ndarray of shape (n_resamples, n_rows)
+    weights : ndarray of shape (n_resamples, n_rows)
         How often each row is drawn; a single row of ones is the plain correlation.
     groups : ndarray of shape (n_rows,), optional
         Where given, a row is ranked among the rows of its group only and its rank
@@ -33,7 +33,7 @@ def spearman(values: np.ndarray, multiplicities: np.ndarray, groups: np.ndarray 
     ndarray of shape (n_resamples, n_columns, n_columns)
         In [-1, 1]; NaN where a column is constant in a resample.
     """
-    drawn = np.asarray(multiplicities, float)
+    drawn = np.asarray(weights, float)
     group = np.zeros(len(values), int) if groups is None else np.unique(groups, return_inverse=True)[1]
     ranks = np.stack([_centred_ranks(column, group, drawn) for column in values.T], axis=2)
     weighted = (ranks * drawn[:, :, None]).transpose(0, 2, 1)  # (n_resamples, n_columns, n_rows)

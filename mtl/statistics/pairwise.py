@@ -11,42 +11,42 @@ from scipy.stats import rankdata
 CELLS = 2**16  # counts cumulated at once: few enough to stay in the cache, changes no number
 
 
-def macro_auc(events: np.ndarray, scores: np.ndarray) -> float:
+def macro_auc(positives: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve, the mean over the columns that have both outcomes.
 
     Parameters
     ----------
-    events : ndarray of bool, shape (n_frames, n_columns)
+    positives : ndarray of bool, shape (n_frames, n_columns)
     scores : ndarray of shape (n_frames, n_columns)
-        Finite; higher means that the event is more likely.
+        Finite; higher means that a positive is more likely.
 
     Returns
     -------
     float
         In [0, 1]; NaN where no column has both outcomes.
     """
-    positives = events.sum(axis=0)
-    compared = positives * (len(events) - positives)
+    n_positives = positives.sum(axis=0)
+    compared = n_positives * (len(positives) - n_positives)
     if not compared.any():
         return float("nan")
     both = np.flatnonzero(compared)
     # column by column: ranks take twenty times the memory of the scores
-    ranks = np.array([rankdata(scores[:, i])[events[:, i]].sum() for i in both])
-    won = ranks - positives[both] * (positives[both] + 1) / 2
+    ranks = np.array([rankdata(scores[:, i])[positives[:, i]].sum() for i in both])
+    won = ranks - n_positives[both] * (n_positives[both] + 1) / 2
     return float((won / compared[both]).mean())
 
 
 @dataclass(frozen=True)
-class VideoWins:
+class PairwiseCounts:
     """All that an AUC needs to know of the scores, by pairs of videos.
 
     An AUC is a share of won comparisons between positive and negative frames.
     Videos are resampled whole, so the comparisons between two videos are counted
-    once, and every resample is a product with the videos' multiplicities.
+    once, and every resample is a product with the videos' weights.
 
     Attributes
     ----------
-    wins : ndarray of shape (n_rows, n_columns)
+    counts : ndarray of shape (n_rows, n_columns)
         Comparisons that the positive frames of a video win against the negative
         frames of another, ties counted half.
     rows, columns : ndarray of int
@@ -55,60 +55,60 @@ class VideoWins:
         Number of such frames.
     """
 
-    wins: np.ndarray
+    counts: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
     positives: np.ndarray
     negatives: np.ndarray
 
-    def auc(self, multiplicities: np.ndarray) -> np.ndarray:
+    def auc(self, weights: np.ndarray) -> np.ndarray:
         """AUC of every resample; NaN where a resample lacks positive or negative frames.
 
         Parameters
         ----------
-        multiplicities : ndarray of shape (n_resamples, n_videos)
+        weights : ndarray of shape (n_resamples, n_videos)
             How often each video is drawn; a single row of ones is the plain AUC.
 
         Returns
         -------
         ndarray of shape (n_resamples,)
         """
-        above = np.asarray(multiplicities, float)[:, self.rows]
-        below = np.asarray(multiplicities, float)[:, self.columns]
-        won = np.einsum("rc,rc->r", above @ self.wins, below)
+        above = np.asarray(weights, float)[:, self.rows]
+        below = np.asarray(weights, float)[:, self.columns]
+        won = np.einsum("rc,rc->r", above @ self.counts, below)
         compared = (above @ self.positives) * (below @ self.negatives)
         return np.divide(won, compared, out=np.full(len(won), np.nan), where=compared > 0)
 
 
-def video_wins(scores: np.ndarray, events: np.ndarray, videos: np.ndarray) -> VideoWins:
+def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarray) -> PairwiseCounts:
     """Count, for every two videos, the comparisons won.
 
     Parameters
     ----------
     scores : ndarray of shape (n_frames,)
-        Finite; higher means that the event is more likely.
-    events : ndarray of bool, shape (n_frames,)
+        Finite; higher means that a positive is more likely.
+    positives : ndarray of bool, shape (n_frames,)
     videos : ndarray of int, shape (n_frames,)
         Code of each frame's video.
 
     Returns
     -------
-    VideoWins
+    PairwiseCounts
         Exact; it takes time in n_frames * log(n_frames) + n_frames * (the smaller
         number of videos with positive or with negative frames).
     """
     level = np.unique(scores, return_inverse=True)[1]
-    rows, row = np.unique(videos[events], return_inverse=True)
-    columns, column = np.unique(videos[~events], return_inverse=True)
+    rows, row = np.unique(videos[positives], return_inverse=True)
+    columns, column = np.unique(videos[~positives], return_inverse=True)
     n_levels = int(level.max(initial=-1)) + 1
-    positive, negative = level[events], level[~events]
+    positive, negative = level[positives], level[~positives]
     if len(columns) <= len(rows):
-        wins = _beaten(positive, row, len(rows), negative, column, len(columns), n_levels)
+        counts = _beaten(positive, row, len(rows), negative, column, len(columns), n_levels)
     else:  # the same seen from the other side: cheaper, as it cumulates over the fewer videos
         last = n_levels - 1
-        wins = _beaten(last - negative, column, len(columns), last - positive, row, len(rows), n_levels).T
-    return VideoWins(
-        np.ascontiguousarray(wins),
+        counts = _beaten(last - negative, column, len(columns), last - positive, row, len(rows), n_levels).T
+    return PairwiseCounts(
+        np.ascontiguousarray(counts),
         rows,
         columns,
         np.bincount(row, minlength=len(rows)).astype(float),
@@ -129,7 +129,7 @@ def _beaten(
     order, other_order = np.argsort(level, kind="stable"), np.argsort(other_level, kind="stable")
     level, video = level[order], video[order]
     other_level, other_video = other_level[other_order], other_video[other_order]
-    wins = np.zeros((n_videos, n_others))
+    won = np.zeros((n_videos, n_others))
     passed = np.zeros(n_others)
     step = max(1, CELLS // max(1, n_others))
     for start in range(0, n_levels, step):
@@ -142,6 +142,6 @@ def _beaten(
         frames = sparse.csr_array(
             (np.ones(here.stop - here.start), (video[here], level[here] - start)), shape=(n_videos, size)
         )
-        wins += frames @ (reached - counts / 2)
+        won += frames @ (reached - counts / 2)
         passed = reached[-1]
-    return wins
+    return won

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import commandline, explain
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job import context, progress, record
 from mtl.results import HOST, PROCESS
 from mtl.sweep.launchers import ALL_AT_ONCE, check_launcher, jobs_at_once
@@ -33,7 +33,7 @@ ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 SECONDS_TO_LEAVE = 20.0
 
 
-class Sweep(Callback):
+class SweepCallback(Callback):
     """Opens the parent run before the first job and closes it, with the summary, after the last.
 
     `on_multirun_end` is not called by Hydra 1.3 after a failed job or Ctrl-C, so
@@ -47,7 +47,7 @@ class Sweep(Callback):
         self._stop_after: int | None = None
         self._owner = 0
         self._answers = False
-        self._handed: context.Sweep | None = None
+        self._handed: context.SweepContext | None = None
         self._watch: Watch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Sweep(Callback):
         try:
             self._open(config)
         except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
-            said = explain.explained(error)
+            said = explain.explain(error)
             print(said or traceback.format_exc(), file=sys.stderr)  # noqa: T201
             if self._parent is not None:
                 self._parent.end("FAILED")
@@ -96,7 +96,7 @@ class Sweep(Callback):
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
         here = this_process()
-        self._handed = context.Sweep(
+        self._handed = context.SweepContext(
             parent=self._parent.id,
             folder=str(folder),
             n_jobs=len(plan.jobs),
@@ -214,7 +214,7 @@ class Sweep(Callback):
         return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
 
 
-def _opening(plan: Plan, sweep: context.Sweep) -> str:
+def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     """The sweep's first line."""
     done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
     todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
@@ -261,7 +261,7 @@ def _running(folder: Path) -> list[int]:
     return sorted(pids - {os.getpid()})
 
 
-def _await_jobs(sweep: context.Sweep) -> None:
+def _await_jobs(sweep: context.SweepContext) -> None:
     """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
     folder, last = Path(sweep.folder), time.monotonic()
     while _running(folder) or (sweep.slots and time.monotonic() - last < SECONDS_TO_LEAVE):
@@ -287,7 +287,7 @@ def _close_stale(tracking: Any) -> bool:
     """Close runs of dead processes and say whether the store answers; that it does not is said when a run starts."""
     try:
         tracking.close_stale()
-    except Mistake:
+    except UserError:
         return False
     return True
 

@@ -8,13 +8,13 @@ import re
 
 from omegaconf import DictConfig
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 ALL_AT_ONCE = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
 
 
 def check_launcher(target: str) -> None:
-    """Raise `Mistake` where the launcher is not installed: Hydra would say so after the sweep has been opened.
+    """Raise `UserError` where the launcher is not installed: Hydra would say so after the sweep has been opened.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def check_launcher(target: str) -> None:
     except ImportError as error:
         extra = re.match(r"hydra_plugins\.hydra_(\w+)_launcher\.", target)
         right = f'; right would be `pip install -e ".[{extra[1]}]"`' if extra else ""
-        raise Mistake(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
+        raise UserError(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
 
 
 def jobs_at_once(config: DictConfig) -> int:

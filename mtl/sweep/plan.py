@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.job import progress
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     from mtl.config.parameters import parameters, run_name
     from mtl.job.fingerprint import data_key, fingerprint
 
-    marks = {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
+    by_fingerprint = (
+        {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
+    )
     digests: dict[str, str] = {}
     found = []
     composed = list(_composed(config))
@@ -78,10 +80,10 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     for words, choices, job in composed:
         plain = plain_config(job)
         key, before = data_key(plain), None
-        if marks:
+        if by_fingerprint:
             if key not in digests:
                 digests[key] = _digest(job)
-            before = marks.get(fingerprint(plain, digests[key])) if digests[key] else None
+            before = by_fingerprint.get(fingerprint(plain, digests[key])) if digests[key] else None
         params = {name: str(value) for name, value in parameters(job, choices).items()}
         own = [word for word in words if word not in common]
         found.append(Planned(run_name(choices, own), params, before, _seconds(params, finished)))
@@ -115,7 +117,7 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
 def _seed(word: str) -> int:
     """The seed of an override."""
     if not word.isdecimal():
-        raise Mistake(f"seed: should be a whole number from 0 on, found {word!r}.")
+        raise UserError(f"seed: should be a whole number from 0 on, found {word!r}.")
     return int(word)
 
 

@@ -28,8 +28,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
 from mtl.config import commandline
-from mtl.errors import Mistake
-from mtl.job.context import SWEEP, Sweep, UntrainedError, check_worth_it, current
+from mtl.errors import UserError
+from mtl.job.context import SWEEP, SweepContext, UntrainedError, check_worth_it, current
 from mtl.results import JOB
 from mtl.tracking.journal import JOURNAL, Journal
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_LEAVE = 20.0
 ROOT = Path(__file__).resolve().parents[2]
-GIVEN, GOTTEN, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
+JOB_FILE, RESULT_FILE, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
 LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
 
 
@@ -104,7 +104,7 @@ class Processes(Launcher):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         return config
 
-    def _here(self, number: int, overrides: Sequence[str], sweep: Sweep) -> JobReturn:
+    def _here(self, number: int, overrides: Sequence[str], sweep: SweepContext) -> JobReturn:
         """A job that is not going to train anything is not worth a process; one that has to after all is refused."""
         logging.disable(logging.INFO)  # the sweep says how it ended
         os.environ[SWEEP] = replace(sweep, trains=False).text()
@@ -129,9 +129,9 @@ class Processes(Launcher):
         HydraConfig.instance().set_config(config)
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / GIVEN).open("wb") as file:
+        with (folder / JOB_FILE).open("wb") as file:
             cloudpickle.dump((self._context, self._task, config, Singleton.get_state()), file)
-        (folder / GOTTEN).unlink(missing_ok=True)
+        (folder / RESULT_FILE).unlink(missing_ok=True)
         with (folder / OUTPUT).open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mtl.sweep.processes", str(folder)],
@@ -155,11 +155,11 @@ class Processes(Launcher):
         import cloudpickle
 
         status = job.process.returncode
-        (job.folder / GIVEN).unlink(missing_ok=True)
-        if (job.folder / GOTTEN).exists():
-            with (job.folder / GOTTEN).open("rb") as file:
+        (job.folder / JOB_FILE).unlink(missing_ok=True)
+        if (job.folder / RESULT_FILE).exists():
+            with (job.folder / RESULT_FILE).open("rb") as file:
                 result: JobReturn = cloudpickle.load(file)
-            (job.folder / GOTTEN).unlink()
+            (job.folder / RESULT_FILE).unlink()
             return result
         reason = _cause_of_death(status, job.folder / OUTPUT)
         if Journal(job.folder / JOURNAL).status == "RUNNING":  # or it had not even begun
@@ -182,11 +182,11 @@ class Processes(Launcher):
         )
 
 
-def _stopped(sweep: Sweep, stop_after: int | None) -> bool:
+def _stopped(sweep: SweepContext, stop_after: int | None) -> bool:
     """Whether a job would be refused because the first ones failed alike."""
     try:
         check_worth_it(sweep, stop_after)
-    except Mistake:
+    except UserError:
         return True
     return False
 
@@ -225,7 +225,7 @@ def main(folder: Path) -> int:
     import cloudpickle
 
     commandline.leave_on_sigterm()
-    with (folder / GIVEN).open("rb") as file:
+    with (folder / JOB_FILE).open("rb") as file:
         context, task, config, state = cloudpickle.load(file)
     setup_globals()
     Singleton.set_state(state)
@@ -236,7 +236,7 @@ def main(folder: Path) -> int:
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
-    _put(folder / GOTTEN, result)
+    _put(folder / RESULT_FILE, result)
     return 0 if result.status == JobStatus.COMPLETED else 1
 
 

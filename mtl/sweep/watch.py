@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 class Watch(threading.Thread):
     """Says a line for every job that has come to its end, whatever process on whatever machine it ran in."""
 
-    def __init__(self, sweep: context.Sweep, main_task: str) -> None:
+    def __init__(self, sweep: context.SweepContext, main_task: str) -> None:
         super().__init__(daemon=True)
         self._sweep, self._main_task = sweep, main_task
         self._over = threading.Event()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.tracking.mlflow_tracking import MLflowTracking
 from mtl.tracking.send import send
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lines = [f"{what}: {closed.name} is closed as KILLED"]
             for line in lines:
                 console.print(line, markup=False)
-        except Mistake as mistake:
+        except UserError as mistake:
             console.print(str(mistake), markup=False)
             status = 1
     return status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
 RIGHT_URI = "sqlite:///mlflow.db or http://host:5000"
@@ -16,21 +16,23 @@ def absolute_uri(uri: str) -> tuple[str, Path | None]:
 
     Raises
     ------
-    Mistake
+    UserError
         If MLflow keeps no runs there.
     """
     scheme, found, rest = uri.partition("://")
     kind = scheme.split("+")[0]
     if not found or kind == "file":
-        raise Mistake(f"Tracking URI '{uri}': MLflow keeps no runs in plain folders; right would be {RIGHT_URI}.")
+        raise UserError(f"Tracking URI '{uri}': MLflow keeps no runs in plain folders; right would be {RIGHT_URI}.")
     if kind not in SCHEMES:
         hint = nearest(kind, SCHEMES)
-        raise Mistake(f"Tracking URI '{masked(uri)}': there is no store '{scheme}'; right would be {RIGHT_URI}. {hint}")
+        raise UserError(
+            f"Tracking URI '{masked(uri)}': there is no store '{scheme}'; right would be {RIGHT_URI}. {hint}"
+        )
     if kind != "sqlite":
         return uri, None
     name, mark, query = rest.removeprefix("/").partition("?")
     if not name or name == ":memory:":
-        raise Mistake(f"Tracking URI '{uri}' names no file; right would be sqlite:///mlflow.db.")
+        raise UserError(f"Tracking URI '{uri}' names no file; right would be sqlite:///mlflow.db.")
     database = Path(name).absolute()
     return f"{scheme}:///{database.as_posix()}{mark}{query}", database
 

@@ -87,19 +87,19 @@ def relations_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> 
     DataFrame
         `measure`, `source`, `recipient` (of a symmetric measure each pair once),
         `epoch` (empty for the number after the warm-up), `layers` (empty for all of
-        the shared parameters), `value`, `low`, `high`, `spread` between batches, `null`.
+        the shared parameters), `value`, `low`, `high`, `spread` between batches, `baseline`.
     """
     rows = []
     for name, relation in relations.items():
         for _, a, b in directions(tasks) if relation.directed else pairs(tasks):
             pair = {"measure": name, "source": tasks[a], "recipient": tasks[b]}
             more = {key: getattr(relation, key) for key in ("low", "high", "spread")}
-            more["null"] = None if relation.null is None else relation.null.values
+            more["baseline"] = None if relation.baseline is None else relation.baseline.values
             known = {key: matrix[a, b] for key, matrix in more.items() if matrix is not None}
             rows.append(pair | {"value": relation.values[a, b]} | known)
             rows += [pair | {"layers": group, "value": one[a, b]} for group, one in relation.by_layer.items()]
-            if relation.course is not None and relation.course_epochs is not None:
-                epochs = zip(relation.course_epochs, relation.course, strict=True)
+            if relation.trajectory is not None and relation.trajectory_epochs is not None:
+                epochs = zip(relation.trajectory_epochs, relation.trajectory, strict=True)
                 rows += [pair | {"epoch": epoch, "value": one[a, b]} for epoch, one in epochs]
-    columns = ["measure", "source", "recipient", "epoch", "layers", "value", "low", "high", "spread", "null"]
+    columns = ["measure", "source", "recipient", "epoch", "layers", "value", "low", "high", "spread", "baseline"]
     return pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"})

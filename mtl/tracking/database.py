@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.tracking.store import import_mlflow
 
 LOCK_TIMEOUT_S = 120.0
@@ -39,12 +39,12 @@ def create_database(database: Path, artifacts: str) -> None:
 
     Raises
     ------
-    Mistake
+    UserError
         If there is a file that is no MLflow store, or nothing may be written there.
     """
     for path in (database, next(parent for parent in database.parents if parent.exists())):
         if path.exists() and not os.access(path, os.W_OK):
-            raise Mistake(
+            raise UserError(
                 f"{path} cannot be written (permission): set tracking.uri to a store that can, or tracking=none."
             )
     version = _schema_version(database)
@@ -55,7 +55,7 @@ def create_database(database: Path, artifacts: str) -> None:
                 _create_whole(database, artifacts)
         version = _schema_version(database)
     if not version:
-        raise Mistake(f"{database} is no whole MLflow store: move it away, or set tracking.uri to another one.")
+        raise UserError(f"{database} is no whole MLflow store: move it away, or set tracking.uri to another one.")
 
 
 def _create_whole(database: Path, artifacts: str) -> None:

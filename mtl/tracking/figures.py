@@ -21,10 +21,10 @@ def figures(
     relations: Mapping[str, Relation],
     trace: Trace,
     history: pd.DataFrame,
-    chosen: int,
+    best_epoch: int,
 ) -> dict[str, Figure]:
     """Every curve, matrix and comparison of a run as a figure, by file name without suffix."""
-    drawn = {"learning_curves": curves.learning_curves(history, chosen)}
+    drawn = {"learning_curves": curves.learning_curves(history, best_epoch)}
     if evaluated.roc:
         drawn["roc_curves"] = curves.roc_curves(evaluated.roc, evaluated.scores)
     if evaluated.confusions:
@@ -33,8 +33,8 @@ def figures(
         drawn["class_auc"] = dots.class_auc(evaluated.classes)
     if len(trace.tasks) > 1 and relations:
         drawn["relations"] = matrices.relation_table(relations, trace.tasks, "Relations of every two tasks")
-        if any(relation.course is not None for relation in relations.values()):
-            drawn["relation_courses"] = curves.relation_courses(relations, trace.tasks)
+        if any(relation.trajectory is not None for relation in relations.values()):
+            drawn["relation_trajectories"] = curves.relation_trajectories(relations, trace.tasks)
         if any(relation.by_layer for relation in relations.values()):
             drawn["relations_by_layer"] = curves.relations_by_layer(relations, trace.tasks)
     return drawn

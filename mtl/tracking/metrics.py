@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtl.data.ucf_crime import UCFCrime
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Cut
+    from mtl.model.parts import SplitBackbone
     from mtl.results import Result
     from mtl.tracking.run import Run
     from mtl.training.history import History
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def cost_of_relations(history: History, measures: float) -> str:
-    """What the relations took, beside the training steps; the first probe apart, because it compiles.
+    """What the relations took, beside the training steps; the first measurement apart, because it compiles.
 
     Parameters
     ----------
@@ -36,11 +36,12 @@ def cost_of_relations(history: History, measures: float) -> str:
         Seconds from the trace to the relations.
     """
     steps = max(history.seconds, 1e-9)
-    later = history.probe_seconds - history.first_probe_seconds
+    later = history.measurement_seconds - history.first_measurement_seconds
     return (
-        f"{history.probe_seconds + measures:.1f} s, {(history.probe_seconds + measures) / steps:.0%} of the "
-        f"{history.seconds:.1f} s of training steps: the first probe, which compiles, "
-        f"{history.first_probe_seconds:.1f} s, the other probes {later:.1f} s ({later / steps:.0%}), "
+        f"{history.measurement_seconds + measures:.1f} s, "
+        f"{(history.measurement_seconds + measures) / steps:.0%} of the {history.seconds:.1f} s of training steps: "
+        f"the first measurement, which compiles, "
+        f"{history.first_measurement_seconds:.1f} s, the other measurements {later:.1f} s ({later / steps:.0%}), "
         f"measures {measures:.1f} s"
     )
 
@@ -73,18 +74,20 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
         tracked.dataset(data.name, table_digest(part), str(data.root or data.name), profile, context)  # type: ignore[arg-type]
 
 
-def log_model(cut: Cut, model: MultiTaskModel, tracked: Run) -> None:
-    """Where the cut is, and how many parameters are trained."""
+def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> None:
+    """Where the backbone is, and how many parameters are trained."""
     from mtl.model.multitask import n_trained
 
     shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
     log.info(
-        "model: cut %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
-        cut.where, f"{cut.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads), cut.precision,
-        cut.frozen.batch_size,
+        "model: split %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
+        backbone.split_point, f"{backbone.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
+        backbone.precision, backbone.frozen.batch_size,
     )  # fmt: skip
-    tracked.params({"cut": cut.where, "precision": cut.precision})
-    tracked.metrics({"parameters/frozen": cut.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0)
+    tracked.params({"split_point": backbone.split_point, "precision": backbone.precision})
+    tracked.metrics(
+        {"parameters/frozen": backbone.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0
+    )
 
 
 def log_epoch(tracked: Run, main_task: str, epochs: int, epoch: int, row: Mapping[str, float]) -> None:
@@ -133,10 +136,13 @@ def log_result(
         metrics |= values
         reasons |= {key: relation.reason for key, value in values.items() if np.isnan(value)}
     metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
-    metrics |= {"time/steps_s": history.seconds, "time/probes_s": history.probe_seconds}
+    metrics |= {"time/steps_s": history.seconds, "time/gradient_measurements_s": history.measurement_seconds}
     steps = max(history.seconds, 1e-9)
-    metrics |= {"time/first_probe_s": history.first_probe_seconds, "time_share/probes": history.probe_seconds / steps}
-    metrics |= {"time_share/relations": (history.probe_seconds + result.seconds["relations"]) / steps}
+    metrics |= {
+        "time/first_gradient_measurement_s": history.first_measurement_seconds,
+        "time_share/gradient_measurements": history.measurement_seconds / steps,
+    }
+    metrics |= {"time_share/relations": (history.measurement_seconds + result.seconds["relations"]) / steps}
     rates = {
         "features": features.computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),
@@ -144,7 +150,7 @@ def log_result(
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
     metrics |= {"features/computed": features.forwards}
-    metrics |= {"memory/peak_mib": memory.peak_mib(), "epoch/chosen": history.chosen + 1}
+    metrics |= {"memory/peak_mib": memory.peak_mib(), "epoch/best": history.best_epoch + 1}
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
     tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)

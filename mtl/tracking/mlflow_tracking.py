@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import PositiveFloat
 
 from mtl import results
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, TrackedRun
 from mtl.tracking import journal, process
 from mtl.tracking.address import absolute_uri, masked
@@ -48,7 +48,7 @@ class MLflowTracking:
 
     Raises
     ------
-    Mistake
+    UserError
         If MLflow takes no such address.
     """
 
@@ -75,7 +75,7 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If the store answers and will not have it: another schema, no permission.
         """
         if self._prepared:
@@ -83,7 +83,7 @@ class MLflowTracking:
         try:
             self._store.ask(self._create)
         except RefusedError as error:
-            raise Mistake(f"MLflow at {masked(self.uri)} refuses: {error}.") from error
+            raise UserError(f"MLflow at {masked(self.uri)} refuses: {error}.") from error
         except UnreachableError as error:
             self._down = str(error)
         else:
@@ -99,7 +99,7 @@ class MLflowTracking:
         except MlflowException as error:
             if "out-of-date database schema" not in str(error):
                 raise
-            raise Mistake(
+            raise UserError(
                 f"The store {masked(self.uri)} was made by another version of MLflow: keep a copy, then run "
                 f"`mlflow db upgrade {shlex.quote(self.uri)}`, or set tracking.uri to a new one."
             ) from error
@@ -121,7 +121,7 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If a living process writes to this folder.
         """
         if not self._prepared and not self._down:
@@ -144,7 +144,7 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If the store does not answer.
         """
         wanted = dict(tags or {}) | ({PARENT: parent} if parent else {})
@@ -155,7 +155,7 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If there is none, or the store does not answer.
         """
         return _tracked(self._read(lambda: self._store.client.get_run(run_id)))
@@ -172,7 +172,7 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If there is no such run or artifact, or the store does not answer.
         """
         if to is None:
@@ -198,14 +198,14 @@ class MLflowTracking:
 
         Raises
         ------
-        Mistake
+        UserError
             If there is none, it has come to an end, or its process lives on this host.
         """
         run = self.run(run_id)
         if run.status != "RUNNING":
-            raise Mistake(f"Run {run_id} is {run.status} already.")
+            raise UserError(f"Run {run_id} is {run.status} already.")
         if run.tags.get(HOST) == process.this_host() and not process.is_dead(run.tags):
-            raise Mistake(f"Run {run_id} is still going on (process {run.tags.get(PROCESS)}).")
+            raise UserError(f"Run {run_id} is still going on (process {run.tags.get(PROCESS)}).")
         self._read(functools.partial(self._close, run_id))
         return run
 
@@ -215,11 +215,11 @@ class MLflowTracking:
 
     def _read(self, question: Callable[[], T]) -> T:
         if self._database and not self._database.exists():
-            raise Mistake(f"There is no MLflow store at {self._database}; tracking.uri says where to look.")
+            raise UserError(f"There is no MLflow store at {self._database}; tracking.uri says where to look.")
         try:
             return self._store.ask(question)
         except (RefusedError, UnreachableError) as error:
-            raise Mistake(f"MLflow at {masked(self.uri)}: {error}.") from error
+            raise UserError(f"MLflow at {masked(self.uri)}: {error}.") from error
 
     def where_to_look(
         self, run_ids: Sequence[str], metric: str, parent: str = "", one_per_set: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import TrackedRun
 from mtl.tracking.run import Run, begin_record
 
@@ -35,18 +35,18 @@ class NoTracking:
 
         Raises
         ------
-        Mistake
+        UserError
         """
-        raise Mistake(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
+        raise UserError(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
 
     def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
         """There is nothing to be had.
 
         Raises
         ------
-        Mistake
+        UserError
         """
-        raise Mistake(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
+        raise UserError(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
 
     def close_stale(self) -> list[TrackedRun]:
         """Nothing to close."""
@@ -57,7 +57,7 @@ class NoTracking:
 
         Raises
         ------
-        Mistake
+        UserError
         """
         return self.run(run_id)
 

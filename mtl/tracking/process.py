@@ -19,18 +19,18 @@ def this_host() -> str:
     return platform.node()
 
 
-def process_mark(pid: int) -> str:
-    """A process by its number and start, empty where there is none; a number used again has another mark."""
+def process_identity(pid: int) -> str:
+    """A process by its number and start, empty where there is none; a number used again has another identity."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return _process_mark_by_ps(pid) if not Path("/proc/self/stat").exists() else ""
+        return _process_identity_by_ps(pid) if not Path("/proc/self/stat").exists() else ""
     state, *rest = stat.rpartition(")")[2].split()
     return "" if state in "ZX" else f"{pid}@{boot}/{rest[18]}"
 
 
-def _process_mark_by_ps(pid: int) -> str:
+def _process_identity_by_ps(pid: int) -> str:
     """The same where there is no /proc."""
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     try:
@@ -42,11 +42,11 @@ def _process_mark_by_ps(pid: int) -> str:
 
 def is_dead(tags: Mapping[str, str]) -> bool:
     """Whether the process that wrote these tags ran on this host and is gone."""
-    mark = tags.get(PROCESS, "")
-    pid = mark.partition("@")[0]
-    return tags.get(HOST) == this_host() and pid.isdigit() and process_mark(int(pid)) != mark
+    identity = tags.get(PROCESS, "")
+    pid = identity.partition("@")[0]
+    return tags.get(HOST) == this_host() and pid.isdigit() and process_identity(int(pid)) != identity
 
 
 def this_process() -> dict[str, str]:
     """The tags that name this process."""
-    return {HOST: this_host(), PROCESS: process_mark(os.getpid())}
+    return {HOST: this_host(), PROCESS: process_identity(os.getpid())}

@@ -42,7 +42,7 @@ def source_tags() -> dict[str, str]:
     return tags
 
 
-PACKAGES = (
+RECORDED_PACKAGES = (
     "tensorflow",
     "keras",
     "hydra-core",
@@ -60,7 +60,7 @@ PACKAGES = (
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that determine the numbers."""
     found = {"python": sys.version.split()[0]}
-    for name in PACKAGES:
+    for name in RECORDED_PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import FINGERPRINT, HOST, PROCESS
 from mtl.tracking import journal, process
 from mtl.tracking.address import masked
@@ -210,7 +210,7 @@ def begin_record(
         before = record.tags()
         is_ours = before[PROCESS] == tags[PROCESS] or before[HOST] != tags[HOST] or process.is_dead(before)
         if record.status == "RUNNING" and not is_ours:
-            raise Mistake(f"{folder} belongs to a run that is still going on (process {before[PROCESS]}).")
+            raise UserError(f"{folder} belongs to a run that is still going on (process {before[PROCESS]}).")
         same = all(record.first.get(key) == value for key, value in where.items())
         if same and before.get(FINGERPRINT) == tags.get(FINGERPRINT) and record.status in ("RUNNING", "KILLED"):
             record.add("again", parent=parent or None, tags=tags)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from mtl import results
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import FAILURE, HOST
 from mtl.tracking import journal, process
 from mtl.tracking.address import masked
@@ -39,12 +39,12 @@ def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
 
     Raises
     ------
-    Mistake
+    UserError
         If nothing is recorded there, or a store does not answer.
     """
     found = journal.journals(folder)
     if not found:
-        raise Mistake(f"No run is recorded in {folder}: there is no {journal.JOURNAL} in it or below.")
+        raise UserError(f"No run is recorded in {folder}: there is no {journal.JOURNAL} in it or below.")
     lines = []
     for path in found:
         name = f"mtl-send-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]}.lock"
@@ -61,7 +61,7 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
     if not uri:
         return "was not to be tracked (tracking=none); --uri says where to send it all the same"
     if "***" in uri:
-        raise Mistake(f"{record.path.parent}: the password of {uri} is not kept; --uri takes the whole address.")
+        raise UserError(f"{record.path.parent}: the password of {uri} is not kept; --uri takes the whole address.")
     if record.status == "RUNNING":
         tags = record.tags()
         if not process.is_dead(tags):
@@ -76,5 +76,5 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
             raise UnreachableError(tracking._down)
         sent = send_pending(record, tracking._store)
     except UnreachableError as error:
-        raise Mistake(f"{record.path.parent}: MLflow at {masked(uri)}: {error}.") from error
+        raise UserError(f"{record.path.parent}: MLflow at {masked(uri)}: {error}.") from error
     return f"{sent} calls sent to run {record.run_id}" if sent else "nothing was missing"

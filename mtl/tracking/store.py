@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 from mtl.results import FAILURE, KEY, PARENT
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Store:
             try:
                 with limits(end - time.monotonic()):
                     return question()
-            except (RefusedError, Mistake):
+            except (RefusedError, UserError):
                 raise
             except Exception as error:  # MLflow's, the database's, the network's or the disk's own: the run must go on
                 reason = _reason(error)

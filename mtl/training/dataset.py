@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 
 
-class Rows(Protocol):
-    """Rows of the frozen part, addressed by position.
+class FeatureVectors(Protocol):
+    """Feature vectors of the frozen part, addressed by position.
 
     Attributes
     ----------
     shape : tuple of int
-        (n, *row_shape).
+        (n, *feature_shape).
     dtype : numpy dtype
     array : ndarray or None
-        All rows where they are in memory; `aligned` where they are many, else the
+        All features where they are in memory; `aligned` where they are many, else the
         graph cannot have them without a copy.
     """
 
@@ -28,26 +28,26 @@ class Rows(Protocol):
     array: np.ndarray | None
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Number of features."""
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Copies of the rows at these positions, in this order."""
+        """Copies of the features at these positions, in this order."""
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What the loop needs to know of the frames: rows, targets, and who belongs where.
+class Dataset:
+    """What the loop needs to know of the frames: features, targets, and who belongs where.
 
     Attributes
     ----------
-    rows : Rows
+    features : FeatureVectors
         One per frame of the table.
     targets : mapping of str to int32 ndarray (n_frames,)
     frames : DataFrame
         The frame table without images; `split`, `video` and `class_name` are used.
     """
 
-    rows: Rows
+    features: FeatureVectors
     targets: Mapping[str, np.ndarray]
     frames: pd.DataFrame
 
@@ -56,10 +56,10 @@ class Examples:
         return np.flatnonzero((self.frames["split"] == split).to_numpy())
 
     def gather(self, positions: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Rows and targets by task at positions of any shape, in that shape."""
-        rows = self.rows.take(positions.ravel())
+        """Feature vectors and targets by task at positions of any shape, in that shape."""
+        features = self.features.take(positions.ravel())
         targets = {name: one[positions] for name, one in self.targets.items()}
-        return rows.reshape(*positions.shape, *rows.shape[1:]), targets
+        return features.reshape(*positions.shape, *features.shape[1:]), targets
 
     def label_combinations(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which targets of the tasks come together in a split, and how often.
@@ -79,7 +79,7 @@ class Examples:
             new[1:] |= column[1:] != column[:-1]
         starts = np.flatnonzero(new)  # frames of a video lie together and are labelled alike: few stretches to count
         lengths = np.diff(starts, append=len(chosen))
-        codes = np.zeros(len(starts), np.int64)  # one number per combination: quicker than rows to tell apart
+        codes = np.zeros(len(starts), np.int64)  # one number per combination: quicker to tell apart than combinations
         values = []
         for target in self.targets.values():
             value, code = np.unique(target[chosen[starts]], return_inverse=True)

@@ -18,27 +18,27 @@ class History:
     ----------
     epochs : list of mapping
         `train_loss/<task>`, `val_loss/<task>`, `val_auc/<task>`, `weight/<task>` of each epoch.
-    chosen : int
+    best_epoch : int
         Epoch whose weights the model holds, counted from 0.
     diverged : str
         Where a loss ceased to be a number; empty where none did.
     batch_size : int
     seconds : float
         Wall time of the steps alone.
-    probe_seconds : float
-        Wall time of the probes.
-    first_probe_seconds : float
+    measurement_seconds : float
+        Wall time of the measurements.
+    first_measurement_seconds : float
         Of these the first one's, which compiles; about that of any other where a
         job before it in the same process compiled them.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
-    chosen: int = 0
+    best_epoch: int = 0
     diverged: str = ""
     batch_size: int = 0
     seconds: float = 0.0
-    probe_seconds: float = 0.0
-    first_probe_seconds: float = 0.0
+    measurement_seconds: float = 0.0
+    first_measurement_seconds: float = 0.0
 
 
 def epoch_means(losses: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:

@@ -17,9 +17,9 @@ from mtl.seeds import seed_of
 from mtl.tasks import Task
 from mtl.terminal import progress
 from mtl.trace import Trace
-from mtl.training.dataset import Examples
+from mtl.training.dataset import Dataset
+from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.history import History, by_task, epoch_means
-from mtl.training.probes import Probes
 from mtl.training.source import Source
 from mtl.training.steps import compiled_steps
 from mtl.training.validation import validate
@@ -68,21 +68,21 @@ class Training:
     def train(
         self,
         model: MultiTaskModel,
-        examples: Examples,
+        dataset: Dataset,
         weighting: Weighting,
-        probes: Probes,
+        measurements: GradientMeasurements,
         main_task: str,
         on_epoch: Callable[[int, Mapping[str, float]], None],
     ) -> tuple[Trace, History]:
-        """Train the model in place; leave the chosen epoch's weights in it.
+        """Train the model in place; leave the best epoch's weights in it.
 
         Parameters
         ----------
         model : MultiTaskModel
-        examples : Examples
+        dataset : Dataset
             With splits `train` and `val`.
         weighting : Weighting
-        probes : Probes
+        measurements : GradientMeasurements
             What is measured of the task gradients between the epochs.
         main_task : str
             Judges the epochs.
@@ -93,14 +93,14 @@ class Training:
         -------
         (Trace, History)
         """
-        train, val = examples.positions("train"), examples.positions("val")
-        classes = examples.frames["class_name"].cat.codes.to_numpy()[train]
+        train, val = dataset.positions("train"), dataset.positions("val")
+        classes = dataset.frames["class_name"].cat.codes.to_numpy()[train]
         order = _orders(classes, self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
-        probing = probes.on(model, examples)
+        meter = measurements.on(model, dataset)
         steps = compiled_steps(model, weighting, self.optimizer())
         weighting = steps.weighting
-        source = Source(examples, self.batch_size)
+        source = Source(dataset, self.batch_size)
         losses: list[np.ndarray] = []
         weights: list[np.ndarray] = []
         best = _Best()
@@ -109,18 +109,18 @@ class Training:
             for epoch in range(self.epochs):
                 weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
                 start = time.perf_counter()
-                for rows, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
-                    step_losses, step_weights = steps.run(rows, targets, at)
+                for features, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
+                    step_losses, step_weights = steps.run(features, targets, at)
                     losses.append(step_losses.numpy())
                     weights.append(step_weights.numpy())
                     advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
-                if probes.due(epoch + 1):
+                if measurements.due(epoch + 1):
                     start = time.perf_counter()
-                    probing.measure((epoch + 1) * steps_per_epoch)
-                    history.probe_seconds += time.perf_counter() - start
-                    history.first_probe_seconds = history.first_probe_seconds or history.probe_seconds
-                val_losses, row = validate(model, examples, val)
+                    meter.measure((epoch + 1) * steps_per_epoch)
+                    history.measurement_seconds += time.perf_counter() - start
+                    history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
+                val_losses, row = validate(model, dataset, val)
                 row |= by_task("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
                 row |= by_task("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
                 history.epochs.append(row)
@@ -137,18 +137,18 @@ class Training:
             best.offer(len(history.epochs) - 1, 0.0, model, val_losses)
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
-        history.chosen = best.epoch
-        labels, label_frames, label_videos = examples.label_combinations("train")
+        history.best_epoch = best.epoch
+        labels, label_frames, label_videos = dataset.label_combinations("train")
         trace = Trace(
             tasks=tuple(model.tasks),
             losses=np.concatenate(losses),
             weights=np.concatenate(weights),
             steps_per_epoch=steps_per_epoch,
-            layer_groups=probing.groups,
-            **probing.arrays(),
+            layer_groups=meter.groups,
+            **meter.arrays(),
             val_losses=best.val_losses,
-            val_videos=examples.frames["video"].cat.codes.to_numpy()[val],
-            val_classes=examples.frames["class_name"].cat.codes.to_numpy()[val],
+            val_videos=dataset.frames["video"].cat.codes.to_numpy()[val],
+            val_classes=dataset.frames["class_name"].cat.codes.to_numpy()[val],
             labels=labels,
             label_frames=label_frames,
             label_videos=label_videos,

@@ -90,7 +90,7 @@ def compile_steps(
     Returns
     -------
     callable
-        (rows (n, ...), targets by task (n,), positions in them (k, b)) ->
+        (features (n, ...), targets by task (n,), positions in them (k, b)) ->
         unweighted losses and weights, both (k, n_tasks). Where one of a step's is not
         finite, no parameter moved.
     """
@@ -98,32 +98,32 @@ def compile_steps(
     apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
 
-    def losses_of(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        return model.losses(model(rows, training=True), targets)
+    def losses_of(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        return model.losses(model(features, training=True), targets)
 
-    def by_weighted_sum(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+    def by_weighted_sum(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass: the weight of a loss is the same on shared parameters and head."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            losses = tf.stack(losses_of(rows, targets))
+            losses = tf.stack(losses_of(features, targets))
             weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
             total = tf.reduce_sum(weights * losses)
         return _Step(losses, weights, tape.gradient(total, [*shared, *heads]))
 
-    def by_task_gradients(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+    def by_task_gradients(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass per task over the shared part: the weights come from the Gramian."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            losses = losses_of(rows, targets)
+            losses = losses_of(features, targets)
             total = tf.add_n(losses)
         by_task = gradients.task_gradients(tape, losses, shared)
         weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
         of_heads = weigh_heads(weights, tape.gradient(total, heads))
         return _Step(tf.stack(losses), weights, [*gradients.combine(by_task, weights), *of_heads])
 
-    def by_closed_form(rows: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
+    def by_closed_form(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
-        features = model.trained(rows, training=True)
+        features = model.trained(features, training=True)
         outputs = model.shared_outputs(features)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([outputs, *heads])
@@ -157,14 +157,14 @@ def compile_steps(
 
     @tf.function(reduce_retracing=True, autograph=False)  # plain graph code: to convert it takes as long as to trace it
     def run_steps(
-        rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
+        features: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         n_steps = tf.shape(positions)[0]
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,)) for _ in range(2)]  # losses and weights
 
         def do_one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
             at = positions[i]
-            batch, labels = tf.gather(rows, at), {name: tf.gather(one, at) for name, one in targets.items()}
+            batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
             apply_where_sound(step)
             after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
@@ -174,13 +174,15 @@ def compile_steps(
         _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
         return losses.stack(), weights.stack()
 
-    def run(rows: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-        """Traced once, whatever the number of rows and steps."""
+    def run(
+        features: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Traced once, whatever the number of features and steps."""
         traced = run_steps.get_concrete_function(
-            tf.TensorSpec((None, *rows.shape[1:]), rows.dtype),
+            tf.TensorSpec((None, *features.shape[1:]), features.dtype),
             {name: tf.TensorSpec((None,), tf.int32) for name in targets},
             tf.TensorSpec((None, positions.shape[1]), tf.int32),
         )
-        return traced(rows, targets, tf.constant(positions, tf.int32))
+        return traced(features, targets, tf.constant(positions, tf.int32))
 
     return run

@@ -7,7 +7,7 @@ import numpy as np
 from mtl.model.multitask import MultiTaskModel
 from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import Task
-from mtl.training.dataset import Examples
+from mtl.training.dataset import Dataset
 from mtl.training.history import by_task
 from mtl.training.source import predict
 
@@ -16,13 +16,13 @@ def task_auc(task: Task, targets: np.ndarray, logits: np.ndarray) -> float:
     """ROC AUC by frames, macro over the task's columns; NaN where none has both outcomes."""
     if not len(targets) or not np.isfinite(logits).all():
         return float("nan")
-    return macro_auc(task.events(targets), task.probabilities(logits))
+    return macro_auc(task.positives(targets), task.probabilities(logits))
 
 
-def validate(model: MultiTaskModel, examples: Examples, val: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+def validate(model: MultiTaskModel, dataset: Dataset, val: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     """Losses per validation frame (n_val, n_tasks), and the epoch's `val_loss` and `val_auc`."""
-    logits = predict(model, examples.rows, val)
-    targets = {name: examples.targets[name][val] for name in model.tasks}
+    logits = predict(model, dataset.features, val)
+    targets = {name: dataset.targets[name][val] for name in model.tasks}
     per_frame = np.stack([np.asarray(loss) for loss in model.frame_losses(logits, targets).values()], axis=1)
     row = by_task("val_loss", model.tasks, per_frame.mean(axis=0) if len(val) else np.full(len(model.tasks), np.nan))
     for name, task in model.tasks.items():

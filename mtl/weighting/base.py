@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtl.errors import Mistake
+from mtl.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -53,7 +53,7 @@ class Weighting:
         self.tasks = tuple(tasks)
         self.variables: list[tf.Variable] = []
         if not self.tasks:
-            raise Mistake("A weighting needs at least one task, found none.")
+            raise UserError("A weighting needs at least one task, found none.")
 
     @property
     def n_tasks(self) -> int:
@@ -151,7 +151,7 @@ class GramianWeighting(Weighting):
         super().__init__(tasks)
         if self.n_tasks > self.most_tasks:
             name = type(self).__name__
-            raise Mistake(
+            raise UserError(
                 f"{name} takes at most {self.most_tasks} tasks, found {self.n_tasks}: take another weighting."
             )
 

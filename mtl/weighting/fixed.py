@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 from mtl.weighting.base import Weighting
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Fixed(Weighting):
 
     Raises
     ------
-    Mistake
+    UserError
         As `fixed_weights`.
     """
 
@@ -53,27 +53,27 @@ def fixed_weights(
 
     Raises
     ------
-    Mistake
+    UserError
         If a task has no weight, a weight is no number, negative or not finite,
         all are zero, or `strict` and a name is not a task of the set.
     """
     for task in weights:
         if strict and task not in tasks:
-            raise Mistake(f"A weight is given for task '{task}', which is not in the set. {nearest(task, tasks)}")
+            raise UserError(f"A weight is given for task '{task}', which is not in the set. {nearest(task, tasks)}")
     for task, weight in weights.items():
         _check(f"The weight of task '{task}'", weight)
     if default is not None:
         _check("The default weight", default)
     lacking = [task for task in tasks if task not in weights]
     if lacking and default is None:
-        raise Mistake(f"No weight is given for task '{lacking[0]}': name it in weighting.weights or set a default.")
+        raise UserError(f"No weight is given for task '{lacking[0]}': name it in weighting.weights or set a default.")
     found = tuple(float(weights.get(task, default or 0.0)) for task in tasks)
     if not any(found):
-        raise Mistake(f"Every weight of the set is 0, so nothing would be trained: {', '.join(tasks)}.")
+        raise UserError(f"Every weight of the set is 0, so nothing would be trained: {', '.join(tasks)}.")
     return found
 
 
 def _check(what: str, weight: object) -> None:
-    """Raise `Mistake` unless `weight` is a finite number of at least 0."""
+    """Raise `UserError` unless `weight` is a finite number of at least 0."""
     if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
-        raise Mistake(f"{what} must be a finite number of at least 0, found {weight!r}.")
+        raise UserError(f"{what} must be a finite number of at least 0, found {weight!r}.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mtl.errors import Mistake, nearest
+from mtl.errors import UserError, nearest
 from mtl.weighting.base import GramianWeighting
 
 
@@ -33,7 +33,7 @@ class GradCosine(GramianWeighting):
     def __init__(self, tasks: Sequence[str], main_task: str) -> None:
         super().__init__(tasks)
         if main_task not in self.tasks:
-            raise Mistake(f"The main task '{main_task}' is not in the set. {nearest(main_task, self.tasks)}")
+            raise UserError(f"The main task '{main_task}' is not in the set. {nearest(main_task, self.tasks)}")
         self.main = self.tasks.index(main_task)
 
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:

@@ -14,16 +14,16 @@ NORMAL = "Normal"
 
 
 @dataclass(frozen=True)
-class Answers:
+class TaskPredictions:
     """One task's predictions as arrays.
 
-    `probabilities` and `events` have shape (n_frames, n_columns), `videos` are codes,
+    `probabilities` and `positives` have shape (n_frames, n_classes), `videos` are codes,
     `fault` says why none of it can be scored.
     """
 
-    columns: tuple[str, ...]
+    classes: tuple[str, ...]
     probabilities: np.ndarray
-    events: np.ndarray
+    positives: np.ndarray
     videos: np.ndarray
     fault: str
 
@@ -36,34 +36,36 @@ def video_codes(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return codes, anomalous
 
 
-def answers_of(predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray) -> Answers:
+def task_predictions(predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray) -> TaskPredictions:
     """The columns of one task, found by its name."""
-    single = len(task.columns) == 1
-    columns = [f"probability/{name}" if single else f"probability/{name}/{column}" for column in task.columns]
+    single = len(task.classes) == 1
+    columns = [f"probability/{name}" if single else f"probability/{name}/{column}" for column in task.classes]
     probabilities = predictions[columns].to_numpy(np.float64)
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     fault = f"{broken} of {len(predictions)} predictions are not finite" if broken else ""
-    events = task.events(predictions[f"target/{name}"].to_numpy())
-    return Answers(tuple(task.columns), probabilities, events, videos, fault or ("" if len(videos) else "no frames"))
+    positives = task.positives(predictions[f"target/{name}"].to_numpy())
+    return TaskPredictions(
+        tuple(task.classes), probabilities, positives, videos, fault or ("" if len(videos) else "no frames")
+    )
 
 
-def per_video(answers: Answers, reduce: Literal["mean", "max"]) -> Answers:
+def per_video(predicted: TaskPredictions, reduce: Literal["mean", "max"]) -> TaskPredictions:
     """One row per video: mean or largest probability of its frames."""
-    if answers.fault:
-        return answers
-    order = np.argsort(answers.videos, kind="stable")
-    videos, starts = np.unique(answers.videos[order], return_index=True)
-    probabilities, events = answers.probabilities[order], answers.events[order]
-    sometimes, always = np.logical_or.reduceat(events, starts), np.logical_and.reduceat(events, starts)
+    if predicted.fault:
+        return predicted
+    order = np.argsort(predicted.videos, kind="stable")
+    videos, starts = np.unique(predicted.videos[order], return_index=True)
+    probabilities, positives = predicted.probabilities[order], predicted.positives[order]
+    sometimes, always = np.logical_or.reduceat(positives, starts), np.logical_and.reduceat(positives, starts)
     changing = int((sometimes != always).any(axis=1).sum())
     fault = f"the label changes within {changing} of {len(videos)} videos" if changing else ""
     if reduce == "max":
         scores = np.maximum.reduceat(probabilities, starts)
     else:
         scores = np.add.reduceat(probabilities, starts) / np.diff(starts, append=len(order))[:, None]
-    return Answers(answers.columns, scores, events[starts], videos, fault)
+    return TaskPredictions(predicted.classes, scores, positives[starts], videos, fault)
 
 
-def one_sided_reason(events: np.ndarray) -> str:
+def one_sided_reason(positives: np.ndarray) -> str:
     """Which outcome is missing where all are alike."""
-    return f"no {'negative' if events.any() else 'positive'} frame"
+    return f"no {'negative' if positives.any() else 'positive'} frame"

@@ -10,16 +10,16 @@ import tensorflow as tf
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtl.seeds import seed_of
-from mtl.training.dataset import Examples
-from mtl.training.measure import Batches, Measured, compile_on_all, compile_on_dense
+from mtl.training.dataset import Dataset
+from mtl.training.measurement import Batches, Measurement, compile_on_all, compile_on_dense
 
 if TYPE_CHECKING:
     from mtl.model.multitask import MultiTaskModel
 
-HELD_BYTES = 64 * 2**20  # rows of all batches, up to which they are kept between probes
+HELD_BYTES = 64 * 2**20  # features of all batches, up to which they are kept between measurements
 
 
-class Probes:
+class GradientMeasurements:
     """What is measured of the tasks' gradients, when, and on how many frames.
 
     Parameters
@@ -61,19 +61,19 @@ class Probes:
         """Whether to measure after this epoch, counted from 1."""
         return epoch % self.epochs == 0 if isinstance(self.epochs, int) else epoch in self.epochs
 
-    def on(self, model: MultiTaskModel, examples: Examples) -> Probing:
+    def on(self, model: MultiTaskModel, dataset: Dataset) -> GradientMeter:
         """Ready to measure this model."""
-        return Probing(self, model, examples)
+        return GradientMeter(self, model, dataset)
 
 
-class Probing:
-    """The probes of one training.
+class GradientMeter:
+    """The measurements of one training.
 
     Parameters
     ----------
-    settings : Probes
+    settings : GradientMeasurements
     model : MultiTaskModel
-    examples : Examples
+    dataset : Dataset
 
     Attributes
     ----------
@@ -81,21 +81,21 @@ class Probing:
         Names of the layer groups.
     """
 
-    def __init__(self, settings: Probes, model: MultiTaskModel, examples: Examples) -> None:
+    def __init__(self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset) -> None:
         self._settings = settings
         self._model = model
-        self._examples = examples
-        val, train = examples.positions("val"), examples.positions("train")
+        self._dataset = dataset
+        val, train = dataset.positions("val"), dataset.positions("train")
         self._held_out = held_out_batches(val, settings.batches, settings.batch_size, settings.seed)
         self._stepped = step_batches(train, len(self._held_out), settings.batch_size, settings.seed)
         self._kept: dict[str, Batches] = {}
         measure = compile_on_dense if model.shares_dense_layer_only else compile_on_all
         self._measure = model.compiled(
-            ("probes", settings.affinity_step), lambda: measure(model, settings.affinity_step)
+            ("gradient_measurements", settings.affinity_step), lambda: measure(model, settings.affinity_step)
         )
         self.groups = tuple(model.layer_groups)
         self._steps: list[int] = []
-        self._found: list[Measured] = []
+        self._found: list[Measurement] = []
 
     def measure(self, step: int) -> None:
         """Measure after so many steps of training."""
@@ -109,13 +109,13 @@ class Probing:
         self._steps += [step] * len(self._held_out)
 
     def _batches(self, name: str, positions: np.ndarray) -> Batches:
-        """Rows and targets at these positions; kept where they are small."""
+        """Feature vectors and targets at these positions; kept where they are small."""
         if name in self._kept:
             return self._kept[name]
-        rows, targets = self._examples.gather(positions)
-        if rows.nbytes > HELD_BYTES:
-            return Batches(rows, targets)
-        self._kept[name] = Batches(tf.constant(rows), targets)
+        features, targets = self._dataset.gather(positions)
+        if features.nbytes > HELD_BYTES:
+            return Batches(features, targets)
+        self._kept[name] = Batches(tf.constant(features), targets)
         return self._kept[name]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -123,14 +123,14 @@ class Probing:
         n, n_groups = len(self._model.tasks), len(self.groups)
         gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self._found)])
         nothing = np.empty((0, n, n))
-        nulls = [nothing if one.null_cosines is None else one.null_cosines for one in self._found]
+        baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self._found]
         tried = [nothing if one.affinities is None else one.affinities for one in self._found]
         return {
             "gramians": gramians.sum(axis=1),
-            "probe_steps": np.array(self._steps, dtype=int),
+            "measurement_steps": np.array(self._steps, dtype=int),
             "mean_gramians": np.reshape([one.mean_gramian for one in self._found], (-1, n, n)),
             "group_gramians": gramians,
-            "null_cosines": np.concatenate([nothing, *nulls]),
+            "permuted_cosines": np.concatenate([nothing, *baselines]),
             "affinities": np.concatenate([nothing, *tried]),
         }
 

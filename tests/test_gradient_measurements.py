@@ -1,4 +1,4 @@
-"""Probes against values worked out by hand, and one way of measuring against another."""
+"""GradientMeasurements against values worked out by hand, and one way of measuring against another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import slow
-from test_training import TASKS, ArrayRows, examples, model, probes, training
+from test_training import TASKS, ArrayRows, dataset, measurements, model, training
 
 pytestmark = pytest.mark.tensorflow
 
@@ -14,10 +14,10 @@ ONE = {"general_anomaly": TASKS["general_anomaly"]}
 
 
 def batches(n=3, size=16, seed=0, tasks=TASKS):
-    """Batches of rows and targets as a probing holds them."""
-    from mtl.training.measure import Batches
+    """Batches of rows and targets as a meter holds them."""
+    from mtl.training.measurement import Batches
 
-    data = examples(tasks, seed)
+    data = dataset(tasks, seed)
     return Batches(*data.gather(np.arange(n * size).reshape(n, size)))
 
 
@@ -39,7 +39,7 @@ def deep_model(tasks=TASKS):
     import tensorflow as tf
 
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Trained
+    from mtl.model.parts import TrainedPart
 
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Dense(7, activation="tanh"), keras.layers.Dense(5, activation="tanh")]
@@ -50,7 +50,7 @@ def deep_model(tasks=TASKS):
     def forward(rows, training):
         return layers[1](layers[0](tf.cast(rows, tf.float32)))
 
-    trained = Trained(forward, variables, variables, ["first", "first", "second", "second"])
+    trained = TrainedPart(forward, variables, variables, ["first", "first", "second", "second"])
     return MultiTaskModel(trained, 5, tasks, shared_units=8, dropout=0.5, seed=0)
 
 
@@ -61,11 +61,11 @@ def deep_model(tasks=TASKS):
     ("epochs", "due"), [(1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), ([1, 5], [1, 5]), ([9], [])], ids=str
 )
 def test_it_measures_after_the_epochs_that_are_named(epochs, due):
-    assert [epoch for epoch in range(1, 7) if probes(epochs=epochs).due(epoch)] == due
+    assert [epoch for epoch in range(1, 7) if measurements(epochs=epochs).due(epoch)] == due
 
 
 def test_held_out_batches_are_disjoint_validation_frames_and_the_same_every_time():
-    from mtl.training.probes import held_out_batches
+    from mtl.training.gradient_measurements import held_out_batches
 
     val = np.arange(200, 260)
     found = held_out_batches(val, 3, 16, 0)
@@ -80,7 +80,7 @@ def test_held_out_batches_are_disjoint_validation_frames_and_the_same_every_time
 
 
 def test_step_batches_are_training_frames_none_twice_while_they_last():
-    from mtl.training.probes import step_batches
+    from mtl.training.gradient_measurements import step_batches
 
     assert len(set(step_batches(np.arange(200), 3, 16, 0).ravel())) == 48
     few = step_batches(np.arange(20), 3, 16, 0)
@@ -98,39 +98,41 @@ def test_permuted_labels_are_the_batchs_own():
 
 
 def test_nothing_held_out_is_nothing_measured():
-    probing = probes(batches=0).on(model(), examples())
-    probing.measure(7)
-    found = probing.arrays()
+    meter = measurements(batches=0).on(model(), dataset())
+    meter.measure(7)
+    found = meter.arrays()
     assert found["gramians"].shape == found["mean_gramians"].shape == (0, 3, 3)
-    assert found["probe_steps"].shape == (0,)
+    assert found["measurement_steps"].shape == (0,)
 
 
 @pytest.mark.parametrize("build", [model, deep_model])
 @pytest.mark.parametrize("tasks", [ONE, TASKS], ids=["one task", "three tasks"])
 def test_the_arrays_have_the_shapes_of_the_trace(build, tasks):
     built, n = build(tasks), len(tasks)
-    probing = probes().on(built, examples(tasks))
-    probing.measure(7)
-    probing.measure(14)
-    found = probing.arrays()
-    assert found["gramians"].shape == found["null_cosines"].shape == found["affinities"].shape == (6, n, n)
+    meter = measurements().on(built, dataset(tasks))
+    meter.measure(7)
+    meter.measure(14)
+    found = meter.arrays()
+    assert found["gramians"].shape == found["permuted_cosines"].shape == found["affinities"].shape == (6, n, n)
     assert found["mean_gramians"].shape == (2, n, n)
-    assert found["group_gramians"].shape == (6, len(probing.groups), n, n)
-    assert probing.groups == (("shared",) if build is model else ("first", "second", "shared"))
-    assert found["probe_steps"].tolist() == [7, 7, 7, 14, 14, 14]
+    assert found["group_gramians"].shape == (6, len(meter.groups), n, n)
+    assert meter.groups == (("shared",) if build is model else ("first", "second", "shared"))
+    assert found["measurement_steps"].tolist() == [7, 7, 7, 14, 14, 14]
     for name, one in found.items():
-        if name not in ("null_cosines", "affinities"):
+        if name not in ("permuted_cosines", "affinities"):
             assert np.isfinite(one).all(), name
     share = 1 if build is model else 1 / n
-    assert np.isfinite(found["null_cosines"]).mean() == np.isfinite(found["affinities"]).mean() == pytest.approx(share)
+    assert (
+        np.isfinite(found["permuted_cosines"]).mean() == np.isfinite(found["affinities"]).mean() == pytest.approx(share)
+    )
 
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_what_is_switched_off_is_empty(build):
-    probing = probes(permuted_labels=False, affinity_step=None).on(build(), examples())
-    probing.measure(7)
-    found = probing.arrays()
-    assert found["null_cosines"].shape == found["affinities"].shape == (0, 3, 3)
+    meter = measurements(permuted_labels=False, affinity_step=None).on(build(), dataset())
+    meter.measure(7)
+    found = meter.arrays()
+    assert found["permuted_cosines"].shape == found["affinities"].shape == (0, 3, 3)
     assert found["gramians"].shape == (3, 3, 3)
 
 
@@ -139,7 +141,7 @@ def test_what_is_switched_off_is_empty(build):
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_and_by_layer(build):
-    from mtl.training.measure import compile_on_all, compile_on_dense
+    from mtl.training.measurement import compile_on_all, compile_on_dense
 
     built, held = build(), batches()
     compile_for = compile_on_dense if build is model else compile_on_all
@@ -159,7 +161,7 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
 
 @pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
-    from mtl.training.measure import compile_on_all, compile_on_dense
+    from mtl.training.measurement import compile_on_all, compile_on_dense
 
     built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
     permuted = held.permuted(np.random.default_rng(0))
@@ -169,29 +171,29 @@ def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
     for one in turns:
         np.testing.assert_allclose(closed.gramians, one.gramians, rtol=1e-3, atol=2e-6)
         np.testing.assert_allclose(closed.mean_gramian, one.mean_gramian, rtol=1e-3, atol=2e-6)
-    for name in ("null_cosines", "affinities"):
+    for name in ("permuted_cosines", "affinities"):
         together = np.nanmean([getattr(one, name) for one in turns], axis=0)  # each entry had one turn
         np.testing.assert_allclose(getattr(closed, name), together, rtol=1e-3, atol=2e-6, err_msg=name)
 
 
 def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
-    from mtl.training.measure import compile_on_all
+    from mtl.training.measurement import compile_on_all
 
     measure, held = compile_on_all(deep_model(), 0.1), batches()
     permuted = held.permuted(np.random.default_rng(0))
     found = [measure(held, permuted, held, number) for number in range(3)]
     assert (np.isfinite([one.affinities for one in found]).sum(axis=0) == 1).all()
-    assert (np.isfinite([one.null_cosines for one in found]).sum(axis=0) == 1).all()
+    assert (np.isfinite([one.permuted_cosines for one in found]).sum(axis=0) == 1).all()
 
 
-def test_the_null_is_the_cosine_with_the_gradient_of_permuted_labels():
-    from mtl.training.measure import compile_on_all
+def test_the_permutation_baseline_is_the_cosine_with_the_gradient_of_permuted_labels():
+    from mtl.training.measurement import compile_on_all
 
     built, held = deep_model(), batches()
     permuted = held.permuted(np.random.default_rng(0))
-    found = compile_on_all(built, None)(held, permuted, None, 0).null_cosines[1]
+    found = compile_on_all(built, None)(held, permuted, None, 0).permuted_cosines[1]
     own = flat_gradients(built, *held[1])
-    other = flat_gradients(built, held.rows[1], {name: one[1] for name, one in permuted.items()})
+    other = flat_gradients(built, held.features[1], {name: one[1] for name, one in permuted.items()})
     expected = own @ other.T / np.linalg.norm(own, axis=1)[:, None] / np.linalg.norm(other, axis=1)
     np.testing.assert_allclose(found[:, 1], expected[:, 1], rtol=1e-3, atol=1e-5)
     assert np.isnan(found[:, [0, 2]]).all()
@@ -201,7 +203,7 @@ def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
     """Two quadratics of which each is the source once: source down, recipient across."""
     import tensorflow as tf
 
-    from mtl.training.measure import affinity
+    from mtl.training.measurement import affinity
 
     x = tf.Variable([1.0, 1.0])
 
@@ -224,7 +226,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
     """By hand: step the shared parameters alone, look at the other batch, go back."""
     import tensorflow as tf
 
-    from mtl.training.measure import compile_on_all
+    from mtl.training.measurement import compile_on_all
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
@@ -252,10 +254,10 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_measuring_changes_no_bit_of_the_model(build):
-    built, data = build(), examples()
+    built, data = build(), dataset()
     before = built.get_weights()
-    probing = probes(affinity_step=100.0).on(built, data)
-    probing.measure(7)
+    meter = measurements(affinity_step=100.0).on(built, data)
+    meter.measure(7)
     for name, weight in built.get_weights().items():
         np.testing.assert_array_equal(weight, before[name], err_msg=name)
 
@@ -266,8 +268,8 @@ def test_a_training_with_probes_ends_where_one_without_does():
 
     ends = []
     for batches_ in (0, 3):
-        built, data = model(dropout=0.5), examples()
-        settings = probes(batches=batches_)
+        built, data = model(dropout=0.5), dataset()
+        settings = measurements(batches=batches_)
         training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None)
         ends.append(built.get_weights())
     for name, weight in ends[0].items():
@@ -277,41 +279,41 @@ def test_a_training_with_probes_ends_where_one_without_does():
 def test_chosen_epochs_alone_are_in_the_trace():
     from mtl.weighting.equal import Equal
 
-    settings = probes(epochs=[2, 3])
+    settings = measurements(epochs=[2, 3])
     trace, history = training(epochs=4).train(
-        model(), examples(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None
+        model(), dataset(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None
     )
-    assert trace.probe_steps.tolist() == [14] * 3 + [21] * 3
+    assert trace.measurement_steps.tolist() == [14] * 3 + [21] * 3
     assert trace.mean_gramians.shape == (2, 3, 3)
-    assert history.probe_seconds > 0
+    assert history.measurement_seconds > 0
 
 
 def test_large_rows_are_gathered_again_instead_of_being_kept(monkeypatch):
-    from mtl.training import probes as room
+    from mtl.training import gradient_measurements as room
 
     monkeypatch.setattr(room, "HELD_BYTES", 0)
-    built, data = model(), examples()
-    probing = probes().on(built, data)
-    probing.measure(1)
-    probing.measure(2)
-    assert not probing._kept
-    kept = probes().on(built, data)
+    built, data = model(), dataset()
+    meter = measurements().on(built, data)
+    meter.measure(1)
+    meter.measure(2)
+    assert not meter._kept
+    kept = measurements().on(built, data)
     kept.measure(1)
-    np.testing.assert_allclose(kept.arrays()["gramians"], probing.arrays()["gramians"][:3], rtol=1e-5)
+    np.testing.assert_allclose(kept.arrays()["gramians"], meter.arrays()["gramians"][:3], rtol=1e-5)
 
 
 def test_label_combinations_are_counted_by_frame_and_by_video():
-    from mtl.training.dataset import Examples
+    from mtl.training.dataset import Dataset
 
     frames = pd.DataFrame(
         {"split": ["train"] * 5 + ["val"], "video": pd.Categorical(["u", "u", "v", "w", "w", "x"]), "class_name": "A"}
     )
     targets = {"a": np.array([1, 1, 0, 1, 1, 9]), "b": np.array([5, 5, 5, 5, 2, 9])}
-    labels, n_frames, n_videos = Examples(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("train")
+    labels, n_frames, n_videos = Dataset(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("train")
     assert labels.tolist() == [[0, 5], [1, 2], [1, 5]]
     assert n_frames.tolist() == [1, 1, 3]
     assert n_videos.tolist() == [1, 1, 2]
-    empty = Examples(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("test")
+    empty = Dataset(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("test")
     assert [one.shape for one in empty] == [(0, 2), (0,), (0,)]
 
 
@@ -319,11 +321,11 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     """Whatever the scale of the features, and so of the gradients."""
     import tensorflow as tf
 
-    from mtl.training.measure import Batches, compile_on_dense, step_size
+    from mtl.training.measurement import Batches, compile_on_dense, step_size
 
     for scale in (0.1, 10.0):
         held = batches(4, 32)
-        held = Batches(scale * held.rows, held.targets)
+        held = Batches(scale * held.features, held.targets)
         gains = compile_on_dense(model(), 0.001)(held, None, held, 0).affinities
         assert np.diagonal(gains, axis1=1, axis2=2).mean() == pytest.approx(0.001, rel=0.5)
     assert float(step_size(0.1, tf.ones((2, 3)), tf.zeros((2, 3, 3)))) == 0
@@ -355,8 +357,8 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
             },
         }
     )
-    cut = build(config.backbone).cut(Freeze(1))
-    built = build_model(config, cut, TASKS, cut.frozen.row_shape((32, 32)))
+    cut = build(config.backbone).split(Freeze(1))
+    built = build_model(config, cut, TASKS, cut.frozen.feature_shape((32, 32)))
     groups = built.layer_groups
     assert list(groups) == [*list(config.backbone.stages)[1:], "shared"]
     assert sorted(i for group in groups.values() for i in group) == list(range(len(built.shared_variables)))
@@ -377,7 +379,7 @@ def related_tasks(seed, n_frames=1500, n_features=24):
     The angle between a task's w and the main task's has the cosine that `RELATED` says;
     "same" has the main task's w and noise of its own, "random" a coin per frame.
     """
-    from mtl.training.dataset import Examples
+    from mtl.training.dataset import Dataset
 
     rng = np.random.default_rng(seed)
     directions = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
@@ -400,7 +402,7 @@ def related_tasks(seed, n_frames=1500, n_features=24):
             "split": np.where(np.arange(n_frames) % 2, "train", "val"),
         }
     )
-    return Examples(ArrayRows(rows), targets, frames)
+    return Dataset(ArrayRows(rows), targets, frames)
 
 
 @pytest.mark.slow
@@ -410,29 +412,29 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
     import tensorflow as tf
 
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import Trained
+    from mtl.model.parts import TrainedPart
     from mtl.relations.gradient import affinity, conflict_rate, gradient_similarity, gradient_similarity_mean
     from mtl.tasks import BinaryTask
     from mtl.weighting.equal import Equal
 
-    found, nulls = {"cosine": [], "of the mean": [], "affinity": []}, []
+    found, baselines = {"cosine": [], "of the mean": [], "affinity": []}, []
     for seed in range(12):
         data = related_tasks(seed)
         tasks = {name: BinaryTask(["A"]) for name in data.targets}
-        identity = Trained(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+        identity = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [])
         built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, seed=seed)
         settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)
-        probed = probes(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
-        trace, _ = settings.train(built, data, Equal(tuple(tasks)), probed, "main", lambda e, row: None)
+        measured = measurements(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
+        trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda e, row: None)
         found["cosine"].append(gradient_similarity(trace, 2).values[0, 1:])
         found["of the mean"].append(gradient_similarity_mean(trace, 2).values[0, 1:])
         both_ways = affinity(trace, 2).values
         found["affinity"].append((both_ways[0, 1:] + both_ways[1:, 0]) / 2)
-        nulls.append(conflict_rate(trace, 2).null.values[0, 1:])
+        baselines.append(conflict_rate(trace, 2).baseline.values[0, 1:])
     for name, values in found.items():
         same, near, half, none, random = np.mean(values, axis=0)
         assert same > near > max(half, none, random), (name, np.mean(values, axis=0))
         assert max(abs(none), abs(random)) < 0.5 * same, (name, np.mean(values, axis=0))
-    same, *_, random = np.mean(nulls, axis=0)
+    same, *_, random = np.mean(baselines, axis=0)
     assert abs(random - 0.5) < 0.1
     assert same > 0.5  # labels at random ask to unlearn what related tasks have learnt together

@@ -23,20 +23,20 @@ class Batches:
 
     Attributes
     ----------
-    rows : array of shape (n_batches, batch_size, ...)
+    features : array of shape (n_batches, batch_size, ...)
     targets : mapping of str to array of shape (n_batches, batch_size)
     """
 
-    rows: np.ndarray | tf.Tensor
+    features: np.ndarray | tf.Tensor
     targets: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
         """Number of batches."""
-        return len(self.rows)
+        return len(self.features)
 
     def __getitem__(self, i: int) -> tuple[tf.Tensor, Targets]:
-        """Rows and targets of one batch."""
-        return self.rows[i], {name: one[i] for name, one in self.targets.items()}
+        """Feature vectors and targets of one batch."""
+        return self.features[i], {name: one[i] for name, one in self.targets.items()}
 
     def permuted(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The targets, those of every task permuted on their own within each batch."""
@@ -44,7 +44,7 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What one epoch's end showed.
 
     Attributes
@@ -53,20 +53,20 @@ class Measured:
         Inner products of the task gradients.
     mean_gramian : ndarray of shape (n_tasks, n_tasks)
         Of the gradients averaged over the batches.
-    null_cosines : ndarray of shape (n_batches, n_tasks, n_tasks), or None
+    permuted_cosines : ndarray of shape (n_batches, n_tasks, n_tasks), or None
         With gradients of permuted labels; the column's task is the permuted one.
     affinities : ndarray of shape (n_batches, n_tasks, n_tasks), or None
-        Rows are sources. Both are NaN in columns, or rows, whose turn it was not.
+        Feature vectors are sources. Both are NaN in columns, or rows, whose turn it was not.
     """
 
     gramians: np.ndarray
     mean_gramian: np.ndarray
-    null_cosines: np.ndarray | None
+    permuted_cosines: np.ndarray | None
     affinities: np.ndarray | None
 
 
-# held-out batches, their permuted targets or None, training batches or None, number of the probe
-Measure = Callable[[Batches, Mapping[str, np.ndarray] | None, Batches | None, int], Measured]
+# held-out batches, their permuted targets or None, training batches or None, number of the measurement
+Measure = Callable[[Batches, Mapping[str, np.ndarray] | None, Batches | None, int], Measurement]
 
 
 def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measure:
@@ -74,7 +74,7 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
 
     Backward passes through a backbone are dear, so on each batch one task has its
     turn to be permuted and to be stepped for. Another batch is another's turn, and the
-    next time all turns move on by one: in as many probes as there are tasks every
+    next time all turns move on by one: in as many measurements as there are tasks every
     batch has seen every task.
 
     Parameters
@@ -86,22 +86,22 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
     -------
     callable
         (held-out batches, their permuted targets or None, training batches or None,
-        number of the probe, from 0) -> Measured.
+        number of the measurement, from 0) -> Measurement.
     """
     shared, groups = model.shared_variables, list(model.layer_groups.values())
     n_tasks = len(model.tasks)
 
-    def losses_of(rows: tf.Tensor, labels: Targets) -> list[tf.Tensor]:
-        return model.losses(model(rows, training=False), labels)
+    def losses_of(features: tf.Tensor, labels: Targets) -> list[tf.Tensor]:
+        return model.losses(model(features, training=False), labels)
 
     @tf.function(autograph=False)
     def compare(
-        rows: tf.Tensor, labels: Targets, permuted: Targets | None, turn: tf.Tensor, totals: list[list[tf.Tensor]]
+        features: tf.Tensor, labels: Targets, permuted: Targets | None, turn: tf.Tensor, totals: list[list[tf.Tensor]]
     ) -> tuple[tf.Tensor, tf.Tensor, list[list[tf.Tensor]]]:
         """Losses, Gramian by layer group with the permuted task last, and running sums of the tasks' gradients."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(shared)
-            logits = model(rows, training=False)
+            logits = model(features, training=False)
             losses = model.losses(logits, labels)
             wrong = [] if permuted is None else [tf.gather(model.losses(logits, permuted), turn)]
         found = gradients.task_gradients(tape, [*losses, *wrong], shared)
@@ -121,11 +121,11 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
 
     def measure(
         held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
-    ) -> Measured:
+    ) -> Measurement:
         k = len(held)
         gramians = np.empty((k, len(groups), n_tasks, n_tasks), np.float32)
         losses = np.empty((k, n_tasks), np.float32)
-        nulls, affinities = np.full((2, k, n_tasks, n_tasks), np.nan)
+        baselines, affinities = np.full((2, k, n_tasks, n_tasks), np.nan)
         turns = [tf.constant((number + i) % n_tasks) for i in range(k)]
         totals = [[tf.zeros_like(variable) for variable in shared] for _ in range(n_tasks)]
         for i, turn in enumerate(turns):
@@ -133,13 +133,15 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
             losses[i], found, totals = compare(*held[i], wrong, turn, totals)
             gramians[i] = found[:, :n_tasks, :n_tasks]
             if permuted is not None:
-                nulls[i, :, int(turn)] = cosines(found.numpy().sum(axis=0))[:n_tasks, n_tasks]
+                baselines[i, :, int(turn)] = cosines(found.numpy().sum(axis=0))[:n_tasks, n_tasks]
         if stepped is not None and affinity_step is not None:
             step = step_size(affinity_step, losses, gramians.sum(axis=1))
             for i, turn in enumerate(turns):
                 affinities[i, int(turn)] = affect(tf.constant(losses[i]), held[i], stepped[i], turn, step)
         mean = gradients.gramian(totals).numpy() / k**2
-        return Measured(gramians, mean, None if permuted is None else nulls, None if stepped is None else affinities)
+        return Measurement(
+            gramians, mean, None if permuted is None else baselines, None if stepped is None else affinities
+        )
 
     return measure
 
@@ -180,10 +182,10 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
 
     @tf.function(autograph=False)
     def measure_all(
-        rows: tf.Tensor, label_sets: list[Targets], stepped: tuple[tf.Tensor, Targets] | None
+        features: tf.Tensor, label_sets: list[Targets], stepped: tuple[tf.Tensor, Targets] | None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        k, b = rows.shape[:2]
-        inputs = _flat(rows, model)
+        k, b = features.shape[:2]
+        inputs = _flat(features, model)
         outputs = model.shared_outputs(inputs)
         of_frames, of_labels = [outputs] * len(label_sets), list(label_sets)
         if stepped is not None:
@@ -229,19 +231,19 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
 
     def measure(
         held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
-    ) -> Measured:
-        step = None if stepped is None else (stepped.rows, stepped.targets)
-        gramians, mean, gains = measure_all(held.rows, [held.targets, *([permuted] if permuted else [])], step)
-        nulls = None if permuted is None else cosines(gramians.numpy())[:, :n_tasks, n_tasks:]
+    ) -> Measurement:
+        step = None if stepped is None else (stepped.features, stepped.targets)
+        gramians, mean, gains = measure_all(held.features, [held.targets, *([permuted] if permuted else [])], step)
+        baselines = None if permuted is None else cosines(gramians.numpy())[:, :n_tasks, n_tasks:]
         own = gramians.numpy()[:, None, :n_tasks, :n_tasks]
-        return Measured(own, mean.numpy(), nulls, None if gains is None else gains.numpy())
+        return Measurement(own, mean.numpy(), baselines, None if gains is None else gains.numpy())
 
     return measure
 
 
-def _flat(rows: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:
-    """Inputs of the shared layer (n_frames, n_in) of rows in batches."""
-    return model.trained(tf.reshape(rows, [-1, *rows.shape[2:]]), training=False)
+def _flat(features: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:
+    """Inputs of the shared layer (n_frames, n_in) of features in batches."""
+    return model.trained(tf.reshape(features, [-1, *features.shape[2:]]), training=False)
 
 
 def step_size(share: float, losses: tf.Tensor, gramians: tf.Tensor) -> tf.Tensor:
