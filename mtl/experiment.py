@@ -181,9 +181,13 @@ def _experiment(
     with stages("evaluation"):
         test = dataset.positions("test")
         logits = source.predict(model, features.vectors, test)
+        if not history.sound:
+            logits = {name: np.full_like(each, np.nan) for name, each in logits.items()}
         at_test = {name: target[test] for name, target in targets.items()}
         predictions = predictions_table(frames.iloc[test], at_test, logits, tasks)
-        evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks)
+        evaluated: Evaluated = build(config.evaluation).evaluate(
+            predictions, tasks, "" if history.sound else history.diverged
+        )
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", cost_of_relations(history, stages.seconds["relations"]))
@@ -201,7 +205,8 @@ def _experiment(
         table = history_table(history)
         table.to_csv(artifacts / "history.csv")
         write_tables(artifacts / "tables", evaluated, related, trace)
-        drawn = figures(evaluated, related, trace, table, history.best_epoch + 1)
+        chosen = history.best_epoch + 1 if history.sound else None
+        drawn = figures(evaluated, related, trace, table, chosen)
         rendering.write_pngs(artifacts / "figures", drawn)
     result = Result(
         tuple(tasks), config.main_task, evaluated.scores, related, trace, predictions, tracked.id, dict(stages.seconds)

@@ -157,6 +157,7 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
 
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
+DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
 CODE, DATA = "code", "data_digest"  # of what a result comes from
 PARENT = "mlflow.parentRunId"

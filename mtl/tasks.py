@@ -85,8 +85,8 @@ class BinaryTask:
         return frames["class_name"].isin(self.named_classes).to_numpy().astype(np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Logistic of the logits, shape (n_frames, 1)."""
-        return expit(logits.astype(np.float64)).reshape(-1, 1)
+        """Logistic of the logits, shape (n_frames, 1); NaN where a logit is not finite."""
+        return expit(_finite(logits)).reshape(-1, 1)
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """The targets as a column of bool, shape (n_frames, 1)."""
@@ -123,8 +123,8 @@ class CategoricalTask:
         return frames["class_name"].astype(str).map(position).to_numpy().astype(np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Softmax of the logits, shape (n_frames, n_classes)."""
-        return softmax(logits.astype(np.float64), axis=1)
+        """Softmax of the logits, shape (n_frames, n_classes); NaN where one of a frame's is not finite."""
+        return softmax(_finite(logits), axis=1)
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """One-hot targets as bool, shape (n_frames, n_classes)."""
@@ -157,3 +157,8 @@ class RandomTask(BinaryTask):
         names = pd.Series(videos.categories.astype(str) + f"#{self.seed}")
         uniform = pd.util.hash_pandas_object(names, index=False).to_numpy() / 2.0**64
         return (uniform < self.probability).astype(np.int32)[videos.codes]
+
+
+def _finite(logits: np.ndarray) -> np.ndarray:
+    """Logits as float64, NaN for what is not finite: the logistic of an infinity would pass for a sure answer."""
+    return np.where(np.isfinite(logits), logits.astype(np.float64), np.nan)

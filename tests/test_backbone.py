@@ -97,6 +97,20 @@ def test_weights_come_back_from_a_file_and_are_part_of_the_spec(tmp_path):
     assert other.frozen.spec["weights"] != one.frozen.spec["weights"]
 
 
+def test_weights_that_are_not_finite_are_refused_in_a_line(tmp_path):
+    from mtl.errors import UserError
+
+    first = backbone("small_cnn")
+    kernel = first.network.weights[0]
+    values = kernel.numpy()
+    values[0, 0, 0, 0] = np.nan
+    kernel.assign(values)
+    path = tmp_path / "broken.weights.h5"
+    first.network.save_weights(path)
+    with pytest.raises(UserError, match="weights=.*broken.weights.h5: 1 of its arrays hold NaN or infinity, the first"):
+        backbone("small_cnn", weights=str(path))
+
+
 def test_what_changes_the_numbers_changes_the_spec():
     from mtl.model.backbone import Freeze
 

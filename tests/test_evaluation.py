@@ -204,6 +204,21 @@ def test_probabilities_that_are_not_finite_are_no_scores() -> None:
     assert np.isfinite(evaluated.scores["auc/kind"].value)
 
 
+def test_predictions_that_do_not_count_are_no_scores_and_say_why() -> None:
+    evaluated = Evaluation(200, seed=0, threshold=0.5).evaluate(predict(), TASKS, "diverged in epoch 1")
+    assert all(np.isnan(score.value) and score.reason == "diverged in epoch 1" for score in evaluated.scores.values())
+    assert not evaluated.confusions
+    assert not evaluated.roc
+
+
+def test_logits_that_are_not_finite_are_no_answers() -> None:
+    """The logistic of infinity is 1: a broken network would be sure of it, and equally sure of all frames."""
+    for broken in (np.nan, np.inf, -np.inf):
+        single, several = np.array([[0.0], [broken]]), np.array([[0.0] * 4, [0, 0, broken, 0]])
+        np.testing.assert_array_equal(TASKS["anomaly"].probabilities(single), [[0.5], [np.nan]])
+        np.testing.assert_array_equal(TASKS["kind"].probabilities(several), [[0.25] * 4, [np.nan] * 4])
+
+
 def test_no_frame_at_all_is_nan() -> None:
     scores = evaluate(predict().iloc[:0]).scores
     assert all(np.isnan(score.value) and score.reason == "no frames" for score in scores.values())

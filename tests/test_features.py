@@ -119,8 +119,8 @@ def test_rows_belong_to_their_frames_and_are_computed_once(root, kept, caplog):
     assert again.computed == 0
     np.testing.assert_array_equal(again.vectors.array, found.vectors.array)
     assert sorted(frozen.seen) == list(range(33))
-    said = "features: 33 feature vectors of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
-    assert f"{said}features.max_gib=1" in caplog.messages
+    found = "features: 33 feature vectors of fake up to end found, nothing to compute"
+    assert f"{found}; kept, 0.00 GiB, 0.00 of them new, within features.max_gib=1" in caplog.messages
 
 
 def test_only_missing_rows_of_other_lists_are_computed(root, kept):
@@ -206,6 +206,75 @@ def test_what_the_frozen_part_gives_must_be_what_it_promised(root, kept):
 
     with pytest.raises(ValueError, match="promised"):
         kept.of(tree(root, 3), root, Liar())
+
+
+# rows that are not finite
+
+
+class Breaking(Fake):
+    """Gives NaN for some frames, infinity for others."""
+
+    def __init__(self, nan: tuple[int, ...] = (), infinite: tuple[int, ...] = (), **spec: object) -> None:
+        super().__init__(**spec)
+        self.nan, self.infinite = nan, infinite
+
+    def __call__(self, images):
+        rows = super().__call__(images)
+        rows[np.isin(rows[:, 0], self.nan), 1] = np.nan
+        rows[np.isin(rows[:, 0], self.infinite), 2] = -np.inf
+        return rows
+
+
+def test_a_frame_whose_row_is_not_finite_is_bad_for_good(root, kept):
+    frames, frozen = tree(root, 20), Breaking(nan=(3,), infinite=(11,))
+    found = kept.of(frames, root, frozen)
+    assert found.bad["path"].tolist() == frames["path"][[3, 11]].tolist()
+    assert found.bad["reason"].tolist() == ["holds NaN or infinity"] * 2
+    assert found.computed == 18
+    assert numbers(found) == [i for i in range(20) if i not in (3, 11)]
+    assert np.isfinite(found.vectors.array).all()
+    again = kept.of(frames, root, frozen)
+    assert (again.computed, len(again.bad), len(frozen.seen)) == (0, 2, 20)
+
+
+def test_many_rows_that_are_not_finite_end_the_run_in_one_line(root, kept):
+    with pytest.raises(UserError, match=r"bad, more than .*frame 0.png \(holds NaN or infinity\)"):
+        kept.of(tree(root, 20), root, Breaking(nan=tuple(range(20))))
+
+
+@pytest.mark.parametrize("memory_gib", [1.0, 0.0], ids=["in memory", "on disk"])
+def test_a_stored_row_that_is_not_finite_is_reported_with_its_frame(root, tmp_path, memory_gib, monkeypatch):
+    frames = tree(root, 20)
+    with monkeypatch.context() as former:
+        former.setattr(extraction, "finite_rows", lambda rows: np.ones(len(rows), bool))
+        store_at(tmp_path / "store").of(frames, root, Breaking(nan=(7,)))
+    told = "frame 7.png in .* holds NaN or infinity. Right would be: python -m mtl.features prune [0-9a-f]{8},"
+    with pytest.raises(UserError, match=told):
+        numbers(store_at(tmp_path / "store", memory_gib=memory_gib).of(frames, root, Fake()))
+
+
+def test_a_row_that_is_computed_on_every_use_is_looked_at_every_time(root, tmp_path):
+    found = store_at(tmp_path / "store", max_gib=1e-9).of(tree(root, 20), root, Breaking(nan=(7,)))
+    assert not found.kept
+    with pytest.raises(UserError, match="frame 7.png holds NaN or infinity"):
+        found.vectors.take(np.array([1, 7]))
+    assert found.vectors.take(np.array([1, 6]))[:, 0].tolist() == [1, 6]
+
+
+def test_given_rows_that_are_not_finite_are_a_mistake():
+    frames = pd.DataFrame({"path": ["a", "b", "c"]})
+    rows = np.zeros((3, 2), np.float32)
+    rows[1, 1] = np.inf
+    with pytest.raises(UserError, match="1 of the 3 feature vectors of the data set hold .* first that of b"):
+        features.given(frames, rows)
+
+
+def test_a_row_is_finite_where_its_numbers_are_whatever_their_sum():
+    from mtl.memory import finite_rows
+
+    rows = np.array([[3e38, 3e38], [np.inf, -np.inf], [1, 2], [np.nan, 0]], np.float32)
+    assert finite_rows(rows).tolist() == [True, False, True, False]
+    assert finite_rows(np.zeros((2, 3, 3, 3), np.uint8)).tolist() == [True, True]
 
 
 # bad frames
@@ -305,7 +374,7 @@ def test_frames_of_another_size_cannot_be_packed_and_the_reason_says_what_to_do(
     ("changes", "kind", "said"),
     [
         ({}, "MemoryVectors", None),
-        ({"memory_gib": 0}, "MappedVectors", "more than features.memory_gib=0: read from disk"),
+        ({"memory_gib": 0}, "KeptVectors", "more than features.memory_gib=0: read from disk"),
         ({"max_gib": 1e-9}, "ComputedVectors", "more than features.max_gib=1e-09: computed on every use"),
     ],
 )

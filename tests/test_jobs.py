@@ -46,6 +46,16 @@ def test_a_line_says_who_how_and_how_long(folder):
     assert lines[3].startswith("[4/6] set3 seed=0: KILLED")
 
 
+def test_a_line_says_that_a_job_diverged(tmp_path):
+    run = NoTracking().start("set seed=0", tmp_path / "0", None, {})
+    run.tags({"diverged": "loss of main is not finite in epoch 1; nothing sound is left"})
+    run.end("FINISHED")
+    (found,) = read_jobs(tmp_path)
+    assert ended_line(found, 1, SweepContext("", str(tmp_path), n_jobs=1), "main", None).endswith(
+        "finished, diverged in 0 s"
+    )
+
+
 def test_a_job_beside_others_says_when_it_begins(folder, capsys):
     watch = Watch(SweepContext("", str(folder), n_jobs=6, common=["a=1"]), "main")
     watch.look()

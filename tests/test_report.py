@@ -44,6 +44,7 @@ def track(
     seed: int,
     status: str = "FINISHED",
     predicted: bool = True,
+    diverged: str = "",
     **params: object,
 ) -> None:
     """A run as the experiment would have left it."""
@@ -55,6 +56,7 @@ def track(
     control = {"tasks.coin.probability": 0.5, "tasks.coin.seed": 0} if "coin" in names else {}
     budget = {"training.epochs": 8, "training.batch_size": 32, "training.early_stopping": False, "training.seed": seed}
     given = {"tasks": tasks, "seed": seed, "main_task": "main", "evaluation.resamples": 200, "evaluation.seed": 0}
+    run.tags({"diverged": diverged} if diverged else {})
     run.params({**given, **budget, **flags, **classes, **control, **params})
     if status == "FINISHED":
         table = table_of(tasks, seed)
@@ -164,6 +166,25 @@ def test_what_failed_is_killed_or_cannot_be_read_is_counted_and_said(summary):
     text = said(summary)
     assert "3 finished, 1 failed, 1 killed, 1 without predictions" in text
     assert "out of memory" in text
+
+
+def test_a_run_that_diverged_is_counted_and_said(tmp_path):
+    track(NoTracking(), tmp_path / "0", None, "single", 0)
+    for seed, kept in ((0, "kept is epoch 2"), (1, "nothing sound is left")):
+        folder = tmp_path / f"1-{seed}"
+        track(NoTracking(), folder, None, "helped", seed, diverged=f"loss of main is not finite in epoch 3; {kept}")
+        if seed:
+            path = folder / "artifacts" / "predictions.parquet"
+            pd.read_parquet(path).assign(**{"probability/main": NAN}).to_parquet(path, index=False)
+    found = summarise(jobs(tmp_path), "main")
+    assert found.sets["diverged"].tolist() == [0, 2]
+    assert found.sets["seeds"].tolist() == [1, 1]
+    assert found.warnings == (
+        "helped seed=0: diverged, loss of main is not finite in epoch 3; kept is epoch 2.",
+        "helped, seed 1: no AUC, diverged, loss of main is not finite in epoch 3; nothing sound is left.",
+    )
+    assert found.table["diverged"].str.len().gt(0).tolist() == [False, True, True]
+    assert "2 finished, 2 diverged" in said(found)
 
 
 def test_a_broken_file_of_predictions_is_a_warning(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -111,6 +112,24 @@ def test_the_first_jobs_that_fail_alike_stop_a_sweep(tmp_path):
     assert done.returncode == 1
     tracking = tracking_of(tmp_path)
     assert len(tracking.runs(parent=tracking.runs(tags={"sweep": "parent"})[1].id)) == 5
+
+
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_a_job_that_diverges_has_no_score_and_its_row_says_so(tmp_path, onednn):
+    words = ("-m", "tasks=anomaly", "training.optimizer.learning_rate=0.001,1e25", *BARE)
+    done = call(tmp_path, *words, TF_ENABLE_ONEDNN_OPTS=onednn)
+    assert done.returncode == 0, done.stderr
+    _, (sound, broken) = family(tmp_path)
+    assert MAIN in sound.metrics
+    assert "diverged" not in sound.tags
+    assert "is not finite in epoch 1; nothing sound is left" in broken.tags["diverged"]
+    assert not any(name.startswith(("auc", "f1", "balanced", "average", "video", "epoch/")) for name in broken.metrics)
+    undefined = json.loads(tracking_of(tmp_path).download(broken.id, "undefined.json").read_text(encoding="utf-8"))
+    assert undefined[MAIN] == broken.tags["diverged"]
+    assert "Training stopped: loss of general_anomaly is not finite in epoch 1" in done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.lstrip().startswith("anomaly, ") and "1e+25" in line]
+    assert any("1 finished, 1 diverged" in row for row in rows)
+    assert not any("0.5" in row for row in rows)
 
 
 def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path):

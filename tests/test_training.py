@@ -399,6 +399,86 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
         assert not np.array_equal(built.trained_variables[0].numpy(), before[0])
 
 
+def broken_trunk(epoch):
+    """A model and a weighting that puts a NaN into its shared kernel when an epoch starts, counted from 1."""
+    from mtl.weighting.equal import Equal
+
+    built = model()
+
+    class Breaking(Equal):
+        def start_epoch(self, number, epoch_losses):
+            if number + 1 == epoch:
+                kernel = built.shared.kernel.numpy()
+                kernel[2, 7] = np.nan
+                built.shared.kernel.assign(kernel)
+
+    return built, Breaking(tuple(TASKS))
+
+
+def test_a_weight_that_is_not_finite_voids_steps_and_the_epoch_before_is_kept():
+    built, weighting = broken_trunk(epoch=3)
+    _, trace, history = train(built=built, weighting=weighting, epochs=5, measured=3)
+    assert history.diverged == "loss of every task is not finite in epoch 3; kept is epoch 2"
+    assert (history.sound, history.best_epoch, len(history.epochs)) == (True, 1, 3)
+    assert np.isnan(trace.weights[-7:]).all()
+    assert np.isfinite(trace.weights[:-7]).all()
+    assert not built.broken()
+    assert np.isfinite(trace.val_losses).all()
+    assert np.isfinite(trace.gramians).all()
+    assert trace.measurement_steps.max() == 14
+
+
+def test_a_run_that_was_never_sound_has_nothing_left():
+    from mtl.training.source import predict
+
+    built, weighting = broken_trunk(epoch=1)
+    data = dataset()
+    _, trace, history = train(built=built, weighting=weighting, data=data)
+    assert history.diverged == "loss of every task is not finite in epoch 1; nothing sound is left"
+    assert not history.sound
+    assert np.isnan(trace.val_losses).all()
+    assert np.isnan(history.epochs[0]["val_auc/general_anomaly"])
+    logits = predict(built, data.features, data.positions("test"))
+    assert all(np.isnan(one).all() for one in logits.values())
+
+
+def test_a_learning_rate_that_is_absurd_leaves_nothing():
+    import keras
+
+    _, trace, history = train(optimizer=lambda: keras.optimizers.Adam(1e25))
+    assert history.diverged.endswith("in epoch 1; nothing sound is left")
+    assert np.isnan(trace.val_losses).all()
+
+
+def test_a_gradient_that_is_not_finite_voids_a_step_whose_losses_are():
+    import keras
+    import tensorflow as tf
+
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.model.parts import TrainedPart
+
+    steep = keras.Variable(0.0, name="steep")  # the root's slope at zero is infinite, the root is not
+    trained = TrainedPart(lambda rows, training: rows * (1 + tf.sqrt(steep)), [steep], [steep])
+    built = MultiTaskModel(trained, D, TASKS, shared_units=16, dropout=0.0, seed=0)
+    before = built.get_weights()
+    _, trace, history = train(built=built)
+    assert history.diverged == "a gradient is not finite in epoch 1; kept is epoch 1 without its void steps"
+    assert np.isfinite(trace.losses).all()
+    assert np.isnan(trace.weights).all()
+    for name, weight in built.get_weights().items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
+def test_parameters_that_break_in_an_epochs_last_step_are_found_at_its_end():
+    import keras
+
+    built, trace, history = train(optimizer=lambda: keras.optimizers.SGD(np.inf), batch_size=200)
+    assert np.isfinite(trace.losses).all()
+    assert history.diverged.startswith("shared/kernel and ")
+    assert history.diverged.endswith(" is not finite in epoch 1; nothing sound is left")
+    assert built.broken()[0] == "shared/kernel"
+
+
 def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apart():
     from mtl.tracking.metrics import cost_of_relations
     from mtl.training.history import History

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from mtl.results import TrackedRun, pairs
+from mtl.results import DIVERGED, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "cut")
@@ -40,7 +40,8 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         `set` names the run's row in the summary: the task set, and the values of
         what else was swept. Then `seed`, `status`, `counts` (whether the summary
         counts it: the last finished run of its set and seed), `run_id`, `name`,
-        `failure`, one column per axis, and every metric under its own name.
+        `failure`, `diverged` (what ceased to be finite and what was kept, else
+        empty), one column per axis, and every metric under its own name.
     """
     keys = axes(runs)
     rows = []
@@ -48,8 +49,9 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         condition = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
         row: dict[str, object] = {"set": _label(keys, condition), "seed": condition["seed"], "status": run.status}
         row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
+        row |= {"diverged": run.tags.get(DIVERGED, "")}
         rows.append(row | condition | dict(run.metrics))
-    columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", *keys]
+    columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", "diverged", *keys]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     finished = table[table["status"] == "FINISHED"]
     table.loc[finished.drop_duplicates(["set", "seed"], keep="last").index, "counts"] = True

@@ -69,7 +69,7 @@ class Evaluation:
         self.seed = seed
         self.threshold = threshold
 
-    def evaluate(self, predictions: pd.DataFrame, tasks: Mapping[str, Task]) -> Evaluated:
+    def evaluate(self, predictions: pd.DataFrame, tasks: Mapping[str, Task], fault: str = "") -> Evaluated:
         """Score every task; what is undefined is NaN and says why.
 
         Parameters
@@ -79,6 +79,8 @@ class Evaluation:
             ``target/<task>`` and ``probability/<task>``, or
             ``probability/<task>/<column>`` where the task has several columns.
         tasks : mapping of str to Task
+        fault : str
+            Why none of the predictions counts; empty where they do.
         """
         videos, anomalous = video_codes(predictions)
         drawn = bootstrap_weights(anomalous, self.resamples, self.seed)
@@ -86,7 +88,7 @@ class Evaluation:
         classes: list[tuple] = []
         confusions, roc = {}, {}
         for name, task in tasks.items():
-            predicted = task_predictions(predictions, name, task, videos)
+            predicted = task_predictions(predictions, name, task, videos, fault)
             aucs = class_aucs(predicted, drawn)
             scores[f"auc/{name}"] = macro_score(aucs, predicted.classes)
             scores[f"average_precision/{name}"] = average_precision(predicted)
@@ -105,7 +107,7 @@ class Evaluation:
                 confusions[name] = confusion(predicted, self.threshold)
             if np.isfinite(scores[f"auc/{name}"].value):
                 roc[name] = mean_roc(predicted)
-        for name, score in scores.items():
+        for name, score in scores.items() if not fault else ():  # of a fault of all scores the caller has spoken
             if np.isnan(score.value):
                 log.warning("%s is undefined: %s.", name, score.reason)
         return Evaluated(scores, pd.DataFrame(classes, columns=CLASS_COLUMNS), confusions, roc)

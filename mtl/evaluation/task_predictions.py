@@ -36,13 +36,15 @@ def video_codes(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return codes, anomalous
 
 
-def task_predictions(predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray) -> TaskPredictions:
+def task_predictions(
+    predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray, fault: str
+) -> TaskPredictions:
     """The columns of one task, found by its name."""
     single = len(task.classes) == 1
     columns = [f"probability/{name}" if single else f"probability/{name}/{column}" for column in task.classes]
     probabilities = predictions[columns].to_numpy(np.float64)
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
-    fault = f"{broken} of {len(predictions)} predictions are not finite" if broken else ""
+    fault = fault or (f"{broken} of {len(predictions)} predictions are not finite" if broken else "")
     positives = task.positives(predictions[f"target/{name}"].to_numpy())
     return TaskPredictions(
         tuple(task.classes), probabilities, positives, videos, fault or ("" if len(videos) else "no frames")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from mtl.errors import UserError, nearest
 from mtl.features import identity
-from mtl.features.archive import Archive, archives, finish_removals
+from mtl.features.archive import SHORT, Archive, archives, finish_removals
 from mtl.features.store import GIB, MIB
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
@@ -25,7 +25,6 @@ from mtl.terminal import progress as progress_bar
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
-SHORT = 8  # of a key or a hash, shown
 INTERRUPTED = 130
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 

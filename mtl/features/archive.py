@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
 NOTES = "notes.json"
 REMOVED = ".removed-"
+SHORT = 8  # characters of a key or a hash, shown
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 REMEDY = (
     "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "

@@ -8,10 +8,11 @@ from contextlib import closing
 import numpy as np
 
 from mtl.errors import UserError
-from mtl.features.extraction import Request
-from mtl.features.extractor import FeatureExtractor, checked_rows
+from mtl.features.extraction import Extraction
+from mtl.features.extractor import NOT_FINITE, checked_rows
+from mtl.features.kept import KeptVectors
 from mtl.features.places import Places
-from mtl.features.vectors import MappedVectors
+from mtl.memory import finite_rows
 
 
 class ComputedVectors:
@@ -19,10 +20,7 @@ class ComputedVectors:
 
     Parameters
     ----------
-    request : Request
-    frozen : FeatureExtractor
-    shape : tuple of int
-        Of a feature vector.
+    extraction : Extraction
     kept : Places
         Where feature vectors of the request's frames are.
 
@@ -34,13 +32,14 @@ class ComputedVectors:
 
     array: np.ndarray | None = None
 
-    def __init__(self, request: Request, frozen: FeatureExtractor, shape: tuple[int, ...], kept: Places) -> None:
+    def __init__(self, extraction: Extraction, kept: Places) -> None:
+        request, frozen, shape = extraction.request, extraction.frozen, extraction.shape
         good = np.flatnonzero(~request.is_bad())
         there = ~kept.missing[good]
         self._request = request
         self._paths = request.paths.iloc[good]
         self._frozen = frozen
-        self._kept = MappedVectors(kept, good[there], shape, frozen.dtype)
+        self._kept = KeptVectors(kept, good[there], extraction)
         self._at = np.where(there, np.cumsum(there) - 1, -1)  # place among the kept ones
         self._one = threading.Lock()
         self.computed = 0
@@ -56,7 +55,7 @@ class ComputedVectors:
         Raises
         ------
         UserError
-            If a frame that could be read before cannot be any more.
+            If a frame that could be read before cannot be any more, or its feature vector is not finite.
         """
         once, where = np.unique(np.asarray(positions), return_inverse=True)
         out = np.empty((len(once), *self.shape[1:]), self.dtype)
@@ -71,6 +70,11 @@ class ComputedVectors:
                 for at, error in batch.bad:
                     raise UserError(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
-                    out[todo[places]] = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    rows = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    for at in np.asarray(places)[~finite_rows(rows)]:
+                        raise UserError(
+                            f"The feature vector of frame {paths.iloc[at]} {NOT_FINITE}: take it from the data."
+                        )
+                    out[todo[places]] = rows
                     self.computed += len(images)
         return out[where]

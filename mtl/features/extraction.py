@@ -16,10 +16,11 @@ from mtl import files
 from mtl.data.decoding import Batch, Decoder
 from mtl.errors import UserError
 from mtl.features.archive import REMEDY, Archive
-from mtl.features.extractor import FeatureExtractor, checked_rows
+from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_rows
 from mtl.features.identity import key
 from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.writer import Writer
+from mtl.memory import finite_rows
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +176,10 @@ class Extraction:
                     for at, images in batch.groups:
                         if self._fit(images):
                             rows = checked_rows(self.frozen(images), (len(images), *self.shape), self.dtype)
-                            writer.add(ids[at], rows)
-                            self.computed += len(rows)
+                            sound = finite_rows(rows)
+                            writer.add(ids[at][sound], rows[sound])
+                            self.computed += int(sound.sum())
+                            n_bad += self._leave_out({one.tobytes(): NOT_FINITE for one in ids[at][~sound]})
                     n_bad += self._book(batch, ids)
                     if n_bad > request.max_bad_share * len(request.ids):
                         request.check()
@@ -185,6 +188,12 @@ class Extraction:
             if self.lasting:
                 self.archive.remember_bad(self.lasting)
         self.seconds = time.perf_counter() - start
+
+    def _leave_out(self, reasons: Mapping[bytes, str]) -> int:
+        """Book frames as bad for good, with the reason by identity; their number."""
+        self.request.bad.update(reasons)
+        self.lasting.update(reasons)
+        return len(reasons)
 
     def _fit(self, images: np.ndarray) -> bool:
         """Whether frames of this size have feature vectors of the right shape."""

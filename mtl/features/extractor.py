@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+NOT_FINITE = "holds NaN or infinity"  # a feature vector that nothing can be learned from
+
 
 class FeatureExtractor(Protocol):
     """The frozen part of a backbone, as far as features go."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mtl.errors import UserError
 from mtl.features.archive import Archive
 from mtl.features.computed import ComputedVectors
 from mtl.features.vectors import FeatureVectors, MemoryVectors
-from mtl.memory import aligned
+from mtl.memory import aligned, finite_rows
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,19 @@ class Features:
 
 
 def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
-    """Feature vectors that a data set has already: nothing to compute, nothing to keep."""
+    """Feature vectors that a data set has already: nothing to compute, nothing to keep.
+
+    Raises
+    ------
+    UserError
+        If a feature vector is not finite.
+    """
+    broken = np.flatnonzero(~finite_rows(rows))
+    if len(broken):
+        raise UserError(
+            f"{len(broken):,} of the {len(rows):,} feature vectors of the data set hold NaN or infinity, first that of "
+            f"{frames['path'].iloc[broken[0]]}. Right would be finite numbers, or data without these feature vectors."
+        )
     array = aligned(rows.shape, rows.dtype)
     array[:] = rows
     return Features(frames, MemoryVectors(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)

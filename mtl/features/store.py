@@ -19,6 +19,7 @@ from mtl.features.extraction import Advance, Extraction, Request, spec_text
 from mtl.features.extractor import FeatureExtractor, FrameSizes
 from mtl.features.features import Features
 from mtl.features.identity import Stats, identities, stats
+from mtl.features.kept import KeptVectors
 from mtl.features.places import Places, vector_bytes
 from mtl.features.vectors import FeatureVectors, MappedVectors
 
@@ -120,7 +121,7 @@ class FeatureStore:
         places = extraction.complete(int(self.part_mib * MIB), (places, todo))
         extraction.archive.touch(request.root.absolute())
         good = np.flatnonzero(~request.is_bad())
-        mapped = MappedVectors(places, good, extraction.shape, extraction.dtype)
+        mapped = KeptVectors(places, good, extraction)
         size = len(good) * vector_bytes(extraction.shape, extraction.dtype)
         log.info(
             "%s; kept, %.2f GiB, %.2f of them new, within features.max_gib=%g",
@@ -165,7 +166,7 @@ class FeatureStore:
         request.check()
         if not places.missing.all():
             extraction.archive.touch(request.root.absolute())
-        return ComputedVectors(request, frozen, extraction.shape, places)
+        return ComputedVectors(extraction, places)
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""Feature vectors of features in memory and on disk."""
+"""Feature vectors in memory and on disk."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mtl.job.context import SweepContext
 from mtl.job.record import Job
-from mtl.results import NO_WORD
+from mtl.results import DIVERGED, NO_WORD
 
 
 def seconds_left(jobs: Sequence[Job], sweep: SweepContext) -> float | None:
@@ -74,7 +74,7 @@ def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: f
     """
     of = f"/{sweep.n_jobs}" if sweep.n_jobs else ""
     auc = job.metrics.get(f"auc/{main_task}")
-    result = "" if auc is None else f", AUC {auc:.3f}"
+    result = (", diverged" if DIVERGED in job.tags else "") + ("" if auc is None else f", AUC {auc:.3f}")
     what = {
         "FINISHED": f"reused{result}" if job.reused else f"finished{result} in {duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",

@@ -17,7 +17,7 @@ from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
 from mtl.job.record import REUSED_FROM
-from mtl.results import CODE, DATA
+from mtl.results import CODE, DATA, DIVERGED
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
@@ -78,7 +78,7 @@ def reuse(
     except (UserError, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
-    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}
+    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", DIVERGED) if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, REUSED_FROM: before.id})
     with closing_run(tracked, folder):
         found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}

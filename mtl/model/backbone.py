@@ -120,7 +120,10 @@ class Backbone:
                 # Keras warns where a part of the file does not fit, and leaves that part random
                 warnings.simplefilter("error", UserWarning)
                 built.load_weights(str(Path(self.weights).expanduser()))
+            _check_finite(built, f"backbone.weights={self.weights}")
             return built
+        except UserError:
+            raise
         except UserWarning as error:
             raise UserError(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
         except (OSError, ValueError, KeyError) as error:
@@ -294,6 +297,13 @@ class NoBackbone:
         frozen = FrozenPart({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="features")
         nothing = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
         return SplitBackbone(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
+
+
+def _check_finite(network: keras.Model, where: str) -> None:
+    """Refuse weights that hold NaN: oneDNN would make zeros of it, which pass for features."""
+    broken = [variable.path for variable in network.variables if not np.isfinite(variable.numpy()).all()]
+    if broken:
+        raise UserError(f"{where}: {len(broken)} of its arrays hold NaN or infinity, the first is {broken[0]}.")
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

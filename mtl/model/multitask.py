@@ -80,8 +80,18 @@ class MultiTaskModel:
 
     @cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-        """Logits by task name in inference mode, compiled once, for any number of features."""
-        return tf.function(lambda features: self(features, training=False), reduce_retracing=True, autograph=False)
+        """Logits by task name in inference mode, compiled once, for any number of features.
+
+        NaN for a row whose shared outputs are not finite: in a graph oneDNN computes product,
+        bias and relu as one operation, which turns NaN into 0, and heads would know nothing of it.
+        """
+
+        def logits(features: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = self.shared_outputs(self.trained(features, training=False))
+            sound = tf.math.is_finite(tf.reduce_sum(outputs, axis=1, keepdims=True))
+            return {name: tf.where(sound, one, np.nan) for name, one in self.from_shared(outputs, False).items()}
+
+        return tf.function(logits, reduce_retracing=True, autograph=False)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key."""
@@ -162,6 +172,10 @@ class MultiTaskModel:
             place = "shared" if layer is self.shared else f"head/{layer.name}"
             for variable in layer.variables:
                 yield f"{place}/{variable.name}", variable
+
+    def broken(self) -> list[str]:
+        """Names of the variables of the trained parts that hold a NaN or an infinity."""
+        return [name for name, variable in self.named_variables() if not np.isfinite(variable.numpy()).all()]
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all variables of the trained parts, by name."""

@@ -15,7 +15,7 @@ from mtl.ablation import comparison, design, fairness, groupings, predictions
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.ablation.relations import mean_relations
-from mtl.results import Relation, TrackedRun
+from mtl.results import DIVERGED, Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 PREDICTIONS = "predictions.parquet"
@@ -41,7 +41,7 @@ class Summary:
         See `runs_table`.
     sets : DataFrame
         By set: the columns of `Comparison.sets` with ``auc/<main_task>`` for `auc`,
-        AUCs of the other tasks, and one count per status.
+        AUCs of the other tasks, one count per status, and how many `diverged` of those that count.
     compared : Comparison
     axis : str
         What is compared: `tasks`, or the first other axis where there is one set only.
@@ -92,6 +92,12 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         except (OSError, ValueError) as error:
             warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
             continue
+        if run.tags.get(DIVERGED):
+            said = f"diverged, {run.tags[DIVERGED]}"
+            if predicted.fault:
+                predicted = replace(predicted, fault=said)
+            else:
+                warnings.append(f"{run.name}: {said}.")
         arm = str(row[axis]) if axis == "tasks" else f"{axis}={row[axis]}"
         condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
         tasks = design.tasks_of(run) or frozenset({main_task})
@@ -157,6 +163,7 @@ def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataF
         sets[name] = counting[name].astype(float).groupby(counting["set"]).mean()
     for status in STATUSES:
         sets[status.lower()] = (table["status"] == status).groupby(table["set"]).sum()
+    sets["diverged"] = (table["counts"].astype(bool) & (table["diverged"] != "")).groupby(table["set"]).sum()
     unread = table["counts"].astype(bool) & ~table["predictions"].astype(bool)
     sets["unread"] = unread.groupby(table["set"]).sum()
     return sets

@@ -51,6 +51,7 @@ def sets_table(summary: Summary) -> pd.DataFrame:
     words["status"] = [
         ", ".join(
             [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
+            + ([f"{row['diverged']} diverged"] if row["diverged"] else [])
             + ([f"{row['unread']} without predictions"] if row["unread"] else [])
         )
         for row in sets.to_dict("records")

@@ -21,7 +21,7 @@ def figures(
     relations: Mapping[str, Relation],
     trace: Trace,
     history: pd.DataFrame,
-    best_epoch: int,
+    best_epoch: int | None,
 ) -> dict[str, Figure]:
     """Every curve, matrix and comparison of a run as a figure, by file name without suffix."""
     drawn = {"learning_curves": curves.learning_curves(history, best_epoch)}

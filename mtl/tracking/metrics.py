@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl import memory
+from mtl.results import DIVERGED
 
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
@@ -150,12 +151,14 @@ def log_result(
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
     metrics |= {"features/computed": features.forwards}
-    metrics |= {"memory/peak_mib": memory.peak_mib(), "epoch/best": history.best_epoch + 1}
+    metrics |= {"memory/peak_mib": memory.peak_mib()} | (
+        {"epoch/best": history.best_epoch + 1} if history.sound else {}
+    )
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
     tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
     if history.diverged:
-        tracked.tags({"diverged": history.diverged})
+        tracked.tags({DIVERGED: history.diverged})
 
 
 def trained_frames(result: Result, history: History) -> float:

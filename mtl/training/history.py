@@ -21,7 +21,10 @@ class History:
     best_epoch : int
         Epoch whose weights the model holds, counted from 0.
     diverged : str
-        Where a loss ceased to be a number; empty where none did.
+        What ceased to be finite, in which epoch, and what was kept; empty where nothing did.
+    sound : bool
+        Whether the model that is left has finite parameters and validation losses; else
+        nothing that it says counts.
     batch_size : int
     seconds : float
         Wall time of the steps alone.
@@ -35,10 +38,18 @@ class History:
     epochs: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     diverged: str = ""
+    sound: bool = True
     batch_size: int = 0
     seconds: float = 0.0
     measurement_seconds: float = 0.0
     first_measurement_seconds: float = 0.0
+
+    def kept(self) -> str:
+        """What is left of a run that diverged, in words."""
+        if not self.sound:
+            return "nothing sound is left"
+        whole = self.best_epoch < len(self.epochs) - 1
+        return f"kept is epoch {self.best_epoch + 1}{'' if whole else ' without its void steps'}"
 
 
 def epoch_means(losses: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:

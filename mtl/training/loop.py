@@ -115,7 +115,8 @@ class Training:
                     weights.append(step_weights.numpy())
                     advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
-                if measurements.due(epoch + 1):
+                fault = _fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or _fault_of_parameters(model)
+                if measurements.due(epoch + 1) and not fault:
                     start = time.perf_counter()
                     meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
@@ -125,19 +126,23 @@ class Training:
                 row |= by_task("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
                 history.epochs.append(row)
                 on_epoch(epoch, row)
-                history.diverged = _divergence(model.tasks, losses, epoch)
-                if history.diverged:
-                    log.warning("%s: training stops.", history.diverged)
+                fault = fault or _fault_of_losses(model.tasks, val_losses, "validation loss")
+                if fault:
+                    history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
                 judged = row[f"val_auc/{main_task}"] if self.early_stopping else float(epoch)
                 best.offer(epoch, judged, model, val_losses)
                 if self.early_stopping and best.age(epoch) >= self.patience:
                     break
         if best.weights is None:
-            best.offer(len(history.epochs) - 1, 0.0, model, val_losses)
+            history.sound = not model.broken() and bool(np.isfinite(val_losses).all())
+            best.offer(epoch, 0.0, model, val_losses if history.sound else np.full_like(val_losses, np.nan))
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
         history.best_epoch = best.epoch
+        if history.diverged:
+            history.diverged += f"; {history.kept()}"
+            log.warning("Training stopped: %s.", history.diverged)
         labels, label_frames, label_videos = dataset.label_combinations("train")
         trace = Trace(
             tasks=tuple(model.tasks),
@@ -195,8 +200,25 @@ def _note(epoch: int, tasks: Mapping[str, Task], losses: np.ndarray) -> str:
     return f"epoch {epoch + 1}: loss {shown}"
 
 
-def _divergence(tasks: Mapping[str, Task], losses: list[np.ndarray], epoch: int) -> str:
-    """Which loss ceased to be a number in this epoch; empty where none did."""
-    lost = ~np.isfinite(losses[-1]).all(axis=0)
+def _fault_of_steps(
+    tasks: Mapping[str, Task], losses: list[np.ndarray], weights: list[np.ndarray], steps_per_epoch: int
+) -> str:
+    """What was not finite in the steps of the last epoch; empty where no step was void."""
+    void = ~np.isfinite(np.concatenate(weights)[-steps_per_epoch:]).all(axis=1)
+    if not void.any():
+        return ""
+    return _fault_of_losses(tasks, np.concatenate(losses)[-steps_per_epoch:], "loss") or "a gradient is not finite"
+
+
+def _fault_of_losses(tasks: Mapping[str, Task], losses: np.ndarray, kind: str) -> str:
+    """Which tasks' losses (n, n_tasks) are not all finite; empty where none is."""
+    lost = ~np.isfinite(losses).all(axis=0)
     names = [name for name, bad in zip(tasks, lost, strict=True) if bad]
-    return f"loss of {', '.join(names)} is not finite in epoch {epoch + 1}" if names else ""
+    which = "every task" if len(names) == len(tasks) > 1 else ", ".join(names)
+    return f"{kind} of {which} is not finite" if names else ""
+
+
+def _fault_of_parameters(model: MultiTaskModel) -> str:
+    """Which of the model's variables is not finite; empty where none is."""
+    broken = model.broken()
+    return f"{broken[0]}{f' and {len(broken) - 1} more' if broken[1:] else ''} is not finite" if broken else ""

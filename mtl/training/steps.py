@@ -14,6 +14,8 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.training.optimizer import stepper
 from mtl.weighting.base import Weighting
 
+SMALL = 2**16  # numbers of a gradient that is summed to judge a step
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -75,11 +77,26 @@ def settings_of(thing: object) -> Hashable:
 
 @dataclass
 class _Step:
-    """What a step's backward passes gave: losses and weights (n_tasks,), gradients by variable."""
+    """What a step's passes gave: losses and weights (n_tasks,), shared outputs (b, units), gradients by variable."""
 
     losses: tf.Tensor
     weights: tf.Tensor
+    outputs: tf.Tensor
     gradients: list[tf.Tensor]
+
+    def is_sound(self) -> tf.Tensor:
+        """Whether all of it is finite, as a scalar of bool.
+
+        Losses alone do not tell: in a graph oneDNN computes product, bias and relu as one
+        operation, which turns NaN into 0. So the outputs are looked at before their relu. A sum
+        is finite where all summands are. A large kernel's gradient is not summed, that would cost
+        3 % of a step: it is the product of inputs, whose NaN is in the outputs, and of what the
+        bias's gradient is the sum of. What might still pass is found in the parameters
+        at the epoch's end.
+        """
+        small = [one for one in self.gradients if one.shape.num_elements() <= SMALL]
+        sums = tf.stack([tf.reduce_sum(one) for one in [self.outputs, *small]])
+        return tf.reduce_all(tf.math.is_finite(tf.concat([self.losses, self.weights, sums], 0)))
 
 
 def compile_steps(
@@ -91,35 +108,38 @@ def compile_steps(
     -------
     callable
         (features (n, ...), targets by task (n,), positions in them (k, b)) ->
-        unweighted losses and weights, both (k, n_tasks). Where one of a step's is not
-        finite, no parameter moved.
+        unweighted losses and weights, both (k, n_tasks). Where something of a step is not
+        finite the step is void: its weights are NaN, no parameter moved and no weighting learned.
     """
     shared, heads = model.shared_variables, model.head_variables
     apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
 
-    def losses_of(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        return model.losses(model(features, training=True), targets)
+    def forward(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Shared outputs before their activation, and losses."""
+        outputs = model.shared_outputs(model.trained(features, training=True))
+        return outputs, model.losses(model.from_shared(outputs, training=True), targets)
 
     def by_weighted_sum(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass: the weight of a loss is the same on shared parameters and head."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            losses = tf.stack(losses_of(features, targets))
+            outputs, of_tasks = forward(features, targets)
+            losses = tf.stack(of_tasks)
             weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
             total = tf.reduce_sum(weights * losses)
-        return _Step(losses, weights, tape.gradient(total, [*shared, *heads]))
+        return _Step(losses, weights, outputs, tape.gradient(total, [*shared, *heads]))
 
     def by_task_gradients(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass per task over the shared part: the weights come from the Gramian."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([*shared, *heads])
-            losses = losses_of(features, targets)
+            outputs, losses = forward(features, targets)
             total = tf.add_n(losses)
         by_task = gradients.task_gradients(tape, losses, shared)
         weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
         of_heads = weigh_heads(weights, tape.gradient(total, heads))
-        return _Step(tf.stack(losses), weights, [*gradients.combine(by_task, weights), *of_heads])
+        return _Step(tf.stack(losses), weights, outputs, [*gradients.combine(by_task, weights), *of_heads])
 
     def by_closed_form(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
         """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
@@ -134,21 +154,23 @@ def compile_steps(
         weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
         of_heads = weigh_heads(weights, tape.gradient(total, heads))
         combined = tf.einsum("t,tbn->bn", weights, of_outputs)
-        return _Step(tf.stack(losses), weights, [*gradients.dense_gradients(features, combined), *of_heads])
+        of_shared = gradients.dense_gradients(features, combined)
+        return _Step(tf.stack(losses), weights, outputs, [*of_shared, *of_heads])
 
     def weigh_heads(weights: tf.Tensor, of_heads: list[tf.Tensor]) -> list[tf.Tensor]:
         base = weighting.head_weights(weights)
         scale = [base[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
         return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
 
-    def apply_where_sound(step: _Step) -> None:
+    def apply_where_sound(step: _Step) -> tf.Tensor:
         """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
 
         def do() -> None:
             apply(step.gradients)
 
-        finite = tf.math.is_finite(tf.concat([step.losses, step.weights], 0))
-        tf.cond(tf.reduce_all(finite), do, lambda: None)
+        sound = step.is_sound()
+        tf.cond(sound, do, lambda: None)
+        return sound
 
     if not weighting.uses_gramian:
         differentiate = by_weighted_sum
@@ -166,10 +188,11 @@ def compile_steps(
             at = positions[i]
             batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
-            apply_where_sound(step)
-            after = tf.stack(losses_of(batch, labels)) if weighting.uses_losses_after else step.losses
-            weighting.update(step.losses, after)
-            return i + 1, losses.write(i, step.losses), weights.write(i, step.weights)
+            sound = apply_where_sound(step)
+            before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
+            after = tf.stack(forward(batch, labels)[1]) if weighting.uses_losses_after else before
+            weighting.update(before, after)
+            return i + 1, losses.write(i, step.losses), weights.write(i, tf.where(sound, step.weights, np.nan))
 
         _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
         return losses.stack(), weights.stack()
