@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,17 @@ def test_every_path_of_the_page_is_there_and_holds_what_is_named(place):
 def test_the_links_of_the_page_are_there():
     for name in re.findall(r"\]\(([^)]+)\)", PAGE):
         assert (ROOT / "docs" / name).is_file(), name
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_paths_and_imports_of_every_page_are_real(page):
+    text = page.read_text(encoding="utf-8")
+    for place in set(re.findall(rf"`((?:{TOP})/[\w./]+)`", text)) - NEW:
+        assert (ROOT / place).exists(), place
+    for module, names in re.findall(r"^    from (mtl[\w.]+) import (.+)$", text, re.MULTILINE):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"{module} has moved"
+        found = import_module(module)
+        assert all(hasattr(found, name) for name in names.split(", "))
 
 
 def test_the_new_files_are_new():
