@@ -161,7 +161,7 @@ def test_a_run_is_loaded_in_the_precision_it_was_made_in(folder, monkeypatch):
 def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path):
     import cv2
 
-    from mtl.experiment import COMPARED, _cosine_to_float32
+    from mtl.features.of_data import COMPARED, cosine_to_float32
     from mtl.features.store import FeatureStore
     from mtl.model.backbone import Backbone, Freeze
     from mtl.model.networks import scale_to_one, small_cnn
@@ -179,12 +179,12 @@ def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path
     features, asked = store.of(frames, tmp_path, frozen), []
     take = features.vectors.take
     features.vectors.take = lambda at: (asked.append(at), take(at))[1]
-    cosine = _cosine_to_float32(frozen, tmp_path, features)
+    cosine = cosine_to_float32(frozen, tmp_path, features)
     assert 0.99 < cosine < 1
     assert (len(asked[0]), asked[0].min(), asked[0].max()) == (COMPARED, 0, 99)
     again = store.of(frames, tmp_path, frozen)
     again.vectors.take = None  # neither row nor forward pass is needed any more
-    assert _cosine_to_float32(frozen, None, again) == cosine
+    assert cosine_to_float32(frozen, None, again) == cosine
 
 
 def test_the_same_command_twice_gives_the_same_numbers(folder):

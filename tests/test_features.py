@@ -22,7 +22,8 @@ from mtl import terminal
 from mtl.data import decoding
 from mtl.data import frames as reading
 from mtl.errors import UserError
-from mtl.features import features, identity
+from mtl.features import extraction, features, identity
+from mtl.features import kept as kept_vectors
 from mtl.features.__main__ import main
 from mtl.features.archive import archives
 from mtl.features.identity import identities, key, stats
@@ -246,7 +247,8 @@ def test_many_rows_that_are_not_finite_end_the_run_in_one_line(root, kept):
 def test_a_stored_row_that_is_not_finite_is_reported_with_its_frame(root, tmp_path, memory_gib, monkeypatch):
     frames = tree(root, 20)
     with monkeypatch.context() as former:
-        former.setattr(extraction, "finite_rows", lambda rows: np.ones(len(rows), bool))
+        for module in (extraction, kept_vectors):
+            former.setattr(module, "finite_rows", lambda rows: np.ones(len(rows), bool))
         store_at(tmp_path / "store").of(frames, root, Breaking(nan=(7,)))
     told = "frame 7.png in .* holds NaN or infinity. Right would be: python -m mtl.features prune [0-9a-f]{8},"
     with pytest.raises(UserError, match=told):

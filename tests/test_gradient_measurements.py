@@ -340,8 +340,8 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
     from omegaconf import OmegaConf
 
     from mtl.config.build import build
-    from mtl.experiment import build_model
     from mtl.model.backbone import Freeze
+    from mtl.model.multitask import assemble
 
     conf = OmegaConf.load(Path(__file__).resolve().parents[1] / "conf" / "backbone" / f"{name}.yaml")
     config = OmegaConf.create(
@@ -358,7 +358,7 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
         }
     )
     cut = build(config.backbone).split(Freeze(1))
-    built = build_model(config, cut, TASKS, cut.frozen.feature_shape((32, 32)))
+    built = assemble(build(config.model), cut, TASKS, cut.frozen.feature_shape((32, 32)))
     groups = built.layer_groups
     assert list(groups) == [*list(config.backbone.stages)[1:], "shared"]
     assert sorted(i for group in groups.values() for i in group) == list(range(len(built.shared_variables)))

@@ -26,6 +26,7 @@ FLOORS = (
     ("tracking",),
     ("report",),
     ("job",),  # what a job knows of its sweep
+    ("load_run",),
     ("experiment",),
     ("sweep", "extract_frames"),
 )
@@ -35,8 +36,8 @@ BASES = {"moved", "errors", "terminal", "memory", "data.frames", "trace", "model
 DOORS = {
     "mlflow": {"tracking"},
     "cv2": {"data", "drawing"},
-    "hydra": {"config", "experiment", "job", "sweep"},
-    "omegaconf": {"config", "experiment", "job", "sweep"},
+    "hydra": {"config", "sweep"},
+    "omegaconf": {"config", "experiment", "load_run", "job", "sweep"},
     "tensorflow": {"model", "weighting", "training", "experiment"},
     "keras": {"model", "weighting", "training", "experiment"},
 }

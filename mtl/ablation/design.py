@@ -9,7 +9,7 @@ import pandas as pd
 from mtl.results import DIVERGED, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
-NO_AXIS = ("seed", "cut")
+NO_AXIS = ("seed", "split_point", "cut")
 RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
 
 

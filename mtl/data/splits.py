@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mtl.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
@@ -140,3 +142,13 @@ def _take(frames: pd.DataFrame, starts: np.ndarray, lengths: np.ndarray, kept: n
     """`kept[i]` frames of the i-th video, evenly over time."""
     rows = [start + _middles(length, n) for start, length, n in zip(starts, lengths, kept, strict=True)]
     return frames.iloc[np.concatenate([np.zeros(0, dtype=np.int64), *rows])].reset_index(drop=True)
+
+
+def require_every_split(frames: pd.DataFrame) -> None:
+    """Raise `UserError` where a split is empty: training needs frames to train on, and to judge by."""
+    counts = frames["split"].value_counts()
+    for split in ("train", "val", "test"):
+        if not counts.get(split, 0):
+            raise UserError(
+                f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*."
+            )

@@ -37,6 +37,7 @@ class KeptVectors(MappedVectors):
         if len(broken):
             raise UserError(
                 f"The feature vector of frame {self._paths.iloc[positions[broken[0]]]} in {self._archive.folder} "
-                f"{NOT_FINITE}. Right would be: python -m mtl.features prune {self._archive.key[:SHORT]}, and to run again."
+                f"{NOT_FINITE}. Right would be: python -m mtl.features prune {self._archive.key[:SHORT]}, "
+                "and to run again."
             )
         return rows

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.build import plain_config
-from mtl.config.parameters import parameters
+from mtl.config.request import RunRequest
 from mtl.errors import UserError
 from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
@@ -55,12 +54,10 @@ def finished_before(tracking: MLflowTracking, wanted: str) -> TrackedRun | None:
 
 
 def reuse(
-    config: DictConfig,
-    choices: Mapping[str, Any],
+    asked: RunRequest,
     before: TrackedRun,
     tracking: MLflowTracking,
     parent: str | None,
-    folder: Path,
     name: str,
     tags: Mapping[str, str],
 ) -> float | None:
@@ -70,19 +67,19 @@ def reuse(
     and the artifacts that tables are made from; tag `reused_from` is the id of the
     run that was trained, which stays as it is and keeps the weights.
     """
-    artifacts = folder / "artifacts"
+    artifacts, config = asked.artifacts, asked.config
+    artifacts.mkdir(parents=True, exist_ok=True)
     try:
         for each in REUSED_ARTIFACTS:
-            artifacts.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(tracking.download(before.id, each), artifacts / each)
     except (UserError, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
     kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", DIVERGED) if key in before.tags}
-    tracked = tracking.start(name, folder, parent, {**tags, **kept, REUSED_FROM: before.id})
-    with closing_run(tracked, folder):
-        found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
-        tracked.params(parameters(config, choices) | found)
+    tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, REUSED_FROM: before.id})
+    with closing_run(tracked, asked.folder):
+        found = {key: before.params[key] for key in ("split_point", "precision") if key in before.params}
+        tracked.params(asked.parameters() | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
         OmegaConf.save(config, artifacts / "config.yaml", resolve=True)

@@ -16,7 +16,7 @@ from mtl.seeds import seed_of
 from mtl.tasks import Task
 
 if TYPE_CHECKING:
-    from mtl.model.parts import TrainedPart
+    from mtl.model.parts import SplitBackbone, TrainedPart
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Compiled = TypeVar("Compiled")
@@ -230,3 +230,24 @@ def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:
 def n_trained(variables: Sequence[tf.Variable]) -> int:
     """Number of parameters in variables."""
     return int(sum(np.prod(v.shape) for v in variables))
+
+
+def assemble(
+    make: Callable[..., MultiTaskModel],
+    backbone: SplitBackbone,
+    tasks: Mapping[str, Task],
+    feature_shape: tuple[int, ...],
+) -> MultiTaskModel:
+    """The model behind a backbone's split point, for features of this shape.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the model from `trained`, `n_features` and `tasks`.
+    backbone : SplitBackbone
+    tasks : mapping of str to Task
+    feature_shape : tuple of int
+        Of what the frozen part gives for one frame.
+    """
+    n_features = int(backbone.trained(tf.zeros((1, *feature_shape)), training=False).shape[-1])
+    return make(trained=backbone.trained, n_features=n_features, tasks=tasks)

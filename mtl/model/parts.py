@@ -114,3 +114,24 @@ class SplitBackbone:
     n_frozen: int
     n_trained: int
     precision: str
+
+
+_frozen: dict[str, SplitBackbone] = {}
+
+
+def split_once(key: str, make: Callable[[], SplitBackbone]) -> SplitBackbone:
+    """The backbone, taken apart; one of which nothing is trained is kept for the next job of the process.
+
+    Parameters
+    ----------
+    key : str
+        Equal where `make` gives the same.
+    make : callable
+    """
+    if key in _frozen:
+        return _frozen[key]
+    backbone = make()
+    if not backbone.n_trained:
+        _frozen.clear()  # one at a time: it may be large
+        _frozen[key] = backbone
+    return backbone

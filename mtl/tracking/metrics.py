@@ -57,9 +57,11 @@ def log_data(data: Data, frames: Any) -> None:
 
 
 def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
-    """Frame counts, annotation files and bad frames; the data set as the run's input."""
-    from mtl.tracking.artifacts import table_digest, write_annotations
+    """Versions of packages, frame counts, annotation files and bad frames; the data set as the run's input."""
+    from mtl.tracking.artifacts import table_digest, write_annotations, write_json
+    from mtl.tracking.provenance import package_versions
 
+    write_json(artifacts / "packages.json", package_versions())
     data.kept.to_csv(artifacts / "frame_counts.csv")
     for split in ("train", "val", "test"):
         write_annotations(artifacts / f"{split}_annotations.txt", features.frames, split)

@@ -1,0 +1,66 @@
+"""What was asked for on the command line, for one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mtl.config.parameters import parameters, run_name
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run as it was asked for.
+
+    Attributes
+    ----------
+    config : DictConfig
+        As composed from `conf/`.
+    choices : mapping
+        By group the choice.
+    overrides : sequence of str
+        As typed, or as a sweep spelled them out.
+    folder : Path
+        Where the run's record lies.
+    job : str
+        Number in the sweep; empty outside of one.
+    """
+
+    config: DictConfig
+    choices: Mapping[str, Any]
+    overrides: Sequence[str]
+    folder: Path
+    job: str = ""
+
+    @classmethod
+    def of_hydra(cls, config: DictConfig) -> RunRequest:
+        """The run that Hydra is about to do."""
+        hydra = HydraConfig.get()
+        number = "" if OmegaConf.is_missing(hydra.job, "num") else str(hydra.job.num)
+        choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
+        return cls(config, choices, overrides, Path(hydra.runtime.output_dir), number)
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the run's files are written before they are uploaded."""
+        return self.folder / "artifacts"
+
+    def name(self, common: Sequence[str] = ()) -> str:
+        """The run's name; the overrides that all jobs of a sweep have come last."""
+        return run_name(self.choices, self.overrides, common)
+
+    def parameters(self) -> dict[str, Any]:
+        """What is tracked as parameters."""
+        return parameters(self.config, self.choices)
+
+    def write(self) -> None:
+        """Write config and overrides beside the run's other files."""
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, self.artifacts / "config.yaml", resolve=True)
+        text = "".join(f"{word}\n" for word in self.overrides)
+        (self.artifacts / "overrides.txt").write_text(text, encoding="utf-8")
