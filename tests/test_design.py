@@ -85,7 +85,7 @@ def test_every_failure_is_listed():
     assert design.failures(runs) == [
         "all seed=0: failed, no reason given",
         "all seed=1: killed, interrupted",
-        "all seed=2: running, still going on",
+        "all seed=2: running, not finished yet",
     ]
     assert design.failures([failed("a", tags={"failure": "X:\nout"})]) == ["a: failed, X: out"]
 
@@ -99,7 +99,7 @@ def tagged(tasks: str, seed: int, **tags: str) -> TrackedRun:
     return replace(run(tasks, seed), tags=tags)
 
 
-def test_versions_of_the_code_are_said_where_there_are_several():
+def test_versions_of_the_code_are_named_where_there_are_several():
     runs = [tagged("all", seed, **{CODE: code}) for seed, code in enumerate(("1" * 8, "2" * 8, "1" * 8))]
     assert fairness.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
     assert not fairness.versions(runs[::2])
@@ -107,13 +107,13 @@ def test_versions_of_the_code_are_said_where_there_are_several():
     assert not fairness.versions(commits)  # a commit of the README makes no other result
 
 
-def test_other_frames_under_equal_parameters_are_said():
+def test_other_frames_under_equal_parameters_are_named():
     runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
     assert not fairness.data_apart(runs, ["tasks"], "tasks")
     runs[3] = tagged("all", 1, **{DATA: "b"})
     assert fairness.data_apart(runs, ["tasks"], "tasks") == [
-        "The frames of train, val or test differ between runs: with seed 1, those of anomaly but not of all. "
-        "A difference may come from there."
+        "The frames of train, val or test differ between runs: with seed 1, anomaly versus all. "
+        "This may explain a difference."
     ]
     by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
     assert not fairness.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
@@ -146,7 +146,7 @@ def test_the_best_groups_are_found_among_the_measured_sets():
     assert two["sets"] == 4
 
 
-def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_settings():
+def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_conditions():
     runs = [measured("single", {"main": 0.7}), measured("all", {"main": 0.6, "a": 0.5})]
     runs += [measured("all", {"main": 0.9, "a": 0.7}, seed=1)]
     coin = {"tasks.coin.probability": "0.5"}

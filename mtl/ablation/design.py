@@ -145,7 +145,7 @@ def _label(keys: Sequence[str], condition: Mapping[str, str]) -> str:
 
 def _failure(run: TrackedRun) -> str:
     """Why a run did not finish, in one line."""
-    silent = {"RUNNING": "still going on", "KILLED": "interrupted", "FINISHED": ""}
+    silent = {"RUNNING": "not finished yet", "KILLED": "interrupted", "FINISHED": ""}
     return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
 
 

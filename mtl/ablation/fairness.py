@@ -24,19 +24,19 @@ def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
         if not found:
             return ""
         if axis.split(".")[0] == "training":
-            return "The training budgets differ: they are what is compared."
+            return "The training budgets differ, as intended: they are what is compared."
         if all(len(budgets(conditions)) <= 1 for conditions in places):
-            return "The training budgets differ between conditions, and are equal for all runs within one."
+            return "The training budgets differ between conditions and are equal within each condition."
         return "The training budgets differ: see the warnings."
     epochs, size, stops = found.pop()
     same = f"{epochs} epochs at batch size {size}"
     if stops.lower() == "false":
-        return f"Equal training budget: every run had {same}, and its last epoch counts."
+        return f"Equal training budget: every run was trained for {same}; its last epoch is evaluated."
     chosen = sorted(int(run.metrics["epoch/best"]) for run in runs if "epoch/best" in run.metrics)
     which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
     return (
-        f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
-        "training=fixed_epochs gives all of them the same number of steps."
+        f"Equal maximum training budget: {same}; every run is evaluated at its best epoch on validation{which}. "
+        "With training=fixed_epochs all runs take the same number of steps."
     )
 
 
@@ -54,15 +54,15 @@ def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str
         Its value that the others are compared with.
     """
     places = _by_place(runs, keys, axis)
-    said: dict[str, list[str]] = {}
+    differing: dict[str, list[str]] = {}
     for arms in places.values():
         (first, reference), *others = arms.items()
         for arm, conditions in others:
             for key, (there, here) in _differences(conditions, reference, axis).items():
-                said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
+                differing.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
     return [
-        f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
-        for key, which in said.items()
+        f"The runs also differ in {key}, which may explain a difference: {'; '.join(dict.fromkeys(which))}."
+        for key, which in differing.items()
     ] + _without_base(places, axis, base)
 
 
@@ -80,7 +80,7 @@ def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], a
         what = "was" if len(arms) == 1 else "were"
         lines.append(
             f"{' and '.join(arms)} {what} not compared with {base}: there is no finished run of {base} with {place}. "
-            f"Those with {nearest} differ in {which}, so a difference could come from there."
+            f"The runs of {base} with {nearest} differ in {which}, which could explain a difference."
         )
     return lines
 
@@ -152,9 +152,9 @@ def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> li
         apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}
         if apart:
             seed, groups = next(iter(apart.items()))
-            which = " but not of ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
+            which = " versus ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
             lines.append(
                 f"The frames of train, val or test differ between runs{f' ({place})' if place else ''}: with seed "
-                f"{seed}, those of {which}. A difference may come from there."
+                f"{seed}, {which}. This may explain a difference."
             )
     return lines

@@ -166,7 +166,7 @@ def _grouping(
     scores: Mapping[frozenset[str], Mapping[str, float]],
     tasks: Sequence[str],
 ) -> Grouping:
-    """Parts and their hosts in words."""
+    """Parts and their hosts by the names of their tasks."""
     order = sorted(range(len(parts)), key=lambda i: (-codes[i].bit_count(), codes[i]))
     groups = [tuple(task for t, task in enumerate(tasks) if codes[i] >> t & 1) for i in order]
     served_by = {task: g for t, task in enumerate(tasks) for g, i in enumerate(order) if parts[i] >> t & 1}

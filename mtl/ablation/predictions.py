@@ -83,7 +83,7 @@ def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
     positives = target[:, None] == (np.arange(len(columns)) if len(columns) > 1 else 1)
     both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
-        return replace(found, fault="all test frames have one outcome")
+        return replace(found, fault="all test frames have the same label")
     counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
     heads = {}
     if len(columns) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question

@@ -99,7 +99,7 @@ def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[st
         row: dict[str, Any] = {"condition": group.condition, "auxiliary": " + ".join(sorted(bundle))}
         row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "within": "", "reason": ""}
         if bundle not in effects:
-            rows.append(row | {"verdict": "cannot tell", "reason": "no two sets differ in it alone"})
+            rows.append(row | {"verdict": "cannot tell", "reason": "no two task sets differ only in this auxiliary"})
             continue
         found = group.effect(spread(effects[bundle]), len(effects))
         row |= {"pairs": sum(1 for s in sets if not s & set(bundle) and s | set(bundle) in sets)}

@@ -24,12 +24,12 @@ class Sampled:
     draws: np.ndarray
     fault: str = ""
 
-    def score(self, said: str = "") -> Score:
-        """With the interval that the draws give; with what is to be said where nothing is at fault."""
+    def score(self, reason: str = "") -> Score:
+        """With the interval that the draws give; with a reason to note where nothing is at fault."""
         if self.fault:
             return Score(self.value, reason=self.fault)
         low, high = percentile_interval(self.draws)
-        return Score(self.value, float(low), float(high), said)
+        return Score(self.value, float(low), float(high), reason)
 
 
 def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
@@ -69,10 +69,10 @@ def over_classes(columns: Sequence[str], counted: Iterable[bool]) -> str:
 
 
 def no_interval_reason(positives: np.ndarray, videos: np.ndarray) -> str:
-    """Why resampling videos tells nothing: a side of one video is the same in every resample. Else empty."""
+    """Why resampling videos gives no interval: a side of one video is the same in every resample. Else empty."""
     for outcome, side in ((True, "positive"), (False, "negative")):
         if len(np.unique(videos[positives == outcome])) < 2:
-            return f"no interval: a single video has {side} frames"
+            return f"no interval: all {side} frames are from a single video"
     return ""
 
 

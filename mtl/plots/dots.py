@@ -40,7 +40,7 @@ def class_auc(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns `class`, `videos`, `auc`, `low`, `high`, and `task` where the
-        classes of several tasks are in it. An undefined AUC is said.
+        classes of several tasks are in it. An undefined AUC is marked.
     """
     tasks = table["task"].nunique() if "task" in table else 1
     names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
@@ -50,9 +50,9 @@ def class_auc(table: pd.DataFrame) -> Figure:
     axes = axes_at(figure, left, 0.6, 4.5, height)
     _forest(axes, labels, table["auc"], table["low"], table["high"])
     _reference(axes, 0.5, "chance")
-    set_label(axes.xaxis, "AUC by frame (95 % interval over videos)", 0.5, -0.3 / height)
+    set_label(axes.xaxis, "frame-level AUC (95 % interval over videos)", 0.5, -0.3 / height)
     axes.set_title("Each class against the others", fontsize=10, y=1 + 0.18 / height)
-    _room_for(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(axis="x", labelsize=8.5)
     return figure
@@ -85,8 +85,8 @@ def auc_by_set(
         spread = np.linspace(-0.16, 0.16, len(defined)) if len(defined) > 1 else np.zeros(len(defined))
         axes.plot(defined, i + spread, "o", markersize=4.5, markerfacecolor="none", color=COLOURS[0], zorder=3)
     _forest(axes, labels, means, lows, highs, mark="|", size=14)
-    _room_for(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
-    axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (rings)" + (", 95 % interval (line)" if intervals else "")))
+    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
+    axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (circles)" + (", 95 % interval (line)" if intervals else "")))
     return fitted(figure)
 
 
@@ -97,7 +97,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     ----------
     table : DataFrame
         What is compared as index; columns `difference`, `low`, `high`, and
-        `verdict` where there is one, written at the right.
+        `verdict` where there is one, shown at the right.
     measure : str
         What differs, for the axis.
     interval : str
@@ -107,7 +107,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     axes = figure.add_subplot()
     _forest(axes, as_words(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
-    _room_for(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(table)), [plain(wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5)
@@ -117,7 +117,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
 
 
 def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
-    """What each measure said of an auxiliary beside what the auxiliary brought, one panel per measure.
+    """Gain that an auxiliary brought against each measure of it, one panel per measure.
 
     Parameters
     ----------
@@ -165,9 +165,7 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
         draw_grid(axes)
     for row in grid:
         row[0].set_ylabel("gain in AUC", fontsize=9)
-    figure.suptitle(
-        "Gain of the main task beside the measure between it and the auxiliary, means over seeds", fontsize=9.5
-    )
+    figure.suptitle("Gain of the main task against its measure with the auxiliary, means over seeds", fontsize=9.5)
     figure.legend(
         list(handles.values()),
         [plain(name) for name in handles],
@@ -188,7 +186,7 @@ def _forest(
     mark: str = "o",
     size: float = 6,
 ) -> None:
-    """Dots with intervals, the first on top; a value that is not there is said."""
+    """Dots with intervals, the first on top; a missing value is marked."""
     dots = np.array([list(values), list(low), list(high)], float).reshape(3, -1)
     rows, known = np.arange(dots.shape[1]), np.isfinite(dots)
     both = known[1] & known[2]
@@ -211,6 +209,6 @@ def _reference(axes: Axes, at: float, name: str) -> None:
     axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), fontsize=SMALL, color="0.35", **how)
 
 
-def _room_for(axes: Axes, values: Sequence[float]) -> None:
+def _set_limits(axes: Axes, values: Sequence[float]) -> None:
     """Limits that hold all values, and a little more."""
     axes.set_xlim(*range_of(np.asarray(values, float)))

@@ -22,7 +22,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SMALL = 7.5
 PANELS_SIDE_BY_SIDE = 3
 LINE = 0.21  # inches, of a line of a key
-Look = tuple[str, dict[str, Any]]  # of a line in a key: what is said of it, how it is drawn
+Look = tuple[str, dict[str, Any]]  # of a line in a key: its label, how it is drawn
 
 
 def blank(width: float, height: float) -> Figure:
@@ -152,7 +152,7 @@ def draw_grid(axes: Axes) -> None:
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:
-    """Limits with a little room for all values."""
+    """Limits with a small margin around all values."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0, 1.0

@@ -45,15 +45,15 @@ def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
     width = left + max(6.5, *(max(CELL[0] * len(block.columns), at_most(block.title, 10)) for block in blocks)) + MARGIN
     top = sum(heights) + sum(below) + 0.6 * len(blocks)
     figure = Figure(figsize=(width, top), dpi=DPI)
-    for block, height, room in zip(blocks, heights, below, strict=True):
+    for block, height, depth in zip(blocks, heights, below, strict=True):
         top -= 0.6 + height
         axes = axes_at(figure, left, top, CELL[0] * len(block.columns), height)
-        top -= room
+        top -= depth
         colours = _shaded(block.shares, (0.0, 1.0), SHARES)
         words = [[_share(value) for value in row] for row in block.shares]
         _cells(axes, colours, words, [[""] * len(block.columns)] * len(words))
         _names_on_axes(axes, block.rows, block.columns, slanted=block.slanted)
-        title = f"{block.title}\ntrue down, predicted across; share of the true class's frames (their number)"
+        title = f"{block.title}\nrows: true class (frames), columns: predicted class; share of the true class's frames"
         axes.set_title(plain(title), fontsize=10, loc="left", y=1.0)
     return figure
 
@@ -151,7 +151,7 @@ def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]
     """Lines below the table: what the small print is, what is undefined and why, what is said of single tasks."""
     lines = []
     if any(relation.spread is not None for relation in relations.values()):
-        lines.append("± standard deviation between batches or runs; baseline: labels permuted")
+        lines.append("± standard deviation between batches or runs; baseline: permuted labels")
     for name, relation in relations.items():
         if relation.reason:
             lines.append(f"{name.replace('_', ' ')}: {relation.reason}")

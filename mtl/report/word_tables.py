@@ -15,7 +15,7 @@ def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
     rows = groups.to_dict("records")
     words = pd.DataFrame(index=pd.Index([str(row["at_most"]) for row in rows], name="networks, at most"))
     if has_several(groups["condition"]):
-        words["within"] = groups["condition"].to_numpy()
+        words["condition"] = groups["condition"].to_numpy()
     words["groups"] = [
         "; ".join(
             f"{' + '.join(group)} → {', '.join(task for task in group if row['taken_from'][task] == i)}"
@@ -42,7 +42,7 @@ def sets_table(summary: Summary) -> pd.DataFrame:
     if sets["difference"].notna().any():
         words[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
         ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
-        words["its interval"] = [signed_interval(low, high) for low, high in ends]
+        words["difference interval"] = [signed_interval(low, high) for low, high in ends]
         words["p"] = [p_value(value) for value in sets["p"]]
         words["Holm p"] = [p_value(value) for value in sets["p_holm"]]
     for name in sets.columns:
@@ -70,9 +70,9 @@ def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
     """Auxiliaries down; effects with their intervals and verdicts across."""
     words = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
     if has_several(auxiliaries["condition"]):
-        words["within"] = auxiliaries["condition"].to_numpy()
+        words["condition"] = auxiliaries["condition"].to_numpy()
     words["main effect"] = [signed(value) for value in auxiliaries["effect"]]
-    words["its interval"] = [
+    words["effect interval"] = [
         signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
     ]
     words["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
@@ -80,7 +80,7 @@ def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
     if auxiliaries["shapley"].notna().any():
         words["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
         ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
-        words["interval of it"] = [signed_interval(low, high) for low, high in ends]
+        words["Shapley interval"] = [signed_interval(low, high) for low, high in ends]
     words["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
     return words
 
@@ -100,7 +100,7 @@ def heads_table(summary: Summary) -> pd.DataFrame:
     words[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
     words[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
     ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
-    words["its interval"] = [signed_interval(low, high) for low, high in ends]
+    words["difference interval"] = [signed_interval(low, high) for low, high in ends]
     return words
 
 
