@@ -193,7 +193,7 @@ def test_one_seed_says_that_it_cannot_decide(tmp_path):
     assert "helped seed" not in said(found)
     assert "cannot tell for a" in sections.headline(found)
     assert "With 1 seed, no Holm p of 1 difference can be below 1: at least 6 seeds are needed" in said(found)
-    assert "sd" not in sections.sections(found)[0].words.columns
+    assert "sd" not in sections.sections(found)[0].table.columns
 
 
 def test_no_single_task_set_compares_with_the_first(tmp_path):

@@ -17,7 +17,7 @@ from mtl.plots.layout import (
     Look,
     epoch_axis,
     name_panel,
-    only_words,
+    only_text,
     open_mark,
     plain,
     range_of,
@@ -45,7 +45,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
     if not tasks or history.empty:
-        return only_words("no epoch was recorded")
+        return only_text("no epoch was recorded")
     looks = {kind: (label, style_of(i)) for i, (kind, label) in enumerate(kinds.items())}
     at_best: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
     key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_best)] if best_epoch is not None else [])]
@@ -116,7 +116,7 @@ def relation_trajectories(relations: Mapping[str, Relation], tasks: Sequence[str
     """
     shown = {name: one for name, one in relations.items() if one.trajectory is not None and len(one.trajectory)}
     if len(tasks) < 2 or not shown:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no trajectory was recorded")
+        return only_text("one task: no pair" if len(tasks) < 2 else "no trajectory was recorded")
     faint: dict[str, Any] = {"color": "0.45", "linewidth": 3, "alpha": 0.6}
     baselines = [
         name for name, one in shown.items() if one.baseline is not None and one.baseline.trajectory is not None
@@ -147,7 +147,7 @@ def relations_by_layer(relations: Mapping[str, Relation], tasks: Sequence[str]) 
     """
     shown = {name: relation for name, relation in relations.items() if relation.by_layer}
     if len(tasks) < 2 or not shown:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
+        return only_text("one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
     figure, grid = _panels_of_pairs(shown, tasks, [])
     for axes, (name, relation) in zip(grid, shown.items(), strict=True):
         values, groups = np.array(list(relation.by_layer.values())), list(relation.by_layer)

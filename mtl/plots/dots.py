@@ -15,7 +15,7 @@ from mtl.plots.layout import (
     COLOURS,
     PANELS_SIDE_BY_SIDE,
     SMALL,
-    as_words,
+    as_text,
     at_most,
     axes_at,
     blank,
@@ -105,7 +105,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     """
     figure = blank(7.6, 1.5 + 0.42 * len(table))
     axes = figure.add_subplot()
-    _forest(axes, as_words(table.index), table["difference"], table["low"], table["high"])
+    _forest(axes, as_text(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
     _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
     if "verdict" in table:

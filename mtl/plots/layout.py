@@ -48,7 +48,7 @@ def fitted(figure: Figure) -> Figure:
     return figure
 
 
-def only_words(text: str) -> Figure:
+def only_text(text: str) -> Figure:
     """A figure that says why there is nothing to see."""
     figure = Figure(figsize=(6.2, 2.2), dpi=DPI)
     say(figure, text)
@@ -176,7 +176,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def as_words(index: Sequence[Hashable] | pd.Index) -> list[str]:
+def as_text(index: Sequence[Hashable] | pd.Index) -> list[str]:
     """Names of rows or columns."""
     return [str(each) for each in index]
 

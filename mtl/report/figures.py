@@ -11,7 +11,7 @@ from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices
 from mtl.report.sections import MOST_CONDITIONS, numbered
 from mtl.report.summary import Summary, has_several
-from mtl.report.word_tables import auxiliary_names
+from mtl.report.tables import auxiliary_names
 
 
 def draw(summary: Summary) -> dict[str, Figure]:
@@ -43,7 +43,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
             for name, condition in zip(auxiliary_names(auxiliaries), auxiliaries["condition"], strict=True)
         ]
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
-        decided = [str(word).split(":")[0] for word in table["verdict"]]
+        decided = [str(verdict).split(":")[0] for verdict in table["verdict"]]
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), decided)
         n = int(auxiliaries.groupby("condition").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"

@@ -38,7 +38,7 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")
-        body += [html_table(section.words)] if section.words is not None else []
+        body += [html_table(section.table)] if section.table is not None else []
         if section.title == "Warnings":
             body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
         elif section.lines:

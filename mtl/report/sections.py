@@ -11,7 +11,7 @@ from mtl.ablation import design
 from mtl.formatting import plural, signed, signed_interval
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.summary import STATUSES, Summary
-from mtl.report.word_tables import (
+from mtl.report.tables import (
     auxiliaries_table,
     gain_predictors_table,
     groups_table,
@@ -30,7 +30,7 @@ class Section:
     Attributes
     ----------
     title : str
-    words : DataFrame or None
+    table : DataFrame or None
         A table of formatted numbers and text.
     lines : tuple of str
         Sentences below it.
@@ -41,7 +41,7 @@ class Section:
     """
 
     title: str
-    words: pd.DataFrame | None = None
+    table: pd.DataFrame | None = None
     lines: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     brief: tuple[str, ...] | None = None
@@ -130,13 +130,11 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section("Which tasks to train together", groups_table(summary.groups), _GROUPS_NOTE))
     relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_CONDITIONS)))
     if len(summary.compared.points):
-        lines = tuple(predicted_gain_sentences(summary.compared))
-        written = gain_predictors_table(summary.compared.gain_predictors)
         parts.append(
             Section(
                 "Did gradients and losses predict the gains?",
-                written,
-                lines,
+                gain_predictors_table(summary.compared.gain_predictors),
+                tuple(predicted_gain_sentences(summary.compared)),
                 ("predicted_and_observed_gain", *relations),
             )
         )

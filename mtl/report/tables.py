@@ -1,0 +1,117 @@
+"""The tables of a sweep's report as text."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
+from mtl.report.summary import STATUSES, Summary, has_several
+
+INTERVAL = f"95{SPACE}% interval"
+
+
+def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
+    """Networks down, what they hold and the AUC of every task across."""
+    rows = groups.to_dict("records")
+    table = pd.DataFrame(index=pd.Index([str(row["at_most"]) for row in rows], name="networks, at most"))
+    if has_several(groups["condition"]):
+        table["condition"] = groups["condition"].to_numpy()
+    table["groups"] = [
+        "; ".join(
+            f"{' + '.join(group)} → {', '.join(task for task in group if row['taken_from'][task] == i)}"
+            for i, group in enumerate(row["groups"])
+        )
+        for row in rows
+    ]
+    table["mean AUC"] = [number(row["score"]) for row in rows]
+    for task in dict.fromkeys(task for row in rows for task in row["scores"]):
+        table[f"AUC {task}"] = [number(row["scores"].get(task, float("nan"))) for row in rows]
+    return table
+
+
+def sets_table(summary: Summary) -> pd.DataFrame:
+    """Sets down; AUCs, differences and statuses across, without columns that would be empty."""
+    sets = summary.sets
+    main = f"auc/{summary.main_task}"
+    table = pd.DataFrame(index=sets.index)
+    table["seeds"] = sets["seeds"].astype(str)
+    table[f"AUC {summary.main_task}"] = [number(value) for value in sets[main]]
+    if (sets["seeds"] > 1).any():
+        table["sd"] = [number(value) for value in sets["sd"]]
+    table[INTERVAL] = [interval(low, high) for low, high in zip(sets["low"], sets["high"], strict=True)]
+    if sets["difference"].notna().any():
+        table[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
+        ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
+        table["difference interval"] = [signed_interval(low, high) for low, high in ends]
+        table["p"] = [p_value(value) for value in sets["p"]]
+        table["Holm p"] = [p_value(value) for value in sets["p_holm"]]
+    for name in sets.columns:
+        if str(name).startswith("auc/") and name != main:
+            table[f"AUC {str(name).removeprefix('auc/')}"] = [number(value) for value in sets[name]]
+    table["status"] = [
+        ", ".join(
+            [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
+            + ([f"{row['unread']} without predictions"] if row["unread"] else [])
+        )
+        for row in sets.to_dict("records")
+    ]
+    return table
+
+
+def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
+    """Differences; for the base itself `base`."""
+    return [
+        "base" if row["arm"] == base else signed(row["difference"])
+        for row in sets[["arm", "difference"]].to_dict("records")
+    ]
+
+
+def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+    """Auxiliaries down; effects with their intervals and verdicts across."""
+    table = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
+    if has_several(auxiliaries["condition"]):
+        table["condition"] = auxiliaries["condition"].to_numpy()
+    table["main effect"] = [signed(value) for value in auxiliaries["effect"]]
+    table["effect interval"] = [
+        signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
+    ]
+    table["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
+    table["Holm p"] = [p_value(value) for value in auxiliaries["p_holm"]]
+    if auxiliaries["shapley"].notna().any():
+        table["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
+        ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
+        table["Shapley interval"] = [signed_interval(low, high) for low, high in ends]
+    table["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
+    return table
+
+
+def auxiliary_names(auxiliaries: pd.DataFrame) -> list[str]:
+    """Names that say which are controls."""
+    return [f"{row['auxiliary']}{' (control)' if row['control'] else ''}" for row in auxiliaries.to_dict("records")]
+
+
+def heads_table(summary: Summary) -> pd.DataFrame:
+    """Sets with a type head down; what 1 − p(Normal) of it is worth across."""
+    heads = summary.compared.heads
+    table = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
+    table["head"] = heads["head"].to_numpy()
+    table["seeds"] = heads["seeds"].astype(str).to_numpy()
+    table[f"AUC of 1{SPACE}−{SPACE}p(Normal)"] = [number(value) for value in heads["auc"]]
+    table[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
+    table[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
+    ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
+    table["difference interval"] = [signed_interval(low, high) for low, high in ends]
+    return table
+
+
+def gain_predictors_table(gain_predictors: pd.DataFrame) -> pd.DataFrame:
+    """Measures down; their rank correlation with the gains across."""
+    table = pd.DataFrame(index=pd.Index(gain_predictors["measure"].str.replace("_", " "), name="measure"))
+    table["points"] = gain_predictors["points"].astype(str).to_numpy()
+    table["rank correlation"] = [signed(value, 2) for value in gain_predictors["correlation"]]
+    table[INTERVAL] = [
+        signed_interval(low, high, 2) for low, high in zip(gain_predictors["low"], gain_predictors["high"], strict=True)
+    ]
+    table["p"] = [p_value(value) for value in gain_predictors["p"]]
+    table["Holm p"] = [p_value(value) for value in gain_predictors["p_holm"]]
+    return table
