@@ -50,6 +50,18 @@ def test_what_follows_from_a_choice_is_no_axis():
     ]
 
 
+def test_the_first_axis_with_several_values_is_compared_and_the_others_are_the_condition():
+    runs = [run(tasks, 0, weighting=weighting) for tasks in ("anomaly", "all") for weighting in ("equal", "dwa")]
+    found = design.design_of([*runs, run("all", 1, "FAILED", weighting="dwa")])
+    assert (found.keys, found.axis) == (("tasks", "weighting"), "tasks")
+    assert found.counted == runs
+    assert [found.arm(each) for each in runs] == ["anomaly", "anomaly", "all", "all"]
+    assert found.by_condition() == {"weighting=equal": runs[::2], "weighting=dwa": runs[1::2]}
+    one_set = design.design_of(runs[2:])
+    assert (one_set.axis, one_set.arm(runs[3]), one_set.condition(runs[3])) == ("weighting", "dwa", "")
+    assert design.design_of([]).counted == []
+
+
 def test_a_swept_number_of_one_choice_is_an_axis():
     runs = [run("all", 0, weighting="dwa", **{"weighting.temperature": value}) for value in ("1", "2")]
     assert design.axes(runs) == ["tasks", "weighting.temperature"]
@@ -109,15 +121,19 @@ def test_versions_of_the_code_are_named_where_there_are_several():
 
 def test_other_frames_under_equal_parameters_are_named():
     runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not fairness.data_apart(runs, ["tasks"], "tasks")
+    assert not fairness.data_apart(design.design_of(runs))
     runs[3] = tagged("all", 1, **{DATA: "b"})
-    assert fairness.data_apart(runs, ["tasks"], "tasks") == [
+    assert fairness.data_apart(design.design_of(runs)) == [
         "The frames of train, val or test differ between runs: with seed 1, anomaly versus all. "
         "This may explain a difference."
     ]
     by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not fairness.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
-    assert not fairness.data_apart(runs, ["tasks", "data.every"], "data.every")
+    assert not fairness.data_apart(design.design_of(by_seed))  # runs are compared seed by seed
+    of_data = [
+        replace(each, params={**each.params, "tasks": "all", "data.every": each.params["tasks"]}) for each in runs
+    ]
+    assert design.design_of(of_data).axis == "data.every"
+    assert not fairness.data_apart(design.design_of(of_data))
 
 
 def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -> TrackedRun:
@@ -127,7 +143,7 @@ def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -
 
 
 def grouped(runs: list[TrackedRun]) -> list[dict]:
-    return groupings.groupings(runs, design.runs_table(runs), design.axes(runs), "tasks").to_dict("records")
+    return groupings.groupings(design.design_of(runs)).to_dict("records")
 
 
 def test_the_best_groups_are_found_among_the_measured_sets():

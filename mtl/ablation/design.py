@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,6 +12,56 @@ from mtl.results import TrackedRun, pairs
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "cut")
 RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the runs of a sweep vary, and what of it is compared.
+
+    Attributes
+    ----------
+    runs : tuple of TrackedRun
+        In the order of launch.
+    table : DataFrame
+        One row per run, see `runs_table`.
+    keys : tuple of str
+        See `axes`.
+    axis : str
+        The one of them that is compared: `tasks`, or the first other axis where there is one set only.
+    """
+
+    runs: tuple[TrackedRun, ...]
+    table: pd.DataFrame
+    keys: tuple[str, ...]
+    axis: str
+
+    @property
+    def counted(self) -> list[TrackedRun]:
+        """The runs that the summary counts."""
+        return [run for run, counts in zip(self.runs, self.table["counts"], strict=True) if counts]
+
+    def arm(self, run: TrackedRun) -> str:
+        """The run's value on the axis that is compared."""
+        return parameters_of(run).get(self.axis, "")
+
+    def condition(self, run: TrackedRun) -> str:
+        """The run's values on all other axes; only runs of one condition are compared."""
+        parameters = parameters_of(run)
+        return ", ".join(f"{key}={parameters.get(key, '')}" for key in self.keys if key not in ("tasks", self.axis))
+
+    def by_condition(self) -> dict[str, list[TrackedRun]]:
+        """The runs that count by the condition they are compared in."""
+        groups: dict[str, list[TrackedRun]] = {}
+        for run in self.counted:
+            groups.setdefault(self.condition(run), []).append(run)
+        return groups
+
+
+def design_of(runs: Sequence[TrackedRun]) -> Design:
+    """The design of runs that are settled."""
+    keys, table = axes(runs), runs_table(runs)
+    axis = "tasks" if len(set(table["tasks"])) > 1 or len(keys) == 1 else keys[1]
+    return Design(tuple(runs), table, tuple(keys), axis)
 
 
 def axes(runs: Sequence[TrackedRun]) -> list[str]:
@@ -64,12 +115,13 @@ def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
     The last finished one stays, and what came to no end after it; where none
     finished, the last.
     """
-    places = list(zip(*(runs_table(runs)[key] for key in ("set", "seed")), strict=True))
+    table = runs_table(runs)
+    cells = list(zip(table["set"], table["seed"], strict=True))
     last: dict[tuple[str, str], int] = {}
-    for i, (run, place) in enumerate(zip(runs, places, strict=True)):
-        if run.status == "FINISHED" or place not in last or runs[last[place]].status != "FINISHED":
-            last[place] = i
-    return [run for i, (run, place) in enumerate(zip(runs, places, strict=True)) if i >= last[place]]
+    for i, (run, cell) in enumerate(zip(runs, cells, strict=True)):
+        if run.status == "FINISHED" or cell not in last or runs[last[cell]].status != "FINISHED":
+            last[cell] = i
+    return [run for i, (run, cell) in enumerate(zip(runs, cells, strict=True)) if i >= last[cell]]
 
 
 def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
