@@ -8,6 +8,7 @@ import tracemalloc
 from itertools import permutations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,13 @@ from sklearn.metrics import roc_auc_score
 from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
 from mtl.ablation.verdicts import Verdict, delta_m, verdict
-from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined, percentile_interval
+from mtl.statistics.bootstrap import (
+    bootstrap_weights,
+    coded_videos,
+    mean_of_defined,
+    percentile_interval,
+    resampled_videos,
+)
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
 from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts
 from mtl.statistics.significance import holm, sign_flip
@@ -106,6 +113,17 @@ def test_macro_auc_takes_memory_of_a_column_not_of_all() -> None:
 
 
 # resampling
+
+
+def test_one_abnormal_frame_makes_a_video_anomalous_and_both_kinds_keep_their_number() -> None:
+    codes, names, anomalous = coded_videos(pd.Series([*"bacab"]), np.array([False, False, False, False, True]))
+    assert codes.tolist() == [1, 0, 2, 0, 1]
+    assert names.tolist() == [*"abc"]
+    assert anomalous.tolist() == [False, True, False]
+    drawn = resampled_videos(anomalous, 50, 0)
+    assert (drawn[:, 1] == 1).all()
+    assert (drawn[:, [0, 2]].sum(axis=1) == 2).all()
+    assert coded_videos(pd.Series([], dtype=str), np.zeros(0, bool))[2].tolist() == []
 
 
 def test_resamples_keep_the_strata_and_draw_evenly() -> None:

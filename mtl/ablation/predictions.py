@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts
-
-NORMAL = "Normal"  # the class that is no anomaly; videos are resampled within it and outside of it
+from mtl.tasks import NORMAL
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,8 @@ def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
     if missing or not columns:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
-    codes, names = pd.factorize(predictions["video"].astype(str), sort=True)
-    videos = names.to_numpy(dtype=str)
     abnormal = (predictions["class_name"].astype(str) != NORMAL).to_numpy()
-    anomalous = np.bincount(codes, weights=abnormal, minlength=len(videos)) > 0
+    codes, videos, anomalous = coded_videos(predictions["video"], abnormal)
     target = predictions[f"target/{main_task}"].to_numpy()
     found = Predicted(videos, anomalous, _digests(predictions["frame"].to_numpy(), target, codes, len(videos)))
     scores = predictions[columns].to_numpy(np.float64)

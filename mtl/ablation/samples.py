@@ -11,7 +11,7 @@ from mtl.ablation.effects import Effect, effect
 from mtl.ablation.factorial import contrast
 from mtl.ablation.predictions import ComparedRun
 from mtl.formatting import plural
-from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined
+from mtl.statistics.bootstrap import mean_of_defined, resampled_videos
 from mtl.statistics.pairwise import PairwiseCounts
 
 MOST_NAMED = 3  # videos that a warning names
@@ -28,7 +28,7 @@ class Sample:
         anomalous = np.zeros(len(self.videos), bool)
         for each, places in zip(found, self.places, strict=True):
             anomalous[places] |= each.anomalous
-        self.drawn = bootstrap_weights(anomalous, resamples, seed)
+        self.drawn = resampled_videos(anomalous, resamples, seed)
         every = np.ones(len(self.videos), bool)
         self.main = [self.aucs(i, entry.predicted.counts, every) for i, entry in enumerate(entries)]
 

@@ -13,10 +13,10 @@ from pydantic import Field, PositiveInt
 
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
-from mtl.evaluation.task_predictions import TaskPredictions, per_video, task_predictions, video_codes
+from mtl.evaluation.task_predictions import TaskPredictions, per_video, task_predictions
 from mtl.results import Score
-from mtl.statistics.bootstrap import bootstrap_weights
-from mtl.tasks import Task
+from mtl.statistics.bootstrap import coded_videos, resampled_videos
+from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Evaluation:
     Parameters
     ----------
     resamples : int
-        Resamples of the bootstrap. Videos are drawn within {anomalous, normal}.
+        Of the bootstrap, see `resampled_videos`.
     seed : int
         Of the bootstrap.
     threshold : float
@@ -80,8 +80,9 @@ class Evaluation:
             ``probability/<task>/<column>`` where the task has several columns.
         tasks : mapping of str to Task
         """
-        videos, anomalous = video_codes(predictions)
-        drawn = bootstrap_weights(anomalous, self.resamples, self.seed)
+        abnormal = (predictions["class_name"] != NORMAL).to_numpy()
+        videos, _, anomalous = coded_videos(predictions["video"], abnormal)
+        drawn = resampled_videos(anomalous, self.resamples, self.seed)
         scores: dict[str, Score] = {}
         classes: list[tuple] = []
         confusions, roc = {}, {}

@@ -10,8 +10,6 @@ import pandas as pd
 
 from mtl.tasks import Task
 
-NORMAL = "Normal"
-
 
 @dataclass(frozen=True)
 class TaskPredictions:
@@ -26,14 +24,6 @@ class TaskPredictions:
     positives: np.ndarray
     videos: np.ndarray
     fault: str
-
-
-def video_codes(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Code of each frame's video, and whether each video is anomalous."""
-    codes, names = pd.factorize(predictions["video"].astype(str), sort=True)
-    anomalous = np.zeros(len(names), bool)
-    anomalous[codes[(predictions["class_name"] != NORMAL).to_numpy()]] = True
-    return codes, anomalous
 
 
 def task_predictions(predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray) -> TaskPredictions:
