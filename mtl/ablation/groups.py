@@ -116,6 +116,15 @@ def best_groups(
     }
     hosts = {part: _host(part, known, scores, tasks, overlap) for part in range(1, 1 << n)}
 
+    parts = _best_partition(n, hosts, most_groups)
+    if not parts:
+        raise ValueError(f"the known sets do not cover {', '.join(tasks)} with at most {most_groups} groups.")
+    return _grouping(parts, [hosts[part][1] for part in parts], scores, tasks)
+
+
+def _best_partition(n: int, hosts: Mapping[int, tuple[float, int]], most_groups: int) -> tuple[int, ...]:
+    """Parts of n tasks, as bits, with the best score in all; empty where the hosts do not allow so few groups."""
+
     @cache
     def best(left: int, groups: int) -> tuple[float, float, float, tuple[int, ...]]:
         """Score, less groups, less places, and the parts, of the tasks that are left."""
@@ -136,10 +145,7 @@ def best_groups(
             part = (part - 1) & rest
         return found
 
-    parts = best((1 << n) - 1, most_groups)[3]
-    if not parts:
-        raise ValueError(f"the known sets do not cover {', '.join(tasks)} with at most {most_groups} groups.")
-    return _grouping(parts, [hosts[part][1] for part in parts], scores, tasks)
+    return best((1 << n) - 1, most_groups)[3]
 
 
 def _host(

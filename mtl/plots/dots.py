@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mtl.plots.layout import (
@@ -144,20 +145,8 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
         for auxiliary, group in points[points["measure"] == measure].groupby("auxiliary", sort=False):
             style = style_of(looks[auxiliary])
             is_control = bool(group["control"].iloc[0])
-            ends = np.array([group["gain"] - group["low"], group["high"] - group["gain"]], float)
-            axes.errorbar(
-                group["value"], group["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
-            )
-            (line,) = axes.plot(
-                group["value"],
-                group["gain"],
-                style["marker"],
-                color=style["color"],
-                markerfacecolor="white" if is_control else style["color"],
-                markersize=6,
-                zorder=3,
-            )
-            handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", line)
+            marks = _gains(axes, group, style["marker"], style["color"], is_control)
+            handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", marks)
         axes.axhline(0, color="0.45", linewidth=1.0, linestyle="--", zorder=0)
         axes.set_title(plain(measure.replace("_", " ") + "\n" + correlations.get(measure, "")), fontsize=8.5)
         axes.tick_params(labelsize=8)
@@ -175,6 +164,19 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
         frameon=False,
     )
     return fitted(figure)
+
+
+def _gains(axes: Axes, points: pd.DataFrame, mark: str, colour: str, is_control: bool) -> Line2D:
+    """Gains of an auxiliary with their intervals, over its measure; open marks for a control."""
+    ends = np.array([points["gain"] - points["low"], points["high"] - points["gain"]], float)
+    axes.errorbar(
+        points["value"], points["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
+    )
+    face = "white" if is_control else colour
+    (marks,) = axes.plot(
+        points["value"], points["gain"], mark, color=colour, markerfacecolor=face, markersize=6, zorder=3
+    )
+    return marks
 
 
 def _forest(
