@@ -70,14 +70,14 @@ def axes(runs: Sequence[TrackedRun]) -> list[str]:
     A parameter below a group (``weighting.temperature``) counts only where it is
     not a consequence of the group's choice and the task set.
     """
-    conditions = [parameters_of(run) for run in runs]
-    keys = dict.fromkeys(key for condition in conditions for key in condition if not _is_seed(conditions, key))
-    differing = [key for key in keys if len({condition[key] for condition in conditions if key in condition}) > 1]
+    parameters = [parameters_of(run) for run in runs]
+    keys = dict.fromkeys(key for each in parameters for key in each if not _is_seed(parameters, key))
+    differing = [key for key in keys if len({each[key] for each in parameters if key in each}) > 1]
     groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
     free = [
         key
         for key in differing
-        if "." in key and not key.startswith("task.") and not _follows(conditions, key, ("tasks", key.split(".")[0]))
+        if "." in key and not key.startswith("task.") and not _follows(parameters, key, ("tasks", key.split(".")[0]))
     ]
     return ["tasks", *sorted({*groups, *free} - {"tasks"})]
 
@@ -96,10 +96,10 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     keys = axes(runs)
     rows = []
     for run in runs:
-        condition = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
-        row: dict[str, object] = {"set": _label(keys, condition), "seed": condition["seed"], "status": run.status}
+        values = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
+        row: dict[str, object] = {"set": _label(keys, values), "seed": values["seed"], "status": run.status}
         row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
-        rows.append(row | condition | dict(run.metrics))
+        rows.append(row | values | dict(run.metrics))
     columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", *keys]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     finished = table[table["status"] == "FINISHED"]
@@ -178,21 +178,18 @@ def parameters_of(run: TrackedRun) -> dict[str, str]:
     return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
 
 
-def _follows(conditions: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
+def _follows(parameters: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
     """Whether the key has one value for every combination of the given ones."""
-    seen: dict[tuple, str] = {}
-    for condition in conditions:
-        if (
-            key in condition
-            and seen.setdefault(tuple(condition.get(each) for each in given), condition[key]) != condition[key]
-        ):
-            return False
-    return True
+    values: dict[tuple, set[str]] = {}
+    for each in parameters:
+        if key in each:
+            values.setdefault(tuple(each.get(name) for name in given), set()).add(each[key])
+    return all(len(found) == 1 for found in values.values())
 
 
-def _label(keys: Sequence[str], condition: Mapping[str, str]) -> str:
+def _label(keys: Sequence[str], values: Mapping[str, str]) -> str:
     """Name of a row: the task set, then what else differs."""
-    return ", ".join([condition["tasks"], *(f"{key}={condition[key]}" for key in keys if key != "tasks")])
+    return ", ".join([values["tasks"], *(f"{key}={values[key]}" for key in keys if key != "tasks")])
 
 
 def _failure(run: TrackedRun) -> str:
@@ -201,6 +198,11 @@ def _failure(run: TrackedRun) -> str:
     return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
 
 
-def _is_seed(conditions: Sequence[Mapping[str, str]], key: str) -> bool:
+def follows_seed(parameters: Mapping[str, str], key: str) -> bool:
+    """Whether the value is a part's seed that is the run's."""
+    return key.endswith(".seed") and parameters[key] == parameters.get("seed")
+
+
+def _is_seed(parameters: Sequence[Mapping[str, str]], key: str) -> bool:
     """Whether a part's seed is the run's seed in every run."""
-    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in conditions)
+    return all(follows_seed(each, key) for each in parameters if key in each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtl.ablation.design import Design, parameters_of
+from mtl.ablation.design import Design, follows_seed, parameters_of
 from mtl.results import CODE, DATA, TrackedRun
 
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
@@ -99,17 +99,12 @@ def _differences(
         if _may_differ(key, axis):
             continue
         mine, its = (
-            list(dict.fromkeys(each[key] for each in group if key in each and not _follows_seed(each, key)))
+            list(dict.fromkeys(each[key] for each in group if key in each and not follows_seed(each, key)))
             for group in (some, others)
         )
         if mine and its and set(mine) != set(its):
             found[key] = " and ".join(mine), " and ".join(its)
     return found
-
-
-def _follows_seed(parameters: Mapping[str, str], key: str) -> bool:
-    """Whether the value is a part's seed that is the run's."""
-    return key.endswith(".seed") and parameters[key] == parameters.get("seed")
 
 
 def _may_differ(key: str, axis: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from mtl.evaluation.predictions import probability_columns
 from mtl.tasks import Task
+
+Reduction = Literal["mean", "max"]  # of a video's frames
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,7 @@ class TaskPredictions:
 
 def task_predictions(predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray) -> TaskPredictions:
     """The columns of one task, found by its name."""
-    single = len(task.classes) == 1
-    columns = [f"probability/{name}" if single else f"probability/{name}/{column}" for column in task.classes]
-    probabilities = predictions[columns].to_numpy(np.float64)
+    probabilities = predictions[probability_columns(name, task.classes)].to_numpy(np.float64)
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     fault = f"{broken} of {len(predictions)} predictions are not finite" if broken else ""
     positives = task.positives(predictions[f"target/{name}"].to_numpy())
@@ -39,7 +41,7 @@ def task_predictions(predictions: pd.DataFrame, name: str, task: Task, videos: n
     )
 
 
-def per_video(predicted: TaskPredictions, reduce: Literal["mean", "max"]) -> TaskPredictions:
+def per_video(predicted: TaskPredictions, reduce: Reduction) -> TaskPredictions:
     """One row per video: mean or largest probability of its frames."""
     if predicted.fault:
         return predicted

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mtl.formatting import plural
 from mtl.plots.layout import (
     COLOURS,
     PANELS_SIDE_BY_SIDE,
@@ -20,7 +21,6 @@ from mtl.plots.layout import (
     at_most,
     axes_at,
     blank,
-    counted,
     draw_grid,
     fitted,
     folded,
@@ -45,7 +45,7 @@ def class_auc(table: pd.DataFrame) -> Figure:
     """
     tasks = table["task"].nunique() if "task" in table else 1
     names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
-    labels = [f"{name}  ({counted(videos, 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
+    labels = [f"{name}  ({plural(int(videos), 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
     left, height = 0.2 + max(map(at_most, folded(labels)), default=0.0), 0.2 + 0.3 * max(1, len(labels))
     figure = Figure(figsize=(left + 4.5 + MARGIN, 0.6 + height + 0.6), dpi=DPI)
     axes = axes_at(figure, left, 0.6, 4.5, height)
@@ -78,7 +78,7 @@ def auc_by_set(
     labels, means, lows, highs = [], [], [], []
     for i, (name, values) in enumerate(aucs.items()):
         defined = np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
-        labels.append(f"{name}  ({counted(len(defined), 'seed')})")
+        labels.append(f"{name}  ({plural(len(defined), 'seed')})")
         means.append(defined.mean() if len(defined) else np.nan)
         low, high = intervals.get(name, (np.nan, np.nan))
         lows.append(low)

@@ -196,11 +196,6 @@ def folded(labels: Sequence[str]) -> list[str]:
     return [wrapped(label, 40) for label in labels]
 
 
-def counted(n: float, noun: str) -> str:
-    """A number and what it counts."""
-    return f"{int(n)} {noun}{'' if int(n) == 1 else 's'}"
-
-
 def at_most(text: str, size: float = 8.5) -> float:
     """Inches that a text takes at most: no letter is wider than it is high."""
     return max(map(len, text.split("\n"))) * size / 72

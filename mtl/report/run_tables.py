@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mtl.formatting import interval, number, terminal_table
-from mtl.report.tables import INTERVAL
+from mtl.report.tables import INTERVAL, intervals
 from mtl.results import Relation, Result, Score, pairs
 
 SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
@@ -63,7 +63,7 @@ def run_tables(result: Result) -> list[RenderableType]:
     scores = task_table(result.scores, result.tasks)
     table = pd.DataFrame(index=scores.index)
     table["AUC"] = [number(value) for value in scores["auc"]]
-    table[INTERVAL] = [interval(low, high) for low, high in zip(scores["low"], scores["high"], strict=True)]
+    table[INTERVAL] = intervals(scores, interval)
     for name in SCORES[1:]:
         table[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in scores[name]]
     shown: list[RenderableType] = [terminal_table("Test scores", table)]

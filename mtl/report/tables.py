@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 
 from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
 from mtl.report.summary import STATUSES, Summary, has_several
 
 INTERVAL = f"95{SPACE}% interval"
+
+
+def intervals(table: pd.DataFrame, text: Callable[[float, float], str], prefix: str = "") -> list[str]:
+    """The columns `low` and `high`, named with the prefix, as text."""
+    return [text(low, high) for low, high in zip(table[f"{prefix}low"], table[f"{prefix}high"], strict=True)]
 
 
 def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
@@ -38,11 +46,10 @@ def sets_table(summary: Summary) -> pd.DataFrame:
     table[f"AUC {summary.main_task}"] = [number(value) for value in sets[main]]
     if (sets["seeds"] > 1).any():
         table["sd"] = [number(value) for value in sets["sd"]]
-    table[INTERVAL] = [interval(low, high) for low, high in zip(sets["low"], sets["high"], strict=True)]
+    table[INTERVAL] = intervals(sets, interval)
     if sets["difference"].notna().any():
         table[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
-        ends = zip(sets["difference_low"], sets["difference_high"], strict=True)
-        table["difference interval"] = [signed_interval(low, high) for low, high in ends]
+        table["difference interval"] = intervals(sets, signed_interval, "difference_")
         table["p"] = [p_value(value) for value in sets["p"]]
         table["Holm p"] = [p_value(value) for value in sets["p_holm"]]
     for name in sets.columns:
@@ -72,15 +79,12 @@ def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
     if has_several(auxiliaries["condition"]):
         table["condition"] = auxiliaries["condition"].to_numpy()
     table["main effect"] = [signed(value) for value in auxiliaries["effect"]]
-    table["effect interval"] = [
-        signed_interval(low, high) for low, high in zip(auxiliaries["low"], auxiliaries["high"], strict=True)
-    ]
+    table["effect interval"] = intervals(auxiliaries, signed_interval)
     table["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
     table["Holm p"] = [p_value(value) for value in auxiliaries["p_holm"]]
     if auxiliaries["shapley"].notna().any():
         table["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
-        ends = zip(auxiliaries["shapley_low"], auxiliaries["shapley_high"], strict=True)
-        table["Shapley interval"] = [signed_interval(low, high) for low, high in ends]
+        table["Shapley interval"] = intervals(auxiliaries, signed_interval, "shapley_")
     table["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
     return table
 
@@ -97,10 +101,9 @@ def heads_table(summary: Summary) -> pd.DataFrame:
     table["head"] = heads["head"].to_numpy()
     table["seeds"] = heads["seeds"].astype(str).to_numpy()
     table[f"AUC of 1{SPACE}−{SPACE}p(Normal)"] = [number(value) for value in heads["auc"]]
-    table[INTERVAL] = [interval(low, high) for low, high in zip(heads["low"], heads["high"], strict=True)]
+    table[INTERVAL] = intervals(heads, interval)
     table[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
-    ends = zip(heads["difference_low"], heads["difference_high"], strict=True)
-    table["difference interval"] = [signed_interval(low, high) for low, high in ends]
+    table["difference interval"] = intervals(heads, signed_interval, "difference_")
     return table
 
 
@@ -109,9 +112,7 @@ def gain_predictors_table(gain_predictors: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(index=pd.Index(gain_predictors["measure"].str.replace("_", " "), name="measure"))
     table["points"] = gain_predictors["points"].astype(str).to_numpy()
     table["rank correlation"] = [signed(value, 2) for value in gain_predictors["correlation"]]
-    table[INTERVAL] = [
-        signed_interval(low, high, 2) for low, high in zip(gain_predictors["low"], gain_predictors["high"], strict=True)
-    ]
+    table[INTERVAL] = intervals(gain_predictors, partial(signed_interval, digits=2))
     table["p"] = [p_value(value) for value in gain_predictors["p"]]
     table["Holm p"] = [p_value(value) for value in gain_predictors["p_holm"]]
     return table
