@@ -14,7 +14,7 @@ def groupings(design: Design) -> pd.DataFrame:
     """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
 
     Groups may overlap: a task is taken from one network and may help in others. Sets
-    with a control are left out, as nobody wants its score.
+    with a control are left out, as its score is of no use.
 
     Returns
     -------

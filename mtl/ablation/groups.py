@@ -51,7 +51,7 @@ def pairwise_scores(
         Row = source, column = recipient, higher is better: affinities, or gains of
         pairs over the task alone. The diagonal is not used.
     alone : ndarray of shape (n_tasks,)
-        What no company is worth, in the same unit: zeros for gains over the task
+        Score of a task alone, in the same unit: zeros for gains over the task
         alone; the diagonal of an affinity is what a step for itself gives.
 
     Returns
@@ -91,7 +91,7 @@ def best_groups(
     scores : mapping of frozenset of str to mapping of str to float
         By set the score of each of its tasks, higher is better: measured (AUCs of a
         sweep over sets) or from `pairwise_scores`. Sets that were not measured may be
-        missing; a task's NaN says that it cannot be taken from that set.
+        missing; a task that is NaN in a set cannot be taken from that set.
     most_groups : int
     overlap : bool
         Whether a task may be in several groups, to help where it is not taken from.

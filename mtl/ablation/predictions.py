@@ -25,9 +25,9 @@ class Predicted:
     frames : ndarray of uint64, shape (n_videos,)
         Equal for two runs only where they scored the same frames with the same targets.
     counts : tuple of PairwiseCounts
-        One per column of the main task that has both outcomes.
+        One per class of the main task that has positives and negatives.
     by_head : mapping of str to PairwiseCounts
-        What 1 - p(Normal) of another head is worth as a score of the main task, by that head's task.
+        Counts of 1 - p(Normal) of another head as a score of the main task, by that head's task.
     fault : str
         Why there is no AUC; else empty.
     """

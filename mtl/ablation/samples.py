@@ -33,7 +33,7 @@ class Sample:
         self.main = [self.aucs(i, entry.predicted.counts, every) for i, entry in enumerate(entries)]
 
     def aucs(self, i: int, counts: Sequence[PairwiseCounts], kept: np.ndarray) -> tuple[float, np.ndarray]:
-        """AUC of the i-th entry over the videos kept, and in every resample; the mean over its columns."""
+        """AUC of the i-th entry over the videos kept, and in every resample; the mean over its classes."""
         if not counts:
             return float("nan"), np.full(len(self.drawn), np.nan)
         places = self.places[i]

@@ -25,14 +25,14 @@ CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "rea
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the predictions are worth.
+    """Scores of the predictions.
 
     Attributes
     ----------
     scores : dict of str to Score
         By tracked name, for example ``auc/violence``.
     classes : DataFrame
-        One row per class of every task that tells several apart: `task`, `class`,
+        One row per class of every task with several classes: `task`, `class`,
         `videos` and `frames` (of that class), `auc` against the rest, `low`,
         `high`, `reason`.
     confusions : dict of str to DataFrame

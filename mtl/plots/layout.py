@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtl.plots.rendering import DPI, MARGIN, Canvas
 
-# Told apart without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
+# Distinct without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X")

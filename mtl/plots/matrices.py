@@ -101,8 +101,8 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     ----------
     relations : mapping of str to Relation
         By measure. Interval, `spread` and `baseline` are the small print of a cell; a
-        directed measure has two columns. Why one is undefined and what it
-        says of each task alone stands below.
+        directed measure has two columns. Why one is undefined and its quantities
+        of each task alone stand below.
     tasks : sequence of str
         In the order of the matrices.
     title : str
@@ -148,7 +148,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
 
 
 def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]:
-    """Lines below the table: what the small print is, what is undefined and why, what is said of single tasks."""
+    """Lines below the table: what the small print is, what is undefined and why, quantities of single tasks."""
     lines = []
     if any(relation.spread is not None for relation in relations.values()):
         lines.append("± standard deviation between batches or runs; baseline: permuted labels")

@@ -132,7 +132,7 @@ def sections(summary: Summary) -> list[Section]:
     if len(summary.compared.points):
         parts.append(
             Section(
-                "Did gradients and losses predict the gains?",
+                _PREDICTED_GAINS,
                 gain_predictors_table(summary.compared.gain_predictors),
                 tuple(predicted_gain_sentences(summary.compared)),
                 ("predicted_and_observed_gain", *relations),
@@ -142,7 +142,7 @@ def sections(summary: Summary) -> list[Section]:
         none = "No two task sets differ only in auxiliaries that have a measure, so there is nothing to correlate."
         parts.append(
             Section(
-                "Did gradients and losses predict the gains?",
+                _PREDICTED_GAINS,
                 lines=(f"{none} More task sets are needed (experiment=all_subsets).",),
                 figures=relations,
             )
@@ -152,6 +152,7 @@ def sections(summary: Summary) -> list[Section]:
     return parts
 
 
+_PREDICTED_GAINS = "Did gradients and losses predict the gains?"
 _HEADS_NOTE = (
     "1 − p(Normal) of the head is used as the score of the main task; the difference is relative to the main task's "
     "own head in the same runs. Where it is about zero, the type head alone detects anomalies equally well.",

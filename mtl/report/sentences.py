@@ -116,7 +116,7 @@ def predicted_gain_sentences(compared: Comparison) -> list[str]:
     most = int(gain_predictors["points"].max())
     if not len(correlated):
         if most >= FEWEST_POINTS:
-            return ["No measure can be correlated with the gains: all points are equal in one of the two.", what]
+            return ["No measure can be correlated with the gains: all points have the same gain or value.", what]
         few = (
             f"{plural(most, 'point')} per measure cannot show whether any measure predicts the gains: even a perfect "
             "order of so few points can be due to chance. More task sets are needed (experiment=all_subsets)."

@@ -83,7 +83,7 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     resamples, seed = resampling(design.counted)
     controls = {name for run in design.runs for name in controls_of(run)}
     compared = comparison.compare(entries, main_task, controls, resamples, seed)
-    if design.axis != "tasks":  # one task set: it says nothing of its auxiliaries
+    if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
     rows = zip(design.table["set"], design.table["seed"], design.table["counts"], strict=True)

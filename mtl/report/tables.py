@@ -95,7 +95,7 @@ def auxiliary_names(auxiliaries: pd.DataFrame) -> list[str]:
 
 
 def heads_table(summary: Summary) -> pd.DataFrame:
-    """Sets with a type head down; what 1 − p(Normal) of it is worth across."""
+    """Sets with a type head down; the AUC of its 1 − p(Normal) across."""
     heads = summary.compared.heads
     table = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
     table["head"] = heads["head"].to_numpy()

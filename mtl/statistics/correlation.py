@@ -1,4 +1,4 @@
-"""Correlations of columns with honest intervals: ranks, blocks, few points."""
+"""Correlations of columns with their intervals: ranks, blocks, few points."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class RankCorrelation:
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> RankCorrelation:
-    """Spearman's correlation with an interval that is honest about few points.
+    """Spearman's correlation with an interval that holds for few points too.
 
     The interval is Fisher's with the error sqrt((1 + r^2 / 2) / (n - 3)); a perfect
     order counts as half a step less than perfect, as it would otherwise have no
