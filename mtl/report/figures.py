@@ -58,7 +58,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
             row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "
             f"{signed_interval(row['low'], row['high'], 2)}"
             if np.isfinite(row["low"])
-            else "too few points to correlate"
+            else "no correlation can be given"
             for row in compared.gain_predictors.to_dict("records")
         }
         figures["predicted_and_observed_gain"] = dots.predicted_and_observed_gain(compared.points, correlations)
