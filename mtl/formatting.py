@@ -1,4 +1,4 @@
-"""Numbers -> words -> tables for a terminal, for Markdown and for HTML."""
+"""Numbers -> text -> tables for a terminal, for Markdown and for HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING = "–"
 SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 WORD = ' class="word"'
 SENTENCE = ' class="word sentence"'  # may be broken into lines
-LONG = 40  # characters from which words are a sentence
+LONG = 40  # characters from which text is a sentence
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -49,40 +49,40 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def fitting(words: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+def fitting(table: pd.DataFrame, width: int) -> list[pd.DataFrame]:
     """The table cut into tables that fit into the width, all with the first column."""
-    first = min(max([8, *(len(str(name)) for name in words.index)]), 28) + 3
+    first = min(max([8, *(len(str(name)) for name in table.index)]), 28) + 3
     parts: list[list[str]] = [[]]
     left = width - first
-    for name in words.columns:
+    for name in table.columns:
         head = max(len(word) for word in str(name).replace("_", "_ ").split(" "))
-        takes = max([head, *(len(str(cell)) for cell in words[name])]) + 2
+        takes = max([head, *(len(str(cell)) for cell in table[name])]) + 2
         if takes > left and parts[-1]:
             parts.append([])
             left = width - first
         parts[-1].append(name)
         left -= takes
-    return [words[part] for part in parts]
+    return [table[part] for part in parts]
 
 
-def terminal_table(title: str, words: pd.DataFrame) -> Table:
+def terminal_table(title: str, table: pd.DataFrame) -> Table:
     """A table that fits into 80 columns where it can: heads stand in narrow lines, numbers are never broken."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    longest = max((len(word) for name in words.index for word in str(name).split()), default=1)
-    table.add_column(Text(str(words.index.name)), overflow="fold", min_width=min(longest, 24))
-    for name in words.columns:
-        is_number = bool(words[name].map(lambda cell: " " not in cell).all())
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    longest = max((len(word) for name in table.index for word in str(name).split()), default=1)
+    shown.add_column(Text(str(table.index.name)), overflow="fold", min_width=min(longest, 24))
+    for name in table.columns:
+        is_number = bool(table[name].map(lambda cell: " " not in cell).all())
         head = Text(str(name).replace("_vs_", "\N{NO-BREAK SPACE}/ ").replace("_", "_\n").replace(" ", "\n"))
-        table.add_column(head, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    for index, row in zip(words.index, words.to_numpy(), strict=True):
-        table.add_row(*(Text(str(cell)) for cell in [index, *row]))
-    return table
+        shown.add_column(head, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    for index, row in zip(table.index, table.to_numpy(), strict=True):
+        shown.add_row(*(Text(str(cell)) for cell in [index, *row]))
+    return shown
 
 
-def markdown_table(words: pd.DataFrame) -> list[str]:
+def markdown_table(table: pd.DataFrame) -> list[str]:
     """Lines of a table, the index first."""
-    names = [str(words.index.name), *map(str, words.columns)]
-    rows = [[str(index), *map(str, row)] for index, row in zip(words.index, words.to_numpy(), strict=True)]
+    names = [str(table.index.name), *map(str, table.columns)]
+    rows = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
     head = [f"| {' | '.join(map(escaped, names))} |", f"|{' --- |' * len(names)}"]
     return head + [f"| {' | '.join(map(escaped, row))} |" for row in rows]
 
@@ -92,13 +92,13 @@ def escaped(text: str) -> str:
     return "".join(f"\\{sign}" if sign in r"\|*`<[" else sign for sign in text)
 
 
-def html_table(words: pd.DataFrame) -> str:
+def html_table(table: pd.DataFrame) -> str:
     """A table that scrolls by itself where it is wider than the page."""
     head = "".join(
-        f"<th>{html.escape(str(name)).replace('_', '_<wbr>')}</th>" for name in [words.index.name, *words.columns]
+        f"<th>{html.escape(str(name)).replace('_', '_<wbr>')}</th>" for name in [table.index.name, *table.columns]
     )
     rows = []
-    for index, row in zip(words.index, words.to_numpy(), strict=True):
+    for index, row in zip(table.index, table.to_numpy(), strict=True):
         cells = "".join(f"<td{_kind(str(cell))}>{html.escape(str(cell))}</td>" for cell in row)
         rows.append(f"<tr><td>{html.escape(str(index))}</td>{cells}</tr>")
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'

@@ -40,9 +40,9 @@ class Relation:
     by_layer : mapping of str to ndarray (n_tasks, n_tasks)
         The measure within parts of the shared parameters, from the input on.
     of_tasks : mapping of str to ndarray (n_tasks,)
-        What the measure says of each task alone, by quantity.
+        Quantities of each task alone, by name.
     of_pairs : mapping of str to ndarray (n_tasks, n_tasks)
-        What else it says of every two tasks, whichever comes first, by quantity.
+        Other quantities of every two tasks, whichever comes first, by name.
     """
 
     values: np.ndarray
@@ -140,7 +140,7 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
         ``<measure>/<a>_vs_<b>`` for a symmetric measure, ``<measure>/<source>_to_<recipient>``,
         both ways, for a directed one; ``<measure>_baseline/...`` beside it where there is
         a permutation baseline, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
-        and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for what else it says.
+        and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for its other quantities.
     """
     named = directions(tasks) if relation.directed else pairs(tasks)
     found = {f"{name}/{pair}": relation.values[a, b] for pair, a, b in named}

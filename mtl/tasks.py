@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 
 from mtl.errors import UserError, nearest
 
+NORMAL = "Normal"  # the class that is no anomaly
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 

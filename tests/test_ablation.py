@@ -101,7 +101,7 @@ def test_predictions_that_are_not_finite_are_a_fault():
 
 def test_one_outcome_is_a_fault():
     table = predictions(0, 1.0)
-    assert "one outcome" in reduced(table[table["class_name"] == "Normal"], "main").fault
+    assert "same label" in reduced(table[table["class_name"] == "Normal"], "main").fault
 
 
 def test_a_table_without_the_main_task_is_refused():
@@ -178,7 +178,7 @@ def test_without_a_single_task_the_first_set_is_the_base():
     by_name = found.auxiliaries.set_index("auxiliary")
     assert by_name.loc["b", "pairs"] == 1
     assert by_name.loc["a", "verdict"] == "cannot tell"
-    assert "no two sets" in by_name.loc["a", "reason"]
+    assert "no two task sets" in by_name.loc["a", "reason"]
 
 
 def test_a_seed_that_one_set_lacks_is_left_out_of_the_difference_only():
@@ -187,7 +187,7 @@ def test_a_seed_that_one_set_lacks_is_left_out_of_the_difference_only():
     assert found["seeds"].tolist() == [3, 2]
     assert found.loc["a", "difference"] == pytest.approx(np.mean([aucs["a", s] - aucs["main", s] for s in (0, 2)]))
     assert found.loc["a", "paired_seeds"] == 2
-    assert "1 seed has no partner" in found.loc["a", "reason"]
+    assert "1 seed is missing in some of the compared sets" in found.loc["a", "reason"]
 
 
 def test_holm_is_over_all_differences():
@@ -197,7 +197,7 @@ def test_holm_is_over_all_differences():
     assert sets["p_holm"].min() == pytest.approx(min(1, 3 * smallest))
 
 
-def test_settings_are_compared_within_themselves():
+def test_conditions_are_compared_within_themselves():
     tables = {
         (arm, s, condition): predictions(11 * i + s, 1 + i)
         for i, (condition, arm) in enumerate([("w=1", "main"), ("w=1", "a"), ("w=2", "main"), ("w=2", "a")])
@@ -210,7 +210,7 @@ def test_settings_are_compared_within_themselves():
     assert found.auxiliaries["condition"].tolist() == ["w=1", "w=2"]
 
 
-def test_a_setting_without_the_base_says_so():
+def test_a_condition_without_the_base_says_so():
     table = predictions(0, 1.0)
     found = compared([entry("main", 0, table, "w=1"), entry("a", 0, table, "w=2")])
     assert "'main' has no finished run" in found.sets.loc[1, "reason"]
@@ -224,7 +224,7 @@ def test_an_undefined_run_is_named_and_the_others_count():
         [*(entry("main", s, t) for s, t in enumerate(tables)), entry("a", 0, tables[0]), entry("a", 1, broken)]
     )
     assert found.sets.set_index("row").loc["a", "seeds"] == 1
-    assert found.warnings == ("a, seed 1: no AUC, 96 of 96 predictions are not finite.",)
+    assert found.warnings == ("a, seed 1: no AUC, because 96 of 96 predictions are not finite.",)
 
 
 def test_nothing_to_compare_is_no_error():
@@ -244,14 +244,14 @@ def test_differences_are_over_the_videos_that_all_scored():
     common = whole[whole["video"] != "v004"]
     assert found.sets.loc[1, "difference"] == pytest.approx(auc(part) - auc(common))
     assert found.sets.loc[0, "auc"] == pytest.approx(auc(whole))
-    assert "v004 were not scored by all" in found.warnings[0]
+    assert "v004 were not evaluated in all" in found.warnings[0]
     assert "23 videos" in found.warnings[0]
 
 
-def test_other_frames_of_the_same_videos_are_said():
+def test_other_frames_of_the_same_videos_are_named():
     table = predictions(0, 1.0)
     found = compared([entry("main", 0, table), entry("a", 0, table.drop(index=[1, 9]))])
-    assert "in 2 videos not all runs scored the same frames" in found.warnings[0]
+    assert "in 2 videos the runs did not evaluate the same frames" in found.warnings[0]
 
 
 def test_the_same_test_data_need_no_warning():
@@ -283,7 +283,7 @@ def test_shapley_values_share_out_the_whole_gain():
     assert (found["pairs"] == 4).all()
 
 
-def test_auxiliaries_always_used_together_come_as_one():
+def test_auxiliaries_always_used_together_are_reported_together():
     entries, _ = design(["main", "a+b", "c", "a+b+c"])
     assert compared(entries).auxiliaries["auxiliary"].tolist() == ["a + b", "c"]
 
@@ -310,7 +310,7 @@ def test_a_control_is_named():
     assert compared(entries, ("coin",)).auxiliaries["control"].tolist() == [False, True]
 
 
-def test_holm_of_auxiliaries_is_over_those_of_the_setting_as_their_intervals_are():
+def test_holm_of_auxiliaries_is_over_those_of_the_condition_as_their_intervals_are():
     first, _ = design(["main", "a", "b", "coin"])
     entries = [replace(each, row=f"{each.row}, {w}", condition=w) for w in ("w=1", "w=2") for each in first]
     found = compared(entries, ("coin",)).auxiliaries

@@ -50,6 +50,18 @@ def test_what_follows_from_a_choice_is_no_axis():
     ]
 
 
+def test_the_first_axis_with_several_values_is_compared_and_the_others_are_the_condition():
+    runs = [run(tasks, 0, weighting=weighting) for tasks in ("anomaly", "all") for weighting in ("equal", "dwa")]
+    found = design.design_of([*runs, run("all", 1, "FAILED", weighting="dwa")])
+    assert (found.keys, found.axis) == (("tasks", "weighting"), "tasks")
+    assert found.counted == runs
+    assert [found.arm(each) for each in runs] == ["anomaly", "anomaly", "all", "all"]
+    assert found.by_condition() == {"weighting=equal": runs[::2], "weighting=dwa": runs[1::2]}
+    one_set = design.design_of(runs[2:])
+    assert (one_set.axis, one_set.arm(runs[3]), one_set.condition(runs[3])) == ("weighting", "dwa", "")
+    assert design.design_of([]).counted == []
+
+
 def test_a_swept_number_of_one_choice_is_an_axis():
     runs = [run("all", 0, weighting="dwa", **{"weighting.temperature": value}) for value in ("1", "2")]
     assert design.axes(runs) == ["tasks", "weighting.temperature"]
@@ -85,7 +97,7 @@ def test_every_failure_is_listed():
     assert design.failures(runs) == [
         "all seed=0: failed, no reason given",
         "all seed=1: killed, interrupted",
-        "all seed=2: running, still going on",
+        "all seed=2: running, not finished yet",
     ]
     assert design.failures([failed("a", tags={"failure": "X:\nout"})]) == ["a: failed, X: out"]
 
@@ -99,7 +111,7 @@ def tagged(tasks: str, seed: int, **tags: str) -> TrackedRun:
     return replace(run(tasks, seed), tags=tags)
 
 
-def test_versions_of_the_code_are_said_where_there_are_several():
+def test_versions_of_the_code_are_named_where_there_are_several():
     runs = [tagged("all", seed, **{CODE: code}) for seed, code in enumerate(("1" * 8, "2" * 8, "1" * 8))]
     assert fairness.versions(runs) == ["The runs come from 2 versions of the code: 11111111, 22222222."]
     assert not fairness.versions(runs[::2])
@@ -107,17 +119,21 @@ def test_versions_of_the_code_are_said_where_there_are_several():
     assert not fairness.versions(commits)  # a commit of the README makes no other result
 
 
-def test_other_frames_under_equal_parameters_are_said():
+def test_other_frames_under_equal_parameters_are_named():
     runs = [tagged(tasks, seed, **{DATA: "a"}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not fairness.data_apart(runs, ["tasks"], "tasks")
+    assert not fairness.data_apart(design.design_of(runs))
     runs[3] = tagged("all", 1, **{DATA: "b"})
-    assert fairness.data_apart(runs, ["tasks"], "tasks") == [
-        "The frames of train, val or test differ between runs: with seed 1, those of anomaly but not of all. "
-        "A difference may come from there."
+    assert fairness.data_apart(design.design_of(runs)) == [
+        "The frames of train, val or test differ between runs: with seed 1, anomaly versus all. "
+        "This may explain a difference."
     ]
     by_seed = [tagged(tasks, seed, **{DATA: str(seed)}) for tasks in ("anomaly", "all") for seed in range(2)]
-    assert not fairness.data_apart(by_seed, ["tasks"], "tasks")  # runs are compared seed by seed
-    assert not fairness.data_apart(runs, ["tasks", "data.every"], "data.every")
+    assert not fairness.data_apart(design.design_of(by_seed))  # runs are compared seed by seed
+    of_data = [
+        replace(each, params={**each.params, "tasks": "all", "data.every": each.params["tasks"]}) for each in runs
+    ]
+    assert design.design_of(of_data).axis == "data.every"
+    assert not fairness.data_apart(design.design_of(of_data))
 
 
 def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -> TrackedRun:
@@ -127,7 +143,7 @@ def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -
 
 
 def grouped(runs: list[TrackedRun]) -> list[dict]:
-    return groupings.groupings(runs, design.runs_table(runs), design.axes(runs), "tasks").to_dict("records")
+    return groupings.groupings(design.design_of(runs)).to_dict("records")
 
 
 def test_the_best_groups_are_found_among_the_measured_sets():
@@ -146,7 +162,7 @@ def test_the_best_groups_are_found_among_the_measured_sets():
     assert two["sets"] == 4
 
 
-def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_settings():
+def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_conditions():
     runs = [measured("single", {"main": 0.7}), measured("all", {"main": 0.6, "a": 0.5})]
     runs += [measured("all", {"main": 0.9, "a": 0.7}, seed=1)]
     coin = {"tasks.coin.probability": "0.5"}

@@ -170,7 +170,7 @@ def test_single_video_of_a_side_has_no_interval() -> None:
     for name in ("auc/anomaly", "balanced_accuracy/anomaly", "f1/anomaly", "video_auc_max/anomaly"):
         assert np.isfinite(scores[name].value)
         assert np.isnan([scores[name].low, scores[name].high]).all()
-        assert scores[name].reason == "no interval: a single video has positive frames"
+        assert scores[name].reason == "no interval: all positive frames are from a single video"
 
 
 def test_mean_over_classes_keeps_a_class_of_a_single_video() -> None:
@@ -181,7 +181,7 @@ def test_mean_over_classes_keeps_a_class_of_a_single_video() -> None:
         table[f"probability/kind/{name}"] = rng.random(len(table))
     table["probability/kind/Abuse"] = (table["class_name"] == "Abuse").astype(float)
     scores = evaluate(table).scores
-    assert scores["class_auc/kind.Abuse"].reason == "no interval: a single video has positive frames"
+    assert scores["class_auc/kind.Abuse"].reason == "no interval: all positive frames are from a single video"
     assert scores["auc/kind"].reason == "mean over 4 of 4 classes"
     assert scores["auc/kind"].low < scores["auc/kind"].value < scores["auc/kind"].high
 

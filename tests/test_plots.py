@@ -215,7 +215,7 @@ def test_confusion_shares_are_of_the_true_class_with_its_number_of_frames():
     assert words.count("25 %") == 1
     assert words.count("50 %") == 2
     assert "no (40)" in words
-    assert "true down, predicted across" in words
+    assert "rows: true class (frames), columns: predicted class" in words
 
 
 def test_what_was_never_predicted_of_a_class_is_blank():
@@ -368,7 +368,7 @@ def test_the_permutation_baseline_stands_beside_the_measure():
     )
     assert "baseline 0.48" in texts(table_of(of))
     trajectory = curves.relation_trajectories({"conflict_rate": of}, TASKS[:2])
-    assert "labels permuted" in texts(trajectory)
+    assert "permutation baseline" in texts(trajectory)
     lines = trajectory.axes[0].get_lines()
     assert [line.get_xdata().tolist() for line in (lines[0], lines[2])] == [[4], [4]]
     assert lines[2].get_ydata().tolist() == [0.48]

@@ -209,18 +209,18 @@ def test_seeds_of_parts_are_no_axes(summary):
     assert not any("training.seed" in row for row in summary.sets.index)
 
 
-def test_one_seed_says_that_it_cannot_tell(tmp_path):
+def test_one_seed_says_that_it_cannot_decide(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
     assert "helped seed" not in said(found)
     assert "cannot tell for a" in sections.headline(found)
-    assert "With 1 seed no Holm p of 1 difference can fall below 1: 6 seeds are the fewest" in said(found)
-    assert "sd" not in sections.sections(found)[0].words.columns
+    assert "With 1 seed, no Holm p of 1 difference can be below 1: at least 6 seeds are needed" in said(found)
+    assert "sd" not in sections.sections(found)[0].table.columns
 
 
 def test_no_single_task_set_compares_with_the_first(tmp_path):
     found = summarised(tmp_path, ("helped", 0), ("all", 0))
     assert found.compared.base == "helped"
-    assert "a: cannot tell, no two sets differ in it alone." in said(found)
+    assert "a: cannot tell, no two task sets differ only in this auxiliary." in said(found)
 
 
 def test_other_axes_add_rows_and_are_compared_within(tmp_path):
@@ -237,12 +237,15 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
     assert found.compared.base == "weighting=equal"
     assert found.sets["difference"].notna().tolist() == [False, True]
     row = found.sets.iloc[1]
-    assert f"For main: to weighting=equal, weighting=dwa {signed(row['difference'])} (" in sections.headline(found)
+    assert (
+        f"For main: AUC compared with weighting=equal: weighting=dwa {signed(row['difference'])} ("
+        in sections.headline(found)
+    )
     assert "cannot tell" not in said(found)
     assert next(each.title for each in sections.sections(found)) == "AUC of main by weighting"
-    assert "What each auxiliary does" not in said(found)
+    assert "Effect of each auxiliary" not in said(found)
     assert "auxiliaries" not in figures.draw(found)
-    assert "What weighting does to main" in page(found, {})
+    assert "Effect of weighting on main" in page(found, {})
 
 
 def test_no_run_at_all_is_an_empty_report(tmp_path):
@@ -258,18 +261,18 @@ def test_no_run_at_all_is_an_empty_report(tmp_path):
 
 
 def test_the_budget_is_stated(summary, tmp_path):
-    assert "Equal training budget: every run had 8 epochs at batch size 32" in said(summary)
+    assert "Equal training budget: every run was trained for 8 epochs at batch size 32" in said(summary)
     found = summarised(tmp_path, ("single", 0), ("helped", 0), **{"training.early_stopping": True})
-    assert "Equal upper limit of the training budget" in said(found)
+    assert "Equal maximum training budget" in said(found)
 
 
 def test_the_terminal_says_what_the_numbers_are_worth(tmp_path):
     found = summarised(tmp_path, *(("single", s) for s in range(3)), ("helped", 0), ("helped", 1))
     terminal = " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
     for line in (
-        "Equal training budget: every run had 8 epochs at batch size 32",
-        "With 2 seeds no Holm p of 1 difference can fall below 0.5",
-        "helped: 1 seed has no partner.",
+        "Equal training budget: every run was trained for 8 epochs at batch size 32",
+        "With 2 seeds, no Holm p of 1 difference can be below 0.5",
+        "helped: 1 seed is missing in some of the compared sets.",
     ):
         assert line in terminal
         assert line in said(found)
@@ -280,7 +283,7 @@ def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
     found = summarised(tmp_path, ("single", 0, {"training.epochs": 5}), ("helped", 0, {"training.epochs": 10}))
     assert found.sets["difference"].notna().any()
     assert found.warnings == (
-        "The runs differ in training.epochs too, so a difference may come from there: 10 in helped but 5 in single.",
+        "The runs also differ in training.epochs, which may explain a difference: 10 in helped but 5 in single.",
     )
     assert "budgets differ" in said(found)
 
@@ -292,9 +295,9 @@ def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path
     found = summarised(tmp_path, *runs)
     assert found.sets["difference"].notna().tolist() == [False, True, False]
     assert found.warnings == (
-        "all was not compared with single: there is no finished run of single with weighting=notebook. Those with "
-        "weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of 5), so a "
-        "difference could come from there.",
+        "all was not compared with single: there is no finished run of single with weighting=notebook. The runs of "
+        "single with weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of "
+        "5), which could explain a difference.",
     )
     assert "Warnings" in "".join(shown(each) for each in write.sweep_tables(found))
 
@@ -303,9 +306,9 @@ def test_budgets_that_are_swept_need_no_warning(tmp_path):
     runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
     found = summarised(tmp_path / "a", *runs)
     assert not found.warnings
-    assert "budgets differ between conditions, and are equal" in said(found)
+    assert "budgets differ between conditions and are equal" in said(found)
     found = summarised(tmp_path / "b", *(("single", 0, {"training.epochs": n}) for n in (5, 10)))
-    assert "budgets differ: they are what is compared" in said(found)
+    assert "budgets differ, as intended: they are what is compared" in said(found)
 
 
 def test_a_value_that_happens_to_be_the_seed_is_a_difference(tmp_path):
@@ -339,9 +342,9 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
     found = summarised(tmp_path, *((tasks, s) for tasks in ("single", "helped", "typed") for s in range(3)))
     table = found.compared.auxiliaries.set_index("auxiliary")
     assert (table.loc["a", "verdict"], table.loc["a", "p_holm"]) == ("helps", 0.5)
-    line = "The verdict goes by the interval, not by p, which is of sign flips over seeds: with 3 seeds no Holm p of 2 "
-    assert f"{line}can fall below 0.5." in said(found)
-    assert "Holm p of 2 can fall below" in " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
+    line = "The verdict follows from the interval, not from p, which is from sign flips over seeds: with 3 seeds, no "
+    assert f"{line}Holm p of 2 can be below 0.5." in said(found)
+    assert "Holm p of 2 can be below" in " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
 
 
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
@@ -355,7 +358,8 @@ def test_measures_stand_beside_gains_and_directed_ones_point_at_the_main_task(su
     points = summary.compared.points
     assert set(points["measure"]) == {"gradient_similarity", "affinity"}
     assert (points.loc[points["measure"] == "gradient_similarity", "value"].round(6) == 0.15).all()
-    assert "5 points are" not in said(summary)
+    assert "No measure can be correlated with the gains: all points have the same gain or value." in said(summary)
+    assert "5 points" not in said(summary)
 
 
 def test_the_best_groups_of_tasks_stand_in_every_form(summary, files):
@@ -378,7 +382,7 @@ def test_one_set_has_no_groups_to_choose_from(tmp_path):
 
 def test_few_points_are_owned_up_to(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0))
-    assert "With 1 point per measure one cannot tell whether any of them predicts the gains" in said(found)
+    assert "1 point per measure cannot show whether any measure predicts the gains" in said(found)
 
 
 def test_no_point_at_all_is_owned_up_to(tmp_path):
@@ -453,7 +457,7 @@ def test_a_second_sweep_that_reuses_and_finishes_the_first_counts_once(tmp_path)
         track(NoTracking(), tmp_path / "b" / str(i), None, tasks, 0)
     found = summarise(jobs(tmp_path), "main")
     assert "2 runs: 2 finished." in sections.headline(found)
-    assert "Not finished" not in said(found)
+    assert "did not finish" not in said(found)
     assert found.sets[["finished", "killed"]].to_numpy().tolist() == [[1, 0], [1, 0]]
 
 

@@ -8,6 +8,7 @@ import tracemalloc
 from itertools import permutations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,13 @@ from sklearn.metrics import roc_auc_score
 from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
 from mtl.ablation.verdicts import Verdict, delta_m, verdict
-from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined, percentile_interval
+from mtl.statistics.bootstrap import (
+    bootstrap_weights,
+    coded_videos,
+    mean_of_defined,
+    percentile_interval,
+    resampled_videos,
+)
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
 from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts
 from mtl.statistics.significance import holm, sign_flip
@@ -106,6 +113,17 @@ def test_macro_auc_takes_memory_of_a_column_not_of_all() -> None:
 
 
 # resampling
+
+
+def test_one_abnormal_frame_makes_a_video_anomalous_and_both_kinds_keep_their_number() -> None:
+    codes, names, anomalous = coded_videos(pd.Series([*"bacab"]), np.array([False, False, False, False, True]))
+    assert codes.tolist() == [1, 0, 2, 0, 1]
+    assert names.tolist() == [*"abc"]
+    assert anomalous.tolist() == [False, True, False]
+    drawn = resampled_videos(anomalous, 50, 0)
+    assert (drawn[:, 1] == 1).all()
+    assert (drawn[:, [0, 2]].sum(axis=1) == 2).all()
+    assert coded_videos(pd.Series([], dtype=str), np.zeros(0, bool))[2].tolist() == []
 
 
 def test_resamples_keep_the_strata_and_draw_evenly() -> None:
@@ -410,18 +428,20 @@ def test_verdict_says_what_would_tell() -> None:
     unsure = verdict(measured(0.015, -0.003, 0.03), 290)
     assert (unsure.word, unsure.seeds, unsure.videos) == ("cannot tell", 32, math.inf)
     assert unsure.factor == pytest.approx((1.6e-5 + 4e-4 / 6) / 2.8667e-5, rel=1e-4)
-    assert str(unsure) == "cannot tell: 32 seeds would"
+    assert str(unsure) == "cannot tell: about 32 seeds would be needed to decide"
     # with hardly any noise of seeds: 1.6e-5 * 290 / ((.008 / 2.8016)^2 - 1e-6 / 6) = 580.8
     assert verdict(measured(0.008, -0.001, 0.016, seed_sd=0.001), 290).videos == 581
-    assert str(verdict(measured(0.008, -0.01, 0.03), 290)) == "cannot tell: 10.1 times the seeds and the videos would"
-    assert str(verdict(measured(1e-4, -0.01, 0.01), 290)) == "cannot tell: nothing within reach would"
-    assert str(verdict(measured(0.0, -0.01, 0.01), 290)) == "cannot tell: nothing within reach would"
+    more = "cannot tell: about 10.1 times as many seeds and videos would be needed to decide"
+    assert str(verdict(measured(0.008, -0.01, 0.03), 290)) == more
+    for effect_size in (1e-4, 0.0):
+        out_of_reach = verdict(measured(effect_size, -0.01, 0.01), 290)
+        assert str(out_of_reach) == "cannot tell: no realistic number of seeds or videos would decide"
 
 
 def test_a_single_seed_never_tells() -> None:
     one = verdict(measured(0.05, 0.04, 0.06, n_seeds=1, seed_sd=float("nan")), 290)
     assert one.word == "cannot tell"
-    assert str(one) == "cannot tell: 6 seeds would"
+    assert str(one) == "cannot tell: about 6 seeds would be needed to decide"
     nothing = Effect(*[float("nan")] * 4, 0, *[float("nan")] * 2)
     assert (
         verdict(nothing, 290) == Verdict("cannot tell", 6, one.videos, one.factor) or verdict(nothing, 290).seeds == 6
@@ -465,11 +485,11 @@ def test_few_points_say_so() -> None:
     four = rank_correlation(np.arange(4.0), np.arange(4.0))
     assert (four.value, four.p) == pytest.approx((1, 2 / 24))
     assert np.isnan([four.low, four.high]).all()
-    assert "4 points are too few to tell" in four.reason
+    assert "4 points are too few to decide" in four.reason
     five = rank_correlation(np.arange(5.0), np.arange(5.0))
     assert (five.value, five.high, five.reason) == (pytest.approx(1), pytest.approx(1), "")
     assert 0 < five.low < 0.6
-    assert "alike" in rank_correlation(np.ones(6), np.arange(6.0)).reason
+    assert "all points are equal" in rank_correlation(np.ones(6), np.arange(6.0)).reason
 
 
 # coverage, by simulation

@@ -30,7 +30,7 @@ from mtl.statistics.significance import holm
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the runs say together; every table has one row per what its first columns name.
+    """What the runs show together; every table has one row per what its first columns name.
 
     Attributes
     ----------

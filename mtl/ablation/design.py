@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -13,20 +14,70 @@ NO_AXIS = ("seed", "split_point", "cut")
 RESAMPLES, RESAMPLING_SEED = 2000, 0  # where the runs do not say with how many they were scored
 
 
+@dataclass(frozen=True)
+class Design:
+    """What the runs of a sweep vary, and what of it is compared.
+
+    Attributes
+    ----------
+    runs : tuple of TrackedRun
+        In the order of launch.
+    table : DataFrame
+        One row per run, see `runs_table`.
+    keys : tuple of str
+        See `axes`.
+    axis : str
+        The one of them that is compared: `tasks`, or the first other axis where there is one set only.
+    """
+
+    runs: tuple[TrackedRun, ...]
+    table: pd.DataFrame
+    keys: tuple[str, ...]
+    axis: str
+
+    @property
+    def counted(self) -> list[TrackedRun]:
+        """The runs that the summary counts."""
+        return [run for run, counts in zip(self.runs, self.table["counts"], strict=True) if counts]
+
+    def arm(self, run: TrackedRun) -> str:
+        """The run's value on the axis that is compared."""
+        return parameters_of(run).get(self.axis, "")
+
+    def condition(self, run: TrackedRun) -> str:
+        """The run's values on all other axes; only runs of one condition are compared."""
+        parameters = parameters_of(run)
+        return ", ".join(f"{key}={parameters.get(key, '')}" for key in self.keys if key not in ("tasks", self.axis))
+
+    def by_condition(self) -> dict[str, list[TrackedRun]]:
+        """The runs that count by the condition they are compared in."""
+        groups: dict[str, list[TrackedRun]] = {}
+        for run in self.counted:
+            groups.setdefault(self.condition(run), []).append(run)
+        return groups
+
+
+def design_of(runs: Sequence[TrackedRun]) -> Design:
+    """The design of runs that are settled."""
+    keys, table = axes(runs), runs_table(runs)
+    axis = "tasks" if len(set(table["tasks"])) > 1 or len(keys) == 1 else keys[1]
+    return Design(tuple(runs), table, tuple(keys), axis)
+
+
 def axes(runs: Sequence[TrackedRun]) -> list[str]:
     """Parameters in which runs differ, `tasks` first: together they name a row of the summary.
 
     A parameter below a group (``weighting.temperature``) counts only where it is
     not a consequence of the group's choice and the task set.
     """
-    conditions = [parameters_of(run) for run in runs]
-    keys = dict.fromkeys(key for condition in conditions for key in condition if not _is_seed(conditions, key))
-    differing = [key for key in keys if len({condition[key] for condition in conditions if key in condition}) > 1]
+    parameters = [parameters_of(run) for run in runs]
+    keys = dict.fromkeys(key for each in parameters for key in each if not _is_seed(parameters, key))
+    differing = [key for key in keys if len({each[key] for each in parameters if key in each}) > 1]
     groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
     free = [
         key
         for key in differing
-        if "." in key and not key.startswith("task.") and not _follows(conditions, key, ("tasks", key.split(".")[0]))
+        if "." in key and not key.startswith("task.") and not _follows(parameters, key, ("tasks", key.split(".")[0]))
     ]
     return ["tasks", *sorted({*groups, *free} - {"tasks"})]
 
@@ -46,11 +97,11 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     keys = axes(runs)
     rows = []
     for run in runs:
-        condition = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
-        row: dict[str, object] = {"set": _label(keys, condition), "seed": condition["seed"], "status": run.status}
+        values = {key: parameters_of(run).get(key, "") for key in [*keys, "seed"]}
+        row: dict[str, object] = {"set": _label(keys, values), "seed": values["seed"], "status": run.status}
         row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
         row |= {"diverged": run.tags.get(DIVERGED, "")}
-        rows.append(row | condition | dict(run.metrics))
+        rows.append(row | values | dict(run.metrics))
     columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", "diverged", *keys]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     finished = table[table["status"] == "FINISHED"]
@@ -66,12 +117,13 @@ def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
     The last finished one stays, and what came to no end after it; where none
     finished, the last.
     """
-    places = list(zip(*(runs_table(runs)[key] for key in ("set", "seed")), strict=True))
+    table = runs_table(runs)
+    cells = list(zip(table["set"], table["seed"], strict=True))
     last: dict[tuple[str, str], int] = {}
-    for i, (run, place) in enumerate(zip(runs, places, strict=True)):
-        if run.status == "FINISHED" or place not in last or runs[last[place]].status != "FINISHED":
-            last[place] = i
-    return [run for i, (run, place) in enumerate(zip(runs, places, strict=True)) if i >= last[place]]
+    for i, (run, cell) in enumerate(zip(runs, cells, strict=True)):
+        if run.status == "FINISHED" or cell not in last or runs[last[cell]].status != "FINISHED":
+            last[cell] = i
+    return [run for i, (run, cell) in enumerate(zip(runs, cells, strict=True)) if i >= last[cell]]
 
 
 def one_per_set(runs: Sequence[TrackedRun]) -> list[str]:
@@ -128,29 +180,31 @@ def parameters_of(run: TrackedRun) -> dict[str, str]:
     return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
 
 
-def _follows(conditions: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
+def _follows(parameters: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:
     """Whether the key has one value for every combination of the given ones."""
-    seen: dict[tuple, str] = {}
-    for condition in conditions:
-        if (
-            key in condition
-            and seen.setdefault(tuple(condition.get(each) for each in given), condition[key]) != condition[key]
-        ):
-            return False
-    return True
+    values: dict[tuple, set[str]] = {}
+    for each in parameters:
+        if key in each:
+            values.setdefault(tuple(each.get(name) for name in given), set()).add(each[key])
+    return all(len(found) == 1 for found in values.values())
 
 
-def _label(keys: Sequence[str], condition: Mapping[str, str]) -> str:
+def _label(keys: Sequence[str], values: Mapping[str, str]) -> str:
     """Name of a row: the task set, then what else differs."""
-    return ", ".join([condition["tasks"], *(f"{key}={condition[key]}" for key in keys if key != "tasks")])
+    return ", ".join([values["tasks"], *(f"{key}={values[key]}" for key in keys if key != "tasks")])
 
 
 def _failure(run: TrackedRun) -> str:
     """Why a run did not finish, in one line."""
-    silent = {"RUNNING": "still going on", "KILLED": "interrupted", "FINISHED": ""}
+    silent = {"RUNNING": "not finished yet", "KILLED": "interrupted", "FINISHED": ""}
     return " ".join(run.tags.get("failure", "").split()) or silent.get(run.status, "no reason given")
 
 
-def _is_seed(conditions: Sequence[Mapping[str, str]], key: str) -> bool:
+def follows_seed(parameters: Mapping[str, str], key: str) -> bool:
+    """Whether the value is a part's seed that is the run's."""
+    return key.endswith(".seed") and parameters[key] == parameters.get("seed")
+
+
+def _is_seed(parameters: Sequence[Mapping[str, str]], key: str) -> bool:
     """Whether a part's seed is the run's seed in every run."""
-    return key.endswith(".seed") and all(each.get(key, each.get("seed")) == each.get("seed") for each in conditions)
+    return all(follows_seed(each, key) for each in parameters if key in each)

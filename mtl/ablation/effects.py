@@ -16,7 +16,7 @@ from mtl.statistics.significance import sign_flip
 
 @dataclass(frozen=True)
 class Effect:
-    """A number made of AUCs, for example a difference of two sets, and how sure one can be of it.
+    """A number made of AUCs, for example a difference of two sets, and its uncertainty.
 
     Attributes
     ----------

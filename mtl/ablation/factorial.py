@@ -10,7 +10,7 @@ import numpy as np
 
 
 def bundles(sets: Sequence[Collection[str]]) -> list[tuple[str, ...]]:
-    """Auxiliaries that a design can tell apart: those always used together come as one.
+    """Auxiliaries that a design can separate: those always used together are one bundle.
 
     Parameters
     ----------

@@ -2,99 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from mtl.ablation.design import parameters_of
+from mtl.ablation.design import Design, follows_seed, parameters_of
 from mtl.results import CODE, DATA, TrackedRun
 
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
 MAY_DIFFER = ("tasks", "seed", "task.", "relations", "gradient_measurements", "evaluation")
 
 
-def budget(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> str:
+def budget(design: Design) -> str:
     """How long the runs were trained, and whether all alike."""
     names = ("training.epochs", "training.batch_size", "training.early_stopping")
 
-    def budgets(conditions: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
-        return {tuple(each[name] for name in names) for each in conditions if all(name in each for name in names)}
+    def budgets(runs: Sequence[TrackedRun]) -> set[tuple[str, ...]]:
+        return {tuple(run.params[name] for name in names) for run in runs if all(name in run.params for name in names)}
 
-    found = budgets(run.params for run in runs)
+    runs = design.counted
+    found = budgets(runs)
     if len(found) != 1:
-        places = [[each for arm in arms.values() for each in arm] for arms in _by_place(runs, keys, axis).values()]
         if not found:
             return ""
-        if axis.split(".")[0] == "training":
-            return "The training budgets differ: they are what is compared."
-        if all(len(budgets(conditions)) <= 1 for conditions in places):
-            return "The training budgets differ between conditions, and are equal for all runs within one."
+        if design.axis.split(".")[0] == "training":
+            return "The training budgets differ, as intended: they are what is compared."
+        if all(len(budgets(members)) <= 1 for members in design.by_condition().values()):
+            return "The training budgets differ between conditions and are equal within each condition."
         return "The training budgets differ: see the warnings."
     epochs, size, stops = found.pop()
     same = f"{epochs} epochs at batch size {size}"
     if stops.lower() == "false":
-        return f"Equal training budget: every run had {same}, and its last epoch counts."
+        return f"Equal training budget: every run was trained for {same}; its last epoch is evaluated."
     chosen = sorted(int(run.metrics["epoch/best"]) for run in runs if "epoch/best" in run.metrics)
     which = f" (epochs {chosen[0]} to {chosen[-1]})" if chosen and chosen[0] < chosen[-1] else ""
     return (
-        f"Equal upper limit of the training budget: {same}; every run keeps its best epoch on validation{which}. "
-        "training=fixed_epochs gives all of them the same number of steps."
+        f"Equal maximum training budget: {same}; every run is evaluated at its best epoch on validation{which}. "
+        "With training=fixed_epochs all runs take the same number of steps."
     )
 
 
-def unfair(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str, base: str) -> list[str]:
+def unfair(design: Design, base: str) -> list[str]:
     """What makes a comparison unfair or impossible, in lines that name the differences.
 
     Parameters
     ----------
-    runs : sequence of TrackedRun
-    keys : sequence of str
-        See `axes`.
-    axis : str
-        The one of them that is compared.
+    design : Design
     base : str
-        Its value that the others are compared with.
+        Value of its axis that the others are compared with.
     """
-    places = _by_place(runs, keys, axis)
-    said: dict[str, list[str]] = {}
-    for arms in places.values():
+    conditions = _parameters_by_arm(design)
+    differing: dict[str, list[str]] = {}
+    for arms in conditions.values():
         (first, reference), *others = arms.items()
-        for arm, conditions in others:
-            for key, (there, here) in _differences(conditions, reference, axis).items():
-                said.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
+        for arm, parameters in others:
+            for key, (there, here) in _differences(parameters, reference, design.axis).items():
+                differing.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
     return [
-        f"The runs differ in {key} too, so a difference may come from there: {'; '.join(dict.fromkeys(which))}."
-        for key, which in said.items()
-    ] + _without_base(places, axis, base)
+        f"The runs also differ in {key}, which may explain a difference: {'; '.join(dict.fromkeys(which))}."
+        for key, which in differing.items()
+    ] + _without_base(conditions, design.axis, base)
 
 
-def _without_base(places: Mapping[str, Mapping[str, list[Mapping[str, str]]]], axis: str, base: str) -> list[str]:
+def _without_base(conditions: Mapping[str, Mapping[str, list[Mapping[str, str]]]], axis: str, base: str) -> list[str]:
     """A line per condition that has no run of the base: in what it differs from the nearest one that has."""
-    bases = {place: arms[base] for place, arms in places.items() if base in arms}
+    bases = {condition: arms[base] for condition, arms in conditions.items() if base in arms}
     lines = []
-    for place, arms in places.items():
+    for condition, arms in conditions.items():
         if base in arms or not bases:
             continue
-        here = [each for conditions in arms.values() for each in conditions]
+        here = [each for parameters in arms.values() for each in parameters]
         apart = [(name, _differences(here, there, axis)) for name, there in bases.items()]
         nearest, differences = min(apart, key=lambda found: len(found[1]))
         which = ", ".join(f"{key} ({mine} instead of {its})" for key, (mine, its) in differences.items())
         what = "was" if len(arms) == 1 else "were"
         lines.append(
-            f"{' and '.join(arms)} {what} not compared with {base}: there is no finished run of {base} with {place}. "
-            f"Those with {nearest} differ in {which}, so a difference could come from there."
+            f"{' and '.join(arms)} {what} not compared with {base}: there is no finished run of {base} with "
+            f"{condition}. The runs of {base} with {nearest} differ in {which}, which could explain a difference."
         )
     return lines
 
 
-def _by_place(
-    runs: Sequence[TrackedRun], keys: Sequence[str], axis: str
-) -> dict[str, dict[str, list[Mapping[str, str]]]]:
+def _parameters_by_arm(design: Design) -> dict[str, dict[str, list[Mapping[str, str]]]]:
     """Parameters of the runs by the condition they are compared in, then by what is compared."""
-    places: dict[str, dict[str, list[Mapping[str, str]]]] = {}
-    for run in runs:
-        condition = parameters_of(run)
-        place = ", ".join(f"{key}={condition.get(key, '')}" for key in keys if key not in ("tasks", axis))
-        places.setdefault(place, {}).setdefault(condition.get(axis, ""), []).append(condition)
-    return places
+    found: dict[str, dict[str, list[Mapping[str, str]]]] = {}
+    for condition, runs in design.by_condition().items():
+        for run in runs:
+            found.setdefault(condition, {}).setdefault(design.arm(run), []).append(parameters_of(run))
+    return found
 
 
 def _differences(
@@ -106,17 +99,12 @@ def _differences(
         if _may_differ(key, axis):
             continue
         mine, its = (
-            list(dict.fromkeys(each[key] for each in group if key in each and not _follows_seed(each, key)))
+            list(dict.fromkeys(each[key] for each in group if key in each and not follows_seed(each, key)))
             for group in (some, others)
         )
         if mine and its and set(mine) != set(its):
             found[key] = " and ".join(mine), " and ".join(its)
     return found
-
-
-def _follows_seed(condition: Mapping[str, str], key: str) -> bool:
-    """Whether the value is a part's seed that is the run's."""
-    return key.endswith(".seed") and condition[key] == condition.get("seed")
 
 
 def _may_differ(key: str, axis: str) -> bool:
@@ -132,29 +120,28 @@ def versions(runs: Sequence[TrackedRun]) -> list[str]:
     return [f"The runs come from {len(found)} versions of the code: {', '.join(found)}."] if len(found) > 1 else []
 
 
-def data_apart(runs: Sequence[TrackedRun], keys: Sequence[str], axis: str) -> list[str]:
+def data_apart(design: Design) -> list[str]:
     """A line per condition whose runs of one seed read different frames, though their parameters agree.
 
     What differs in the test frames shows in the predictions; this finds out about
     the frames trained on as well.
     """
-    if axis.split(".")[0] == "data":
+    if design.axis.split(".")[0] == "data":
         return []
-    found: dict[str, dict[str, dict[str, list[str]]]] = {}
-    for run in runs:
-        condition = parameters_of(run)
-        place = ", ".join(f"{key}={condition.get(key, '')}" for key in keys if key not in ("tasks", axis))
-        if DATA in run.tags:
-            by_data = found.setdefault(place, {}).setdefault(condition.get("seed", ""), {})
-            by_data.setdefault(run.tags[DATA], []).append(condition.get(axis, ""))
     lines = []
-    for place, seeds in found.items():
+    for condition, runs in design.by_condition().items():
+        seeds: dict[str, dict[str, list[str]]] = {}
+        for run in runs:
+            if DATA in run.tags:
+                by_data = seeds.setdefault(parameters_of(run).get("seed", ""), {})
+                by_data.setdefault(run.tags[DATA], []).append(design.arm(run))
         apart = {seed: list(by_data.values()) for seed, by_data in seeds.items() if len(by_data) > 1}
         if apart:
+            where = f" ({condition})" if condition else ""
             seed, groups = next(iter(apart.items()))
-            which = " but not of ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
+            which = " versus ".join(" and ".join(dict.fromkeys(arms)) for arms in groups)
             lines.append(
-                f"The frames of train, val or test differ between runs{f' ({place})' if place else ''}: with seed "
-                f"{seed}, those of {which}. A difference may come from there."
+                f"The frames of train, val or test differ between runs{where}: with seed {seed}, {which}. "
+                "This may explain a difference."
             )
     return lines

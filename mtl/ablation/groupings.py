@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from mtl.ablation.design import controls_of, tasks_of
+from mtl.ablation.design import Design, controls_of, tasks_of
 from mtl.ablation.groups import best_groups
 from mtl.results import TrackedRun
 
 
-def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str) -> pd.DataFrame:
+def groupings(design: Design) -> pd.DataFrame:
     """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
 
     Groups may overlap: a task is taken from one network and may help in others. Sets
-    with a control are left out, as nobody wants its score.
-
-    Parameters
-    ----------
-    runs : sequence of TrackedRun
-        Those that count.
-    table : DataFrame
-        Their rows of `runs_table`.
-    keys : sequence of str
-        See `axes`.
-    axis : str
-        What is compared.
+    with a control are left out, as its score is of no use.
 
     Returns
     -------
@@ -37,10 +24,10 @@ def groupings(runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[st
         AUC over tasks) and `scores` (by task); `sets`, how many were measured.
     """
     measured: dict[str, dict[frozenset[str], list[TrackedRun]]] = {}
-    for run, row in zip(runs, table.to_dict("records"), strict=True):
-        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        if tasks_of(run) and not controls_of(run) and axis == "tasks":
-            measured.setdefault(condition, {}).setdefault(tasks_of(run), []).append(run)
+    for condition, members in design.by_condition().items() if design.axis == "tasks" else ():
+        for run in members:
+            if tasks_of(run) and not controls_of(run):
+                measured.setdefault(condition, {}).setdefault(tasks_of(run), []).append(run)
     rows = []
     for condition, sets in measured.items():
         tasks = sorted(frozenset().union(*sets), key=lambda task: (-sum(task in members for members in sets), task))

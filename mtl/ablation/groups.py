@@ -51,7 +51,7 @@ def pairwise_scores(
         Row = source, column = recipient, higher is better: affinities, or gains of
         pairs over the task alone. The diagonal is not used.
     alone : ndarray of shape (n_tasks,)
-        What no company is worth, in the same unit: zeros for gains over the task
+        Score of a task alone, in the same unit: zeros for gains over the task
         alone; the diagonal of an affinity is what a step for itself gives.
 
     Returns
@@ -91,7 +91,7 @@ def best_groups(
     scores : mapping of frozenset of str to mapping of str to float
         By set the score of each of its tasks, higher is better: measured (AUCs of a
         sweep over sets) or from `pairwise_scores`. Sets that were not measured may be
-        missing; a task's NaN says that it cannot be taken from that set.
+        missing; a task that is NaN in a set cannot be taken from that set.
     most_groups : int
     overlap : bool
         Whether a task may be in several groups, to help where it is not taken from.
@@ -116,6 +116,15 @@ def best_groups(
     }
     hosts = {part: _host(part, known, scores, tasks, overlap) for part in range(1, 1 << n)}
 
+    parts = _best_partition(n, hosts, most_groups)
+    if not parts:
+        raise ValueError(f"the known sets do not cover {', '.join(tasks)} with at most {most_groups} groups.")
+    return _grouping(parts, [hosts[part][1] for part in parts], scores, tasks)
+
+
+def _best_partition(n: int, hosts: Mapping[int, tuple[float, int]], most_groups: int) -> tuple[int, ...]:
+    """Parts of n tasks, as bits, with the best score in all; empty where the hosts do not allow so few groups."""
+
     @cache
     def best(left: int, groups: int) -> tuple[float, float, float, tuple[int, ...]]:
         """Score, less groups, less places, and the parts, of the tasks that are left."""
@@ -136,10 +145,7 @@ def best_groups(
             part = (part - 1) & rest
         return found
 
-    parts = best((1 << n) - 1, most_groups)[3]
-    if not parts:
-        raise ValueError(f"the known sets do not cover {', '.join(tasks)} with at most {most_groups} groups.")
-    return _grouping(parts, [hosts[part][1] for part in parts], scores, tasks)
+    return best((1 << n) - 1, most_groups)[3]
 
 
 def _host(
@@ -166,7 +172,7 @@ def _grouping(
     scores: Mapping[frozenset[str], Mapping[str, float]],
     tasks: Sequence[str],
 ) -> Grouping:
-    """Parts and their hosts in words."""
+    """Parts and their hosts by the names of their tasks."""
     order = sorted(range(len(parts)), key=lambda i: (-codes[i].bit_count(), codes[i]))
     groups = [tuple(task for t, task in enumerate(tasks) if codes[i] >> t & 1) for i in order]
     served_by = {task: g for t, task in enumerate(tasks) for g, i in enumerate(order) if parts[i] >> t & 1}

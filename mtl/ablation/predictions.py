@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts
-
-NORMAL = "Normal"  # the class that is no anomaly; videos are resampled within it and outside of it
+from mtl.tasks import NORMAL
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Predicted:
     frames : ndarray of uint64, shape (n_videos,)
         Equal for two runs only where they scored the same frames with the same targets.
     counts : tuple of PairwiseCounts
-        One per column of the main task that has both outcomes.
+        One per class of the main task that has positives and negatives.
     by_head : mapping of str to PairwiseCounts
-        What 1 - p(Normal) of another head is worth as a score of the main task, by that head's task.
+        Counts of 1 - p(Normal) of another head as a score of the main task, by that head's task.
     fault : str
         Why there is no AUC; else empty.
     """
@@ -70,10 +70,8 @@ def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
     if missing or not columns:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
-    codes, names = pd.factorize(predictions["video"].astype(str), sort=True)
-    videos = names.to_numpy(dtype=str)
     abnormal = (predictions["class_name"].astype(str) != NORMAL).to_numpy()
-    anomalous = np.bincount(codes, weights=abnormal, minlength=len(videos)) > 0
+    codes, videos, anomalous = coded_videos(predictions["video"], abnormal)
     target = predictions[f"target/{main_task}"].to_numpy()
     found = Predicted(videos, anomalous, _digests(predictions["frame"].to_numpy(), target, codes, len(videos)))
     scores = predictions[columns].to_numpy(np.float64)
@@ -83,7 +81,7 @@ def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
     positives = target[:, None] == (np.arange(len(columns)) if len(columns) > 1 else 1)
     both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
-        return replace(found, fault="all test frames have one outcome")
+        return replace(found, fault="all test frames have the same label")
     counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
     heads = {}
     if len(columns) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question

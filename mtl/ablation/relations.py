@@ -6,27 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
-from mtl.ablation.design import parameters_of, tasks_of
-from mtl.results import Relation, TrackedRun, directions, pairs
+from mtl.ablation.design import Design, tasks_of
+from mtl.results import Relation, directions, pairs
 
 
-def mean_relations(
-    runs: Sequence[TrackedRun], table: pd.DataFrame, keys: Sequence[str], axis: str
-) -> dict[str, tuple[tuple[str, ...], dict[str, Relation]]]:
+def mean_relations(design: Design) -> dict[str, tuple[tuple[str, ...], dict[str, Relation]]]:
     """By condition: tasks of the largest set, and its relations as means over seeds, their deviation as spread."""
-    groups: dict[str, list[TrackedRun]] = {}
-    for run, row in zip(runs, table.to_dict("records"), strict=True):
-        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        groups.setdefault(condition, []).append(run)
     found = {}
-    for condition, members in groups.items():
+    for condition, members in design.by_condition().items():
         largest = max((tasks_of(run) for run in members), key=len)
         tasks = tuple(sorted(largest))
         alike = [run for run in members if tasks_of(run) == largest]
-        if axis != "tasks":
-            alike = [run for run in alike if parameters_of(run).get(axis) == parameters_of(alike[0]).get(axis)]
+        if design.axis != "tasks":
+            alike = [run for run in alike if design.arm(run) == design.arm(alike[0])]
         relations = _relation_means([run.metrics for run in alike], tasks)
         if relations and len(tasks) > 1:
             found[condition] = (tasks, relations)

@@ -10,7 +10,8 @@ import numpy as np
 from mtl.ablation.effects import Effect, effect
 from mtl.ablation.factorial import contrast
 from mtl.ablation.predictions import ComparedRun
-from mtl.statistics.bootstrap import bootstrap_weights, mean_of_defined
+from mtl.formatting import plural
+from mtl.statistics.bootstrap import mean_of_defined, resampled_videos
 from mtl.statistics.pairwise import PairwiseCounts
 
 MOST_NAMED = 3  # videos that a warning names
@@ -27,12 +28,12 @@ class Sample:
         anomalous = np.zeros(len(self.videos), bool)
         for each, places in zip(found, self.places, strict=True):
             anomalous[places] |= each.anomalous
-        self.drawn = bootstrap_weights(anomalous, resamples, seed)
+        self.drawn = resampled_videos(anomalous, resamples, seed)
         every = np.ones(len(self.videos), bool)
         self.main = [self.aucs(i, entry.predicted.counts, every) for i, entry in enumerate(entries)]
 
     def aucs(self, i: int, counts: Sequence[PairwiseCounts], kept: np.ndarray) -> tuple[float, np.ndarray]:
-        """AUC of the i-th entry over the videos kept, and in every resample; the mean over its columns."""
+        """AUC of the i-th entry over the videos kept, and in every resample; the mean over its classes."""
         if not counts:
             return float("nan"), np.full(len(self.drawn), np.nan)
         places = self.places[i]
@@ -82,14 +83,14 @@ class SampledGroup:
         paired = np.isfinite(values)
         lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
         found = effect(values[paired], draws[paired], self.sample.seed, comparisons)
-        unpaired = f"{lacking} seed{' has' if lacking == 1 else 's have'} no partner" if lacking else ""
-        return replace(found, reason="; ".join(filter(None, [unpaired, found.reason])))
+        missing = f"{plural(lacking, 'seed')} {'is' if lacking == 1 else 'are'} missing in some of the compared sets"
+        return replace(found, reason="; ".join(filter(None, [missing if lacking else "", found.reason])))
 
     def warnings(self) -> list[str]:
         """What makes the comparisons of this condition less than fair."""
         where = f" ({self.condition})" if self.condition else ""
-        said = [
-            f"{entry.row}, seed {entry.seed}: no AUC, {entry.predicted.fault}."
+        lines = [
+            f"{entry.row}, seed {entry.seed}: no AUC, because {entry.predicted.fault}."
             for entry in self.entries
             if entry.predicted.fault
         ]
@@ -97,16 +98,17 @@ class SampledGroup:
         if apart:
             names = ", ".join(self.sample.videos[(self.counts > 0) & ~self.kept][:MOST_NAMED])
             more = f" and {apart - MOST_NAMED} more" if apart > MOST_NAMED else ""
-            said.append(
-                f"The test videos differ between runs{where}: {names}{more} were not scored by all of them; "
-                f"differences are over the {self.n_videos} videos that were."
+            lines.append(
+                f"The test videos differ between runs{where}: {names}{more} were not evaluated in all of them; "
+                f"differences are computed over the {self.n_videos} videos that were."
             )
-        if self._n_changed():
-            said.append(
-                f"The test frames differ between runs{where}: in {self._n_changed()} videos not all runs scored the "
-                "same frames with the same targets."
+        changed = self._n_changed()
+        if changed:
+            lines.append(
+                f"The test frames differ between runs{where}: in {plural(changed, 'video')} the runs did not evaluate "
+                "the same frames with the same targets."
             )
-        return said
+        return lines
 
     def _n_changed(self) -> int:
         """Videos that all runs scored, but not by the same frames and targets."""

@@ -37,7 +37,7 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
         there = np.isfinite(own_values[a])
         auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed)
         row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "condition": group.condition, "base": base}
-        row |= {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, **_ends(auc)}
+        row |= _score(auc)
         row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
         if reference is None:
             rows.append(row | {"reason": f"'{base}' has no finished run to compare with"})
@@ -50,12 +50,14 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _ends(auc: Effect) -> dict[str, float]:
-    """Interval of an AUC; with few seeds that of t may reach beyond what an AUC can be."""
-    return {"low": float(np.clip(auc.low, 0, 1)), "high": float(np.clip(auc.high, 0, 1))}
+def _score(auc: Effect) -> dict[str, Any]:
+    """Mean AUC with its interval; with few seeds that of t may reach beyond what an AUC can be."""
+    low, high = (float(np.clip(end, 0, 1)) for end in (auc.low, auc.high))
+    return {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, "low": low, "high": high}
 
 
 def _difference(found: Effect, fault: str) -> dict[str, Any]:
+    """A difference of AUCs; tables keep the columns that they have."""
     return {
         "difference": found.value,
         "difference_sd": found.seed_sd,
@@ -99,7 +101,7 @@ def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[st
         row: dict[str, Any] = {"condition": group.condition, "auxiliary": " + ".join(sorted(bundle))}
         row |= {"control": set(bundle) <= set(controls), "pairs": 0, "seeds": 0, "within": "", "reason": ""}
         if bundle not in effects:
-            rows.append(row | {"verdict": "cannot tell", "reason": "no two sets differ in it alone"})
+            rows.append(row | {"verdict": "cannot tell", "reason": "no two task sets differ only in this auxiliary"})
             continue
         found = group.effect(spread(effects[bundle]), len(effects))
         row |= {"pairs": sum(1 for s in sets if not s & set(bundle) and s | set(bundle) in sets)}
@@ -136,10 +138,8 @@ def _head_rows(group: SampledGroup) -> list[dict[str, Any]]:
             over = effect(
                 values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
             )
-            row = {"row": group.first[arm].row, "condition": group.condition, "head": head, "seeds": auc.n_seeds}
-            row |= {"auc": auc.value, "sd": auc.seed_sd, **_ends(auc), "difference": over.value}
-            row |= {"difference_low": over.low, "difference_high": over.high, "p": over.p, "reason": over.reason}
-            rows.append(row)
+            row = {"row": group.first[arm].row, "condition": group.condition, "head": head}
+            rows.append(row | _score(auc) | _difference(over, ""))
     return rows
 
 

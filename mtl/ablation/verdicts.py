@@ -1,4 +1,4 @@
-"""Verdicts: helps, hurts, or cannot tell, and what it would take to say more."""
+"""Verdicts: helps, hurts, or cannot tell, and how much data would be needed to decide."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FEWEST_SEEDS = 6  # with fewer no sign-flip test can fall below .05
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an effect comes to, in a word, and what it would take to say more.
+    """What an effect comes to, in a word, and how much data would be needed to decide.
 
     Attributes
     ----------
     word : {"helps", "hurts", "cannot tell"}
     seeds, videos : float
-        How many of the one, with as many of the other as now, would tell with 80 %
+        How many of the one, with as many of the other as now, would decide with 80 %
         probability if the effect is as large as measured: infinite where no number
-        would, NaN where the word is out already or nothing can be foreseen.
+        would, NaN where the effect is decided or nothing can be predicted.
     factor : float
         By how much both would have to grow together.
     """
@@ -37,27 +37,28 @@ class Verdict:
     factor: float = float("nan")
 
     def __str__(self) -> str:
-        """The word, and what would tell where anything within reach would."""
+        """The word, and what would be needed to decide."""
         if self.word != "cannot tell":
             return self.word
         ways = [f"{n:,.0f} {unit}" for n, unit in ((self.seeds, "seeds"), (self.videos, "videos")) if n <= WITHIN_REACH]
         if ways:
-            return f"{self.word}: {' or '.join(ways)} would"
+            return f"{self.word}: about {' or '.join(ways)} would be needed to decide"
         if self.factor <= WITHIN_REACH_TIMES:
-            return f"{self.word}: {self.factor:.1f} times the seeds and the videos would"
-        return f"{self.word}: nothing within reach would" if self.factor > 0 else self.word
+            return f"{self.word}: about {self.factor:.1f} times as many seeds and videos would be needed to decide"
+        none = f"{self.word}: no realistic number of seeds or videos would decide"
+        return none if self.factor > 0 else self.word
 
 
 def verdict(of: Effect, n_videos: int) -> Verdict:
-    """Say whether an auxiliary helps: yes or no where the interval leaves zero out.
+    """Say whether an auxiliary helps: yes or no where the interval does not include zero.
 
-    Else: the variance of the effect is v / n_videos + s^2 / n_seeds, and to tell
+    Else: the variance of the effect is v / n_videos + s^2 / n_seeds, and to decide
     it must come down to (effect / (z_.975 + z_.8))^2, so that
 
         seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
         videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds),
 
-    with the z of the effect's own level. A single seed never tells.
+    with the z of the effect's own level. A single seed never decides.
 
     Parameters
     ----------

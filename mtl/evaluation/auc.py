@@ -24,16 +24,16 @@ class Sampled:
     draws: np.ndarray
     fault: str = ""
 
-    def score(self, said: str = "") -> Score:
-        """With the interval that the draws give; with what is to be said where nothing is at fault."""
+    def score(self, reason: str = "") -> Score:
+        """With the interval that the draws give; with a reason to note where nothing is at fault."""
         if self.fault:
             return Score(self.value, reason=self.fault)
         low, high = percentile_interval(self.draws)
-        return Score(self.value, float(low), float(high), said)
+        return Score(self.value, float(low), float(high), reason)
 
 
 def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
-    """AUC of every column against the rest."""
+    """AUC of every class against the rest."""
     return [
         _auc(scores, positives, predicted, drawn)
         for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)
@@ -41,7 +41,7 @@ def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
 
 
 def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, drawn: np.ndarray) -> Sampled:
-    """AUC of one column."""
+    """AUC of one class."""
     if predicted.fault or positives.all() or not positives.any():
         return Sampled(np.nan, np.full(len(drawn), np.nan), predicted.fault or one_sided_reason(positives))
     counts = pairwise_counts(scores, positives, predicted.videos)
@@ -49,8 +49,8 @@ def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, 
     return Sampled(value, counts.auc(drawn), no_interval_reason(positives, predicted.videos))
 
 
-def macro_score(aucs: Sequence[Sampled], columns: Sequence[str]) -> Score:
-    """Mean over the columns that have an AUC, in every resample over those that have one there."""
+def macro_score(aucs: Sequence[Sampled], classes: Sequence[str]) -> Score:
+    """Mean over the classes that have an AUC, in every resample over those that have one there."""
     if len(aucs) == 1:
         return aucs[0].score()
     values = np.array([auc.value for auc in aucs])
@@ -58,26 +58,26 @@ def macro_score(aucs: Sequence[Sampled], columns: Sequence[str]) -> Score:
     if not defined.any():
         return Score(np.nan, reason=aucs[0].fault)
     draws = mean_of_defined(np.array([auc.draws for auc in aucs]))
-    return Sampled(float(values[defined].mean()), draws).score(over_classes(columns, defined))
+    return Sampled(float(values[defined].mean()), draws).score(over_classes(classes, defined))
 
 
-def over_classes(columns: Sequence[str], counted: Iterable[bool]) -> str:
+def over_classes(classes: Sequence[str], counted: Iterable[bool]) -> str:
     """Over how many classes a mean was taken, and which are missing."""
-    missing = [column for column, counts in zip(columns, counted, strict=True) if not counts]
-    over = f"mean over {len(columns) - len(missing)} of {len(columns)} classes"
+    missing = [each for each, counts in zip(classes, counted, strict=True) if not counts]
+    over = f"mean over {len(classes) - len(missing)} of {len(classes)} classes"
     return f"{over}, without {', '.join(missing)}" if missing else over
 
 
 def no_interval_reason(positives: np.ndarray, videos: np.ndarray) -> str:
-    """Why resampling videos tells nothing: a side of one video is the same in every resample. Else empty."""
+    """Why resampling videos gives no interval: a side of one video is the same in every resample. Else empty."""
     for outcome, side in ((True, "positive"), (False, "negative")):
         if len(np.unique(videos[positives == outcome])) < 2:
-            return f"no interval: a single video has {side} frames"
+            return f"no interval: all {side} frames are from a single video"
     return ""
 
 
 def average_precision(predicted: TaskPredictions) -> Score:
-    """Area under precision over recall, mean over columns; without interval."""
+    """Area under precision over recall, mean over classes; without interval."""
     counted = predicted.positives.min(axis=0, initial=True) != predicted.positives.max(axis=0, initial=False)
     if predicted.fault or not counted.any():
         return Score(np.nan, reason=predicted.fault or one_sided_reason(predicted.positives))
@@ -87,7 +87,7 @@ def average_precision(predicted: TaskPredictions) -> Score:
 
 
 def mean_roc(predicted: TaskPredictions) -> tuple[np.ndarray, np.ndarray]:
-    """A ROC curve thin enough to draw: of a single column, or the mean over the columns with both outcomes."""
+    """A ROC curve thin enough to draw: of a single class, or the mean over the classes with positives and negatives."""
     curves = [
         roc_curve(positives, scores)[:2]
         for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)

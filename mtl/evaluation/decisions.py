@@ -12,10 +12,10 @@ from mtl.statistics.bootstrap import mean_of_defined
 
 
 def _classes(predicted: TaskPredictions, threshold: float) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, true and predicted codes: no and yes at the threshold, or the likeliest column."""
+    """Names, true and predicted codes: no and yes at the threshold, or the likeliest class."""
     if len(predicted.classes) == 1:
-        said_yes = (predicted.probabilities[:, 0] >= threshold).astype(int)
-        return ["no", *predicted.classes], predicted.positives[:, 0].astype(int), said_yes
+        is_yes = (predicted.probabilities[:, 0] >= threshold).astype(int)
+        return ["no", *predicted.classes], predicted.positives[:, 0].astype(int), is_yes
     return list(predicted.classes), predicted.positives.argmax(axis=1), predicted.probabilities.argmax(axis=1)
 
 

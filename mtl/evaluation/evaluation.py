@@ -13,10 +13,10 @@ from pydantic import Field, PositiveInt
 
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
-from mtl.evaluation.task_predictions import TaskPredictions, per_video, task_predictions, video_codes
+from mtl.evaluation.task_predictions import REDUCTIONS, TaskPredictions, per_video, task_predictions
 from mtl.results import Score
-from mtl.statistics.bootstrap import bootstrap_weights
-from mtl.tasks import Task
+from mtl.statistics.bootstrap import coded_videos, resampled_videos
+from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "rea
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the predictions are worth.
+    """Scores of the predictions.
 
     Attributes
     ----------
     scores : dict of str to Score
         By tracked name, for example ``auc/violence``.
     classes : DataFrame
-        One row per class of every task that tells several apart: `task`, `class`,
+        One row per class of every task with several classes: `task`, `class`,
         `videos` and `frames` (of that class), `auc` against the rest, `low`,
         `high`, `reason`.
     confusions : dict of str to DataFrame
@@ -56,12 +56,12 @@ class Evaluation:
     Parameters
     ----------
     resamples : int
-        Resamples of the bootstrap. Videos are drawn within {anomalous, normal}.
+        Of the bootstrap, see `resampled_videos`.
     seed : int
         Of the bootstrap.
     threshold : float
-        Probability from which a single column says yes. Several columns are
-        decided by the largest.
+        Probability from which a single class is predicted. Of several classes
+        the likeliest is.
     """
 
     def __init__(self, resamples: PositiveInt, seed: int, threshold: Annotated[float, Field(ge=0, le=1)]) -> None:
@@ -77,13 +77,14 @@ class Evaluation:
         predictions : DataFrame
             One row per frame: `video`, `frame`, `class_name`, per task
             ``target/<task>`` and ``probability/<task>``, or
-            ``probability/<task>/<column>`` where the task has several columns.
+            ``probability/<task>/<class>`` where the task has several classes.
         tasks : mapping of str to Task
         fault : str
             Why none of the predictions counts; empty where they do.
         """
-        videos, anomalous = video_codes(predictions)
-        drawn = bootstrap_weights(anomalous, self.resamples, self.seed)
+        abnormal = (predictions["class_name"] != NORMAL).to_numpy()
+        videos, _, anomalous = coded_videos(predictions["video"], abnormal)
+        drawn = resampled_videos(anomalous, self.resamples, self.seed)
         scores: dict[str, Score] = {}
         classes: list[tuple] = []
         confusions, roc = {}, {}
@@ -93,15 +94,12 @@ class Evaluation:
             scores[f"auc/{name}"] = macro_score(aucs, predicted.classes)
             scores[f"average_precision/{name}"] = average_precision(predicted)
             scores |= decision_scores(name, predicted, drawn, self.threshold)
-            scores[f"video_auc_mean/{name}"] = macro_score(
-                class_aucs(per_video(predicted, "mean"), drawn), predicted.classes
-            )
-            scores[f"video_auc_max/{name}"] = macro_score(
-                class_aucs(per_video(predicted, "max"), drawn), predicted.classes
-            )
+            for reduce in REDUCTIONS:
+                of_videos = class_aucs(per_video(predicted, reduce), drawn)
+                scores[f"video_auc_{reduce}/{name}"] = macro_score(of_videos, predicted.classes)
             if len(predicted.classes) > 1:
-                by_class = {column: auc.score() for column, auc in zip(predicted.classes, aucs, strict=True)}
-                scores |= {f"class_auc/{name}.{column}": score for column, score in by_class.items()}
+                by_class = {each: auc.score() for each, auc in zip(predicted.classes, aucs, strict=True)}
+                scores |= {f"class_auc/{name}.{each}": score for each, score in by_class.items()}
                 classes += _class_rows(name, predicted, by_class)
             if not predicted.fault:
                 confusions[name] = confusion(predicted, self.threshold)
@@ -115,16 +113,8 @@ class Evaluation:
 
 def _class_rows(name: str, predicted: TaskPredictions, by_class: Mapping[str, Score]) -> list[tuple]:
     """Rows of the table per class."""
-    return [
-        (
-            name,
-            column,
-            len(np.unique(predicted.videos[positives])),
-            int(positives.sum()),
-            s.value,
-            s.low,
-            s.high,
-            s.reason,
-        )
-        for (column, s), positives in zip(by_class.items(), predicted.positives.T, strict=True)
-    ]
+    rows = []
+    for (each, score), positives in zip(by_class.items(), predicted.positives.T, strict=True):
+        counts = (len(np.unique(predicted.videos[positives])), int(positives.sum()))
+        rows.append((name, each, *counts, score.value, score.low, score.high, score.reason))
+    return rows

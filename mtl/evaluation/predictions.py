@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,17 @@ def predictions_table(
     Returns
     -------
     DataFrame
-        ``target/<task>``; ``probability/<task>`` for a task of one column, else
-        ``probability/<task>/<column>``, as float32.
+        ``target/<task>``; ``probability/<task>`` for a task of one class, else
+        ``probability/<task>/<class>``, as float32.
     """
     columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("video", "frame", "class_name")}
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
         probabilities = task.probabilities(logits[name]).astype(np.float32)
-        for i, column in enumerate(task.classes):
-            key = f"probability/{name}" if len(task.classes) == 1 else f"probability/{name}/{column}"
-            columns[key] = probabilities[:, i]
+        columns |= dict(zip(probability_columns(name, task.classes), probabilities.T, strict=True))
     return pd.DataFrame(columns)
+
+
+def probability_columns(name: str, classes: Sequence[str]) -> list[str]:
+    """Names of a task's columns of probabilities, one per class."""
+    return [f"probability/{name}" if len(classes) == 1 else f"probability/{name}/{each}" for each in classes]

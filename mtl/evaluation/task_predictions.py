@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from mtl.evaluation.predictions import probability_columns
 from mtl.tasks import Task
 
-NORMAL = "Normal"
+Reduction = Literal["mean", "max"]  # of a video's frames
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,11 @@ class TaskPredictions:
     fault: str
 
 
-def video_codes(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Code of each frame's video, and whether each video is anomalous."""
-    codes, names = pd.factorize(predictions["video"].astype(str), sort=True)
-    anomalous = np.zeros(len(names), bool)
-    anomalous[codes[(predictions["class_name"] != NORMAL).to_numpy()]] = True
-    return codes, anomalous
-
-
 def task_predictions(
     predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray, fault: str
 ) -> TaskPredictions:
     """The columns of one task, found by its name."""
-    single = len(task.classes) == 1
-    columns = [f"probability/{name}" if single else f"probability/{name}/{column}" for column in task.classes]
-    probabilities = predictions[columns].to_numpy(np.float64)
+    probabilities = predictions[probability_columns(name, task.classes)].to_numpy(np.float64)
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     fault = fault or (f"{broken} of {len(predictions)} predictions are not finite" if broken else "")
     positives = task.positives(predictions[f"target/{name}"].to_numpy())
@@ -51,7 +43,7 @@ def task_predictions(
     )
 
 
-def per_video(predicted: TaskPredictions, reduce: Literal["mean", "max"]) -> TaskPredictions:
+def per_video(predicted: TaskPredictions, reduce: Reduction) -> TaskPredictions:
     """One row per video: mean or largest probability of its frames."""
     if predicted.fault:
         return predicted

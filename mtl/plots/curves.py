@@ -17,7 +17,7 @@ from mtl.plots.layout import (
     Look,
     epoch_axis,
     name_panel,
-    only_words,
+    only_text,
     open_mark,
     plain,
     range_of,
@@ -45,10 +45,10 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
     if not tasks or history.empty:
-        return only_words("no epoch was recorded")
-    looks = {kind: (words, style_of(i)) for i, (kind, words) in enumerate(kinds.items())}
-    at_chosen: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
-    key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_chosen)] if best_epoch is not None else [])]
+        return only_text("no epoch was recorded")
+    looks = {kind: (label, style_of(i)) for i, (kind, label) in enumerate(kinds.items())}
+    at_best: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
+    key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_best)] if best_epoch is not None else [])]
     figure, grid = sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
     low, high = range_of(history[[f"val_auc/{task}" for task in tasks if f"val_auc/{task}" in history]].to_numpy())
     for j, task in enumerate(tasks):
@@ -62,7 +62,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
             epoch_axis(axes, history.index)
             axes.yaxis.set_major_locator(MaxNLocator(4))
             if best_epoch is not None:
-                axes.axvline(best_epoch, **at_chosen)
+                axes.axvline(best_epoch, **at_best)
         above.set_xticks([])
         below.tick_params(axis="y", labelleft=j == 0)
         name_panel(above, wrapped(task, 26), "", "" if j else "loss")
@@ -88,7 +88,7 @@ def roc_curves(roc: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping
         axes.plot(*roc.get(task, ((), ())), markevery=0.12, markersize=5, **style)
     axes.plot([0, 1], [0, 1], **chance)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    name_panel(axes, "ROC by frame; AUC with 95 % interval over videos", "false positive rate", "true positive rate")
+    name_panel(axes, "Frame-level ROC; AUC with 95 % interval over videos", "false positive rate", "true positive rate")
     set_ticks(axes, np.linspace(0, 1, 6), np.linspace(0, 1, 6))
     return figure
 
@@ -116,12 +116,12 @@ def relation_trajectories(relations: Mapping[str, Relation], tasks: Sequence[str
     """
     shown = {name: one for name, one in relations.items() if one.trajectory is not None and len(one.trajectory)}
     if len(tasks) < 2 or not shown:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no trajectory was recorded")
+        return only_text("one task: no pair" if len(tasks) < 2 else "no trajectory was recorded")
     faint: dict[str, Any] = {"color": "0.45", "linewidth": 3, "alpha": 0.6}
     baselines = [
         name for name, one in shown.items() if one.baseline is not None and one.baseline.trajectory is not None
     ]
-    more = [("labels permuted, mean of all pairs", faint)] if baselines else []
+    more = [("permutation baseline, mean of all pairs", faint)] if baselines else []
     figure, grid = _panels_of_pairs(shown, tasks, more)
     for axes, (name, relation) in zip(grid, shown.items(), strict=True):
         trajectory = np.asarray(relation.trajectory)
@@ -147,7 +147,7 @@ def relations_by_layer(relations: Mapping[str, Relation], tasks: Sequence[str]) 
     """
     shown = {name: relation for name, relation in relations.items() if relation.by_layer}
     if len(tasks) < 2 or not shown:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
+        return only_text("one task: no pair" if len(tasks) < 2 else "no layer groups were recorded")
     figure, grid = _panels_of_pairs(shown, tasks, [])
     for axes, (name, relation) in zip(grid, shown.items(), strict=True):
         values, groups = np.array(list(relation.by_layer.values())), list(relation.by_layer)

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mtl.formatting import plural
 from mtl.plots.layout import (
     COLOURS,
     PANELS_SIDE_BY_SIDE,
     SMALL,
-    as_words,
+    as_text,
     at_most,
     axes_at,
     blank,
-    counted,
     draw_grid,
     fitted,
     folded,
@@ -40,19 +41,19 @@ def class_auc(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns `class`, `videos`, `auc`, `low`, `high`, and `task` where the
-        classes of several tasks are in it. An undefined AUC is said.
+        classes of several tasks are in it. An undefined AUC is marked.
     """
     tasks = table["task"].nunique() if "task" in table else 1
     names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
-    labels = [f"{name}  ({counted(videos, 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
+    labels = [f"{name}  ({plural(int(videos), 'video')})" for name, videos in zip(names, table["videos"], strict=True)]
     left, height = 0.2 + max(map(at_most, folded(labels)), default=0.0), 0.2 + 0.3 * max(1, len(labels))
     figure = Figure(figsize=(left + 4.5 + MARGIN, 0.6 + height + 0.6), dpi=DPI)
     axes = axes_at(figure, left, 0.6, 4.5, height)
     _forest(axes, labels, table["auc"], table["low"], table["high"])
     _reference(axes, 0.5, "chance")
-    set_label(axes.xaxis, "AUC by frame (95 % interval over videos)", 0.5, -0.3 / height)
+    set_label(axes.xaxis, "frame-level AUC (95 % interval over videos)", 0.5, -0.3 / height)
     axes.set_title("Each class against the others", fontsize=10, y=1 + 0.18 / height)
-    _room_for(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(axis="x", labelsize=8.5)
     return figure
@@ -77,7 +78,7 @@ def auc_by_set(
     labels, means, lows, highs = [], [], [], []
     for i, (name, values) in enumerate(aucs.items()):
         defined = np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
-        labels.append(f"{name}  ({counted(len(defined), 'seed')})")
+        labels.append(f"{name}  ({plural(len(defined), 'seed')})")
         means.append(defined.mean() if len(defined) else np.nan)
         low, high = intervals.get(name, (np.nan, np.nan))
         lows.append(low)
@@ -85,8 +86,8 @@ def auc_by_set(
         spread = np.linspace(-0.16, 0.16, len(defined)) if len(defined) > 1 else np.zeros(len(defined))
         axes.plot(defined, i + spread, "o", markersize=4.5, markerfacecolor="none", color=COLOURS[0], zorder=3)
     _forest(axes, labels, means, lows, highs, mark="|", size=14)
-    _room_for(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
-    axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (rings)" + (", 95 % interval (line)" if intervals else "")))
+    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
+    axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (circles)" + (", 95 % interval (line)" if intervals else "")))
     return fitted(figure)
 
 
@@ -97,7 +98,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     ----------
     table : DataFrame
         What is compared as index; columns `difference`, `low`, `high`, and
-        `verdict` where there is one, written at the right.
+        `verdict` where there is one, shown at the right.
     measure : str
         What differs, for the axis.
     interval : str
@@ -105,9 +106,9 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     """
     figure = blank(7.6, 1.5 + 0.42 * len(table))
     axes = figure.add_subplot()
-    _forest(axes, as_words(table.index), table["difference"], table["low"], table["high"])
+    _forest(axes, as_text(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
-    _room_for(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(table)), [plain(wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5)
@@ -117,7 +118,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
 
 
 def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str, str]) -> Figure:
-    """What each measure said of an auxiliary beside what the auxiliary brought, one panel per measure.
+    """Gain that an auxiliary brought against each measure of it, one panel per measure.
 
     Parameters
     ----------
@@ -144,20 +145,8 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
         for auxiliary, group in points[points["measure"] == measure].groupby("auxiliary", sort=False):
             style = style_of(looks[auxiliary])
             is_control = bool(group["control"].iloc[0])
-            ends = np.array([group["gain"] - group["low"], group["high"] - group["gain"]], float)
-            axes.errorbar(
-                group["value"], group["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
-            )
-            (line,) = axes.plot(
-                group["value"],
-                group["gain"],
-                style["marker"],
-                color=style["color"],
-                markerfacecolor="white" if is_control else style["color"],
-                markersize=6,
-                zorder=3,
-            )
-            handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", line)
+            marks = _gains(axes, group, style["marker"], style["color"], is_control)
+            handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", marks)
         axes.axhline(0, color="0.45", linewidth=1.0, linestyle="--", zorder=0)
         axes.set_title(plain(measure.replace("_", " ") + "\n" + correlations.get(measure, "")), fontsize=8.5)
         axes.tick_params(labelsize=8)
@@ -165,9 +154,7 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
         draw_grid(axes)
     for row in grid:
         row[0].set_ylabel("gain in AUC", fontsize=9)
-    figure.suptitle(
-        "Gain of the main task beside the measure between it and the auxiliary, means over seeds", fontsize=9.5
-    )
+    figure.suptitle("Gain of the main task against its measure with the auxiliary, means over seeds", fontsize=9.5)
     figure.legend(
         list(handles.values()),
         [plain(name) for name in handles],
@@ -179,6 +166,19 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
     return fitted(figure)
 
 
+def _gains(axes: Axes, points: pd.DataFrame, mark: str, colour: str, is_control: bool) -> Line2D:
+    """Gains of an auxiliary with their intervals, over its measure; open marks for a control."""
+    ends = np.array([points["gain"] - points["low"], points["high"] - points["gain"]], float)
+    axes.errorbar(
+        points["value"], points["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
+    )
+    face = "white" if is_control else colour
+    (marks,) = axes.plot(
+        points["value"], points["gain"], mark, color=colour, markerfacecolor=face, markersize=6, zorder=3
+    )
+    return marks
+
+
 def _forest(
     axes: Axes,
     labels: Sequence[str],
@@ -188,7 +188,7 @@ def _forest(
     mark: str = "o",
     size: float = 6,
 ) -> None:
-    """Dots with intervals, the first on top; a value that is not there is said."""
+    """Dots with intervals, the first on top; a missing value is marked."""
     dots = np.array([list(values), list(low), list(high)], float).reshape(3, -1)
     rows, known = np.arange(dots.shape[1]), np.isfinite(dots)
     both = known[1] & known[2]
@@ -211,6 +211,6 @@ def _reference(axes: Axes, at: float, name: str) -> None:
     axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), fontsize=SMALL, color="0.35", **how)
 
 
-def _room_for(axes: Axes, values: Sequence[float]) -> None:
+def _set_limits(axes: Axes, values: Sequence[float]) -> None:
     """Limits that hold all values, and a little more."""
     axes.set_xlim(*range_of(np.asarray(values, float)))

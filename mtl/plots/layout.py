@@ -15,14 +15,14 @@ from matplotlib.ticker import MaxNLocator
 
 from mtl.plots.rendering import DPI, MARGIN, Canvas
 
-# Told apart without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
+# Distinct without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SMALL = 7.5
 PANELS_SIDE_BY_SIDE = 3
 LINE = 0.21  # inches, of a line of a key
-Look = tuple[str, dict[str, Any]]  # of a line in a key: what is said of it, how it is drawn
+Look = tuple[str, dict[str, Any]]  # of a line in a key: its label, how it is drawn
 
 
 def blank(width: float, height: float) -> Figure:
@@ -48,7 +48,7 @@ def fitted(figure: Figure) -> Figure:
     return figure
 
 
-def only_words(text: str) -> Figure:
+def only_text(text: str) -> Figure:
     """A figure that says why there is nothing to see."""
     figure = Figure(figsize=(6.2, 2.2), dpi=DPI)
     say(figure, text)
@@ -152,7 +152,7 @@ def draw_grid(axes: Axes) -> None:
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:
-    """Limits with a little room for all values."""
+    """Limits with a small margin around all values."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0, 1.0
@@ -176,7 +176,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def as_words(index: Sequence[Hashable] | pd.Index) -> list[str]:
+def as_text(index: Sequence[Hashable] | pd.Index) -> list[str]:
     """Names of rows or columns."""
     return [str(each) for each in index]
 
@@ -194,11 +194,6 @@ def wrapped(text: str, width: int = 16) -> str:
 def folded(labels: Sequence[str]) -> list[str]:
     """Labels in lines short enough to stand beside a panel."""
     return [wrapped(label, 40) for label in labels]
-
-
-def counted(n: float, noun: str) -> str:
-    """A number and what it counts."""
-    return f"{int(n)} {noun}{'' if int(n) == 1 else 's'}"
 
 
 def at_most(text: str, size: float = 8.5) -> float:

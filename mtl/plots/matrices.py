@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from mtl.formatting import number
-from mtl.plots.layout import SMALL, as_words, at_most, axes_at, blank, fitted, only_words, plain, wrapped
+from mtl.plots.layout import SMALL, as_text, at_most, axes_at, blank, fitted, only_text, plain, wrapped
 from mtl.plots.rendering import DPI, MARGIN
 from mtl.results import Relation, pairs
 
@@ -37,7 +37,7 @@ def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     alike: dict[tuple[str, ...], list[str]] = {}
     for task, table in tables.items():
-        alike.setdefault(tuple(as_words(table.columns)), []).append(task)
+        alike.setdefault(tuple(as_text(table.columns)), []).append(task)
     blocks = [_confusion_block({task: tables[task] for task in tasks}, names) for names, tasks in alike.items()]
     left = 0.2 + max(at_most(label) for block in blocks for label in block.rows)
     below = [0.3 + (0.75 * max(map(at_most, block.columns)) if block.slanted else 0.0) for block in blocks]
@@ -45,15 +45,15 @@ def confusion_matrices(tables: Mapping[str, pd.DataFrame]) -> Figure:
     width = left + max(6.5, *(max(CELL[0] * len(block.columns), at_most(block.title, 10)) for block in blocks)) + MARGIN
     top = sum(heights) + sum(below) + 0.6 * len(blocks)
     figure = Figure(figsize=(width, top), dpi=DPI)
-    for block, height, room in zip(blocks, heights, below, strict=True):
+    for block, height, depth in zip(blocks, heights, below, strict=True):
         top -= 0.6 + height
         axes = axes_at(figure, left, top, CELL[0] * len(block.columns), height)
-        top -= room
+        top -= depth
         colours = _shaded(block.shares, (0.0, 1.0), SHARES)
-        words = [[_share(value) for value in row] for row in block.shares]
-        _cells(axes, colours, words, [[""] * len(block.columns)] * len(words))
+        texts = [[_share(value) for value in row] for row in block.shares]
+        _cells(axes, colours, texts, [[""] * len(block.columns)] * len(texts))
         _names_on_axes(axes, block.rows, block.columns, slanted=block.slanted)
-        title = f"{block.title}\ntrue down, predicted across; share of the true class's frames (their number)"
+        title = f"{block.title}\nrows: true class (frames), columns: predicted class; share of the true class's frames"
         axes.set_title(plain(title), fontsize=10, loc="left", y=1.0)
     return figure
 
@@ -80,7 +80,7 @@ def _confusion_block(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(totals > 0, counts / totals, np.nan)
     of_task = [
-        f"{task}: {name}" if len(tables) > 1 else name for task, t in tables.items() for name in as_words(t.index)
+        f"{task}: {name}" if len(tables) > 1 else name for task, t in tables.items() for name in as_text(t.index)
     ]
     rows = [wrapped(f"{name} ({total:,.0f})", 30) for name, total in zip(of_task, totals[:, 0], strict=True)]
     title = next(iter(tables)) if len(tables) == 1 else f"{len(tables)} tasks"
@@ -101,8 +101,8 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     ----------
     relations : mapping of str to Relation
         By measure. Interval, `spread` and `baseline` are the small print of a cell; a
-        directed measure has two columns. Why one is undefined and what it
-        says of each task alone stands below.
+        directed measure has two columns. Why one is undefined and its quantities
+        of each task alone stand below.
     tasks : sequence of str
         In the order of the matrices.
     title : str
@@ -114,9 +114,9 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     ]
     named = pairs(tasks)
     if not columns or not named:
-        return only_words("one task: no pair" if len(tasks) < 2 else "no relation was tracked")
+        return only_text("one task: no pair" if len(tasks) < 2 else "no relation was tracked")
     shape = (len(named), len(columns))
-    colours, words, small = np.ones((*shape, 4)), np.full(shape, None), np.full(shape, "", dtype=object)
+    colours, texts, small = np.ones((*shape, 4)), np.full(shape, None), np.full(shape, "", dtype=object)
     for j, (_, relation, turned) in enumerate(columns):
         first, second = (np.array([pair[side] for pair in named]) for side in ((2, 1) if turned else (1, 2)))
         off = np.where(np.eye(len(tasks)), np.nan, relation.values)
@@ -124,7 +124,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
         digits = 2 if reach[1] >= 0.1 else 4
         values = off[first, second]
         colours[:, j] = _shaded(values, reach, SIGNED if reach[0] < 0 else SHARES)
-        words[:, j] = [number(value, digits) if np.isfinite(value) else None for value in values]
+        texts[:, j] = [number(value, digits) if np.isfinite(value) else None for value in values]
         small[:, j] = np.array(_small_print(relation, digits), dtype=object)[first, second]
     rows = ["\nand ".join(sorted((tasks[a], tasks[b]))) for _, a, b in named]
     heads = [wrapped(name.replace("_", " "), 13) for name, _, _ in columns]
@@ -138,7 +138,7 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
     widest = max(wide, at_most(title, 10), *(at_most(note, SMALL) for note in notes))
     figure = Figure(figsize=(left + widest + MARGIN, over + high + under), dpi=DPI)
     axes = axes_at(figure, left, under, wide, high)
-    _cells(axes, colours, words.tolist(), small.tolist())
+    _cells(axes, colours, texts.tolist(), small.tolist())
     _names_on_axes(axes, rows, heads, above=True)
     inches = figure.dpi_scale_trans
     figure.text(left, over + high + under - 0.15, plain(title), fontsize=10, va="center", transform=inches)
@@ -148,10 +148,10 @@ def relation_table(relations: Mapping[str, Relation], tasks: Sequence[str], titl
 
 
 def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]:
-    """Lines below the table: what the small print is, what is undefined and why, what is said of single tasks."""
+    """Lines below the table: what the small print is, what is undefined and why, quantities of single tasks."""
     lines = []
     if any(relation.spread is not None for relation in relations.values()):
-        lines.append("± standard deviation between batches or runs; baseline: labels permuted")
+        lines.append("± standard deviation between batches or runs; baseline: permuted labels")
     for name, relation in relations.items():
         if relation.reason:
             lines.append(f"{name.replace('_', ' ')}: {relation.reason}")
@@ -200,10 +200,10 @@ def _with_baselines(small: list[list[str]], relation: Relation, digits: int) -> 
         return small
     return [
         [
-            f"{words} baseline {number(value, digits)}".strip()
+            f"{text} baseline {number(value, digits)}".strip()
             if np.isfinite(value) and (i != j or not relation.directed)
-            else words
-            for j, (words, value) in enumerate(zip(row, baselines, strict=True))
+            else text
+            for j, (text, value) in enumerate(zip(row, baselines, strict=True))
         ]
         for i, (row, baselines) in enumerate(zip(small, relation.baseline.values, strict=True))
     ]
@@ -224,11 +224,11 @@ def heat_map(values: pd.DataFrame, small: pd.DataFrame, title: str) -> Figure:
     finite = matrix[np.isfinite(matrix)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     reach = (low, high) if high - low > 1e-9 else (low - 0.01, high + 0.01)
-    rows, columns = ([wrapped(word, 22) for word in as_words(names)] for names in (values.index, values.columns))
+    rows, columns = ([wrapped(name, 22) for name in as_text(names)] for names in (values.index, values.columns))
     figure = blank(2.8 + 1.5 * len(columns), 1.8 + 0.62 * len(rows))
     axes = figure.add_subplot()
-    words = [[f"{value:.3f}" if np.isfinite(value) else None for value in row] for row in matrix]
-    _cells(axes, _shaded(matrix, reach, SHARES), words, small.to_numpy(str).tolist())
+    texts = [[f"{value:.3f}" if np.isfinite(value) else None for value in row] for row in matrix]
+    _cells(axes, _shaded(matrix, reach, SHARES), texts, small.to_numpy(str).tolist())
     _names_on_axes(axes, rows, columns)
     axes.set_title(plain(wrapped(title, 60)), fontsize=10)
     return fitted(figure)
@@ -249,24 +249,24 @@ def _limits_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def _cells(
-    axes: Axes, colours: np.ndarray, words: Sequence[Sequence[str | None]], small: Sequence[Sequence[str]]
+    axes: Axes, colours: np.ndarray, texts: Sequence[Sequence[str | None]], small: Sequence[Sequence[str]]
 ) -> None:
-    """A matrix of shaded cells, each with its word and a line of small print; hatched where the word is None."""
+    """A matrix of shaded cells, each with its text and a line of small print; hatched where the text is None."""
     points = axes.figure.dpi_scale_trans
     above, under = (axes.transData + ScaledTranslation(0, shift / 72, points) for shift in (4, -7))
     axes.imshow(colours, aspect="auto", interpolation="nearest")
     light = colours[..., :3] @ (0.299, 0.587, 0.114) > 0.5
-    for i, row in enumerate(words):
-        for j, word in enumerate(row):
-            if word is None:
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            if text is None:
                 hole = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="0.95", edgecolor="0.6", hatch="////", lw=0)
                 axes.add_patch(hole)
                 continue
             how: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if light[i, j] else "white"}
             how["in_layout"] = False
             below = small[i][j]
-            if word:
-                axes.text(j, i, word, transform=above if below else axes.transData, fontsize=9, **how)
+            if text:
+                axes.text(j, i, text, transform=above if below else axes.transData, fontsize=9, **how)
             if below:
                 axes.text(j, i, below, transform=under, fontsize=6.5, **how)
 

@@ -30,9 +30,9 @@ def write_pngs(folder: File, figures: Mapping[str, Figure]) -> None:
     """Write figures as PNG, by file name without suffix; one is compressed while the next is drawn."""
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(1) as writer:
-        written = [writer.submit(_write, image(figure), folder / f"{name}.png") for name, figure in figures.items()]
-    for one in written:
-        one.result()
+        futures = [writer.submit(_write, image(figure), folder / f"{name}.png") for name, figure in figures.items()]
+    for future in futures:
+        future.result()
 
 
 def _write(drawn: Image.Image, file: File) -> None:
@@ -45,9 +45,9 @@ def png(figure: Figure) -> bytes:
 
 
 def _compressed(drawn: Image.Image) -> bytes:
-    written = io.BytesIO()
-    drawn.save(written, "png", dpi=drawn.info["dpi"], compress_level=COMPRESSION)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    drawn.save(buffer, "png", dpi=drawn.info["dpi"], compress_level=COMPRESSION)
+    return buffer.getvalue()
 
 
 def image(figure: Figure) -> Image.Image:

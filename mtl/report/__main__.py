@@ -43,23 +43,23 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     folder = Path(what).absolute()
     if folder.is_dir() and journal.journals(folder):  # else a folder that is called as an experiment is
         found = journal.recorded(folder)
-        where, tracking = f"recorded in {what}", None
+        where, tracking = f"in {what}", None
     elif re.fullmatch("[0-9a-f]{32}", what):
         tracking = MLflowTracking(uri, experiment, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs(parent=what)
-        where = f"below run {what} in experiment '{experiment}' of {uri}; --experiment and --uri say where to look"
+        where = f"below run {what} in experiment '{experiment}' of {uri}; use --experiment and --uri to look elsewhere"
     else:
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs()
-        where = f"recorded in a folder '{what}' or in an experiment of that name in {uri}; --uri says where to look"
-    jobs = [_with_older_names(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
+        where = f"in a folder '{what}' or in an experiment of that name in {uri}; use --uri to look elsewhere"
+    jobs = [_with_true_status(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
     if not jobs:
-        raise UserError(f"No run is {where}.")
+        raise UserError(f"No run was found {where}.")
     return jobs, tracking
 
 
-def _with_older_names(run: TrackedRun) -> TrackedRun:
-    """The run, KILLED where its process died without a word."""
+def _with_true_status(run: TrackedRun) -> TrackedRun:
+    """The run, KILLED where its process ended without an error message."""
     dead = run.status == "RUNNING" and process.is_dead(run.tags)
     return replace(run, status="KILLED", tags={**run.tags, results.FAILURE: results.NO_WORD}) if dead else run
 
@@ -68,19 +68,22 @@ def _main_task(runs: Sequence[TrackedRun]) -> str:
     """What the runs are judged by."""
     found = list(dict.fromkeys(run.params["main_task"] for run in runs if "main_task" in run.params))
     if len(found) != 1:
-        raise UserError(f"The runs' main tasks are {found}: --main-task says which one is meant.")
+        tasks = f"have several main tasks, {', '.join(found)}" if found else "do not name their main task"
+        raise UserError(f"The runs {tasks}: choose one with --main-task.")
     return found[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: ``python -m mtl.report WHAT``."""
     parser = argparse.ArgumentParser(
-        prog="python -m mtl.report", description="A sweep's table and figures again, from what was tracked."
+        prog="python -m mtl.report", description="Make the tables and figures of a sweep again from its tracked runs."
     )
-    parser.add_argument("what", help="id of the sweep's own run, its folder, or the name of an experiment")
+    parser.add_argument("what", help="id of the sweep's parent run, its folder, or the name of an experiment")
     parser.add_argument("--uri", default="sqlite:///mlflow.db", help="MLflow store (default %(default)s)")
-    parser.add_argument("--experiment", default="mtl", help="that holds the sweep of that id (default %(default)s)")
-    parser.add_argument("--main-task", help="what is compared, where runs differ in it")
+    parser.add_argument(
+        "--experiment", default="mtl", help="experiment of the sweep with that id (default %(default)s)"
+    )
+    parser.add_argument("--main-task", help="main task of the comparison, if the runs have several")
     parser.add_argument("--to", type=Path, help="folder to write to (default report/WHAT)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

@@ -11,7 +11,7 @@ from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices
 from mtl.report.sections import MOST_CONDITIONS, numbered
 from mtl.report.summary import Summary, has_several
-from mtl.report.word_tables import auxiliary_names
+from mtl.report.tables import auxiliary_names
 
 
 def draw(summary: Summary) -> dict[str, Figure]:
@@ -35,7 +35,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table["verdict"] = [
             f"{signed(row['difference'])}, Holm p {p_value(row['p_holm'])}" for row in table.to_dict("records")
         ]
-        figures["differences"] = dots.forest_plot(table, f"{measure} to {compared.base}")
+        figures["differences"] = dots.forest_plot(table, f"{measure} relative to {compared.base}")
     auxiliaries = compared.auxiliaries[compared.auxiliaries["effect"].notna()]
     if len(auxiliaries):
         names = [
@@ -43,25 +43,25 @@ def draw(summary: Summary) -> dict[str, Figure]:
             for name, condition in zip(auxiliary_names(auxiliaries), auxiliaries["condition"], strict=True)
         ]
         table = auxiliaries.rename(columns={"effect": "difference"}).set_index(pd.Index(names))
-        words_alone = [str(word).split(":")[0] for word in table["verdict"]]
-        table["verdict"] = table["verdict"].where(~table["control"].astype(bool), words_alone)
+        decided = [str(verdict).split(":")[0] for verdict in table["verdict"]]
+        table["verdict"] = table["verdict"].where(~table["control"].astype(bool), decided)
         n = int(auxiliaries.groupby("condition").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
-        figures["auxiliaries"] = dots.forest_plot(table, f"{measure} by an auxiliary: main effect", interval)
+        figures["auxiliaries"] = dots.forest_plot(table, f"{measure}: main effect of the auxiliary", interval)
     if has_several(sets["condition"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (condition, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_CONDITIONS]):
         title = f"Relations in the largest set{f' ({condition})' if condition else ''}, mean ± sd over seeds"
         figures[f"relations{numbered(i)}"] = matrices.relation_table(relations, tasks, title)
     if len(compared.points):
-        words = {
+        correlations = {
             row["measure"]: f"rank correlation {signed(row['correlation'], 2)}, "
             f"{signed_interval(row['low'], row['high'], 2)}"
             if np.isfinite(row["low"])
-            else "too few points to correlate"
+            else "no correlation can be given"
             for row in compared.gain_predictors.to_dict("records")
         }
-        figures["predicted_and_observed_gain"] = dots.predicted_and_observed_gain(compared.points, words)
+        figures["predicted_and_observed_gain"] = dots.predicted_and_observed_gain(compared.points, correlations)
     return figures
 
 
@@ -75,5 +75,5 @@ def _auc_heat_map(compared: Comparison, measure: str) -> Figure:
         ).reindex(index=order["arm"], columns=order["condition"])
 
     small = laid_out("difference").map(lambda value: signed(value) if np.isfinite(value) else "")
-    title = f"{measure}, mean over seeds; below it the difference to {compared.base}"
+    title = f"{measure}, mean over seeds; below it the difference relative to {compared.base}"
     return matrices.heat_map(laid_out("auc"), small, title)

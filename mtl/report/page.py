@@ -34,11 +34,11 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
     """
     title = f"Which auxiliary tasks help {summary.main_task}?"
     if summary.axis != "tasks":
-        title = f"What {summary.axis} does to {summary.main_task}"
+        title = f"Effect of {summary.axis} on {summary.main_task}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")
-        body += [html_table(section.words)] if section.words is not None else []
+        body += [html_table(section.table)] if section.table is not None else []
         if section.title == "Warnings":
             body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
         elif section.lines:

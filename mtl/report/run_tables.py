@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mtl.formatting import interval, number, terminal_table
-from mtl.report.word_tables import INTERVAL
+from mtl.report.tables import INTERVAL, intervals
 from mtl.results import Relation, Result, Score, pairs
 
 SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
@@ -60,24 +60,24 @@ def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.Da
 
 def run_tables(result: Result) -> list[RenderableType]:
     """What one run found, for a terminal: scores by task, relations by pair, and notes."""
-    tasks = task_table(result.scores, result.tasks)
-    written = pd.DataFrame(index=tasks.index)
-    written["AUC"] = [number(value) for value in tasks["auc"]]
-    written[INTERVAL] = [interval(low, high) for low, high in zip(tasks["low"], tasks["high"], strict=True)]
+    scores = task_table(result.scores, result.tasks)
+    table = pd.DataFrame(index=scores.index)
+    table["AUC"] = [number(value) for value in scores["auc"]]
+    table[INTERVAL] = intervals(scores, interval)
     for name in SCORES[1:]:
-        written[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in tasks[name]]
-    shown: list[RenderableType] = [terminal_table("Test scores", written)]
+        table[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in scores[name]]
+    shown: list[RenderableType] = [terminal_table("Test scores", table)]
     if len(result.tasks) > 1 and result.relations:
-        written = pairs_table(result.relations, result.tasks)
-        for i in range(0, written.shape[1], PAIRS_SIDE_BY_SIDE):
-            shown.append(terminal_table("Relations of pairs", written.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
-    notes = {f"auc of {task}": reason for task, reason in tasks["reason"].items() if reason}
+        table = pairs_table(result.relations, result.tasks)
+        for i in range(0, table.shape[1], PAIRS_SIDE_BY_SIDE):
+            shown.append(terminal_table("Relations of pairs", table.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
+    notes = {f"auc of {task}": reason for task, reason in scores["reason"].items() if reason}
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
 
 
 def pairs_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
     """Measures down, pairs across."""
-    words = pair_table(relations, tasks).map(number).T
-    words.index = pd.Index([str(name).replace("_", " ") for name in words.index], name="measure")
-    return words
+    table = pair_table(relations, tasks).map(number).T
+    table.index = pd.Index([str(name).replace("_", " ") for name in table.index], name="measure")
+    return table

@@ -11,7 +11,7 @@ from mtl.ablation import design
 from mtl.formatting import plural, signed, signed_interval
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.summary import STATUSES, Summary
-from mtl.report.word_tables import (
+from mtl.report.tables import (
     auxiliaries_table,
     gain_predictors_table,
     groups_table,
@@ -30,10 +30,10 @@ class Section:
     Attributes
     ----------
     title : str
-    words : DataFrame or None
-        A table of words.
+    table : DataFrame or None
+        A table of formatted numbers and text.
     lines : tuple of str
-        Said below it.
+        Sentences below it.
     figures : tuple of str
         Names of figures that belong here.
     brief : tuple of str or None
@@ -41,7 +41,7 @@ class Section:
     """
 
     title: str
-    words: pd.DataFrame | None = None
+    table: pd.DataFrame | None = None
     lines: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     brief: tuple[str, ...] | None = None
@@ -49,25 +49,25 @@ class Section:
 
 def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
-    said = []
+    findings = []
     auxiliaries = summary.compared.auxiliaries
     for condition in dict.fromkeys(auxiliaries["condition"]):
         group = auxiliaries[auxiliaries["condition"] == condition]
-        words: dict[str, list[str]] = {}
+        by_verdict: dict[str, list[str]] = {}
         for row in group[~group["control"].astype(bool)].to_dict("records"):
             verdict = str(row["verdict"]).split(":")[0]
             number = f" ({signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
-            words.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
+            by_verdict.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
         parts = [
-            f"{', '.join(words[verb])} {verb if len(words[verb]) == 1 else verb[:-1]}"
+            f"{', '.join(by_verdict[verb])} {verb if len(by_verdict[verb]) == 1 else verb[:-1]}"
             for verb in ("helps", "hurts")
-            if verb in words
+            if verb in by_verdict
         ]
-        parts += [f"cannot tell for {', '.join(words['cannot tell'])}"] if "cannot tell" in words else []
+        parts += [f"cannot tell for {', '.join(by_verdict['cannot tell'])}"] if "cannot tell" in by_verdict else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
-            said.append((f"{condition}: " if condition else "") + "; ".join(parts))
-    said += _axis_summary(summary)
+            findings.append((f"{condition}: " if condition else "") + "; ".join(parts))
+    findings += _axis_summary(summary)
     main = f"auc/{summary.main_task}"
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
@@ -76,11 +76,11 @@ def headline(summary: Summary) -> str:
     if summary.sets[main].notna().any():
         best = summary.sets[main].astype(float).idxmax()
         line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
-    return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(said)] if each), line])
+    return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(findings)] if each), line])
 
 
 def _axis_summary(summary: Summary) -> list[str]:
-    """What the values of another axis than the task sets do, the largest difference first."""
+    """Effects of an axis other than the task sets, the largest difference first."""
     sets = summary.sets[summary.sets["difference"].notna()]
     if summary.axis == "tasks" or not len(sets):
         return []
@@ -91,7 +91,7 @@ def _axis_summary(summary: Summary) -> list[str]:
         for row in rows[:MOST_ARMS].to_dict("records")
     ]
     more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
-    return [f"to {summary.compared.base}, {', '.join(parts)}{more}"]
+    return [f"AUC compared with {summary.compared.base}: {', '.join(parts)}{more}"]
 
 
 def _helping_controls(group: pd.DataFrame) -> list[dict]:
@@ -114,55 +114,55 @@ def sections(summary: Summary) -> list[Section]:
     )
     unfinished = design.failures(summary.runs)
     if unfinished:
-        parts.append(Section("Not finished", lines=tuple(unfinished)))
+        parts.append(Section("Runs that did not finish", lines=tuple(unfinished)))
     if len(summary.compared.auxiliaries):
         parts.append(
             Section(
-                "What each auxiliary does",
+                "Effect of each auxiliary",
                 auxiliaries_table(summary.compared.auxiliaries),
                 tuple(verdict_sentences(summary)),
                 ("auxiliaries",),
             )
         )
     if len(summary.compared.heads):
-        parts.append(Section("The anomaly score a type head gives by itself", heads_table(summary), _HEADS_NOTE))
+        parts.append(Section("Anomaly score from a type head alone", heads_table(summary), _HEADS_NOTE))
     if len(summary.groups):
         parts.append(Section("Which tasks to train together", groups_table(summary.groups), _GROUPS_NOTE))
     relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_CONDITIONS)))
     if len(summary.compared.points):
-        lines = tuple(predicted_gain_sentences(summary.compared))
-        written = gain_predictors_table(summary.compared.gain_predictors)
         parts.append(
             Section(
-                "Did gradients and losses predict the gains?",
-                written,
-                lines,
+                _PREDICTED_GAINS,
+                gain_predictors_table(summary.compared.gain_predictors),
+                tuple(predicted_gain_sentences(summary.compared)),
                 ("predicted_and_observed_gain", *relations),
             )
         )
     elif summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
-        none = "No two sets of the sweep differ in auxiliaries that have a measure: there is nothing to correlate."
+        none = "No two task sets differ only in auxiliaries that have a measure, so there is nothing to correlate."
         parts.append(
             Section(
-                "Did gradients and losses predict the gains?",
-                lines=(f"{none} More sets would tell (experiment=all_subsets).",),
+                _PREDICTED_GAINS,
+                lines=(f"{none} More task sets are needed (experiment=all_subsets).",),
                 figures=relations,
             )
         )
     elif relations:
-        parts.append(Section("Relations", figures=relations))
+        parts.append(Section("Relations between tasks", figures=relations))
     return parts
 
 
+_PREDICTED_GAINS = "Did gradients and losses predict the gains?"
 _HEADS_NOTE = (
-    "1 − p(Normal) of the head, taken as an answer to the main task; the difference is to the main task's own head "
-    "in the same runs. Where that is about zero, the type head alone detects anomalies as well.",
+    "1 − p(Normal) of the head is used as the score of the main task; the difference is relative to the main task's "
+    "own head in the same runs. Where it is about zero, the type head alone detects anomalies equally well.",
 )
 _GROUPS_NOTE = (
-    "The best groups by mean test AUC over tasks, of all that the measured sets allow; one network each. A task is "
-    "taken from the group that names it behind the arrow, and helps only in others.",
-    "Each is the best of many, chosen by the numbers it is shown with: expect less on other videos, and take "
-    "another network only for more than the intervals above.",
+    "The groups with the highest mean test AUC over tasks, among all that the measured sets allow; each group is one "
+    "network. The prediction of a task comes from the group that lists it after the arrow; in other groups it is only "
+    "an auxiliary.",
+    "Each row is the best of many, chosen by the numbers that are shown: expect lower AUCs on other videos, and add a "
+    "network only if it gains more than the intervals above are wide.",
 )
 
 

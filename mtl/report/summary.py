@@ -11,8 +11,9 @@ from typing import Protocol
 
 import pandas as pd
 
-from mtl.ablation import comparison, design, fairness, groupings, predictions
+from mtl.ablation import comparison, fairness, groupings, predictions
 from mtl.ablation.comparison import Comparison
+from mtl.ablation.design import Design, controls_of, design_of, measures_of, resampling, settled, tasks_of
 from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.ablation.relations import mean_relations
 from mtl.results import DIVERGED, Relation, TrackedRun
@@ -44,14 +45,14 @@ class Summary:
         AUCs of the other tasks, one count per status, and how many `diverged` of those that count.
     compared : Comparison
     axis : str
-        What is compared: `tasks`, or the first other axis where there is one set only.
+        What is compared, see `Design`.
     relations : mapping of str to (tuple of str, mapping of str to Relation)
         By condition: the tasks of its largest set, and every measure as its mean over seeds.
     budget : str
         How long all were trained.
     warnings : tuple of str
     groups : DataFrame
-        See `design.groupings`.
+        See `groupings`.
     """
 
     main_task: str
@@ -77,14 +78,38 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
     tracking : Downloads, optional
         Asked for predictions that do not lie on this machine.
     """
-    runs = design.settled(runs)
-    table = design.runs_table(runs)
-    keys = design.axes(runs)
-    axis = "tasks" if has_several(table["tasks"]) or len(keys) == 1 else keys[1]
-    by_id = {id(run): run for run in runs}
-    counted = [run for run, counts in zip(by_id.values(), table["counts"], strict=True) if counts]
+    design = design_of(settled(runs))
+    entries, unreadable = _entries(design, main_task, tracking)
+    resamples, seed = resampling(design.counted)
+    controls = {name for run in design.runs for name in controls_of(run)}
+    compared = comparison.compare(entries, main_task, controls, resamples, seed)
+    if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
+        compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
+    read = {(entry.row, entry.seed) for entry in entries}
+    rows = zip(design.table["set"], design.table["seed"], design.table["counts"], strict=True)
+    table = design.table.assign(predictions=[(name, str(seed)) in read and counts for name, seed, counts in rows])
+    return Summary(
+        main_task,
+        design.runs,
+        table,
+        _sets(table, compared, main_task),
+        compared,
+        design.axis,
+        mean_relations(design),
+        fairness.budget(design),
+        (
+            *(*unreadable, *compared.warnings),
+            *fairness.unfair(design, compared.base.removeprefix(f"{design.axis}=")),
+            *(*fairness.data_apart(design), *fairness.versions(design.counted)),
+        ),
+        groupings.groupings(design),
+    )
+
+
+def _entries(design: Design, main_task: str, tracking: Downloads | None) -> tuple[list[ComparedRun], list[str]]:
+    """The runs that count and have predictions, and a warning for each that has none."""
     entries, warnings = [], []
-    for run, row in zip(by_id.values(), table.to_dict("records"), strict=True):
+    for run, row in zip(design.runs, design.table.to_dict("records"), strict=True):
         if not row["counts"]:
             continue
         try:
@@ -93,41 +118,17 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
             warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
             continue
         if run.tags.get(DIVERGED):
-            said = f"diverged, {run.tags[DIVERGED]}"
+            reason = f"diverged, {run.tags[DIVERGED]}"
             if predicted.fault:
-                predicted = replace(predicted, fault=said)
+                predicted = replace(predicted, fault=reason)
             else:
-                warnings.append(f"{run.name}: {said}.")
-        arm = str(row[axis]) if axis == "tasks" else f"{axis}={row[axis]}"
-        condition = ", ".join(f"{key}={row[key]}" for key in keys if key not in ("tasks", axis))
-        tasks = design.tasks_of(run) or frozenset({main_task})
-        measures = design.measures_of(run, main_task, tasks)
-        entries.append(ComparedRun(str(row["set"]), arm, condition, str(row["seed"]), tasks, predicted, measures))
-    resamples, seed = design.resampling(counted)
-    controls = {name for run in runs for name in design.controls_of(run)}
-    compared = comparison.compare(entries, main_task, controls, resamples, seed)
-    if axis != "tasks":  # one task set: it says nothing of its auxiliaries
-        compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
-    read = {(entry.row, entry.seed) for entry in entries}
-    table["predictions"] = [
-        (row["set"], str(row["seed"])) in read and row["counts"] for row in table.to_dict("records")
-    ]
-    return Summary(
-        main_task,
-        tuple(runs),
-        table,
-        _sets(table, compared, main_task),
-        compared,
-        axis,
-        mean_relations(counted, table[table["counts"].astype(bool)], keys, axis),
-        fairness.budget(counted, keys, axis),
-        (
-            *(*warnings, *compared.warnings),
-            *fairness.unfair(counted, keys, axis, compared.base.removeprefix(f"{axis}=")),
-            *(*fairness.data_apart(counted, keys, axis), *fairness.versions(counted)),
-        ),
-        groupings.groupings(counted, table[table["counts"].astype(bool)], keys, axis),
-    )
+                warnings.append(f"{run.name}: {reason}.")
+        arm = design.arm(run) if design.axis == "tasks" else f"{design.axis}={design.arm(run)}"
+        tasks = tasks_of(run) or frozenset({main_task})
+        measures = measures_of(run, main_task, tasks)
+        place = (str(row["set"]), arm, design.condition(run), str(row["seed"]))
+        entries.append(ComparedRun(*place, tasks, predicted, measures))
+    return entries, warnings
 
 
 def _predicted(run: TrackedRun, main_task: str, tracking: Downloads | None) -> Predicted:

@@ -27,8 +27,8 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
     width = shutil.get_terminal_size().columns
     shown: list[RenderableType] = []
     for section in sections(summary):
-        if section.words is not None:
-            for i, part in enumerate(fitting(section.words, width)):
+        if section.table is not None:
+            for i, part in enumerate(fitting(section.table, width)):
                 shown.append(terminal_table(section.title if i == 0 else "", part))
         elif section.lines:
             shown.append(Text(section.title, style="bold"))
@@ -53,7 +53,7 @@ def _markdown_lines(summary: Summary, figures: Mapping[str, Figure] | None = Non
     lines = [f"**{escaped(headline(summary))}**"]
     for section in sections(summary):
         lines += ["", f"**{escaped(section.title)}**", ""]
-        lines += [*markdown_table(section.words), ""] if section.words is not None else []
+        lines += [*markdown_table(section.table), ""] if section.table is not None else []
         lines += [f"* {escaped(line)}" for line in section.lines]
         for name in section.figures:
             lines += ["", f"![{name}]({name}.png)"] if figures and name in figures else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 LEVEL = 0.95
 
@@ -26,6 +27,39 @@ def bootstrap_weights(strata: np.ndarray, resamples: int, seed: int) -> np.ndarr
         members = np.flatnonzero(strata == stratum)
         drawn[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
     return drawn
+
+
+def coded_videos(videos: pd.Series, abnormal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Code of each frame's video, the videos' names in sorted order, and whether each video is anomalous.
+
+    Parameters
+    ----------
+    videos : Series of shape (n_frames,)
+    abnormal : ndarray of bool, shape (n_frames,)
+        Whether the frame's class is another than normal; one such frame makes a video anomalous.
+    """
+    codes, names = pd.factorize(videos.astype(str), sort=True)
+    anomalous = np.bincount(codes, weights=abnormal, minlength=len(names)) > 0
+    return codes, names.to_numpy(dtype=str), anomalous
+
+
+def resampled_videos(anomalous: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """How often each video is drawn in every resample of whole videos.
+
+    Anomalous and normal videos are two strata: every resample has as many of each
+    as there are, so the AUC of an anomaly score is defined in all of them.
+
+    Parameters
+    ----------
+    anomalous : ndarray of bool, shape (n_videos,)
+        See `coded_videos`; the order of the videos decides which resamples are drawn.
+    resamples, seed : int
+
+    Returns
+    -------
+    ndarray of float, shape (resamples, n_videos)
+    """
+    return bootstrap_weights(anomalous, resamples, seed)
 
 
 def percentile_interval(draws: np.ndarray, axis: int = -1, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:

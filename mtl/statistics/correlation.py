@@ -1,4 +1,4 @@
-"""Correlations of columns with honest intervals: ranks, blocks, few points."""
+"""Correlations of columns with their intervals: ranks, blocks, few points."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class RankCorrelation:
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> RankCorrelation:
-    """Spearman's correlation with an interval that is honest about few points.
+    """Spearman's correlation with an interval that holds for few points too.
 
     The interval is Fisher's with the error sqrt((1 + r^2 / 2) / (n - 3)); a perfect
     order counts as half a step less than perfect, as it would otherwise have no
@@ -169,11 +169,11 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> RankCorrelation:
     if n < 3:
         return RankCorrelation(nan, nan, nan, nan, n, f"{n} points are too few to correlate")
     if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return RankCorrelation(nan, nan, nan, nan, n, "all points are alike in one of the two")
+        return RankCorrelation(nan, nan, nan, nan, n, "all points are equal in one of the two quantities")
     r = float(np.corrcoef(x, y)[0, 1])
     p = _permutation_p(x, y) if n <= EXACT_POINTS else float(spearmanr(x, y).pvalue)
     if n < FEWEST_POINTS:
-        reason = f"{n} points are too few to tell: even a perfect order of {n} comes by chance"
+        reason = f"{n} points are too few to decide: even a perfect order of {n} can be due to chance"
         return RankCorrelation(r, nan, nan, p, n, reason)
     step = 12 / (n * (n**2 - 1))  # smallest change of r without ties
     z = math.atanh(math.copysign(min(abs(r), 1 - step / 2), r))

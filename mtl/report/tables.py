@@ -1,0 +1,119 @@
+"""The tables of a sweep's report as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+
+from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
+from mtl.report.summary import STATUSES, Summary, has_several
+
+INTERVAL = f"95{SPACE}% interval"
+
+
+def intervals(table: pd.DataFrame, text: Callable[[float, float], str], prefix: str = "") -> list[str]:
+    """The columns `low` and `high`, named with the prefix, as text."""
+    return [text(low, high) for low, high in zip(table[f"{prefix}low"], table[f"{prefix}high"], strict=True)]
+
+
+def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
+    """Networks down, what they hold and the AUC of every task across."""
+    rows = groups.to_dict("records")
+    table = pd.DataFrame(index=pd.Index([str(row["at_most"]) for row in rows], name="networks, at most"))
+    if has_several(groups["condition"]):
+        table["condition"] = groups["condition"].to_numpy()
+    table["groups"] = [
+        "; ".join(
+            f"{' + '.join(group)} → {', '.join(task for task in group if row['taken_from'][task] == i)}"
+            for i, group in enumerate(row["groups"])
+        )
+        for row in rows
+    ]
+    table["mean AUC"] = [number(row["score"]) for row in rows]
+    for task in dict.fromkeys(task for row in rows for task in row["scores"]):
+        table[f"AUC {task}"] = [number(row["scores"].get(task, float("nan"))) for row in rows]
+    return table
+
+
+def sets_table(summary: Summary) -> pd.DataFrame:
+    """Sets down; AUCs, differences and statuses across, without columns that would be empty."""
+    sets = summary.sets
+    main = f"auc/{summary.main_task}"
+    table = pd.DataFrame(index=sets.index)
+    table["seeds"] = sets["seeds"].astype(str)
+    table[f"AUC {summary.main_task}"] = [number(value) for value in sets[main]]
+    if (sets["seeds"] > 1).any():
+        table["sd"] = [number(value) for value in sets["sd"]]
+    table[INTERVAL] = intervals(sets, interval)
+    if sets["difference"].notna().any():
+        table[f"difference to {summary.compared.base}"] = _bases_marked(sets, summary.compared.base)
+        table["difference interval"] = intervals(sets, signed_interval, "difference_")
+        table["p"] = [p_value(value) for value in sets["p"]]
+        table["Holm p"] = [p_value(value) for value in sets["p_holm"]]
+    for name in sets.columns:
+        if str(name).startswith("auc/") and name != main:
+            table[f"AUC {str(name).removeprefix('auc/')}"] = [number(value) for value in sets[name]]
+    table["status"] = [
+        ", ".join(
+            [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
+            + ([f"{row['diverged']} diverged"] if row["diverged"] else [])
+            + ([f"{row['unread']} without predictions"] if row["unread"] else [])
+        )
+        for row in sets.to_dict("records")
+    ]
+    return table
+
+
+def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
+    """Differences; for the base itself `base`."""
+    return [
+        "base" if row["arm"] == base else signed(row["difference"])
+        for row in sets[["arm", "difference"]].to_dict("records")
+    ]
+
+
+def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+    """Auxiliaries down; effects with their intervals and verdicts across."""
+    table = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
+    if has_several(auxiliaries["condition"]):
+        table["condition"] = auxiliaries["condition"].to_numpy()
+    table["main effect"] = [signed(value) for value in auxiliaries["effect"]]
+    table["effect interval"] = intervals(auxiliaries, signed_interval)
+    table["pairs of sets"] = auxiliaries["pairs"].astype(str).to_numpy()
+    table["Holm p"] = [p_value(value) for value in auxiliaries["p_holm"]]
+    if auxiliaries["shapley"].notna().any():
+        table["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
+        table["Shapley interval"] = intervals(auxiliaries, signed_interval, "shapley_")
+    table["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
+    return table
+
+
+def auxiliary_names(auxiliaries: pd.DataFrame) -> list[str]:
+    """Names that say which are controls."""
+    return [f"{row['auxiliary']}{' (control)' if row['control'] else ''}" for row in auxiliaries.to_dict("records")]
+
+
+def heads_table(summary: Summary) -> pd.DataFrame:
+    """Sets with a type head down; the AUC of its 1 − p(Normal) across."""
+    heads = summary.compared.heads
+    table = pd.DataFrame(index=pd.Index(heads["row"], name="set"))
+    table["head"] = heads["head"].to_numpy()
+    table["seeds"] = heads["seeds"].astype(str).to_numpy()
+    table[f"AUC of 1{SPACE}−{SPACE}p(Normal)"] = [number(value) for value in heads["auc"]]
+    table[INTERVAL] = intervals(heads, interval)
+    table[f"difference to head {summary.main_task}"] = [signed(value) for value in heads["difference"]]
+    table["difference interval"] = intervals(heads, signed_interval, "difference_")
+    return table
+
+
+def gain_predictors_table(gain_predictors: pd.DataFrame) -> pd.DataFrame:
+    """Measures down; their rank correlation with the gains across."""
+    table = pd.DataFrame(index=pd.Index(gain_predictors["measure"].str.replace("_", " "), name="measure"))
+    table["points"] = gain_predictors["points"].astype(str).to_numpy()
+    table["rank correlation"] = [signed(value, 2) for value in gain_predictors["correlation"]]
+    table[INTERVAL] = intervals(gain_predictors, partial(signed_interval, digits=2))
+    table["p"] = [p_value(value) for value in gain_predictors["p"]]
+    table["Holm p"] = [p_value(value) for value in gain_predictors["p_holm"]]
+    return table
