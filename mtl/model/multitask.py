@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Compiled = TypeVar("Compiled")
+Targets = Mapping[str, tf.Tensor]  # by task, (b,)
 KEPT = 16  # models whose compiled functions wait for the next job of their graph
 
 
