@@ -141,7 +141,8 @@ def test_what_is_switched_off_is_empty(build):
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_and_by_layer(build):
-    from mtl.training.measurement import compile_on_all, compile_on_dense
+    from mtl.training.measure_batchwise import compile_on_all
+    from mtl.training.measure_dense import compile_on_dense
 
     built, held = build(), batches()
     compile_for = compile_on_dense if build is model else compile_on_all
@@ -161,7 +162,8 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
 
 @pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
-    from mtl.training.measurement import compile_on_all, compile_on_dense
+    from mtl.training.measure_batchwise import compile_on_all
+    from mtl.training.measure_dense import compile_on_dense
 
     built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
     permuted = held.permuted(np.random.default_rng(0))
@@ -177,7 +179,7 @@ def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
 
 
 def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
-    from mtl.training.measurement import compile_on_all
+    from mtl.training.measure_batchwise import compile_on_all
 
     measure, held = compile_on_all(deep_model(), 0.1), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -187,7 +189,7 @@ def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
 
 
 def test_the_permutation_baseline_is_the_cosine_with_the_gradient_of_permuted_labels():
-    from mtl.training.measurement import compile_on_all
+    from mtl.training.measure_batchwise import compile_on_all
 
     built, held = deep_model(), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -203,7 +205,7 @@ def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
     """Two quadratics of which each is the source once: source down, recipient across."""
     import tensorflow as tf
 
-    from mtl.training.measurement import affinity
+    from mtl.training.measure_batchwise import affinity
 
     x = tf.Variable([1.0, 1.0])
 
@@ -226,7 +228,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
     """By hand: step the shared parameters alone, look at the other batch, go back."""
     import tensorflow as tf
 
-    from mtl.training.measurement import compile_on_all
+    from mtl.training.measure_batchwise import compile_on_all
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
@@ -321,7 +323,8 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     """Whatever the scale of the features, and so of the gradients."""
     import tensorflow as tf
 
-    from mtl.training.measurement import Batches, compile_on_dense, step_size
+    from mtl.training.measure_dense import compile_on_dense
+    from mtl.training.measurement import Batches, step_size
 
     for scale in (0.1, 10.0):
         held = batches(4, 32)
