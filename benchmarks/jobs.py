@@ -84,7 +84,7 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
     )
     own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
     _, history = training.train(
-        model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
+        model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None
     )
     predict(model, own.features, own.positions("test"))
     return time.perf_counter() - began, history.seconds

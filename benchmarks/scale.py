@@ -145,7 +145,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     dataset = Dataset(FeatureVectors(), targets, frames)
     began = time.perf_counter()
     _, history = training.train(
-        model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
+        model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None
     )
     found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "epoch_mib": peak_mib()}
     began = time.perf_counter()

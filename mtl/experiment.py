@@ -176,7 +176,7 @@ def _experiment(
             weighting,
             build(config.gradient_measurements),
             config.main_task,
-            lambda epoch, row: log_epoch(tracked, config.main_task, config.training.epochs, epoch, row),
+            lambda number, epoch: log_epoch(tracked, config.main_task, config.training.epochs, number, epoch),
         )
     with stages("evaluation"):
         test = dataset.positions("test")

@@ -272,7 +272,7 @@ def test_a_training_with_probes_ends_where_one_without_does():
     for batches_ in (0, 3):
         built, data = model(dropout=0.5), dataset()
         settings = measurements(batches=batches_)
-        training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None)
+        training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda number, epoch: None)
         ends.append(built.get_weights())
     for name, weight in ends[0].items():
         np.testing.assert_array_equal(weight, ends[1][name], err_msg=name)
@@ -283,7 +283,7 @@ def test_chosen_epochs_alone_are_in_the_trace():
 
     settings = measurements(epochs=[2, 3])
     trace, history = training(epochs=4).train(
-        model(), dataset(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None
+        model(), dataset(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda number, epoch: None
     )
     assert trace.measurement_steps.tolist() == [14] * 3 + [21] * 3
     assert trace.mean_gramians.shape == (2, 3, 3)
@@ -428,7 +428,7 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
         built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, seed=seed)
         settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)
         measured = measurements(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
-        trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda e, row: None)
+        trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda number, epoch: None)
         found["cosine"].append(gradient_similarity(trace, 2).values[0, 1:])
         found["of the mean"].append(gradient_similarity_mean(trace, 2).values[0, 1:])
         both_ways = affinity(trace, 2).values

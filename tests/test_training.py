@@ -99,16 +99,16 @@ def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, measured=0
     from mtl.weighting.equal import Equal
 
     built = built or model(tasks, seed)
-    rows: list = []
+    epochs: list = []
     trace, history = training(seed=seed, **changes).train(
         built,
         data or dataset(tasks),
         weighting or Equal(tuple(tasks)),
         measurements(seed=seed, batches=measured),
         "general_anomaly",
-        lambda e, row: rows.append(row),
+        lambda number, epoch: epochs.append(epoch),
     )
-    assert rows == history.epochs
+    assert epochs == history.epochs
     return built, trace, history
 
 
@@ -123,15 +123,31 @@ def test_one_task_has_the_same_shapes_as_many(names):
     assert trace.gramians.shape == (9, t, t)
     assert trace.measurement_steps.tolist() == [7, 7, 7, 14, 14, 14, 21, 21, 21]
     assert trace.val_losses.shape == (60, t)
-    assert set(history.epochs[0]) == {
-        f"{q}/{name}" for q in ("train_loss", "val_loss", "val_auc", "weight") for name in names
-    }
+    first = history.epochs[0]
+    assert first.tasks == tuple(names)
+    for of_tasks in (first.train_losses, first.val_losses, first.val_aucs, first.weights):
+        assert of_tasks.shape == (t,)
+
+
+def test_the_history_has_a_column_for_every_metric_of_an_epoch():
+    from mtl.tracking.epoch_metrics import epoch_metrics
+    from mtl.tracking.metrics import history_table
+    from mtl.training.history import Epoch, History
+
+    epoch = Epoch(("a", "b"), np.float32([1, 2]), np.float32([3, 4]), np.array([0.5, np.nan]), np.float32([1, 1]))
+    expected = {"val_loss/a": 3, "val_loss/b": 4, "val_auc/a": 0.5, "train_loss/a": 1, "train_loss/b": 2}
+    metrics = epoch_metrics(epoch)
+    assert np.isnan(metrics.pop("val_auc/b"))
+    assert metrics == expected | {"weight/a": 1, "weight/b": 1}
+    table = history_table(History(epochs=[epoch, epoch]))
+    assert table.columns.tolist() == list(epoch_metrics(epoch))
+    assert table.index.tolist() == [1, 2]
 
 
 def test_it_learns_what_can_be_learnt():
     _, trace, history = train(epochs=12)
     assert trace.losses[-7:].mean() < 0.6 * trace.losses[:7].mean()
-    assert history.epochs[-1]["val_auc/general_anomaly"] > 0.9
+    assert history.epochs[-1].val_auc("general_anomaly") > 0.9
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not():
@@ -306,7 +322,7 @@ def test_many_rows_that_cannot_be_shared_are_not_held_twice(monkeypatch):
 def test_early_stopping_goes_back_to_the_best_epoch():
     data = dataset()
     built, trace, history = train(data=data, epochs=30, early_stopping=True, patience=2)
-    aucs = [row["val_auc/general_anomaly"] for row in history.epochs]
+    aucs = [epoch.val_auc("general_anomaly") for epoch in history.epochs]
     assert history.best_epoch == int(np.argmax(aucs))
     assert len(aucs) <= history.best_epoch + 3
     from mtl.training.source import predict
@@ -317,7 +333,7 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     again = task_auc(TASKS["general_anomaly"], data.targets["general_anomaly"][val], logits)
     assert again == pytest.approx(aucs[history.best_epoch])
     mean = trace.val_losses[:, 0].mean()
-    assert mean == pytest.approx(history.epochs[history.best_epoch]["val_loss/general_anomaly"], abs=1e-5)
+    assert mean == pytest.approx(history.epochs[history.best_epoch].val_losses[0], abs=1e-5)
 
 
 def test_without_early_stopping_every_epoch_runs_and_the_last_counts():
@@ -432,7 +448,7 @@ def test_every_optimizer_step_of_every_weighting_of_conf_trains():
         _, trace, history = train(weighting=of_conf(path.stem), data=data, epochs=6)
         assert not history.diverged, path.stem
         assert np.isfinite(trace.weights).all(), path.stem
-        assert history.epochs[-1]["val_auc/general_anomaly"] > 0.75, path.stem
+        assert history.epochs[-1].val_auc("general_anomaly") > 0.75, path.stem
 
 
 def test_weights_come_back_as_they_were(tmp_path):

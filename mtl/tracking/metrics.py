@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtl import memory
+from mtl.tracking.epoch_metrics import epoch_metrics
 
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mtl.model.parts import SplitBackbone
     from mtl.results import Result
     from mtl.tracking.run import Run
-    from mtl.training.history import History
+    from mtl.training.history import Epoch, History
 
     Data = UCFCrime | RelatedTasks
 
@@ -90,26 +90,22 @@ def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> N
     )
 
 
-def log_epoch(tracked: Run, main_task: str, epochs: int, epoch: int, row: Mapping[str, float]) -> None:
-    """One line and one set of metrics per epoch."""
+def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epoch) -> None:
+    """One line and one set of metrics per epoch, whose number counts from 0."""
+    losses = ", ".join(f"{task} {loss:.3f}" for task, loss in zip(epoch.tasks, epoch.train_losses, strict=True))
     log.info(
         "epoch %d/%d: train loss %s; val AUC of %s %.3f",
-        epoch + 1,
-        epochs,
-        ", ".join(
-            f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")
-        ),
-        main_task,
-        row[f"val_auc/{main_task}"],
-    )
-    tracked.metrics(row, step=epoch + 1)
+        number + 1, epochs, losses, main_task, epoch.val_auc(main_task),
+    )  # fmt: skip
+    tracked.metrics(epoch_metrics(epoch), step=number + 1)
 
 
 def history_table(history: History) -> Any:
     """The history as a table, one row per epoch counted from 1."""
     import pandas as pd
 
-    return pd.DataFrame(history.epochs, index=pd.RangeIndex(1, len(history.epochs) + 1, name="epoch"))
+    numbers = pd.RangeIndex(1, len(history.epochs) + 1, name="epoch")
+    return pd.DataFrame([epoch_metrics(epoch) for epoch in history.epochs], index=numbers)
 
 
 def log_result(
