@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtl.model import gradients
-from mtl.training.measurement import Batches, Measure, Measurement, cosines, relative_gain, step_size
+from mtl.relations.gramians import cosines
+from mtl.training.measurement import Batches, Measure, Measurement, relative_gain, step_size
 
 if TYPE_CHECKING:
     from mtl.model.multitask import MultiTaskModel, Targets

@@ -92,11 +92,3 @@ def step_size(share: float, losses: tf.Tensor, gramians: tf.Tensor) -> tf.Tensor
 def relative_gain(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
     """1 - after / before; NaN where there was nothing to gain."""
     return tf.where(before == 0, np.float32(np.nan), 1 - after / tf.where(before == 0, 1.0, before))
-
-
-def cosines(gramians: np.ndarray) -> np.ndarray:
-    """Cosines (..., n, n) of inner products (..., n, n); NaN where a gradient is zero."""
-    length = np.sqrt(np.diagonal(gramians, axis1=-2, axis2=-1).astype(np.float64))
-    product = length[..., :, None] * length[..., None, :]
-    with np.errstate(invalid="ignore"):  # of infinite lengths
-        return np.divide(gramians, product, out=np.full(product.shape, np.nan), where=product > 0)
