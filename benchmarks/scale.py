@@ -46,7 +46,7 @@ COUNTS = {  # class: videos and frames to train on, and to test
 }
 ALL = sum(train + test for _, train, _, test in COUNTS.values())
 SPREAD = 1.1  # standard deviation of the logarithm of a video's length
-DRAWN = 4096  # distinct rows
+DRAWN = 4096  # distinct features
 STAGES = ("index", "labels", "known", "epoch", "steps", "judged")
 
 
@@ -120,7 +120,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     from mtl.weighting.equal import Equal
 
     class FeatureVectors:
-        """Few distinct rows, over and over."""
+        """Few distinct features, over and over."""
 
         array = None
         dtype = np.dtype(np.float32)
@@ -133,7 +133,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
         def take(self, positions: np.ndarray) -> np.ndarray:
             return self.distinct[positions % DRAWN]
 
-    identity = TrainedPart(lambda rows, training: rows, [], [], graph="identity")
+    identity = TrainedPart(lambda features, training: features, [], [], graph="identity")
     model = MultiTaskModel(identity, features, tasks, units, dropout=0.0, seed=0)
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",

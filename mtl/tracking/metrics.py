@@ -56,7 +56,7 @@ def log_data(data: Data, frames: Any) -> None:
 
 
 def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
-    """Frame counts, annotation files and bad frames; the data set as the run's input."""
+    """Frame counts, annotation files and bad frames; the dataset as the run's input."""
     from mtl.tracking.artifacts import table_digest, write_annotations
 
     data.kept.to_csv(artifacts / "frame_counts.csv")
@@ -76,9 +76,9 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
 
 def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> None:
     """Where the backbone is, and how many parameters are trained."""
-    from mtl.model.multitask import n_trained
+    from mtl.model.parts import n_parameters
 
-    shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
+    shared, heads = n_parameters(model.shared_variables), n_parameters(model.head_variables)
     log.info(
         "model: split %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
         backbone.split_point, f"{backbone.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
