@@ -32,15 +32,15 @@ def write_tree(root: Path, train_videos: int, test_videos: int, frames: int) -> 
                     path.write_bytes(tf.io.encode_png(image).numpy())
 
 
-def take_turns(trajectories: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Least seconds of every course over rounds in which they take turns; the first round does not count.
+def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Least seconds of every way over rounds in which they take turns; the first round does not count.
 
     So what else the machine does falls on all of them alike.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in trajectories}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
-        for name, course in trajectories.items():
+        for name, way in ways.items():
             began = time.perf_counter()
-            course()
+            way()
             seconds[name].append(time.perf_counter() - began)
     return {name: min(found[1:]) for name, found in seconds.items()}

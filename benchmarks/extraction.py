@@ -1,4 +1,4 @@
-"""Our extraction, from PNG files to rows on disk, against the bare forward pass of the same network.
+"""Our extraction, from PNG files to features on disk, against the bare forward pass of the same network.
 
     python benchmarks/extraction.py [--image-sizes 224 --frames 128]
 

@@ -1,12 +1,12 @@
-"""Steps of heads on features: ours against Keras `fit` and against the floor of the machine.
+"""Steps of heads on features: ours against Keras `fit` and against the lower bound of the machine.
 
     python benchmarks/heads.py
 
-The same rows, network, batch size and Adam both ways, in turns within one process, so
-that what else the machine does falls on both; the quickest of several rounds counts. The floor
+The same features, network, batch size and Adam both ways, in turns within one process, so
+that what else the machine does falls on both; the quickest of several rounds counts. The bound
 is what a step cannot do without, at rates measured in the same turns: its arithmetic
 at the rate of a large matrix product, and the bytes of gradient and optimizer at
-the rate of a copy of arrays of that size. Fit over floor is so the most that any way could gain.
+the rate of a copy of arrays of that size. So fit over bound is the most that any way could gain.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Size:
 
     @property
     def bytes(self) -> float:
-        """Of a step: gradient written; gradient, weights and both moments read; these three written; rows read."""
+        """Of a step: gradient written; gradient, weights and both moments read; these three written; features read."""
         return 4.0 * (8 * self.parameters + self.batch * self.features)
 
 
@@ -78,9 +78,9 @@ def draw(size: Size) -> Dataset:
     rng = np.random.default_rng(0)
     n = size.batch * size.steps
     frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
-    rows = aligned((n, size.features), np.float32)
-    rows[:] = rng.normal(size=rows.shape)
-    return Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    features = aligned((n, size.features), np.float32)
+    features[:] = rng.normal(size=features.shape)
+    return Dataset(MemoryVectors(features), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
 
 
 def by_fit(dataset: Dataset, size: Size) -> Callable[[], None]:
@@ -94,21 +94,21 @@ def by_fit(dataset: Dataset, size: Size) -> Callable[[], None]:
     }
     network = keras.Model(inputs, outputs)
     network.compile(keras.optimizers.Adam(LEARNING_RATE), loss=losses)
-    rows, targets = np.array(dataset.features.array), dict(dataset.targets)
-    return lambda: network.fit(rows, targets, batch_size=size.batch, verbose=0) and None
+    features, targets = np.array(dataset.features.array), dict(dataset.targets)
+    return lambda: network.fit(features, targets, batch_size=size.batch, verbose=0) and None
 
 
 def by_us(dataset: Dataset, size: Size, weighting: Weighting) -> Callable[[], None]:
     """One epoch by the loop of `mtl.training`."""
-    identity = TrainedPart(lambda rows, training: rows, [], [])
+    identity = TrainedPart(lambda features, training: features, [], [])
     model = MultiTaskModel(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
     steps = compile_steps(model, weighting, keras.optimizers.Adam(LEARNING_RATE))
     source, rng = Source(dataset, size.batch), np.random.default_rng(0)
 
     def epoch() -> None:
         order = rng.permutation(len(dataset.features)).reshape(size.steps, size.batch)
-        for rows, targets, at in source.runs(order):
-            losses, _ = steps(rows, targets, at)
+        for features, targets, at in source.runs(order):
+            losses, _ = steps(features, targets, at)
             losses.numpy()
 
     return epoch
@@ -161,13 +161,13 @@ def main() -> None:
     console = Console(width=120)
     console.print(f"peak rates: {rate / 1e9:.0f} GFLOP/s, {speed / 1e9:.0f} GB/s")
     table = Table(
-        "batch", "fit", "ours", "ours, by task gradients", "floor", "fit / ours", "fit / floor", "ours / floor"
+        "batch", "fit", "ours", "ours, by task gradients", "bound", "fit / ours", "fit / bound", "ours / bound"
     )
     for size, found in seconds.items():
         fit, ours, by_task = (found[name] / size.steps for name in ("fit", "ours", "gramian"))
-        floor = size.operations / rate + size.bytes / speed
-        shown = (f"{one * 1e3:.2f} ms" for one in (fit, ours, by_task, floor))
-        table.add_row(str(size.batch), *shown, *(f"{ratio:.2f}" for ratio in (fit / ours, fit / floor, ours / floor)))
+        bound = size.operations / rate + size.bytes / speed
+        shown = (f"{one * 1e3:.2f} ms" for one in (fit, ours, by_task, bound))
+        table.add_row(str(size.batch), *shown, *(f"{ratio:.2f}" for ratio in (fit / ours, fit / bound, ours / bound)))
     console.print(table)
 
 

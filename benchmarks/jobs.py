@@ -3,7 +3,7 @@
     python benchmarks/jobs.py
 
 First a real sweep of the demo by the basic launcher, all in one process: whole warm
-jobs, with index, digest, stored rows, bootstrap, figures and MLflow. A job's wall time goes
+jobs, with index, digest, stored features, bootstrap, figures and MLflow. A job's wall time goes
 from the end of the job before to its own; steps and peak memory are as it tracked them.
 
 Then the middle of a job alone, between its features and its evaluation: a model, a
@@ -53,8 +53,8 @@ RUN = Path(__file__).resolve().parents[1] / "run.py"
 def draw(n: int, features: int) -> Dataset:
     """FeatureVectors at random, ten to a video, seven tenths of them to train on."""
     rng = np.random.default_rng(0)
-    rows = aligned((n, features), np.float32)
-    rows[:] = rng.normal(size=rows.shape)
+    vectors = aligned((n, features), np.float32)
+    vectors[:] = rng.normal(size=vectors.shape)
     videos = np.arange(n) // 10
     codes = rng.integers(0, len(CLASSES), videos[-1] + 1)[videos]
     split = np.select([np.arange(n) < 0.7 * n, np.arange(n) < 0.85 * n], ["train", "val"], "test")
@@ -65,14 +65,14 @@ def draw(n: int, features: int) -> Dataset:
             "split": pd.Categorical(split),
         }
     )
-    return Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    return Dataset(MemoryVectors(vectors), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
 
 
 def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, float]:
     """Seconds of a job, and those of its training steps alone."""
     began = time.perf_counter()
     tasks = {name: TASKS[name] for name in SETS[number % len(SETS)]}
-    identity = TrainedPart(lambda rows, training: rows, [], [], graph=None if anew else "identity")
+    identity = TrainedPart(lambda features, training: features, [], [], graph=None if anew else "identity")
     n_features = dataset.features.shape[1]
     model = reused(MultiTaskModel(identity, n_features, tasks, units, dropout=0.0, seed=number))
     training = Training(
@@ -84,7 +84,7 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
     )
     own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
     _, history = training.train(
-        model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
+        model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None
     )
     predict(model, own.features, own.positions("test"))
     return time.perf_counter() - began, history.seconds

@@ -27,11 +27,16 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from mtl.memory import peak_mib
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "run.py"
@@ -46,42 +51,16 @@ GROWING = ("features", "steps")  # what of ours takes longer the more frames the
 LOOKED_AT = 16  # frames of the batch on which the notebook compares gradients
 
 
-def their_way(asked: argparse.Namespace) -> dict[str, float]:
-    """The notebook's job: how many frames went through the network."""
+def counted_network(maps: keras.Model) -> tuple[Callable[[], keras.layers.Layer], tf.Variable]:
+    """What gives the frozen network as a layer, and how many frames went through it so far."""
     import keras
-    import numpy as np
     import tensorflow as tf
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-    from sklearn.metrics import roc_auc_score
 
-    from mtl.data.class_names import CLASSES
-    from mtl.data.frames import read_frame
-    from mtl.data.ucf_crime import UCFCrime
-    from mtl.tasks import BinaryTask, CategoricalTask
-
-    tasks = {
-        "general_anomaly": BinaryTask(CLASSES[:13]),
-        "violence": BinaryTask(("Assault", "Fighting", "Shooting")),
-        "property_crime": BinaryTask(("Burglary", "Stealing", "Shoplifting", "Vandalism")),
-        "anomaly_type": CategoricalTask(CLASSES),
-    }
-    data = UCFCrime(str(asked.frames), {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None)
-    frames = data.frames()
-    size = (asked.image_size, asked.image_size)
-    images = np.concatenate([tf.image.resize(read_frame(data.root, path)[None], size) for path in frames["path"]])
-    described = OmegaConf.load(ROOT / "conf" / "backbone" / f"{asked.network}.yaml")
-    images = instantiate(described.preprocess)(images)
-    targets = {name: task.targets(frames) for name, task in tasks.items()}
-    test = (frames["split"] == "test").to_numpy()
-    maps = instantiate(described.network)(weights=None, input_shape=(*size, 3))
     backbone = keras.Sequential([maps, keras.layers.GlobalAveragePooling2D()])
     backbone.trainable = False
     passed = tf.Variable(0, dtype=tf.int64)
 
     class Counted(keras.layers.Layer):
-        """The network, and how many frames it has seen."""
-
         def call(self, x: tf.Tensor) -> tf.Tensor:
             passed.assign_add(tf.shape(x, tf.int64)[0])
             return backbone(x, training=False)
@@ -89,9 +68,34 @@ def their_way(asked: argparse.Namespace) -> dict[str, float]:
         def compute_output_shape(self, shape: tuple) -> tuple:
             return (shape[0], backbone.output_shape[-1])
 
+    return Counted, passed
+
+
+def their_way(asked: argparse.Namespace) -> dict[str, float]:
+    """The notebook's job: how many frames went through the network."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+    from real import real_data, real_tasks
+    from sklearn.metrics import roc_auc_score
+
+    from mtl.data.frames import read_frame
+
+    tasks, data = real_tasks(), real_data(asked.frames)
+    frames = data.frames()
+    size = (asked.image_size, asked.image_size)
+    images = np.concatenate([tf.image.resize(read_frame(data.root, path)[None], size) for path in frames["path"]])
+    described = OmegaConf.load(ROOT / "conf" / "backbone" / f"{asked.network}.yaml")
+    images = instantiate(described.preprocess)(images)
+    targets = {name: task.targets(frames) for name, task in tasks.items()}
+    test = (frames["split"] == "test").to_numpy()
+    network, passed = counted_network(instantiate(described.network)(weights=None, input_shape=(*size, 3)))
+
     def train(names: tuple[str, ...], epochs: int, weights: dict[str, float] | None) -> tuple[keras.Model, dict]:
         inputs = keras.Input((*size, 3))
-        hidden = keras.layers.Dense(512, activation="relu", name="shared")(Counted()(inputs))
+        hidden = keras.layers.Dense(512, activation="relu", name="shared")(network()(inputs))
         heads = {name: keras.layers.Dense(tasks[name].units, name=name)(hidden) for name in names}
         model = keras.Model(inputs, heads)
         losses = {
@@ -169,6 +173,23 @@ def timed(way: Callable[[argparse.Namespace], dict[str, float]], asked: argparse
     asked.result.write_text(json.dumps(found), encoding="utf-8")
 
 
+def in_a_process(way: str, asked: argparse.Namespace, tree: Path, folder: Path) -> dict[str, float]:
+    """What one way took, in a process and a working directory of its own."""
+    result, here = folder / "result.json", folder / way.partition(",")[0]
+    here.mkdir(exist_ok=True)  # warm goes on where cold was
+    written = here / "terminal.txt"
+    words = ["--way", "theirs" if way == "notebook" else "ours", "--frames", tree, "--result", result]
+    words += ["--network", asked.network, "--image-size", asked.image_size, "--epochs", asked.epochs]
+    words += ["--sets", *asked.sets, "--", *asked.more]
+    command = [sys.executable, str(Path(__file__).resolve()), *map(str, words)]
+    environment = os.environ | {"MTL_FEATURES_DIR": str(folder / "features")}
+    with written.open("w", encoding="utf-8") as terminal:
+        done = subprocess.run(command, cwd=here, env=environment, stdout=terminal, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.exit(written.read_text(encoding="utf-8")[-4000:])
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
 def main() -> None:
     """Do the job three times, print a table and the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -195,19 +216,7 @@ def main() -> None:
 
             write_tree(tree, *asked.videos, asked.frames_per_video)
         for way in ("ours, cold", "ours, warm", "notebook"):
-            result, here = folder / "result.json", folder / way.partition(",")[0]
-            here.mkdir(exist_ok=True)  # warm goes on where cold was
-            written = here / "terminal.txt"
-            words = ["--way", "theirs" if way == "notebook" else "ours", "--frames", tree, "--result", result]
-            words += ["--network", asked.network, "--image-size", asked.image_size, "--epochs", asked.epochs]
-            words += ["--sets", *asked.sets, "--", *asked.more]
-            command = [sys.executable, str(Path(__file__).resolve()), *map(str, words)]
-            environment = os.environ | {"MTL_FEATURES_DIR": str(folder / "features")}
-            with written.open("w", encoding="utf-8") as terminal:
-                done = subprocess.run(command, cwd=here, env=environment, stdout=terminal, stderr=subprocess.STDOUT)
-            if done.returncode:
-                sys.exit(written.read_text(encoding="utf-8")[-4000:])
-            found[way] = json.loads(result.read_text(encoding="utf-8"))
+            found[way] = in_a_process(way, asked, tree, folder)
     table = Table("way", "wall", "CPU", "forwards", "peak memory", "pass over the frames", "steps")
     for way, one in found.items():
         growing = (f"{one[name]:.1f} s" if name in one else "" for name in GROWING)

@@ -4,7 +4,7 @@
 
 A tree with as many videos and frames of each class as the real one has, lengths of
 videos drawn with the real spread, files empty: only names are read. Every size is a
-process of its own. FeatureVectors of the epoch are drawn, too many to hold, so they come in
+process of its own. Feature vectors of the epoch are drawn, too many to hold, so they come in
 blocks as they would from disk; what a run may grow by with the number of frames
 is then the run's own. Stages are those of a run: index, split and labels; who the frames
 are (identities, digests, annotation files); an epoch with its measurements; predictions of
@@ -21,12 +21,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from mtl.memory import peak_mib
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtl.tasks import Task
+    from mtl.training.dataset import Dataset
 
 COUNTS = {  # class: videos and frames to train on, and to test
     "Abuse": (48, 19076, 2, 297),
@@ -46,7 +53,7 @@ COUNTS = {  # class: videos and frames to train on, and to test
 }
 ALL = sum(train + test for _, train, _, test in COUNTS.values())
 SPREAD = 1.1  # standard deviation of the logarithm of a video's length
-DRAWN = 4096  # distinct rows
+DRAWN = 4096  # distinct feature vectors
 STAGES = ("index", "labels", "known", "epoch", "steps", "judged")
 
 
@@ -71,27 +78,52 @@ def write_names(root: Path, frames: int) -> int:
     return written
 
 
+class RepeatedFeatures:
+    """Few distinct feature vectors, over and over.
+
+    Parameters
+    ----------
+    n_frames, n_features : int
+    """
+
+    array = None
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, n_frames: int, n_features: int) -> None:
+        self.shape = (n_frames, n_features)
+        self.distinct = np.random.default_rng(0).normal(size=(DRAWN, n_features)).astype(np.float32)
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.shape[0]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Feature vectors at these positions."""
+        return self.distinct[positions % DRAWN]
+
+
 def measure(root: Path, features: int, units: int, batch: int) -> dict[str, float]:
     """Seconds and peak memory, stage by stage."""
-    from mtl.data.class_names import CLASSES
-    from mtl.data.ucf_crime import UCFCrime
-    from mtl.tasks import BinaryTask, CategoricalTask
+    from real import real_data, real_tasks
 
     found = {"before_mib": peak_mib()}
     began = time.perf_counter()
-    frames = UCFCrime(str(root), {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None).frames()
+    frames = real_data(root).frames()
     found["index_s"] = time.perf_counter() - began
-    tasks = {
-        "general_anomaly": BinaryTask(CLASSES[:13]),
-        "violence": BinaryTask(("Assault", "Fighting", "Shooting")),
-        "property_crime": BinaryTask(("Burglary", "Stealing", "Shoplifting", "Vandalism")),
-        "anomaly_type": CategoricalTask(CLASSES),
-    }
+    tasks = real_tasks()
     began = time.perf_counter()
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     found |= {"labels_s": time.perf_counter() - began, "labels_mib": peak_mib(), "frames": float(len(frames))}
+    found |= identify(root, frames)
 
-    from mtl.evaluation.predictions import predictions_table
+    from mtl.training.dataset import Dataset
+
+    dataset = Dataset(RepeatedFeatures(len(frames), features), targets, frames)
+    return found | train_and_judge(dataset, tasks, units, batch)
+
+
+def identify(root: Path, frames: pd.DataFrame) -> dict[str, float]:
+    """What it costs to say who the frames are."""
     from mtl.features.identity import identities, stats
     from mtl.job.fingerprint import data_digest
     from mtl.tracking import artifacts
@@ -101,40 +133,28 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     data_digest(frames, root, on_disk)
     identities(frames["path"], on_disk)
     at_test = (frames["split"] == "test").to_numpy()
-    for chosen in (at_test, ~at_test):
-        artifacts.table_digest(frames[chosen])
+    for part in (at_test, ~at_test):
+        artifacts.table_digest(frames[part])
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "val", "test"):
             artifacts.write_annotations(Path(folder) / f"{split}.txt", frames, split)
-    found |= {"known_s": time.perf_counter() - began, "known_mib": peak_mib()}
+    return {"known_s": time.perf_counter() - began, "known_mib": peak_mib()}
 
+
+def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch: int) -> dict[str, float]:
+    """What an epoch and the scores of the test frames cost."""
     import keras
 
     from mtl.evaluation.evaluation import Evaluation
+    from mtl.evaluation.predictions import predictions_table
     from mtl.model.multitask import MultiTaskModel
-    from mtl.model.parts import TrainedPart
-    from mtl.training.dataset import Dataset
+    from mtl.model.parts import nothing_trained
     from mtl.training.gradient_measurements import GradientMeasurements
     from mtl.training.loop import Training
     from mtl.training.source import predict
     from mtl.weighting.equal import Equal
 
-    class FeatureVectors:
-        """Few distinct rows, over and over."""
-
-        array = None
-        dtype = np.dtype(np.float32)
-        shape = (len(frames), features)
-        distinct = np.random.default_rng(0).normal(size=(DRAWN, features)).astype(np.float32)
-
-        def __len__(self) -> int:
-            return self.shape[0]
-
-        def take(self, positions: np.ndarray) -> np.ndarray:
-            return self.distinct[positions % DRAWN]
-
-    identity = TrainedPart(lambda rows, training: rows, [], [], graph="identity")
-    model = MultiTaskModel(identity, features, tasks, units, dropout=0.0, seed=0)
+    model = MultiTaskModel(nothing_trained(), dataset.features.shape[1], tasks, units, dropout=0.0, seed=0)
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
         early_stopping=False, patience=1, seed=0,
@@ -142,20 +162,18 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
     measurements = GradientMeasurements(
         epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=0
     )
-    dataset = Dataset(FeatureVectors(), targets, frames)
     began = time.perf_counter()
     _, history = training.train(
-        model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda epoch, row: None
+        model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None
     )
-    found |= {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "epoch_mib": peak_mib()}
+    found = {"epoch_s": time.perf_counter() - began, "steps_s": history.seconds, "epoch_mib": peak_mib()}
     began = time.perf_counter()
     test = dataset.positions("test")
     logits = predict(model, dataset.features, test)
-    of_test = {name: target[test] for name, target in targets.items()}
-    predictions = predictions_table(frames.iloc[test], of_test, logits, tasks)
+    of_test = {name: target[test] for name, target in dataset.targets.items()}
+    predictions = predictions_table(dataset.frames.iloc[test], of_test, logits, tasks)
     Evaluation(resamples=2000, seed=0, threshold=0.5).evaluate(predictions, tasks)
-    found |= {"judged_s": time.perf_counter() - began, "peak_mib": peak_mib()}
-    return found
+    return found | {"judged_s": time.perf_counter() - began, "peak_mib": peak_mib()}
 
 
 def main() -> None:

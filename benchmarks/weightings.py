@@ -65,8 +65,8 @@ def epochs(
         steps = compile_steps(build(kind), weighting(name), keras.optimizers.Adam(LEARNING_RATE))
 
         def epoch() -> None:
-            for rows, targets, at in source.runs(order):
-                steps(rows, targets, at)[0].numpy()
+            for features, targets, at in source.runs(order):
+                steps(features, targets, at)[0].numpy()
 
         return epoch
 
@@ -78,7 +78,7 @@ def epochs(
 
 def on_features(size: Size, names: Sequence[str]) -> dict[str, Epoch]:
     """Heads on features at random."""
-    identity = TrainedPart(lambda rows, training: rows, [], [])
+    identity = TrainedPart(lambda features, training: features, [], [])
     return epochs(
         draw(size), size, names, lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
     )
@@ -91,9 +91,9 @@ def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
     rng = np.random.default_rng(0)
     n = size.batch * size.steps
     frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
-    rows = aligned((n, side, side, 3), np.uint8)
-    rows[:] = rng.integers(0, 256, rows.shape)
-    dataset = Dataset(MemoryVectors(rows), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    features = aligned((n, side, side, 3), np.uint8)
+    features[:] = rng.integers(0, 256, features.shape)
+    dataset = Dataset(MemoryVectors(features), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
     widths = config.backbone.network.widths
 
     def build(kind: type[MultiTaskModel]) -> MultiTaskModel:

@@ -158,7 +158,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
             weighting,
             build(config.gradient_measurements),
             config.main_task,
-            lambda epoch, row: metrics.log_epoch(tracked, config.main_task, config.training.epochs, epoch, row),
+            lambda number, epoch: metrics.log_epoch(tracked, config.main_task, config.training.epochs, number, epoch),
         )
     with stages("evaluation"):
         predictions = _predict(model, dataset, tasks, history)

@@ -45,11 +45,11 @@ def test_wherever_the_cut_is_the_features_are_the_same(any_backbone):
     counts = set()
     for stages in range(len(any_backbone.stages) + 1):
         cut = any_backbone.split(Freeze(stages))
-        rows = cut.frozen(IMAGES)
-        assert rows.shape[1:] == cut.frozen.feature_shape(IMAGES.shape[1:3])
-        assert rows.dtype == cut.frozen.dtype
+        features = cut.frozen(IMAGES)
+        assert features.shape[1:] == cut.frozen.feature_shape(IMAGES.shape[1:3])
+        assert features.dtype == cut.frozen.dtype
         # the resize of the untrained front runs outside a compiled function once: the last bit may differ
-        np.testing.assert_allclose(cut.trained(rows, training=False), whole, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(cut.trained(features, training=False), whole, rtol=1e-4, atol=1e-5)
         counts.add(cut.n_frozen + cut.n_trained)
     assert len(counts) == 1
 
@@ -161,7 +161,7 @@ def test_an_argument_of_the_preprocessing_changes_spec_and_graph(stages):
     assert one.trained.graph == same.trained.graph
     graphs = {each.trained.graph for each in (one, other, plain)}
     specs = {each.frozen.spec.get("preprocess") for each in (one, other, plain)}
-    # where nothing of it is trained the graph holds no preprocessing, where nothing is frozen the rows hold none
+    # where nothing of it is trained the graph holds no preprocessing, where nothing is frozen the features hold none
     assert len(graphs) == (1 if stages == 4 else 3)
     assert specs == {None} if stages == 0 else len(specs) == 3
 
@@ -255,7 +255,7 @@ def test_resizing_to_the_size_that_frames_have_changes_nothing():
 
 
 @pytest.mark.parametrize("stages", ["all", *slow(1)])
-def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
+def test_bfloat16_features_are_close_to_float32_ones_and_say_how_close(stages):
     from mtl.model.backbone import Backbone, Freeze
     from mtl.model.device import cosine_to_float32
     from mtl.model.networks import scale_to_one, small_cnn
@@ -275,7 +275,7 @@ def test_bfloat16_rows_are_close_to_float32_ones_and_say_how_close(stages):
     assert cosine_to_float32(half, images) == pytest.approx(cosines.mean(), abs=1e-5)
     assert 0.99 < cosines.min() < cosines.max() < 1 - 1e-9
     assert cosine_to_float32(half, images, half(images)) == cosine_to_float32(half, images)
-    zero = half(images) * (np.arange(6) > 2).reshape(-1, *[1] * (half(images).ndim - 1))  # a dead row has no angle
+    zero = half(images) * (np.arange(6) > 2).reshape(-1, *[1] * (half(images).ndim - 1))  # a zero vector has no angle
     assert cosine_to_float32(half, images, zero) == pytest.approx(cosines[3:].mean(), abs=1e-5)
     assert np.isnan(cosine_to_float32(half, images, 0 * zero))
     assert cosine_to_float32(exact, images) == 1
@@ -288,7 +288,7 @@ import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from mtl.model import backbone, device, networks
-def rows(stages):
+def features(stages):
     ends = {"stage1": "stage1_pool", "stage2": "stage2_pool"}
     network = lambda **given: networks.small_cnn(widths=[4, 8], **given)
     cut = backbone.Backbone("small_cnn", network, networks.scale_to_one, 8, "random", ends, "float32", 4, 0)
@@ -296,11 +296,11 @@ def rows(stages):
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     return frozen, frozen(images), frozen(images[:1]), frozen.spec
 for stages in ("all", 1):
-    frozen, alone, first, spec = rows(stages)
+    frozen, alone, first, spec = features(stages)
     assert frozen.batch_size == 4
     single = backbone.all_devices
     backbone.all_devices = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    frozen, together, again, same = rows(stages)
+    frozen, together, again, same = features(stages)
     backbone.all_devices = single
     assert frozen.batch_size == 8 and frozen.strategy.num_replicas_in_sync == 2
     assert together.shape == alone.shape and again.shape == first.shape and spec == same
@@ -311,6 +311,6 @@ print("shared")
 
 
 @pytest.mark.slow
-def test_two_devices_share_a_batch_and_give_the_same_rows():
+def test_two_devices_share_a_batch_and_give_the_same_features():
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "shared", done.stderr[-2000:]

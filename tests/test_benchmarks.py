@@ -19,7 +19,7 @@ FEW = (
 TOY = {
     "heads": (
         ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],
-        ["GFLOP/s", "fit / ours", "ours / floor"],
+        ["GFLOP/s", "fit / ours", "ours / bound"],
     ),
     "weightings": (
         [

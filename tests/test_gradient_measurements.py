@@ -1,4 +1,4 @@
-"""GradientMeasurements against values worked out by hand, and one way of measuring against another."""
+"""Gradient measurements against values worked out by hand, and one way of measuring against another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import slow
-from test_training import TASKS, ArrayRows, dataset, measurements, model, training
+from test_training import TASKS, ArrayFeatures, dataset, measurements, model, training
 
 pytestmark = pytest.mark.tensorflow
 
@@ -14,21 +14,21 @@ ONE = {"general_anomaly": TASKS["general_anomaly"]}
 
 
 def batches(n=3, size=16, seed=0, tasks=TASKS):
-    """Batches of rows and targets as a meter holds them."""
+    """Batches of features and targets as a meter holds them."""
     from mtl.training.measurement import Batches
 
     data = dataset(tasks, seed)
     return Batches(*data.gather(np.arange(n * size).reshape(n, size)))
 
 
-def flat_gradients(built, rows, targets):
+def flat_gradients(built, features, targets):
     """Each task's gradient as one vector, eagerly, task by task."""
     import tensorflow as tf
 
     flat = []
     for name in built.tasks:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(built.frame_losses(built(rows, training=False), targets)[name])
+            loss = tf.reduce_mean(built.frame_losses(built(features, training=False), targets)[name])
         flat.append(np.concatenate([np.ravel(g) for g in tape.gradient(loss, built.shared_variables)]))
     return np.array(flat)
 
@@ -47,8 +47,8 @@ def deep_model(tasks=TASKS):
         layer.build((None, width))
     variables = [v for layer in layers for v in layer.trainable_variables]
 
-    def forward(rows, training):
-        return layers[1](layers[0](tf.cast(rows, tf.float32)))
+    def forward(features, training):
+        return layers[1](layers[0](tf.cast(features, tf.float32)))
 
     trained = TrainedPart(forward, variables, variables, ["first", "first", "second", "second"])
     return MultiTaskModel(trained, 5, tasks, shared_units=8, dropout=0.5, seed=0)
@@ -141,7 +141,8 @@ def test_what_is_switched_off_is_empty(build):
 
 @pytest.mark.parametrize("build", [model, deep_model])
 def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_and_by_layer(build):
-    from mtl.training.measurement import compile_on_all, compile_on_dense
+    from mtl.training.measure_batchwise import compile_on_all
+    from mtl.training.measure_dense import compile_on_dense
 
     built, held = build(), batches()
     compile_for = compile_on_dense if build is model else compile_on_all
@@ -161,7 +162,8 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
 
 @pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
-    from mtl.training.measurement import compile_on_all, compile_on_dense
+    from mtl.training.measure_batchwise import compile_on_all
+    from mtl.training.measure_dense import compile_on_dense
 
     built, held, stepped = model(), batches(2, n_frames), batches(2, 11, seed=1)
     permuted = held.permuted(np.random.default_rng(0))
@@ -176,8 +178,8 @@ def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
         np.testing.assert_allclose(getattr(closed, name), together, rtol=1e-3, atol=2e-6, err_msg=name)
 
 
-def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
-    from mtl.training.measurement import compile_on_all
+def test_in_as_many_measurements_as_tasks_every_batch_has_seen_every_task():
+    from mtl.training.measure_batchwise import compile_on_all
 
     measure, held = compile_on_all(deep_model(), 0.1), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -187,7 +189,7 @@ def test_in_as_many_probes_as_tasks_every_batch_has_seen_every_task():
 
 
 def test_the_permutation_baseline_is_the_cosine_with_the_gradient_of_permuted_labels():
-    from mtl.training.measurement import compile_on_all
+    from mtl.training.measure_batchwise import compile_on_all
 
     built, held = deep_model(), batches()
     permuted = held.permuted(np.random.default_rng(0))
@@ -203,7 +205,7 @@ def test_affinity_has_the_golden_values_and_puts_back_what_it_moved():
     """Two quadratics of which each is the source once: source down, recipient across."""
     import tensorflow as tf
 
-    from mtl.training.measurement import affinity
+    from mtl.training.measure_batchwise import affinity
 
     x = tf.Variable([1.0, 1.0])
 
@@ -226,7 +228,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
     """By hand: step the shared parameters alone, look at the other batch, go back."""
     import tensorflow as tf
 
-    from mtl.training.measurement import compile_on_all
+    from mtl.training.measure_batchwise import compile_on_all
 
     built, held, stepped = deep_model(), batches(2), batches(2, seed=5)
     start = built.get_weights()
@@ -234,13 +236,13 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
     found = np.nanmean([measure(held, None, stepped, number).affinities for number in range(3)], axis=0)
 
     def held_losses():
-        rows, targets = held[1]
-        return np.array([tf.reduce_mean(one) for one in built.frame_losses(built(rows, False), targets).values()])
+        features, targets = held[1]
+        return np.array([tf.reduce_mean(one) for one in built.frame_losses(built(features, False), targets).values()])
 
     before = held_losses()
     pairs = [held[i] for i in range(2)]
     squares = sum((flat_gradients(built, *one) ** 2).sum() for one in pairs)
-    sums = sum(float(loss) for rows, t in pairs for loss in built.losses(built(rows, False), t))
+    sums = sum(float(loss) for features, t in pairs for loss in built.losses(built(features, False), t))
     step = 0.1 * sums / squares
     for i, of_task in enumerate(flat_gradients(built, *stepped[1])):
         place = 0
@@ -263,35 +265,35 @@ def test_measuring_changes_no_bit_of_the_model(build):
 
 
 @pytest.mark.slow
-def test_a_training_with_probes_ends_where_one_without_does():
+def test_a_training_with_gradient_measurements_ends_where_one_without_does():
     from mtl.weighting.equal import Equal
 
     ends = []
     for batches_ in (0, 3):
         built, data = model(dropout=0.5), dataset()
         settings = measurements(batches=batches_)
-        training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None)
+        training().train(built, data, Equal(tuple(TASKS)), settings, "general_anomaly", lambda number, epoch: None)
         ends.append(built.get_weights())
     for name, weight in ends[0].items():
         np.testing.assert_array_equal(weight, ends[1][name], err_msg=name)
 
 
-def test_chosen_epochs_alone_are_in_the_trace():
+def test_named_epochs_alone_are_in_the_trace():
     from mtl.weighting.equal import Equal
 
     settings = measurements(epochs=[2, 3])
     trace, history = training(epochs=4).train(
-        model(), dataset(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda e, row: None
+        model(), dataset(), Equal(tuple(TASKS)), settings, "general_anomaly", lambda number, epoch: None
     )
     assert trace.measurement_steps.tolist() == [14] * 3 + [21] * 3
     assert trace.mean_gramians.shape == (2, 3, 3)
     assert history.measurement_seconds > 0
 
 
-def test_large_rows_are_gathered_again_instead_of_being_kept(monkeypatch):
-    from mtl.training import gradient_measurements as room
+def test_large_features_are_gathered_again_instead_of_being_kept(monkeypatch):
+    from mtl.training import gradient_measurements as module
 
-    monkeypatch.setattr(room, "HELD_BYTES", 0)
+    monkeypatch.setattr(module, "HELD_BYTES", 0)
     built, data = model(), dataset()
     meter = measurements().on(built, data)
     meter.measure(1)
@@ -309,11 +311,11 @@ def test_label_combinations_are_counted_by_frame_and_by_video():
         {"split": ["train"] * 5 + ["val"], "video": pd.Categorical(["u", "u", "v", "w", "w", "x"]), "class_name": "A"}
     )
     targets = {"a": np.array([1, 1, 0, 1, 1, 9]), "b": np.array([5, 5, 5, 5, 2, 9])}
-    labels, n_frames, n_videos = Dataset(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("train")
+    labels, n_frames, n_videos = Dataset(ArrayFeatures(np.zeros((6, 1))), targets, frames).label_combinations("train")
     assert labels.tolist() == [[0, 5], [1, 2], [1, 5]]
     assert n_frames.tolist() == [1, 1, 3]
     assert n_videos.tolist() == [1, 1, 2]
-    empty = Dataset(ArrayRows(np.zeros((6, 1))), targets, frames).label_combinations("test")
+    empty = Dataset(ArrayFeatures(np.zeros((6, 1))), targets, frames).label_combinations("test")
     assert [one.shape for one in empty] == [(0, 2), (0,), (0,)]
 
 
@@ -321,7 +323,8 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
     """Whatever the scale of the features, and so of the gradients."""
     import tensorflow as tf
 
-    from mtl.training.measurement import Batches, compile_on_dense, step_size
+    from mtl.training.measure_dense import compile_on_dense
+    from mtl.training.measurement import Batches, step_size
 
     for scale in (0.1, 10.0):
         held = batches(4, 32)
@@ -383,11 +386,11 @@ def related_tasks(seed, n_frames=1500, n_features=24):
 
     rng = np.random.default_rng(seed)
     directions = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
-    rows = rng.normal(size=(n_frames, n_features)).astype(np.float32)
+    features = rng.normal(size=(n_frames, n_features)).astype(np.float32)
     speeds, shifts = rng.normal(1, 0.5, size=3), rng.uniform(0, 2 * np.pi, size=3)
 
     def labels(direction):
-        z = rows @ direction
+        z = features @ direction
         y = z + np.sin(np.outer(z, speeds) + shifts).sum(axis=1) + rng.normal(size=n_frames)
         return (y > np.median(y)).astype(np.int32)
 
@@ -402,7 +405,7 @@ def related_tasks(seed, n_frames=1500, n_features=24):
             "split": np.where(np.arange(n_frames) % 2, "train", "val"),
         }
     )
-    return Dataset(ArrayRows(rows), targets, frames)
+    return Dataset(ArrayFeatures(features), targets, frames)
 
 
 @pytest.mark.slow
@@ -421,11 +424,11 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
     for seed in range(12):
         data = related_tasks(seed)
         tasks = {name: BinaryTask(["A"]) for name in data.targets}
-        identity = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+        identity = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [])
         built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, seed=seed)
         settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)
         measured = measurements(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
-        trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda e, row: None)
+        trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda number, epoch: None)
         found["cosine"].append(gradient_similarity(trace, 2).values[0, 1:])
         found["of the mean"].append(gradient_similarity_mean(trace, 2).values[0, 1:])
         both_ways = affinity(trace, 2).values

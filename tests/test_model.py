@@ -15,7 +15,7 @@ def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5):
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import TrainedPart
 
-    identity = TrainedPart(lambda rows, training: rows, [], [], graph=graph)
+    identity = TrainedPart(lambda features, training: features, [], [], graph=graph)
     return MultiTaskModel(identity, 5, tasks, units, dropout, seed)
 
 
@@ -24,20 +24,20 @@ def forgotten(monkeypatch):
     """No model kept from other tests."""
     from collections import OrderedDict
 
-    from mtl.model import multitask as room
+    from mtl.model import multitask as module
 
-    monkeypatch.setattr(room, "_kept", OrderedDict())
+    monkeypatch.setattr(module, "_kept", OrderedDict())
 
 
 def test_logits_are_heads_on_the_shared_layer():
     built = model()
-    rows = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     weights = built.get_weights()
-    hidden = np.maximum(rows @ weights["shared/kernel"] + weights["shared/bias"], 0)
-    for name, logits in built(rows, training=False).items():
+    hidden = np.maximum(features @ weights["shared/kernel"] + weights["shared/bias"], 0)
+    for name, logits in built(features, training=False).items():
         expected = hidden @ weights[f"head/{name}/kernel"] + weights[f"head/{name}/bias"]
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(built.infer(rows)[name], logits)
+        np.testing.assert_array_equal(built.infer(features)[name], logits)
 
 
 def test_a_model_of_the_same_graph_is_used_again_with_the_new_values():
@@ -51,8 +51,8 @@ def test_a_model_of_the_same_graph_is_used_again_with_the_new_values():
     assert again is first
     for own, given in zip(again.state, fresh.state, strict=True):
         np.testing.assert_array_equal(own.numpy(), given.numpy())
-    rows = np.ones((64, 5), np.float32)
-    logits, expected = again(rows, training=True), fresh(rows, training=True)  # dropout's state is the same too
+    features = np.ones((64, 5), np.float32)
+    logits, expected = again(features, training=True), fresh(features, training=True)  # dropout's state is the same too
     for name in TASKS:
         np.testing.assert_array_equal(logits[name], expected[name])
 
@@ -77,13 +77,13 @@ def test_a_model_of_another_graph_is_its_own(change):
 
 
 def test_only_so_many_models_are_kept(monkeypatch):
-    from mtl.model import multitask as room
+    from mtl.model import multitask as module
 
-    monkeypatch.setattr(room, "KEPT", 2)
-    first = room.reused(model(units=1))
-    room.reused(model(units=2))
-    room.reused(model(units=1))
-    room.reused(model(units=3))
-    assert room.reused(model(units=1)) is first
+    monkeypatch.setattr(module, "KEPT", 2)
+    first = module.reused(model(units=1))
+    module.reused(model(units=2))
+    module.reused(model(units=1))
+    module.reused(model(units=3))
+    assert module.reused(model(units=1)) is first
     two = model(units=2)
-    assert room.reused(two) is two
+    assert module.reused(two) is two

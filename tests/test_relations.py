@@ -294,8 +294,8 @@ def test_conflict_and_magnitude_are_told_by_layer_too() -> None:
     assert alike.values[0, 1] == pytest.approx(2 * np.sqrt(10) / 7)
 
 
-def test_conflict_rate_has_its_null_beside_it() -> None:
-    """Null cosines of a kept and b permuted conflict on 1 of 4 batches, the other way round on 3 of 4."""
+def test_conflict_rate_has_its_permutation_baseline_beside_it() -> None:
+    """Cosines of a kept and b permuted are negative on 1 of 4 batches, the other way round on 3 of 4."""
     baselines = np.full((8, 2, 2), 0.5)
     baselines[[0, 4], 0, 1] = -0.5
     baselines[[0, 1, 2, 4, 5, 6], 1, 0] = -0.5
@@ -339,7 +339,7 @@ def test_a_turn_of_another_task_is_no_fault() -> None:
     assert found.reason == ""
 
 
-def test_the_course_says_which_epochs_it_is_of() -> None:
+def test_the_trajectory_says_which_epochs_it_is_of() -> None:
     steps = np.repeat([2, 5], 3) * STEPS
     gramians = np.tile(np.eye(2), (6, 1, 1))
     found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=steps), 2)
@@ -398,7 +398,7 @@ def test_independent_labels_tell_nothing_and_scikit_learn_agrees_on_others() -> 
     assert label_information(labelled(labels, frames)).values[0, 1] == pytest.approx(shared / entropy)
 
 
-def test_the_null_is_what_unbound_labels_of_so_many_videos_show() -> None:
+def test_the_permutation_baseline_is_what_independent_labels_of_so_many_videos_show() -> None:
     rng = np.random.default_rng(0)
     found, baselines = [], []
     for _ in range(200):

@@ -21,7 +21,7 @@ N, D = 300, 6
 WEIGHTINGS = Path(__file__).resolve().parents[1] / "conf" / "weighting"
 
 
-class ArrayRows:
+class ArrayFeatures:
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
@@ -33,12 +33,12 @@ class ArrayRows:
 
 
 def dataset(tasks=TASKS, seed=0):
-    """FeatureVectors whose class is linear in them, ten rows a video, three splits."""
+    """Feature vectors whose class is linear in them, ten frames a video, three splits."""
     from mtl.training.dataset import Dataset
 
     rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(N, D)).astype(np.float32)
-    codes = (rows[:, :3] + 0.3 * rng.normal(size=(N, 3))).argmax(axis=1)
+    features = rng.normal(size=(N, D)).astype(np.float32)
+    codes = (features[:, :3] + 0.3 * rng.normal(size=(N, 3))).argmax(axis=1)
     frames = pd.DataFrame(
         {
             "class_name": pd.Categorical.from_codes(codes, CLASSES),
@@ -46,7 +46,7 @@ def dataset(tasks=TASKS, seed=0):
             "split": pd.Categorical(np.repeat(["train", "val", "test"], [200, 60, 40])),
         }
     )
-    return Dataset(ArrayRows(rows), {name: task.targets(frames) for name, task in tasks.items()}, frames)
+    return Dataset(ArrayFeatures(features), {name: task.targets(frames) for name, task in tasks.items()}, frames)
 
 
 def model(tasks=TASKS, seed=0, dropout=0.0):
@@ -55,7 +55,7 @@ def model(tasks=TASKS, seed=0, dropout=0.0):
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import TrainedPart
 
-    identity = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [])
+    identity = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [])
     return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, seed=seed)
 
 
@@ -95,20 +95,20 @@ def of_conf(name):
 
 
 def train(tasks=TASKS, weighting=None, data=None, built=None, seed=0, measured=0, **changes):
-    """What a training of so many measured batches gives; to measurement takes as long as all else."""
+    """What a training with so many measured batches gives; to measure takes as long as all else."""
     from mtl.weighting.equal import Equal
 
     built = built or model(tasks, seed)
-    rows: list = []
+    epochs: list = []
     trace, history = training(seed=seed, **changes).train(
         built,
         data or dataset(tasks),
         weighting or Equal(tuple(tasks)),
         measurements(seed=seed, batches=measured),
         "general_anomaly",
-        lambda e, row: rows.append(row),
+        lambda number, epoch: epochs.append(epoch),
     )
-    assert rows == history.epochs
+    assert epochs == history.epochs
     return built, trace, history
 
 
@@ -123,15 +123,31 @@ def test_one_task_has_the_same_shapes_as_many(names):
     assert trace.gramians.shape == (9, t, t)
     assert trace.measurement_steps.tolist() == [7, 7, 7, 14, 14, 14, 21, 21, 21]
     assert trace.val_losses.shape == (60, t)
-    assert set(history.epochs[0]) == {
-        f"{q}/{name}" for q in ("train_loss", "val_loss", "val_auc", "weight") for name in names
-    }
+    first = history.epochs[0]
+    assert first.tasks == tuple(names)
+    for of_tasks in (first.train_losses, first.val_losses, first.val_aucs, first.weights):
+        assert of_tasks.shape == (t,)
+
+
+def test_the_history_has_a_column_for_every_metric_of_an_epoch():
+    from mtl.tracking.epoch_metrics import epoch_metrics
+    from mtl.tracking.metrics import history_table
+    from mtl.training.history import Epoch, History
+
+    epoch = Epoch(("a", "b"), np.float32([1, 2]), np.float32([3, 4]), np.array([0.5, np.nan]), np.float32([1, 1]))
+    expected = {"val_loss/a": 3, "val_loss/b": 4, "val_auc/a": 0.5, "train_loss/a": 1, "train_loss/b": 2}
+    metrics = epoch_metrics(epoch)
+    assert np.isnan(metrics.pop("val_auc/b"))
+    assert metrics == expected | {"weight/a": 1, "weight/b": 1}
+    table = history_table(History(epochs=[epoch, epoch]))
+    assert table.columns.tolist() == list(epoch_metrics(epoch))
+    assert table.index.tolist() == [1, 2]
 
 
 def test_it_learns_what_can_be_learnt():
     _, trace, history = train(epochs=12)
     assert trace.losses[-7:].mean() < 0.6 * trace.losses[:7].mean()
-    assert history.epochs[-1]["val_auc/general_anomaly"] > 0.9
+    assert history.epochs[-1].val_auc("general_anomaly") > 0.9
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not():
@@ -157,15 +173,15 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
     weights = {"general_anomaly": 1.0, "violence": 0.5, "anomaly_type": 2.0}
     data, built = dataset(), model()
     before = built.get_weights()
-    rows = tf.constant(data.features.array[:32])
+    features = tf.constant(data.features.array[:32])
     targets = {name: tf.constant(one[:32]) for name, one in data.targets.items()}
     with tf.GradientTape() as tape:
-        losses = built.frame_losses(built(rows, training=True), targets)
+        losses = built.frame_losses(built(features, training=True), targets)
         total = sum(weights[name] * tf.reduce_mean(loss) for name, loss in losses.items())
     expected = tape.gradient(total, [*built.shared_variables, *built.head_variables])
     weighting = Fixed(tuple(TASKS), weights, None, strict=True)
     steps = compile_steps(built, weighting, keras.optimizers.SGD(0.1))
-    steps(rows, targets, np.arange(32)[None])
+    steps(features, targets, np.arange(32)[None])
     after = built.get_weights()
     names = [name for name, v in built.named_variables()]
     for name, gradient in zip(names, expected, strict=True):
@@ -260,53 +276,53 @@ def misaligned(array):
 
 
 @pytest.mark.slow
-def test_rows_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
+def test_features_shared_or_copied_or_read_in_blocks_give_the_same_bits(monkeypatch):
     from mtl.memory import aligned
-    from mtl.training import source as room
+    from mtl.training import source as module
     from mtl.training.dataset import Dataset
 
     data = dataset()
     shared = aligned(data.features.array.shape, np.float32)
     shared[:] = data.features.array
-    on_disk = ArrayRows(data.features.array)
+    on_disk = ArrayFeatures(data.features.array)
     on_disk.array = None
     on_disk.take = lambda positions: shared[positions]
-    sources = {"shared": ArrayRows(shared), "copied": ArrayRows(misaligned(shared)), "blocks": on_disk}
+    sources = {"shared": ArrayFeatures(shared), "copied": ArrayFeatures(misaligned(shared)), "blocks": on_disk}
     traces = {}
-    for name, rows in sources.items():
-        monkeypatch.setattr(room, "STEPS_PER_CALL", 3 if name == "blocks" else 256)
-        assert (room.resident(rows) is None) == (name == "blocks")
-        traces[name] = train(data=Dataset(rows, data.targets, data.frames))[1]
+    for name, features in sources.items():
+        monkeypatch.setattr(module, "STEPS_PER_CALL", 3 if name == "blocks" else 256)
+        assert (module.resident(features) is None) == (name == "blocks")
+        traces[name] = train(data=Dataset(features, data.targets, data.frames))[1]
     np.testing.assert_array_equal(traces["shared"].losses, traces["copied"].losses)
     np.testing.assert_array_equal(traces["shared"].losses, traces["blocks"].losses)
 
 
-def test_a_tensor_shares_aligned_rows_even_read_only_ones():
+def test_a_tensor_shares_aligned_features_even_read_only_ones():
     from mtl.memory import aligned
     from mtl.training.source import resident
 
-    rows = aligned((10, 4), np.float32)
-    rows[:] = 1
-    kept = rows.view()
+    features = aligned((10, 4), np.float32)
+    features[:] = 1
+    kept = features.view()
     kept.flags.writeable = False
-    tensor = resident(ArrayRows(kept))
-    rows[3] = 7
+    tensor = resident(ArrayFeatures(kept))
+    features[3] = 7
     assert tensor[3].numpy().tolist() == [7.0] * 4
 
 
-def test_many_rows_that_cannot_be_shared_are_not_held_twice(monkeypatch):
-    from mtl.training import source as room
+def test_many_features_that_cannot_be_shared_are_not_held_twice(monkeypatch):
+    from mtl.training import source as module
 
-    rows = ArrayRows(misaligned(np.ones((100, 10), np.float32)))
-    assert room.resident(rows) is not None
-    monkeypatch.setattr(room, "COPIED_BYTES", 3999)
-    assert room.resident(rows) is None
+    features = ArrayFeatures(misaligned(np.ones((100, 10), np.float32)))
+    assert module.resident(features) is not None
+    monkeypatch.setattr(module, "COPIED_BYTES", 3999)
+    assert module.resident(features) is None
 
 
 def test_early_stopping_goes_back_to_the_best_epoch():
     data = dataset()
     built, trace, history = train(data=data, epochs=30, early_stopping=True, patience=2)
-    aucs = [row["val_auc/general_anomaly"] for row in history.epochs]
+    aucs = [epoch.val_auc("general_anomaly") for epoch in history.epochs]
     assert history.best_epoch == int(np.argmax(aucs))
     assert len(aucs) <= history.best_epoch + 3
     from mtl.training.source import predict
@@ -317,7 +333,7 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     again = task_auc(TASKS["general_anomaly"], data.targets["general_anomaly"][val], logits)
     assert again == pytest.approx(aucs[history.best_epoch])
     mean = trace.val_losses[:, 0].mean()
-    assert mean == pytest.approx(history.epochs[history.best_epoch]["val_loss/general_anomaly"], abs=1e-5)
+    assert mean == pytest.approx(history.epochs[history.best_epoch].val_losses[0], abs=1e-5)
 
 
 def test_without_early_stopping_every_epoch_runs_and_the_last_counts():
@@ -353,18 +369,18 @@ def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epo
     from mtl.training.dataset import Dataset
 
     data = dataset()
-    rows = aligned(data.features.array.shape, np.float32)  # the graph shares this memory
-    rows[:] = data.features.array
+    features = aligned(data.features.array.shape, np.float32)  # the graph shares this memory
+    features[:] = data.features.array
     weighting = of_conf(name)
     start_epoch = weighting.start_epoch
 
     def and_break(number, epoch_losses):
         start_epoch(number, epoch_losses)
-        rows[17] = np.nan if number + 1 == epoch else rows[17]
+        features[17] = np.nan if number + 1 == epoch else features[17]
 
     weighting.start_epoch = and_break
     built, trace, history = train(
-        weighting=weighting, data=Dataset(ArrayRows(rows), data.targets, data.frames), epochs=3
+        weighting=weighting, data=Dataset(ArrayFeatures(features), data.targets, data.frames), epochs=3
     )
     assert len(history.epochs) == epoch
     assert f"is not finite in epoch {epoch}" in history.diverged
@@ -386,16 +402,16 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
     data, built = dataset(), model()
     for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.01, momentum=0.9)):
         steps = compile_steps(built, Equal(tuple(TASKS)), optimizer)
-        rows = np.array(data.features.array)
-        rows[9] = np.nan
+        features = np.array(data.features.array)
+        features[9] = np.nan
         targets = {name: tf.constant(one, tf.int32) for name, one in data.targets.items()}
         sound, void = np.arange(10, 18)[None], np.arange(8, 16)[None]
-        steps(tf.constant(rows), targets, sound)
+        steps(tf.constant(features), targets, sound)
         before = [variable.numpy() for variable in [*built.trained_variables, *optimizer.variables]]
-        steps(tf.constant(rows), targets, void)
+        steps(tf.constant(features), targets, void)
         for variable, kept in zip([*built.trained_variables, *optimizer.variables], before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), kept)
-        steps(tf.constant(rows), targets, sound)
+        steps(tf.constant(features), targets, sound)
         assert not np.array_equal(built.trained_variables[0].numpy(), before[0])
 
 
@@ -437,7 +453,7 @@ def test_a_run_that_was_never_sound_has_nothing_left():
     assert history.diverged == "loss of every task is not finite in epoch 1; nothing sound is left"
     assert not history.sound
     assert np.isnan(trace.val_losses).all()
-    assert np.isnan(history.epochs[0]["val_auc/general_anomaly"])
+    assert np.isnan(history.epochs[0].val_auc("general_anomaly"))
     logits = predict(built, data.features, data.positions("test"))
     assert all(np.isnan(one).all() for one in logits.values())
 
@@ -479,7 +495,7 @@ def test_parameters_that_break_in_an_epochs_last_step_are_found_at_its_end():
     assert built.broken()[0] == "shared/kernel"
 
 
-def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_probe_apart():
+def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_measurement_apart():
     from mtl.tracking.metrics import cost_of_relations
     from mtl.training.history import History
 
@@ -512,7 +528,7 @@ def test_every_optimizer_step_of_every_weighting_of_conf_trains():
         _, trace, history = train(weighting=of_conf(path.stem), data=data, epochs=6)
         assert not history.diverged, path.stem
         assert np.isfinite(trace.weights).all(), path.stem
-        assert history.epochs[-1]["val_auc/general_anomaly"] > 0.75, path.stem
+        assert history.epochs[-1].val_auc("general_anomaly") > 0.75, path.stem
 
 
 def test_weights_come_back_as_they_were(tmp_path):
@@ -567,29 +583,29 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
 
     import tensorflow as tf
 
-    from mtl.model import multitask as room
+    from mtl.model import multitask as module
     from mtl.model.parts import TrainedPart
     from mtl.training.dataset import Dataset
 
     def job(seed, weighting, changes, keep):
         if not keep:
-            monkeypatch.setattr(room, "_kept", OrderedDict())
+            monkeypatch.setattr(module, "_kept", OrderedDict())
         part, n_features = trained(seed)
         data = dataset()
         if part is None:
-            part = TrainedPart(lambda rows, training: tf.cast(rows, tf.float32), [], [], graph="identity")
+            part = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
         else:
             frames = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
-            data = Dataset(ArrayRows(frames), data.targets, data.frames)
-        built = room.reused(room.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
+            data = Dataset(ArrayFeatures(frames), data.targets, data.frames)
+        built = module.reused(module.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
         _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, measured=3, epochs=2, **changes)
         return built, trace, built.get_weights()
 
-    monkeypatch.setattr(room, "_kept", OrderedDict())
-    row = [job(*one, keep=True) for one in jobs()]
-    assert len({id(built) for built, _, _ in row}) == 1
-    assert len([key for key in row[0][0]._compiled if key[0] == "steps"]) == 4
-    for one, (_, after, weights_after) in zip(jobs(), row, strict=True):
+    monkeypatch.setattr(module, "_kept", OrderedDict())
+    one_after_another = [job(*one, keep=True) for one in jobs()]
+    assert len({id(built) for built, _, _ in one_after_another}) == 1
+    assert len([key for key in one_after_another[0][0]._compiled if key[0] == "steps"]) == 4
+    for one, (_, after, weights_after) in zip(jobs(), one_after_another, strict=True):
         _, alone, weights = job(*one, keep=False)
         for name in ("losses", "weights", "gramians", "val_losses"):
             np.testing.assert_array_equal(getattr(after, name), getattr(alone, name), err_msg=name)

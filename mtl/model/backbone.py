@@ -21,7 +21,7 @@ from mtl.errors import UserError, nearest
 from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in
 from mtl.model.digests import architecture_digest, weights_digest
 from mtl.model.networks import pooled, resized
-from mtl.model.parts import FrozenPart, Layers, SplitBackbone, TrainedPart
+from mtl.model.parts import FrozenPart, Layers, SplitBackbone, TrainedPart, n_parameters, nothing_trained
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Backbone:
         self.stages = dict(stages)
         self.precision = best_precision() if precision == "auto" else precision
         self.batch_size = best_batch_size(image_size) if batch_size == "auto" else batch_size
-        # a GPU would round the factors of float32 products to 10 bits of mantissa, bfloat16's neighbour, and not say so
+        # a GPU would round the factors of float32 products to 10 bits of mantissa, close to bfloat16, without saying so
         tf.config.experimental.enable_tensor_float_32_execution(False)
         keras.utils.set_random_seed(seed)
         with computing_in(self.precision):
@@ -163,7 +163,7 @@ class Backbone:
         return self._cut_after(list(self.stages)[n - 1], n)
 
     def _all_trained(self) -> SplitBackbone:
-        """FrozenPart is the identity: the features are the frames."""
+        """The frozen part is the identity: the features are the frames."""
         spec: Mapping[str, object] = {"backbone": None}
         frozen = FrozenPart(spec, self.image_size, self.batch_size, np.dtype(np.uint8), None)
 
@@ -175,18 +175,17 @@ class Backbone:
             layers, variables, self.network.variables, self._stages_of(variables), self._graph("input", self.network)
         )
         where = "before the first layer: the whole backbone is trained"
-        return SplitBackbone(frozen, trained, where, 0, _count(trained.variables), self.precision)
+        return SplitBackbone(frozen, trained, where, 0, n_parameters(trained.variables), self.precision)
 
     def _all_frozen(self) -> SplitBackbone:
-        """TrainedPart is the identity: the features are pooled features."""
+        """The trained part is the identity: the features are pooled features."""
         if self.weights == "random":
             log.warning("%s is frozen with random weights: its features are arbitrary.", self.name)
         variables = self.network.variables
         shape = (int(self.network.output_shape[-1]),)
         frozen = self._frozen("end", shape, lambda of: lambda x: pooled(of.network(x, training=False)), variables)
-        nothing = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
         where = "after the last layer: the whole backbone is frozen"
-        return SplitBackbone(frozen, nothing, where, _count(variables), 0, self.precision)
+        return SplitBackbone(frozen, nothing_trained(), where, n_parameters(variables), 0, self.precision)
 
     def _cut_after(self, stage: str, n: int) -> SplitBackbone:
         """The features are the feature maps at the end of a stage."""
@@ -209,7 +208,9 @@ class Backbone:
             self._graph(layer, rest),
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
-        return SplitBackbone(frozen, trained, where, _count(first.variables), _count(rest.variables), self.precision)
+        return SplitBackbone(
+            frozen, trained, where, n_parameters(first.variables), n_parameters(rest.variables), self.precision
+        )
 
     def _stages_of(self, variables: Sequence[keras.Variable]) -> list[str]:
         """The stage of every variable; what comes behind the last one's last layer belongs to it too."""
@@ -244,12 +245,12 @@ class Backbone:
             network = part(self if strategy.num_replicas_in_sync == 1 else self._twin(self.precision))
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-        def rows_of(images: tf.Tensor) -> tf.Tensor:
+        def features_of(images: tf.Tensor) -> tf.Tensor:
             return tf.cast(network(self._front(images)), tf.float32)
 
         @tf.function(reduce_retracing=True)
         def layers(shares: tf.Tensor) -> tf.Tensor:
-            return strategy.run(lambda images: rows_of(images), args=(shares,))
+            return strategy.run(lambda images: features_of(images), args=(shares,))
 
         spec = {
             "backbone": self.name,
@@ -280,7 +281,7 @@ class Backbone:
 
 
 class NoBackbone:
-    """Nothing between the data and the shared layer: the data set gives features of features, not frames."""
+    """Nothing between the data and the shared layer: the data set gives features, not frames."""
 
     def split(self, freeze: Freeze) -> SplitBackbone:
         """Both sides are the identity, however much of nothing is frozen.
@@ -295,8 +296,7 @@ class NoBackbone:
                 f"freeze.stages: backbone=none has no stages, found {freeze.stages}; right would be 0 or all."
             )
         frozen = FrozenPart({"backbone": "none"}, 0, 1, np.dtype(np.float32), None, takes="features")
-        nothing = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
-        return SplitBackbone(frozen, nothing, "nowhere: there is no backbone", 0, 0, "float32")
+        return SplitBackbone(frozen, nothing_trained(), "nowhere: there is no backbone", 0, 0, "float32")
 
 
 def _check_finite(network: keras.Model, where: str) -> None:
@@ -304,11 +304,6 @@ def _check_finite(network: keras.Model, where: str) -> None:
     broken = [variable.path for variable in network.variables if not np.isfinite(variable.numpy()).all()]
     if broken:
         raise UserError(f"{where}: {len(broken)} of its arrays hold NaN or infinity, the first is {broken[0]}.")
-
-
-def _count(variables: Sequence[keras.Variable]) -> int:
-    """Number of parameters."""
-    return int(sum(np.prod(v.shape) for v in variables))
 
 
 def _dotted(function: Callable[..., object] | None) -> str | None:

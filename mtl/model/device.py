@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from mtl.model.parts import FrozenPart
 
-# of the frames of a call, in its frozen part's input: enough that a call is not felt, little enough that its
-# feature maps (some 2 GiB of them on a GPU, 130 MiB on a CPU for ResNet50's first) leave room and stay in reach
+# of the frames of a call, in the frozen part's input: enough that a call's own cost is small, little enough that its
+# feature maps (for ResNet50's first some 2 GiB on a GPU, 130 MiB on a CPU) fit into memory beside all else
 GPU_PIXELS, CPU_PIXELS = 2**24, 2**20
 MOST_AT_ONCE = 1024
 

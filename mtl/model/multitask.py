@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Compiled = TypeVar("Compiled")
-KEPT = 16  # models whose compiled functions wait for the next job of their graph
+Targets = Mapping[str, tf.Tensor]  # by task, (b,)
+KEPT = 16  # models whose compiled functions are kept for the next job of the same graph
 
 
 class MultiTaskModel:
@@ -149,7 +150,7 @@ class MultiTaskModel:
 
     @property
     def shared_variables(self) -> list[tf.Variable]:
-        """TrainedPart parameters that every task sends a gradient to: backbone and shared dense layer."""
+        """Trained parameters that every task has a gradient on: backbone and shared dense layer."""
         return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
 
     @property
@@ -206,8 +207,8 @@ def reused(model: MultiTaskModel) -> MultiTaskModel:
     training, and tracing costs a second. So the jobs of a sweep that differ in seeds,
     learning rate or data go through the functions that the first of them compiled. All
     state is set to the given model's, so a job's numbers do not depend on what ran before.
-    The model that comes back is the process's only one of its graph: it is for a job
-    that has its turn and is done, not to be held.
+    The model that comes back is the process's only one of its graph: a job uses it while
+    no other job runs, and keeps no reference to it.
     """
     if model.graph is None:
         return model
@@ -225,11 +226,6 @@ def reused(model: MultiTaskModel) -> MultiTaskModel:
 def _initializer(kind: str, seed: int, name: str) -> keras.Initializer:
     """A seeded initialiser for the part of that name."""
     return keras.initializers.get({"class_name": kind, "config": {"seed": seed_of(seed, name)}})
-
-
-def n_trained(variables: Sequence[tf.Variable]) -> int:
-    """Number of parameters in variables."""
-    return int(sum(np.prod(v.shape) for v in variables))
 
 
 def assemble(

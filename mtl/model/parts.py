@@ -24,16 +24,17 @@ class FrozenPart:
     image_size : int
     batch_size : int
         Frames per call.
-    dtype : numpy dtype of a row
+    dtype : numpy dtype
+        Of the features.
     layers : callable or None
         uint8 frames (b, h, w, 3), as many sets of them as there are devices -> features;
         None for the identity.
     shape : tuple of int
-        Of a row; without meaning for the identity.
+        Of one frame's features; without meaning for the identity.
     strategy : tf.distribute.Strategy
         Devices that share a batch.
     takes : {"frames", "features"}
-        Whether it is given frames, or features of features that a data set has already.
+        Whether it is given frames, or features that a data set has already.
     in_float32 : callable or None
         Builds the same in float32, where it is in anything less.
     """
@@ -49,7 +50,7 @@ class FrozenPart:
     takes: Literal["frames", "features"] = "frames"
 
     def feature_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
-        """Shape of one row for frames of (height, width)."""
+        """Shape of one frame's features, for frames of (height, width)."""
         return (*frame_shape, 3) if self.layers is None else self.shape
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -135,3 +136,13 @@ def split_once(key: str, make: Callable[[], SplitBackbone]) -> SplitBackbone:
         _frozen.clear()  # one at a time: it may be large
         _frozen[key] = backbone
     return backbone
+
+
+def nothing_trained() -> TrainedPart:
+    """The identity, where all of a backbone is frozen or there is none."""
+    return TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [], graph="identity")
+
+
+def n_parameters(variables: Sequence[tf.Variable]) -> int:
+    """Number of parameters in variables."""
+    return int(sum(np.prod(v.shape) for v in variables))

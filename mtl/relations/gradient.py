@@ -1,4 +1,10 @@
-"""What the tasks' gradients on the shared parameters say of each other, on fixed held-out batches."""
+"""What the tasks' gradients on the shared parameters say of each other, on fixed held-out batches.
+
+Every measure takes a trace and `warmup_epochs`, the epochs that its mean leaves out and its
+trajectory keeps. The mean is over batches, then over epochs; interval and spread are over batches.
+A batch on which a pair of tasks has no number is left out of the pair's mean, which is NaN where no
+batch has one. What is a function of the Gramians is given by layer group too, where there are several.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +15,17 @@ import numpy as np
 from pydantic import NonNegativeInt
 from scipy import stats
 
+from mtl.relations.gramians import cosines, ratio_or_nan, squared_norms
 from mtl.results import Relation
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined
 from mtl.trace import Trace
 
 
 def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
-    """Cosine between the shared gradients of every two tasks.
+    """Cosine between the shared gradients of every two tasks, in [-1, 1]; undefined where a gradient is zero.
 
     Read it after a warm-up: at the start even two identical tasks, each with a
     head of its own, have a cosine near zero.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its `gramians` are used.
-    warmup_epochs : int
-        Epochs left out of the mean; the trajectory keeps them.
-
-    Returns
-    -------
-    Relation
-        Mean over batches, then over epochs, in [-1, 1]; interval and spread are
-        over batches. NaN where a gradient was zero on every batch; a batch on which
-        it was zero is left out. By layer group too where there are several.
 
     References
     ----------
@@ -42,23 +35,11 @@ def gradient_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation
 
 
 def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
-    """Cosine between two tasks' gradients once each is averaged over all held-out batches.
+    """Cosine between two tasks' gradients once each is averaged over all held-out batches, in [-1, 1].
 
     A single batch's gradient is mostly noise, which draws its cosine to zero; the
     mean gradient has less of it, and so a cosine further from zero, of either sign.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its `mean_gramians` are used.
-    warmup_epochs : int
-        Epochs left out of the mean; the trajectory keeps them.
-
-    Returns
-    -------
-    Relation
-        Mean over epochs, in [-1, 1]; without interval, as an epoch has one such
-        number only. NaN where a gradient was zero.
+    Without interval, as an epoch has one such number only.
     """
     return _after_warmup(
         trace, _cosine(trace.mean_gramians), warmup_epochs, (-1.0, 1.0), np.unique(trace.measurement_steps)
@@ -70,24 +51,16 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
 
     It means little alone: two tasks that have nothing to do with each other are
     in conflict on about half of the batches. The permutation baseline says how often: it is the rate
-    where one task of the pair has its labels permuted within the batch. It leaves
-    one half upward for tasks that have learnt something together, which permuted
-    labels ask to unlearn, and downward for a network that is too sure of itself, which
-    any labels correct.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its `gramians` are used, and its `permuted_cosines` where there are any.
-    warmup_epochs : int
-        Epochs left out of the mean; the trajectory keeps them.
+    where one task of the pair has its labels permuted within the batch. It is above
+    one half for tasks that have learnt something together, which permuted labels ask to
+    unlearn, and below it for an overconfident network, which any labels correct.
 
     Returns
     -------
     Relation
-        Share of batches with a cosine below zero, in [0, 1]; otherwise as
-        `gradient_similarity`. Its permutation baseline is the mean of both ways to permute one task
-        of a pair, on the diagonal that of a task and its own permuted self.
+        Share of batches with a cosine below zero, in [0, 1]. Its permutation baseline,
+        where labels were permuted, is the mean of both ways to permute one task of a
+        pair, on the diagonal that of a task and its own permuted self.
 
     References
     ----------
@@ -104,19 +77,11 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
 def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     """How alike the gradients of two tasks are in length.
 
-    Parameters
-    ----------
-    trace : Trace
-        Its `gramians` are used.
-    warmup_epochs : int
-        Epochs left out of the mean; the trajectory keeps them.
-
     Returns
     -------
     Relation
         2 |g_i| |g_j| / (|g_i|^2 + |g_j|^2), in [0, 1]: 1 for equal lengths, 0
-        where one is zero, NaN where both are; means, and layer groups, as in
-        `gradient_similarity`.
+        where one is zero, undefined where both are.
 
     References
     ----------
@@ -134,18 +99,11 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
     gradients, over the recipient's loss: other than a cosine it knows how long the
     gradients are, and which of the two tasks gives.
 
-    Parameters
-    ----------
-    trace : Trace
-        Its `affinities` are used.
-    warmup_epochs : int
-        Epochs left out of the mean; the trajectory keeps them.
-
     Returns
     -------
     Relation
         Share of the recipient's loss that is gone, at most 1; negative where the step
-        harms it. Row = source, column = recipient. Means as in `gradient_similarity`.
+        harms it. Row = source, column = recipient.
         The diagonal, what a step for itself gives, is `affinity_to_itself` of each task: with it
         `mtl.ablation.groups.pairwise_scores` predicts groups of tasks.
 
@@ -167,28 +125,17 @@ def _conflicts(cosine: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(cosine), np.nan, cosine < 0)
 
 
-def _squared_norms(gramians: np.ndarray) -> np.ndarray:
-    """Squared gradient norms of each batch and task, (n_measurements, n_tasks)."""
-    return np.diagonal(gramians, axis1=1, axis2=2).astype(np.float64)
-
-
 def _cosine(gramians: np.ndarray) -> np.ndarray:
-    """Cosines of every batch, (n_measurements, n_tasks, n_tasks); NaN where a gradient is zero."""
-    length = np.sqrt(_squared_norms(gramians))
-    product = length[:, :, None] * length[:, None, :]
-    with np.errstate(invalid="ignore"):  # of infinite lengths
-        cosine = np.divide(gramians, product, out=np.full(product.shape, np.nan), where=product > 0)
-    return np.clip(cosine, -1, 1)
+    """Cosines of every batch, (n_measurements, n_tasks, n_tasks), in [-1, 1]; NaN where a gradient is zero."""
+    return np.clip(cosines(gramians), -1, 1)
 
 
 def _alike(gramians: np.ndarray) -> np.ndarray:
     """Magnitude similarity of every batch, (n_measurements, n_tasks, n_tasks); NaN where both gradients are zero."""
-    square = _squared_norms(gramians)
+    square = squared_norms(gramians)
     total = square[:, :, None] + square[:, None, :]
     length = np.sqrt(square)
-    alike = 2 * length[:, :, None] * length[:, None, :]
-    with np.errstate(invalid="ignore"):  # of infinite lengths
-        return np.divide(alike, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return ratio_or_nan(2 * length[:, :, None] * length[:, None, :], total)
 
 
 def _and_by_layer(
@@ -215,7 +162,7 @@ def _after_warmup(
 ) -> Relation:
     """Mean of a measure per measurement, (n_measurements, n_tasks, n_tasks), over batches and then over later epochs.
 
-    GradientMeasurements of the same step are batches of one epoch.
+    Measurements of the same step are batches of one epoch.
     """
     steps = trace.measurement_steps if steps is None else steps
     n_tasks = len(trace.tasks)
@@ -245,7 +192,7 @@ def _over_batches(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """T interval and standard deviation over the batches, each averaged over its epochs; None for a single batch.
 
-    Epochs see the same batches, so they are no independent witnesses.
+    Epochs see the same batches, so their numbers are not independent.
     """
     n_batches = len(by_epoch[0])
     if n_batches < 2 or any(len(epoch) != n_batches for epoch in by_epoch):
@@ -262,7 +209,7 @@ def _over_batches(
 
 
 def _left_out(trace: Trace, counted: np.ndarray) -> str:
-    """Which tasks' gradients were no use on how many of the batches counted."""
+    """Which tasks' gradients were zero or not finite, and on how many of the batches counted."""
     undefined = np.isnan(np.diagonal(counted, axis1=1, axis2=2)).sum(axis=0)
     return "; ".join(
         f"gradient of {task} is zero or not finite on {n} of {len(counted)} batches"

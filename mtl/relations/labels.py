@@ -11,24 +11,19 @@ from mtl.trace import Trace
 
 
 def label_information(trace: Trace) -> Relation:
-    """How much of one task's labels another task's labels already tell.
+    """Share of the information in one task's labels that another task's labels hold already.
 
-    A source that tells all of the recipient's labels adds nothing that the recipient
-    does not ask for itself; one that tells nothing can help by its features alone.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its `labels`, counted over training frames, are used.
+    A source that determines the recipient's labels adds no supervision of its own; one
+    that is independent of them can help through shared features alone.
 
     Returns
     -------
     Relation
-        Mutual information over the recipient's entropy, in [0, 1]: 1 where the
+        Of the labels of the training frames: mutual information over the recipient's entropy, in [0, 1]: 1 where the
         source's label determines the recipient's. Row = source, column = recipient.
         NaN where a recipient's labels are all alike. `label_entropy` of each task and
-        `label_mutual_information` of each pair are in bits. The permutation baseline is what labels
-        without any bond show on average, as there are so many videos only: about
+        `label_mutual_information` of each pair are in bits. The permutation baseline is
+        what independent labels show on average because videos are finite in number: about
         (r - 1)(s - 1) / (2 n_videos) nats for r and s distinct labels, as all frames of
         a video have one.
 

@@ -1,4 +1,8 @@
-"""What the tasks' losses say of each other: on the same videos, on the same batches, over the epochs."""
+"""What the tasks' losses say of each other: on the same videos, on the same batches, over the epochs.
+
+Every measure is a correlation in [-1, 1], NaN where a task's loss is constant or not finite. `resamples`
+and `seed` are of the bootstrap, whose percentile interval it has.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +25,11 @@ def loss_correlation(trace: Trace, resamples: PositiveInt, seed: int) -> Relatio
     Labels of all tasks are functions of one class, so part of it is the class's;
     `loss_correlation_within_class` leaves that part out.
 
-    Parameters
-    ----------
-    trace : Trace
-        Its `val_losses` are averaged by video.
-    resamples, seed : int
-        Of the bootstrap over videos.
-
     Returns
     -------
     Relation
-        Spearman's correlation, in [-1, 1], with its percentile interval. NaN where
-        a task's loss is constant, or where there are fewer than five videos.
+        Spearman's correlation of the losses averaged by video; the bootstrap is over
+        videos. NaN too where there are fewer than five of them.
     """
     losses, _ = _by_video(trace)
     return _over_videos(trace, losses, np.zeros(len(losses), int), resamples, seed)
@@ -44,13 +41,6 @@ def loss_correlation_within_class(trace: Trace, resamples: PositiveInt, seed: in
     A video's loss is ranked among the videos of its class, and its rank is taken
     from the class's mean rank and divided by the class's size: hard classes, and
     classes that vary much, are made equal to the others before correlating.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its `val_losses` are averaged by video.
-    resamples, seed : int
-        Of the bootstrap over videos.
 
     Returns
     -------
@@ -70,22 +60,17 @@ def loss_correlation_step(
 
     Parameters
     ----------
-    trace : Trace
-        Its training `losses` are used.
     window : int
         Steps of the centred running mean that is subtracted, so that common
         learning progress does not count; an even number is taken one wider. Steps
         without a whole window are left out.
     block : int
-        Steps that are resampled together.
-    resamples, seed : int
-        Of the block bootstrap.
+        Steps that the bootstrap draws together.
 
     Returns
     -------
     Relation
-        Pearson's correlation, in [-1, 1], with its percentile interval. NaN where
-        a loss is constant, or where there are fewer than five blocks.
+        Pearson's correlation. NaN too where there are fewer than five blocks.
     """
     half = window // 2
     width = 2 * half + 1
@@ -108,18 +93,14 @@ def loss_correlation_trend(trace: Trace) -> Relation:
 
     Misleading: losses fall while anything is learnt, so any two of them correlate,
     usually above .9 and with a small p value, whatever the tasks have to do with
-    each other. What is told apart here is fast from slow learning.
-
-    Parameters
-    ----------
-    trace : Trace
-        Its training `losses` are averaged by epoch; a last epoch cut short is left out.
+    each other. It separates fast from slow learning.
 
     Returns
     -------
     Relation
-        Pearson's correlation, in [-1, 1], without interval: a few points of a
-        common trend have none. NaN with fewer than three epochs or a constant loss.
+        Pearson's correlation of the losses averaged by epoch, a last epoch cut short left
+        out; without interval, as a few points of a common trend have none. NaN too with
+        fewer than three epochs.
     """
     n_epochs = len(trace.losses) // trace.steps_per_epoch
     if n_epochs < FEWEST_EPOCHS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from mtl import memory
 from mtl.results import DIVERGED
+from mtl.tracking.epoch_metrics import epoch_metrics
 
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mtl.model.parts import SplitBackbone
     from mtl.results import Result
     from mtl.tracking.run import Run
-    from mtl.training.history import History
+    from mtl.training.history import Epoch, History
 
     Data = UCFCrime | RelatedTasks
 
@@ -57,7 +57,7 @@ def log_data(data: Data, frames: Any) -> None:
 
 
 def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
-    """Versions of packages, frame counts, annotation files and bad frames; the data set as the run's input."""
+    """Versions of packages, frame counts, annotation files and bad frames; the dataset as the run's input."""
     from mtl.tracking.artifacts import table_digest, write_annotations, write_json
     from mtl.tracking.provenance import package_versions
 
@@ -79,9 +79,9 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
 
 def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> None:
     """Where the backbone is, and how many parameters are trained."""
-    from mtl.model.multitask import n_trained
+    from mtl.model.parts import n_parameters
 
-    shared, heads = n_trained(model.shared_variables), n_trained(model.head_variables)
+    shared, heads = n_parameters(model.shared_variables), n_parameters(model.head_variables)
     log.info(
         "model: split %s; %s parameters frozen, %s trained and shared, %s in %d heads; backbone in %s, batches of %d",
         backbone.split_point, f"{backbone.n_frozen:,}", f"{shared:,}", f"{heads:,}", len(model.heads),
@@ -93,26 +93,22 @@ def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> N
     )
 
 
-def log_epoch(tracked: Run, main_task: str, epochs: int, epoch: int, row: Mapping[str, float]) -> None:
-    """One line and one set of metrics per epoch."""
+def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epoch) -> None:
+    """One line and one set of metrics per epoch, whose number counts from 0."""
+    losses = ", ".join(f"{task} {loss:.3f}" for task, loss in zip(epoch.tasks, epoch.train_losses, strict=True))
     log.info(
         "epoch %d/%d: train loss %s; val AUC of %s %.3f",
-        epoch + 1,
-        epochs,
-        ", ".join(
-            f"{key.partition('/')[2]} {value:.3f}" for key, value in row.items() if key.startswith("train_loss/")
-        ),
-        main_task,
-        row[f"val_auc/{main_task}"],
-    )
-    tracked.metrics(row, step=epoch + 1)
+        number + 1, epochs, losses, main_task, epoch.val_auc(main_task),
+    )  # fmt: skip
+    tracked.metrics(epoch_metrics(epoch), step=number + 1)
 
 
 def history_table(history: History) -> Any:
     """The history as a table, one row per epoch counted from 1."""
     import pandas as pd
 
-    return pd.DataFrame(history.epochs, index=pd.RangeIndex(1, len(history.epochs) + 1, name="epoch"))
+    numbers = pd.RangeIndex(1, len(history.epochs) + 1, name="epoch")
+    return pd.DataFrame([epoch_metrics(epoch) for epoch in history.epochs], index=numbers)
 
 
 def log_result(

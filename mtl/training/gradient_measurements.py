@@ -11,7 +11,9 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtl.seeds import seed_of
 from mtl.training.dataset import Dataset
-from mtl.training.measurement import Batches, Measurement, compile_on_all, compile_on_dense
+from mtl.training.measure_batchwise import compile_on_all
+from mtl.training.measure_dense import compile_on_dense
+from mtl.training.measurement import Batches, Measurement
 
 if TYPE_CHECKING:
     from mtl.model.multitask import MultiTaskModel

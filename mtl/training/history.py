@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mtl.tasks import Task
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """What one epoch brought; every array is of shape (n_tasks,).
+
+    Attributes
+    ----------
+    tasks : tuple of str
+    train_losses : ndarray
+        Means over the epoch's steps, unweighted.
+    val_losses : ndarray
+        Means over the validation frames after the epoch; NaN where there are none.
+    val_aucs : ndarray
+        ROC AUC of the validation frames after the epoch; NaN where undefined.
+    weights : ndarray
+        Means over the epoch's steps.
+    """
+
+    tasks: tuple[str, ...]
+    train_losses: np.ndarray
+    val_losses: np.ndarray
+    val_aucs: np.ndarray
+    weights: np.ndarray
+
+    def val_auc(self, task: str) -> float:
+        """Validation AUC of one task."""
+        return float(self.val_aucs[self.tasks.index(task)])
 
 
 @dataclass
@@ -16,8 +41,7 @@ class History:
 
     Attributes
     ----------
-    epochs : list of mapping
-        `train_loss/<task>`, `val_loss/<task>`, `val_auc/<task>`, `weight/<task>` of each epoch.
+    epochs : list of Epoch
     best_epoch : int
         Epoch whose weights the model holds, counted from 0.
     diverged : str
@@ -35,7 +59,7 @@ class History:
         job before it in the same process compiled them.
     """
 
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     diverged: str = ""
     sound: bool = True
@@ -58,8 +82,3 @@ def epoch_means(losses: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:
         return np.empty((0, 0))
     steps = np.concatenate(losses)
     return steps.reshape(-1, steps_per_epoch, steps.shape[1]).mean(axis=1)
-
-
-def by_task(quantity: str, tasks: Mapping[str, Task], values: np.ndarray) -> dict[str, float]:
-    """`<quantity>/<task>` -> value."""
-    return {f"{quantity}/{name}": float(value) for name, value in zip(tasks, values, strict=True)}

@@ -1,4 +1,4 @@
-"""The loop: one row of trace per step, task gradients on held-out batches after every epoch."""
+"""The loop: losses and weights of every step, task gradients on held-out batches after every epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mtl.terminal import progress
 from mtl.trace import Trace
 from mtl.training.dataset import Dataset
 from mtl.training.gradient_measurements import GradientMeasurements
-from mtl.training.history import History, by_task, epoch_means
+from mtl.training.history import Epoch, History, epoch_means
 from mtl.training.source import Source
 from mtl.training.steps import compiled_steps
 from mtl.training.validation import validate
@@ -72,7 +72,7 @@ class Training:
         weighting: Weighting,
         measurements: GradientMeasurements,
         main_task: str,
-        on_epoch: Callable[[int, Mapping[str, float]], None],
+        on_epoch: Callable[[int, Epoch], None],
     ) -> tuple[Trace, History]:
         """Train the model in place; leave the best epoch's weights in it.
 
@@ -87,7 +87,7 @@ class Training:
         main_task : str
             Judges the epochs.
         on_epoch : callable
-            Takes the epoch's number and its row of the history.
+            Takes the epoch's number, from 0, and what it brought.
 
         Returns
         -------
@@ -121,16 +121,21 @@ class Training:
                     meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
                     history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
-                val_losses, row = validate(model, dataset, val)
-                row |= by_task("train_loss", model.tasks, epoch_means(losses, steps_per_epoch)[-1])
-                row |= by_task("weight", model.tasks, np.concatenate(weights)[-steps_per_epoch:].mean(axis=0))
-                history.epochs.append(row)
-                on_epoch(epoch, row)
+                val_losses, mean_val_losses, val_aucs = validate(model, dataset, val)
+                brought = Epoch(
+                    tasks=tuple(model.tasks),
+                    train_losses=epoch_means(losses, steps_per_epoch)[-1],
+                    val_losses=mean_val_losses,
+                    val_aucs=val_aucs,
+                    weights=np.concatenate(weights)[-steps_per_epoch:].mean(axis=0),
+                )
+                history.epochs.append(brought)
+                on_epoch(epoch, brought)
                 fault = fault or _fault_of_losses(model.tasks, val_losses, "validation loss")
                 if fault:
                     history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
-                judged = row[f"val_auc/{main_task}"] if self.early_stopping else float(epoch)
+                judged = brought.val_auc(main_task) if self.early_stopping else float(epoch)
                 best.offer(epoch, judged, model, val_losses)
                 if self.early_stopping and best.age(epoch) >= self.patience:
                     break

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mtl.model import gradients
-from mtl.model.multitask import MultiTaskModel
+from mtl.model.multitask import MultiTaskModel, Targets
 from mtl.training.optimizer import stepper
 from mtl.weighting.base import Weighting
 
 SMALL = 2**16  # numbers of a gradient that is summed to judge a step
+
+# features, targets by task, positions in them -> losses and weights of every step
+Run = Callable[[tf.Tensor, Targets, np.ndarray], tuple[tf.Tensor, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Steps:
     optimizer : keras optimizer
     """
 
-    run: Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]
+    run: Run
     weighting: Weighting
     optimizer: keras.Optimizer
 
@@ -99,9 +103,79 @@ class _Step:
         return tf.reduce_all(tf.math.is_finite(tf.concat([self.losses, self.weights, sums], 0)))
 
 
-def compile_steps(
-    model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer
-) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor], np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
+def forward(model: MultiTaskModel, features: tf.Tensor, targets: Targets) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Shared outputs before their activation, and each task's unweighted mean loss, on a training batch."""
+    outputs = model.shared_outputs(model.trained(features, training=True))
+    return outputs, model.losses(model.from_shared(outputs, training=True), targets)
+
+
+def by_weighted_sum(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+    """One backward pass: the weight of a loss is the same on shared parameters and head."""
+    variables, n_tasks = [*model.shared_variables, *model.head_variables], len(model.tasks)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        outputs, of_tasks = forward(model, features, targets)
+        losses = tf.stack(of_tasks)
+        weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
+        total = tf.reduce_sum(weights * losses)
+    return _Step(losses, weights, outputs, tape.gradient(total, variables))
+
+
+def by_task_gradients(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+    """One backward pass per task over the shared part: the weights come from the Gramian."""
+    shared, heads = model.shared_variables, model.head_variables
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch([*shared, *heads])
+        outputs, losses = forward(model, features, targets)
+        total = tf.add_n(losses)
+    by_task = gradients.task_gradients(tape, losses, shared)
+    weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
+    of_heads = weigh_heads(model, weighting.head_weights(weights), tape.gradient(total, heads))
+    return _Step(tf.stack(losses), weights, outputs, [*gradients.combine(by_task, weights), *of_heads])
+
+
+def by_closed_form(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+    """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
+    heads = model.head_variables
+    inputs = model.trained(features, training=True)
+    outputs = model.shared_outputs(inputs)
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch([outputs, *heads])
+        losses = model.losses(model.from_shared(outputs, training=True), targets)
+        total = tf.add_n(losses)
+    of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])  # (n_tasks, b, shared_units)
+    gramian = gradients.dense_gramian(inputs, of_outputs)
+    weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
+    of_heads = weigh_heads(model, weighting.head_weights(weights), tape.gradient(total, heads))
+    combined = tf.einsum("t,tbn->bn", weights, of_outputs)
+    return _Step(tf.stack(losses), weights, outputs, [*gradients.dense_gradients(inputs, combined), *of_heads])
+
+
+def weigh_heads(model: MultiTaskModel, weights: tf.Tensor, of_heads: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Gradients on the heads' variables, each times the weight of its head's task."""
+    scale = [weights[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
+    return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
+
+
+def differentiation(model: MultiTaskModel, weighting: Weighting) -> Callable[[tf.Tensor, Targets], _Step]:
+    """The cheapest of the three ways to differentiate that gives the weighting what it uses."""
+    if not weighting.uses_gramian:
+        return partial(by_weighted_sum, model, weighting)
+    return partial(by_closed_form if model.shares_dense_layer_only else by_task_gradients, model, weighting)
+
+
+def apply_where_sound(apply: Callable[[list[tf.Tensor]], None], step: _Step) -> tf.Tensor:
+    """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
+
+    def do() -> None:
+        apply(step.gradients)
+
+    sound = step.is_sound()
+    tf.cond(sound, do, lambda: None)
+    return sound
+
+
+def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Run:
     """A compiled function that does as many steps as it is handed batches.
 
     Returns
@@ -111,76 +185,12 @@ def compile_steps(
         unweighted losses and weights, both (k, n_tasks). Where something of a step is not
         finite the step is void: its weights are NaN, no parameter moved and no weighting learned.
     """
-    shared, heads = model.shared_variables, model.head_variables
+    differentiate = differentiation(model, weighting)
     apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
 
-    def forward(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Shared outputs before their activation, and losses."""
-        outputs = model.shared_outputs(model.trained(features, training=True))
-        return outputs, model.losses(model.from_shared(outputs, training=True), targets)
-
-    def by_weighted_sum(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
-        """One backward pass: the weight of a loss is the same on shared parameters and head."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([*shared, *heads])
-            outputs, of_tasks = forward(features, targets)
-            losses = tf.stack(of_tasks)
-            weights = tf.stop_gradient(weighting.weights(losses, tf.zeros((n_tasks, n_tasks))))
-            total = tf.reduce_sum(weights * losses)
-        return _Step(losses, weights, outputs, tape.gradient(total, [*shared, *heads]))
-
-    def by_task_gradients(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
-        """One backward pass per task over the shared part: the weights come from the Gramian."""
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([*shared, *heads])
-            outputs, losses = forward(features, targets)
-            total = tf.add_n(losses)
-        by_task = gradients.task_gradients(tape, losses, shared)
-        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
-        of_heads = weigh_heads(weights, tape.gradient(total, heads))
-        return _Step(tf.stack(losses), weights, outputs, [*gradients.combine(by_task, weights), *of_heads])
-
-    def by_closed_form(features: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> _Step:
-        """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
-        features = model.trained(features, training=True)
-        outputs = model.shared_outputs(features)
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([outputs, *heads])
-            losses = model.losses(model.from_shared(outputs, training=True), targets)
-            total = tf.add_n(losses)
-        of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])  # (n_tasks, b, shared_units)
-        gramian = gradients.dense_gramian(features, of_outputs)
-        weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
-        of_heads = weigh_heads(weights, tape.gradient(total, heads))
-        combined = tf.einsum("t,tbn->bn", weights, of_outputs)
-        of_shared = gradients.dense_gradients(features, combined)
-        return _Step(tf.stack(losses), weights, outputs, [*of_shared, *of_heads])
-
-    def weigh_heads(weights: tf.Tensor, of_heads: list[tf.Tensor]) -> list[tf.Tensor]:
-        base = weighting.head_weights(weights)
-        scale = [base[i] for i, head in enumerate(model.heads.values()) for _ in head.trainable_variables]
-        return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
-
-    def apply_where_sound(step: _Step) -> tf.Tensor:
-        """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
-
-        def do() -> None:
-            apply(step.gradients)
-
-        sound = step.is_sound()
-        tf.cond(sound, do, lambda: None)
-        return sound
-
-    if not weighting.uses_gramian:
-        differentiate = by_weighted_sum
-    else:
-        differentiate = by_closed_form if model.shares_dense_layer_only else by_task_gradients
-
     @tf.function(reduce_retracing=True, autograph=False)  # plain graph code: to convert it takes as long as to trace it
-    def run_steps(
-        features: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def run_steps(features: tf.Tensor, targets: Targets, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         n_steps = tf.shape(positions)[0]
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(n_tasks,)) for _ in range(2)]  # losses and weights
 
@@ -188,18 +198,16 @@ def compile_steps(
             at = positions[i]
             batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
             step = differentiate(batch, labels)
-            sound = apply_where_sound(step)
+            sound = apply_where_sound(apply, step)
             before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
-            after = tf.stack(forward(batch, labels)[1]) if weighting.uses_losses_after else before
+            after = tf.stack(forward(model, batch, labels)[1]) if weighting.uses_losses_after else before
             weighting.update(before, after)
             return i + 1, losses.write(i, step.losses), weights.write(i, tf.where(sound, step.weights, np.nan))
 
         _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
         return losses.stack(), weights.stack()
 
-    def run(
-        features: tf.Tensor, targets: Mapping[str, tf.Tensor], positions: np.ndarray
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def run(features: tf.Tensor, targets: Targets, positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         """Traced once, whatever the number of features and steps."""
         traced = run_steps.get_concrete_function(
             tf.TensorSpec((None, *features.shape[1:]), features.dtype),

@@ -27,23 +27,15 @@ class Aligned(GramianWeighting):
 
 
 def aligned(gramian: tf.Tensor) -> tf.Tensor:
-    """Row means of the balance matrix B, as of `Aligned`.
+    """Means (n_tasks,) of the rows of the balance matrix B, see `Aligned`.
 
     How many eigenvalues are not zero is read from the cosines, so that a short
     gradient is not taken for a dependent one.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
     """
     norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     values, vectors = tf.linalg.eigh(cosines)
     regular = values > LEAST_EIGENVALUE
-    # rows with this Gramian: their singular values are exact where eigenvalues of K would drown in the largest
+    # vectors with this Gramian: their singular values are exact where K's small eigenvalues are lost to rounding
     rows = norms[:, None] * vectors * tf.sqrt(tf.where(regular, values, 0.0))
     lengths, components, _ = tf.linalg.svd(rows)  # descending
     kept = tf.range(gramian.shape[0]) < tf.math.count_nonzero(regular, dtype=tf.int32)

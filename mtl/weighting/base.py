@@ -128,7 +128,10 @@ class Weighting:
 class GramianWeighting(Weighting):
     """A method that is a function of the Gramian alone.
 
-    Its weights act on the shared parameters; every head is trained by its own
+    The function of the method's own name takes the float64 Gramian K of shape
+    (n_tasks, n_tasks) and gives the weights, of shape (n_tasks,).
+
+    The weights act on the shared parameters; every head is trained by its own
     task's loss with weight one, so that gradient surgery silences no head.
 
     The direction keeps the scale of its paper: some methods sum the gradients
@@ -272,6 +275,37 @@ class Adam:
         mean = self.first / (1 - tf.pow(tf.constant(self.BETA_1, dtype), steps))
         spread = tf.sqrt(self.second / (1 - tf.pow(tf.constant(self.BETA_2, dtype), steps)))
         self.variable.assign_sub(self.learning_rate * mean / (spread + self.EPSILON))
+
+
+class StepSeeds:
+    """Seeds of random draws, which depend on one seed and on the number of the training step only.
+
+    Parameters
+    ----------
+    seed : int
+
+    Attributes
+    ----------
+    variables : list of tf.Variable
+        Its state: the number of the step.
+    """
+
+    def __init__(self, seed: int) -> None:
+        import tensorflow as tf
+
+        self.seed = seed
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.variables = [self.steps]
+
+    def current(self) -> tf.Tensor:
+        """Seed of this step's draw, for TensorFlow's stateless random numbers."""
+        import tensorflow as tf
+
+        return tf.stack([tf.constant(self.seed, tf.int64), self.steps])
+
+    def advance(self) -> None:
+        """Count the step, in graph."""
+        self.steps.assign_add(1)
 
 
 def _all_finite(*tensors: tf.Tensor) -> tf.Tensor:

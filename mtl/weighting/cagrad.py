@@ -26,8 +26,6 @@ class CAGrad(GramianWeighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     c : float
         Radius around the mean gradient, in its norms.
 
@@ -48,23 +46,13 @@ class CAGrad(GramianWeighting):
 
 
 def cagrad(gramian: tf.Tensor, c: float) -> tf.Tensor:
-    """Weights of CAGrad's direction.
+    """Weights (n_tasks,) of CAGrad's direction: 1 / T plus the coefficients of d - g0.
 
     Exact, from the problem the paper starts with, whose dual it solves by iteration.
     Where the worst-served tasks are S, d - g0 is a combination of their gradients,
     d.g_j is one number for all of S, and norm(d - g0) is the radius: a linear system
     and a quadratic equation. All 2 ** T - 1 sets are tried at once; each gives a
     direction within the radius, and the best of them is the answer.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-    c : float
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-        1 / T plus the coefficients of d - g0.
     """
     n_tasks = gramian.shape[0]
     norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
@@ -79,8 +67,8 @@ def cagrad(gramian: tf.Tensor, c: float) -> tf.Tensor:
     rise, fall = tf.unstack(tf.linalg.solve(systems, tf.stack([inverse_norms, members * along_mean], axis=2)), axis=2)
     a = tf.reduce_sum(inverse_norms * rise, axis=1)
     b = tf.reduce_sum(inverse_norms * fall, axis=1)
-    room = tf.maximum(b**2 - a * (tf.reduce_sum(members * along_mean * fall, axis=1) - radius**2), 0.0)
-    shifts = ((b + tf.sqrt(room)) / a)[:, None] * rise - fall
+    discriminant = tf.maximum(b**2 - a * (tf.reduce_sum(members * along_mean * fall, axis=1) - radius**2), 0.0)
+    shifts = ((b + tf.sqrt(discriminant)) / a)[:, None] * rise - fall
     lengths = tf.sqrt(tf.reduce_sum(shifts * tf.matmul(shifts, cosines), axis=1))
     shifts *= tf.math.divide_no_nan(radius, lengths)[:, None]
     worst = tf.reduce_min((along_mean + tf.matmul(shifts, cosines)) * norms, axis=1)
@@ -93,7 +81,7 @@ def stretch(gramian: tf.Tensor, shift: tf.Tensor, c: float, radius: tf.Tensor) -
     """Factor that brings a shift to the radius of the Gramian as it is, not as it was made regular.
 
     Where most of the shift's length is not the gradients' own, their hull holds zero to
-    rounding: there is no direction to go the radius in, and it is not blown up.
+    rounding: there is no direction to go the radius in, and it is not scaled up.
 
     Parameters
     ----------

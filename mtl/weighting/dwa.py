@@ -22,8 +22,6 @@ class DWA(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     temperature : float
         tau; the larger, the more alike the weights.
 

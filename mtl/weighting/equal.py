@@ -15,11 +15,6 @@ class Equal(Weighting):
 
     The baseline. No adaptive method is known to beat well-tuned constant weights
     (Kurin et al.; Xin et al., both NeurIPS 2022).
-
-    Parameters
-    ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     """
 
     def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:

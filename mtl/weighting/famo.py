@@ -24,8 +24,6 @@ class FAMO(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     learning_rate : float
         Of the Adam on w.
     weight_decay : float

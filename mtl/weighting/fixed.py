@@ -19,8 +19,6 @@ class Fixed(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     weights : mapping of str to float
         Weight by task name, each at least 0.
     default : float or None

@@ -16,11 +16,6 @@ class GLS(Weighting):
     That gradient is the sum of m / (T L_i) g_i with m the geometric mean: scaling
     one task's loss scales the whole and leaves the direction. One task: weight one.
 
-    Parameters
-    ----------
-    tasks : sequence of str
-        Task names in the order of the set.
-
     References
     ----------
     Chennupati et al., MultiNet++: Multi-Stream Feature Aggregation and Geometric

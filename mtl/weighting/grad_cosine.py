@@ -20,8 +20,6 @@ class GradCosine(GramianWeighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     main_task : str
         The one that is served.
 

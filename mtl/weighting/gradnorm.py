@@ -31,8 +31,6 @@ class GradNorm(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     alpha : float
         Strength of the pull towards equal training rates; 0 asks for equal norms.
     learning_rate : float

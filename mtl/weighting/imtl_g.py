@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mtl.weighting.base import NEARLY_ZERO, GramianWeighting, scale_and_cosines
 
-# The weights' sum may come near zero, or below it; they are not blown up beyond this factor.
+# The weights' sum may come near zero, or below it; they are not scaled up beyond this factor.
 LEAST_SUM = 1e-3
 
 
@@ -33,16 +33,7 @@ class IMTLG(GramianWeighting):
 
 
 def imtl_g(gramian: tf.Tensor) -> tf.Tensor:
-    """Weights proportional to K^-1 sqrt(diag K), by one linear system in the cosines.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-    """
+    """Weights proportional to K^-1 sqrt(diag K), by one linear system in the cosines."""
     norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     directed = tf.cast(tf.linalg.diag_part(gramian) > 0, gramian.dtype)
     solution = tf.linalg.solve(cosines, directed[:, None])[:, 0]

@@ -11,8 +11,8 @@ class MGDA(GramianWeighting):
     """Multiple gradient descent: the point of the gradients' convex hull nearest to zero.
 
     d.g_i >= norm(d) ** 2 for every task, so no task is harmed; d = 0 on the Pareto set.
-    It listens to short gradients most: a zero gradient takes all the weight and the
-    shared parameters rest. Identical gradients share alike, opposite ones cancel.
+    Short gradients count most: a zero gradient takes all the weight and the shared
+    parameters stay as they are. Identical gradients share alike, opposite ones cancel.
     One task: weight one.
 
     References
@@ -29,20 +29,11 @@ class MGDA(GramianWeighting):
 
 
 def mgda(gramian: tf.Tensor) -> tf.Tensor:
-    """Weights on the simplex that minimise w' K w.
+    """Weights (n_tasks,) of at least 0 and of sum 1 that minimise w' K w.
 
     Exact: on each face of the simplex the minimum over its plane solves one linear
     system; of those that lie on their face, the least is the answer. All 2 ** T - 1
     systems are solved at once.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-        At least 0, of sum 1.
     """
     norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
     inverse_norms = tf.reduce_min(norms) / norms

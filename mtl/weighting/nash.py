@@ -27,17 +27,14 @@ class Nash(GramianWeighting):
     nothing, and no task is harmed (d.g_i = 1 / a_i > 0). norm(d) is sqrt(T), however
     small the gradients, which is why the authors clip it.
 
-    A zero gradient bargains for nothing: its weight is 0 and the others are as without
-    it (all zero: all 0). Identical gradients share alike; opposite ones have nothing to
-    agree on, and the direction is zero. One task: its unit gradient. The equation holds to
-    1e-6 for dependent gradients too, as long as every norm(g_i) a_i is below 1,000; beyond,
-    their convex hull holds zero as far as float32 can tell, and norm(d) is a hundredth of
-    their lengths or less.
+    A zero gradient has weight 0 and the others are as without it (all zero: all 0).
+    Identical gradients share alike; for opposite ones the direction is zero. One task: its
+    unit gradient. The equation holds to 1e-6 for dependent gradients too, as long as every
+    norm(g_i) a_i is below 1,000; beyond, their convex hull holds zero as far as float32 can
+    tell, and norm(d) is a hundredth of their lengths or less.
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     max_norm : float or None
         The direction is shortened to this norm; None leaves it.
 
@@ -60,22 +57,13 @@ class Nash(GramianWeighting):
 
 
 def nash(gramian: tf.Tensor) -> tf.Tensor:
-    """Weights a > 0 with K a = 1 / a.
+    """Weights a > 0 (n_tasks,) with K a = 1 / a; 0 where a gradient is zero.
 
     They minimise 1/2 a' K a - sum log a, which is strictly convex and self-concordant:
     Newton's method with the step 1 / (1 + decrement) converges from anywhere. The
     gradients are scaled to length one first, so their lengths do not matter. The
     logarithms make the solution unique, so dependent gradients are left almost as they
     are; they are made regular where without that no bounded solution is.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
-        0 where a gradient is zero.
     """
     norms, cosines = scale_and_cosines(gramian, LEAST_CURVATURE)
     found = bargain(cosines, MOST_WEIGHT)

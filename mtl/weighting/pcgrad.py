@@ -1,4 +1,4 @@
-"""Gradient surgery: what conflicts is projected away."""
+"""Gradient surgery: the conflicting part of a gradient is projected away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mtl.weighting.base import GramianWeighting
+from mtl.weighting.base import GramianWeighting, StepSeeds
 
 
 class PCGrad(GramianWeighting):
@@ -22,11 +22,8 @@ class PCGrad(GramianWeighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     seed : int
-        Of the orders. A step's orders depend on the seed and on the number of
-        the step only.
+        Of the orders, see `StepSeeds`.
 
     References
     ----------
@@ -35,20 +32,18 @@ class PCGrad(GramianWeighting):
 
     def __init__(self, tasks: Sequence[str], seed: int) -> None:
         super().__init__(tasks)
-        self.seed = seed
-        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.variables = [self.steps]
+        self.seeds = StepSeeds(seed)
+        self.variables = self.seeds.variables
 
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:
         """Sum of the projected gradients' coefficients, in this step's orders."""
         shape = (self.n_tasks, self.n_tasks)
-        step_seed = tf.stack([tf.constant(self.seed, tf.int64), self.steps])
-        keys = tf.random.stateless_uniform(shape, step_seed, alg="philox")
+        keys = tf.random.stateless_uniform(shape, self.seeds.current(), alg="philox")
         return pcgrad(gramian, tf.argsort(keys))
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
         """Count the step."""
-        self.steps.assign_add(1)
+        self.seeds.advance()
 
 
 def pcgrad(gramian: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:

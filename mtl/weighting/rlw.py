@@ -1,4 +1,4 @@
-"""Random weights, the litmus test."""
+"""Random weights, the baseline of adaptive methods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mtl.weighting.base import Weighting
+from mtl.weighting.base import StepSeeds, Weighting
 
 
 class RLW(Weighting):
@@ -16,11 +16,8 @@ class RLW(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     seed : int
-        Of the draws. A step's draw depends on the seed and on the number of the
-        step only.
+        Of the draws, see `StepSeeds`.
 
     References
     ----------
@@ -29,17 +26,14 @@ class RLW(Weighting):
 
     def __init__(self, tasks: Sequence[str], seed: int) -> None:
         super().__init__(tasks)
-        self.seed = seed
-        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.variables = [self.steps]
+        self.seeds = StepSeeds(seed)
+        self.variables = self.seeds.variables
 
     def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
         """Draw of the step; it sums to n_tasks."""
-        normal = tf.random.stateless_normal(
-            (self.n_tasks,), tf.stack([tf.constant(self.seed, tf.int64), self.steps]), alg="philox"
-        )
+        normal = tf.random.stateless_normal((self.n_tasks,), self.seeds.current(), alg="philox")
         return self.n_tasks * tf.nn.softmax(normal)
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
         """Count the step."""
-        self.steps.assign_add(1)
+        self.seeds.advance()

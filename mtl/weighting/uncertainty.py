@@ -26,8 +26,6 @@ class Uncertainty(Weighting):
 
     Parameters
     ----------
-    tasks : sequence of str
-        Task names in the order of the set.
     learning_rate : float
         Of the Adam that steps s along the gradient of the sum above.
 

@@ -11,7 +11,7 @@ class UPGrad(GramianWeighting):
     """Unconflicting projection of gradients: each g_i onto the dual cone of all, then the mean.
 
     The dual cone holds the directions that harm no task, so d.g_i >= 0 for all, and a
-    longer gradient counts more, in proportion. A zero gradient has no say. Identical
+    longer gradient counts more, in proportion. A zero gradient constrains nothing. Identical
     gradients: that gradient. Opposite ones: d = 0. One task: weight one. Dependent gradients:
     d to 1e-5 of the longest.
 
@@ -28,20 +28,12 @@ class UPGrad(GramianWeighting):
 
 
 def upgrad(gramian: tf.Tensor) -> tf.Tensor:
-    """Weights of the mean projection.
+    """Weights (n_tasks,) of the mean projection.
 
     The projection of g_i has coefficients v >= e_i (entry by entry) that minimise
     v' K v. Exact: for every set of entries that are free, the others at their bound,
     the minimum solves a linear system; of those within the bounds, the least is the
     answer. All 2 ** T sets and all T projections are solved at once.
-
-    Parameters
-    ----------
-    gramian : float64 tensor of shape (n_tasks, n_tasks)
-
-    Returns
-    -------
-    tensor of shape (n_tasks,)
     """
     n_tasks = gramian.shape[0]
     norms, cosines = scale_and_cosines(gramian, NEARLY_ZERO)
