@@ -19,6 +19,7 @@ from mtl import memory
 from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.parameters import parameters, run_name
+from mtl.config.renamed import of_today
 from mtl.config.switches import check_switches
 from mtl.errors import UserError
 from mtl.job.context import StoppedError, UntrainedError, check_worth_it, current, turn
@@ -382,7 +383,7 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
 
         from mtl.tracking.artifacts import read_weights
 
-        config = OmegaConf.load(tracking.download(run_id, "config.yaml"))
+        config = of_today(OmegaConf.load(tracking.download(run_id, "config.yaml")))
         stored = json.loads(tracking.download(run_id, "model.json").read_text(encoding="utf-8"))
         assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -13,10 +14,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mtl.config.explain import explain
+from mtl.config.renamed import lines, override, renamed
 from mtl.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -31,8 +35,12 @@ def launch(main: Callable[[], object]) -> None:
     ----------
     main : callable
         A function decorated by `hydra.main`. With ``hydra.verbose=true`` on the
-        command line its exceptions pass through as they are.
+        command line its exceptions pass through as they are. Overrides under old
+        names are rewritten before Hydra sees them.
     """
+    for old in lines(sys.argv[1:]):
+        _say(old)
+    sys.argv[1:] = map(override, sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
         main()
@@ -104,8 +112,11 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    now = renamed(config, HydraConfig.get().overrides.task)
+    for line in [] if now is config else lines([f"~{key}" for key in config]):
+        log.warning(line)
     try:
-        return job(config)
+        return job(now)
     except UserError as mistake:
         if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
             raise

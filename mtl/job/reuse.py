@@ -81,7 +81,7 @@ def reuse(
     kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", "diverged") if key in before.tags}
     tracked = tracking.start(name, folder, parent, {**tags, **kept, REUSED_FROM: before.id})
     with closing_run(tracked, folder):
-        found = {key: before.params[key] for key in ("cut", "precision") if key in before.params}
+        found = {key: before.params[key] for key in ("split_point", "precision") if key in before.params}
         tracked.params(parameters(config, choices) | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")

@@ -18,6 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import commandline, explain
+from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record
 from mtl.results import HOST, PROCESS
@@ -79,6 +80,7 @@ class SweepCallback(Callback):
         from mtl.job.reuse import finished_runs
 
         OmegaConf.resolve(config.tracking)
+        rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
         explain.check_choices(words)
         check_switches(config)
@@ -212,6 +214,9 @@ class SweepCallback(Callback):
     def _n_missing(self, begun: int) -> int:
         """Jobs that were never begun, as far as is known how many there should be."""
         return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
+
+
+Sweep = SweepCallback  # its name before, which stands in configs that people wrote
 
 
 def _opening(plan: Plan, sweep: context.SweepContext) -> str:

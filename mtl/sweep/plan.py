@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
+from mtl.config.renamed import renamed
 from mtl.errors import UserError
 from mtl.job import progress
 
@@ -111,7 +112,7 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
             if len(rest) < len(words):
                 job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
             del job["hydra"]
-        yield task, choices, job
+        yield task, choices, renamed(job, task)
 
 
 def _seed(word: str) -> int:
