@@ -33,7 +33,10 @@ def test_what_moved_is_where_the_table_says(name):
         ("~probes", "~gradient_measurements"),
         ("~probes.batches", "~gradient_measurements.batches"),
         ("model.seed=${probes.seed}", "model.seed=${gradient_measurements.seed}"),
-        *((same, same) for same in ("probes", "--config-name=probes", "tasks=probes", "+probes", "data.root=a/probes.b")),
+        *(
+            (same, same)
+            for same in ("probes", "--config-name=probes", "tasks=probes", "+probes", "data.root=a/probes.b")
+        ),
         *((same, same) for same in ("probes_of_mine=1", "gradient_measurements.batches=0", "hydra.run.dir=probes=1")),
     ],
 )
@@ -105,7 +108,12 @@ def test_what_completes_stored_configs_fits_signatures():
 
 OLD = {
     "params": {"cut": "nowhere", "probes.batches": "2", "seed": "1", "weighting": "equal"},
-    "metrics": {"epoch/chosen": 2, "time/probes_s": 3, "conflict_rate_null/a_vs_b": 4, "label_null_by_layer/x.a_vs_b": 5},
+    "metrics": {
+        "epoch/chosen": 2,
+        "time/probes_s": 3,
+        "conflict_rate_null/a_vs_b": 4,
+        "label_null_by_layer/x.a_vs_b": 5,
+    },
 }
 NEW = {
     "params": {"split_point": "nowhere", "gradient_measurements.batches": "2", "seed": "1", "weighting": "equal"},
@@ -140,7 +148,7 @@ def test_a_run_by_a_file_of_before_is_the_run_of_today(tmp_path):
     text += "      probes.epochs: 1,2\n"
     (tmp_path / "mine" / "experiment" / "own.yaml").write_text(text, encoding="utf-8")
     words = [word for word in BARE if not word.startswith("gradient")]
-    done = call(tmp_path, "-cd", "mine", "experiment=own", "tasks=anomaly", "tracking=none", *words)
+    done = call(tmp_path, "-cd", str(tmp_path / "mine"), "experiment=own", "tasks=anomaly", "tracking=none", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (tmp_path / "multirun").glob("*/*")
     runs = [run for run in recorded(folder) if run.params]

@@ -113,7 +113,7 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     from hydra.types import RunMode
 
     now = renamed(config, HydraConfig.get().overrides.task)
-    for line in [] if now is config else lines([f"~{key}" for key in config]):
+    for line in [] if now is config else lines([f"~{key!s}" for key in config]):
         log.warning(line)
     try:
         return job(now)
