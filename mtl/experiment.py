@@ -385,7 +385,6 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
 
         config = of_today(OmegaConf.load(tracking.download(run_id, "config.yaml")))
         stored = json.loads(tracking.download(run_id, "model.json").read_text(encoding="utf-8"))
-        assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
         if "precision" in stored and "precision" in config.backbone:  # "auto" may be another one here

@@ -119,8 +119,8 @@ def test_rows_belong_to_their_frames_and_are_computed_once(root, kept, caplog):
     assert again.computed == 0
     np.testing.assert_array_equal(again.vectors.array, found.vectors.array)
     assert sorted(frozen.seen) == list(range(33))
-    said = "features: 33 feature vectors of fake up to end found, nothing to compute; kept, 0.00 GiB, 0.00 of them new, within "
-    assert f"{said}features.max_gib=1" in caplog.messages
+    said = "features: 33 feature vectors of fake up to end found, nothing to compute; kept, 0.00 GiB, "
+    assert f"{said}0.00 of them new, within features.max_gib=1" in caplog.messages
 
 
 def test_only_missing_rows_of_other_lists_are_computed(root, kept):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from mtl.config.build import hydra_options
+from mtl.config.switches import CONF
 from mtl.errors import UserError, nearest
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def explain(error: BaseException) -> str | None:
