@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
 # Where the data lie; the data's digest says what lies there.
 PLACES = ("root", "annotations")
-# Rooms that only launch, say, draw or keep; all others count as code of the result.
+# Modules that only launch, say, draw or keep; all others count as code of the result.
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
