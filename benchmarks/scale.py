@@ -98,7 +98,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
 
     began = time.perf_counter()
     on_disk = stats(root, frames["path"])
-    data_digest(frames, root, on_disk)
+    data_digest(frames, on_disk)
     identities(frames["path"], on_disk)
     at_test = (frames["split"] == "test").to_numpy()
     for chosen in (at_test, ~at_test):

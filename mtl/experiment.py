@@ -150,7 +150,7 @@ def _experiment(
         frames = data.frames()
         log_data(data, frames)
         found = stats(data.root, frames["path"])
-        digest = data_digest(frames, data.root, found)
+        digest = data_digest(frames, found)
         own_fingerprint = fingerprint(plain_config(config), digest)
         tracked.tags({"fingerprint": own_fingerprint, CODE: code_digest()[:8], DATA: digest})
     with stages("features"):

@@ -565,7 +565,7 @@ def test_identities_are_of_path_size_and_time(root):
     assert list(gone.values()) == ["missing"]
 
 
-def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch):
+def test_files_are_asked_about_once_for_features_and_digest(root, kept, monkeypatch):
     from mtl.job.fingerprint import data_digest
 
     frames = tree(root, 12).assign(class_name="Arson", split="train")
@@ -576,12 +576,12 @@ def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch)
     assert asked == frames["path"].tolist()
     monkeypatch.undo()
     monkeypatch.setattr(identity, "stats", None)  # nobody asks again
-    digest = data_digest(frames, root, found)
+    digest = data_digest(frames, found)
     assert kept.of(frames, root, Fake(), found=found).bad.to_numpy().tolist() == [[frames["path"][3], "missing"]]
     monkeypatch.undo()
-    assert data_digest(frames, root) == digest
+    assert data_digest(frames, stats(root, frames["path"])) == digest
     (root / frames["path"][4]).write_bytes(b"longer or shorter")
-    assert data_digest(frames, root) != digest
+    assert data_digest(frames, stats(root, frames["path"])) != digest
 
 
 def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):

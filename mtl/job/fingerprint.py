@@ -109,13 +109,18 @@ def _file_digest(path: Path, size: int, changed: int) -> str:
     return hashed.hexdigest()
 
 
-def data_digest(frames: Any, root: Path | None, found: Stats | None = None) -> str:
-    """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
-    import hashlib
+def data_digest(frames: Any, found: Stats) -> str:
+    """What tells one set of frames from another wherever it lies: the frame table, and each file's size.
 
-    from mtl.features.identity import stats
+    Parameters
+    ----------
+    frames : DataFrame
+    found : Stats
+        What the file system says of them, of `mtl.features.identity.stats`: asked
+        once, it serves the feature store as well.
+    """
     from mtl.tracking.artifacts import table_digest
 
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
-    hashed.update((found or stats(root, frames["path"])).sizes.tobytes())
+    hashed.update(found.sizes.tobytes())
     return hashed.hexdigest()

@@ -138,6 +138,7 @@ def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
 def _digest(job: DictConfig) -> str:
     """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
     from mtl.config.build import build
+    from mtl.features.identity import stats
     from mtl.job.fingerprint import data_digest
 
     before = logging.root.manager.disable
@@ -145,7 +146,8 @@ def _digest(job: DictConfig) -> str:
     try:
         data = build(job.data)
         data.check()
-        return data_digest(data.frames(), data.root)
+        frames = data.frames()
+        return data_digest(frames, stats(data.root, frames["path"]))
     except Exception:  # whatever it is, the job meets it too, and has a row for it
         return ""
     finally:
