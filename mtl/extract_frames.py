@@ -103,8 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()])
     try:
         return _extract_all(given)
-    except UserError as mistake:
-        log.error("%s", mistake)
+    except UserError as error:
+        log.error("%s", error)
         return 1
     except OSError as error:
         log.error("%s: %s. The same command goes on from here.", error.strerror or error, error.filename)

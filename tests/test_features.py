@@ -352,17 +352,17 @@ def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen)
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU has its own memory")
-    rows = kept.of(tree(root, 21), root, frozen).vectors
-    tensor = resident(rows)
-    assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
-    np.testing.assert_array_equal(tensor, rows.array)
+    vectors = kept.of(tree(root, 21), root, frozen).vectors
+    tensor = resident(vectors)
+    assert np.shares_memory(np.asarray(memoryview(tensor)), vectors.array)
+    np.testing.assert_array_equal(tensor, vectors.array)
 
 
 def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept, caplog):
     caplog.set_level("INFO")
     frames = tree(root, 40)
     kept.of(frames[:30], root, Fake())
-    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # room for ten rows more
+    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # enough for ten vectors more
     all_there, frozen = small.of(frames[:30], root, Fake()), Fake()
     assert all_there.vectors.array is not None
     few_missing = small.of(frames[:31], root, Fake())
@@ -852,4 +852,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         )
         peak[n] = float(done.stdout)
         shutil.rmtree(tmp_path / str(n))
-    assert peak[3000] - peak[100] < 200, f"{peak} MiB, of 19 and 563 MiB of rows"
+    assert peak[3000] - peak[100] < 200, f"{peak} MiB, of 19 and 563 MiB of features"

@@ -1,4 +1,4 @@
-"""A user's mistakes in the config, found before anything heavy is imported."""
+"""A user's errors in the config, found before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
 
 
 def check(config: DictConfig) -> None:
-    """Find a user's mistakes before anything heavy is imported.
+    """Find a user's errors before anything heavy is imported.
 
     Raises
     ------
@@ -59,8 +59,8 @@ def check(config: DictConfig) -> None:
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
-        except UserError as mistake:
-            raise UserError(f"Task '{name}' {mistake}") from None
+        except UserError as error:
+            raise UserError(f"Task '{name}' {error}") from None
     data.check()
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway

@@ -29,7 +29,7 @@ closing: list[Callable[[bool], None]] = []
 
 
 def launch(main: Callable[[], object]) -> None:
-    """Call Hydra's entry point; say a mistake in one line and leave with status 1.
+    """Call Hydra's entry point; say a user's error in one line and leave with status 1.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
-    """Do a job; as a run of its own say a mistake and leave, in a sweep leave it to the launcher.
+    """Do a job; as a run of its own say a user's error and leave, in a sweep leave it to the launcher.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
         log.warning(line)
     try:
         return job(now)
-    except UserError as mistake:
+    except UserError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
             raise
-        _say(str(mistake))
+        _say(str(error))
         sys.exit(1)

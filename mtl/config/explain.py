@@ -1,4 +1,4 @@
-"""A user's mistake on the command line, explain in one line with the nearest right word."""
+"""A user's error on the command line, explained in one line with the nearest right word."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl.errors import UserError
 from mtl.features.extraction import Request
-from mtl.features.extractor import FeatureExtractor, checked_rows
+from mtl.features.extractor import FeatureExtractor, checked_vectors
 from mtl.features.places import Places
 from mtl.features.vectors import MappedVectors
 
@@ -71,6 +71,8 @@ class ComputedVectors:
                 for at, error in batch.bad:
                     raise UserError(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
-                    out[todo[places]] = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    out[todo[places]] = checked_vectors(
+                        self._frozen(images), (len(images), *self.shape[1:]), self.dtype
+                    )
                     self.computed += len(images)
         return out[where]

@@ -16,7 +16,7 @@ from mtl import files
 from mtl.data.decoding import Batch, Decoder
 from mtl.errors import UserError
 from mtl.features.archive import REMEDY, Archive
-from mtl.features.extractor import FeatureExtractor, checked_rows
+from mtl.features.extractor import FeatureExtractor, checked_vectors
 from mtl.features.identity import key
 from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.writer import Writer
@@ -174,9 +174,9 @@ class Extraction:
                 for batch in batches:
                     for at, images in batch.groups:
                         if self._fit(images):
-                            rows = checked_rows(self.frozen(images), (len(images), *self.shape), self.dtype)
-                            writer.add(ids[at], rows)
-                            self.computed += len(rows)
+                            vectors = checked_vectors(self.frozen(images), (len(images), *self.shape), self.dtype)
+                            writer.add(ids[at], vectors)
+                            self.computed += len(vectors)
                     n_bad += self._book(batch, ids)
                     if n_bad > request.max_bad_share * len(request.ids):
                         request.check()

@@ -50,8 +50,8 @@ class Features:
         return self.computed + (self.vectors.computed if isinstance(self.vectors, ComputedVectors) else 0)
 
 
-def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
+def given(frames: pd.DataFrame, vectors: np.ndarray) -> Features:
     """Feature vectors that a data set has already: nothing to compute, nothing to keep."""
-    array = aligned(rows.shape, rows.dtype)
-    array[:] = rows
+    array = aligned(vectors.shape, vectors.dtype)
+    array[:] = vectors
     return Features(frames, MemoryVectors(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)

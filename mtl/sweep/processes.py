@@ -1,7 +1,7 @@
 """A launcher of our own: one fresh process per job, some at a time.
 
 Hydra's basic launcher runs all jobs in one process: memory and the GPU are never
-given back, and what kills a job ends the sweep. Here a job that dies is a row
+given back, and what kills a job ends the sweep. Here a job that dies is a run
 with the reason, and the others run.
 """
 
@@ -150,7 +150,7 @@ class Processes(Launcher):
         return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | dict.fromkeys(names, threads) | os.environ | {"PYTHONPATH": path}
 
     def _ended(self, job: Working) -> JobReturn:
-        """What a process left behind; a row with the reason where it left nothing."""
+        """What a process left behind; a run with the reason where it left nothing."""
         import cloudpickle
 
         status = job.process.returncode
