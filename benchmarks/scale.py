@@ -130,7 +130,7 @@ def identify(root: Path, frames: pd.DataFrame) -> dict[str, float]:
 
     began = time.perf_counter()
     on_disk = stats(root, frames["path"])
-    data_digest(frames, root, on_disk)
+    data_digest(frames, on_disk)
     identities(frames["path"], on_disk)
     at_test = (frames["split"] == "test").to_numpy()
     for part in (at_test, ~at_test):

@@ -194,7 +194,7 @@ def split_backbone(config: DictConfig) -> SplitBackbone:
 
 def _identity(config: DictConfig, data: Data, frames: Any, found: Stats) -> dict[str, str]:
     """Tags that say which run this is: who has these tags already has its numbers."""
-    digest = data_digest(frames, data.root, found)
+    digest = data_digest(frames, found)
     return {"fingerprint": fingerprint(plain_config(config), digest), CODE: code_digest()[:8], DATA: digest}
 
 

@@ -103,8 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()])
     try:
         return _extract_all(given)
-    except UserError as mistake:
-        log.error("%s", mistake)
+    except UserError as error:
+        log.error("%s", error)
         return 1
     except OSError as error:
         log.error("%s: %s. The same command goes on from here.", error.strerror or error, error.filename)
@@ -116,6 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
+    from mtl.data.decoding import n_cores
     from mtl.data.video_frames import Sampling
     from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
@@ -133,7 +134,7 @@ def _extract_all(given: argparse.Namespace) -> int:
         jobs = _plan(videos, split_of, out)
         n_done = len(split_of) - len(jobs)
         failed = [(entry, "on the list, but not below VIDEOS") for entry in _absent(videos, lists)]
-        n_written, bad = _run(jobs, cut, given.workers or _n_cores(), out)
+        n_written, bad = _run(jobs, cut, given.workers or n_cores(), out)
         failed += [(str(video.relative_to(root)), reason) for video, reason in bad]
     log.info(
         "%d videos cut into %d frames below %s; %d were done before, %d failed.",
@@ -367,11 +368,6 @@ def _say_failed(failed: list[tuple[str, str]], out: Path) -> int:
         log.warning("and %d more", len(failed) - SHOWN)
     log.error("%d videos failed; all are listed in %s. The same command tries them again.", len(failed), file)
     return 1
-
-
-def _n_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

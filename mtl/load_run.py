@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.build import build
+from mtl.config.renamed import of_today
 from mtl.errors import UserError
 from mtl.job.record import REUSED_FROM
 from mtl.terminal import quiet
@@ -88,9 +89,8 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
         from mtl.model.multitask import assemble
         from mtl.tracking.artifacts import read_weights
 
-        config = OmegaConf.load(tracking.download(run_id, "config.yaml"))
+        config = of_today(OmegaConf.load(tracking.download(run_id, "config.yaml")))
         stored = json.loads(tracking.download(run_id, "model.json").read_text(encoding="utf-8"))
-        assert isinstance(config, DictConfig)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
         if "precision" in stored and "precision" in config.backbone:  # "auto" may be another one here

@@ -13,19 +13,25 @@ from types import ModuleType
 
 log = logging.getLogger(__name__)
 
-# by the module they stood in before: where each name stands now, or where the whole module is
-MOVED: dict[str, str | dict[str, str]] = {
-    "mtl.backbone": {
-        "Backbone": "mtl.model.backbone",
-        "Freeze": "mtl.model.backbone",
-        "NoBackbone": "mtl.model.backbone",
-        "scale_to_one": "mtl.model.networks",
-        "small_cnn": "mtl.model.networks",
-    },
+# full names of before: where each one stands now, and how it is called there
+NAMES = {
+    "mtl.backbone.Backbone": "mtl.model.backbone.Backbone",
+    "mtl.backbone.Freeze": "mtl.model.backbone.Freeze",
+    "mtl.backbone.NoBackbone": "mtl.model.backbone.NoBackbone",
+    "mtl.backbone.scale_to_one": "mtl.model.networks.scale_to_one",
+    "mtl.backbone.small_cnn": "mtl.model.networks.small_cnn",
+    "mtl.mistakes.Mistake": "mtl.errors.UserError",
+    "mtl.mistakes.nearest": "mtl.errors.nearest",
+    "mtl.probes.Probes": "mtl.training.gradient_measurements.GradientMeasurements",
+    "mtl.sweep.Sweep": "mtl.sweep.callback.SweepCallback",  # mtl.sweep is still there: it has an alias
+    "mtl.sweep.callback.Sweep": "mtl.sweep.callback.SweepCallback",
+}
+# modules whose names all stand in another one now
+MODULES = {
     "mtl.groups": "mtl.ablation.groups",
     "mtl.launcher": "mtl.sweep.processes",
-    "mtl.probes": {"Probes": "mtl.training.probes"},
 }
+_GONE = {name.rpartition(".")[0] for name in NAMES} | set(MODULES)
 
 
 def current(name: str) -> str:
@@ -37,26 +43,12 @@ def current(name: str) -> str:
         Of a class or function, such as ``mtl.backbone.Backbone``.
     """
     module, _, own = name.rpartition(".")
-    place = MOVED.get(module)
-    if isinstance(place, dict):
-        place = place.get(own)
-    return f"{place}.{own}" if place else name
+    return NAMES.get(name) or (f"{MODULES[module]}.{own}" if module in MODULES else name)
 
 
 def first(name: str) -> str:
     """The name that something was known by first: for keys that are to stay as they are, wherever the code lies."""
-    return next((old for old, new in _all().items() if new == name), name)
-
-
-@functools.cache
-def _all() -> dict[str, str]:
-    """Full names of today by those of before, of the names that are listed one by one."""
-    return {
-        f"{module}.{own}": f"{place}.{own}"
-        for module, names in MOVED.items()
-        if isinstance(names, dict)
-        for own, place in names.items()
-    }
+    return next((old for old, new in NAMES.items() if new == name), name)
 
 
 @functools.cache
@@ -71,7 +63,8 @@ def _find(module: str, own: str) -> object:
     new = current(old)
     if new == old or own.startswith("__"):
         raise AttributeError(f"module '{module}' has no '{own}'")
-    found = getattr(importlib.import_module(new.rpartition(".")[0]), own)
+    place, _, name = new.rpartition(".")
+    found = getattr(importlib.import_module(place), name)
     _say(old, new)
     return found
 
@@ -80,8 +73,8 @@ class Finder(MetaPathFinder, Loader):
     """Finds modules that are no more; their names are looked up where they stand now."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Only what has moved as a module."""
-        return ModuleSpec(name, self) if name in MOVED else None
+        """Only what has moved: modules that are still there are found before by the other finders."""
+        return ModuleSpec(name, self) if name in _GONE else None
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is in it until it is asked for."""

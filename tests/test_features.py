@@ -423,17 +423,17 @@ def test_rows_in_memory_are_shared_with_the_graph_not_copied(root, kept, frozen)
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("a GPU has its own memory")
-    rows = kept.of(tree(root, 21), root, frozen).vectors
-    tensor = resident(rows)
-    assert np.shares_memory(np.asarray(memoryview(tensor)), rows.array)
-    np.testing.assert_array_equal(tensor, rows.array)
+    vectors = kept.of(tree(root, 21), root, frozen).vectors
+    tensor = resident(vectors)
+    assert np.shares_memory(np.asarray(memoryview(tensor)), vectors.array)
+    np.testing.assert_array_equal(tensor, vectors.array)
 
 
 def test_rows_that_were_kept_are_used_whatever_the_limit_on_new_ones(root, kept, caplog):
     caplog.set_level("INFO")
     frames = tree(root, 40)
     kept.of(frames[:30], root, Fake())
-    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # room for ten rows more
+    small = store_at(kept.dir, max_gib=10 * 28 / 2**30)  # enough for ten vectors more
     all_there, frozen = small.of(frames[:30], root, Fake()), Fake()
     assert all_there.vectors.array is not None
     few_missing = small.of(frames[:31], root, Fake())
@@ -636,7 +636,7 @@ def test_identities_are_of_path_size_and_time(root):
     assert list(gone.values()) == ["missing"]
 
 
-def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch):
+def test_files_are_asked_about_once_for_features_and_digest(root, kept, monkeypatch):
     from mtl.job.fingerprint import data_digest
 
     frames = tree(root, 12).assign(class_name="Arson", split="train")
@@ -647,12 +647,12 @@ def test_files_are_asked_about_once_for_rows_and_digest(root, kept, monkeypatch)
     assert asked == frames["path"].tolist()
     monkeypatch.undo()
     monkeypatch.setattr(identity, "stats", None)  # nobody asks again
-    digest = data_digest(frames, root, found)
+    digest = data_digest(frames, found)
     assert kept.of(frames, root, Fake(), found=found).bad.to_numpy().tolist() == [[frames["path"][3], "missing"]]
     monkeypatch.undo()
-    assert data_digest(frames, root) == digest
+    assert data_digest(frames, stats(root, frames["path"])) == digest
     (root / frames["path"][4]).write_bytes(b"longer or shorter")
-    assert data_digest(frames, root) != digest
+    assert data_digest(frames, stats(root, frames["path"])) != digest
 
 
 def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
@@ -923,4 +923,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         )
         peak[n] = float(done.stdout)
         shutil.rmtree(tmp_path / str(n))
-    assert peak[3000] - peak[100] < 200, f"{peak} MiB, of 19 and 563 MiB of rows"
+    assert peak[3000] - peak[100] < 200, f"{peak} MiB, of 19 and 563 MiB of features"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtl.job import fingerprint as room
+from mtl.job import fingerprint as module
 from mtl.job.fingerprint import data_key, fingerprint
 
 CONFIG = {
@@ -41,20 +41,20 @@ def test_whatever_changes_the_numbers_counts(monkeypatch):
         changed(tasks=dict(reversed(tasks.items()))),
         fingerprint(CONFIG, "other data"),
     }
-    monkeypatch.setattr(room, "code_digest", lambda: "other code")
+    monkeypatch.setattr(module, "code_digest", lambda: "other code")
     others.add(fingerprint(CONFIG, "data"))
     monkeypatch.undo()
-    monkeypatch.setattr(room, "versions", lambda: {"tensorflow": "0"})
+    monkeypatch.setattr(module, "versions", lambda: {"tensorflow": "0"})
     others.add(fingerprint(CONFIG, "data"))
     assert len(others) == 7
     assert same not in others
 
 
 def test_other_distributions_of_the_same_package_count(monkeypatch):
-    room.versions.cache_clear()
-    monkeypatch.setattr(room, "version", lambda name: f"version of {name}")
-    found = room.versions()
-    room.versions.cache_clear()
+    module.versions.cache_clear()
+    monkeypatch.setattr(module, "version", lambda name: f"version of {name}")
+    found = module.versions()
+    module.versions.cache_clear()
     assert {"tensorflow", "tensorflow-cpu", "opencv-python", "opencv-python-headless"} <= set(found)
 
 
@@ -73,7 +73,7 @@ def test_data_are_told_apart_by_their_config():
     assert data_key(CONFIG) != data_key(CONFIG | {"data": {"root": "/b"}})
 
 
-def test_rooms_that_do_not_count_are_rooms():
-    here = room.Path(room.__file__).parents[1]
-    rooms = {path.relative_to(here).with_suffix("").parts[0] for path in here.rglob("*.py")}
-    assert rooms >= room.NEUTRAL_CHAPTERS
+def test_modules_that_do_not_count_are_there():
+    here = module.Path(module.__file__).parents[1]
+    modules = {path.relative_to(here).with_suffix("").parts[0] for path in here.rglob("*.py")}
+    assert modules >= module.NEUTRAL_CHAPTERS

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mtl.job import progress, record
-from mtl.job.context import SWEEP, SweepContext, current, turn
+from mtl.job.context import SWEEP, SweepContext, current, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
 from mtl.sweep.watch import Watch
@@ -120,11 +120,13 @@ def test_durations_are_said_as_people_say_them():
 
 
 def test_a_sweep_goes_through_the_environment(monkeypatch):
-    monkeypatch.delenv(SWEEP, raising=False)
+    monkeypatch.setenv(SWEEP, "")
     assert current() is None
     sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "1:2", "host", "1@boot/2", 2)
-    monkeypatch.setenv(SWEEP, sweep.text())
+    sweep.enter()
     assert current() == sweep
+    leave()
+    assert current() is None
 
 
 def _occupy(sweep, began, hold):

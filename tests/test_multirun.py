@@ -75,7 +75,8 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
         begun.append((number, context.current().trains))
         return processes.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
 
-    monkeypatch.setenv(context.SWEEP, context.SweepContext("", str(tmp_path), n_jobs=3, known=[0, 1]).text())
+    monkeypatch.setenv(context.SWEEP, "")  # so that it is undone
+    context.SweepContext("", str(tmp_path), n_jobs=3, known=[0, 1]).enter()
     monkeypatch.setattr(processes, "run_job", here)
     monkeypatch.setattr(processes, "configure_log", lambda *args: None)
     monkeypatch.setattr(processes.Processes, "_composed", lambda *args: OmegaConf.create())

@@ -1,4 +1,4 @@
-"""Archives: parts that are whole or not there, and rows read from them."""
+"""Archives: parts that are whole or not there, and feature vectors read from them."""
 
 from __future__ import annotations
 

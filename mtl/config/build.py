@@ -22,7 +22,7 @@ def hydra_options() -> dict[str, Any]:
 
 
 def build(node: DictConfig, **given: Any) -> Any:
-    """The object a config node describes; a mistake its constructor finds comes out as it is.
+    """The object a config node describes; a user's error its constructor finds comes out as it is.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def build(node: DictConfig, **given: Any) -> Any:
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
-    """The config as plain containers, interpolations resolved; what cannot be resolved is a mistake."""
+    """The config as plain containers, interpolations resolved; what cannot be resolved is a user's error."""
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:

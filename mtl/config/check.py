@@ -1,15 +1,15 @@
-"""A user's mistakes in the config, found before anything heavy is imported."""
+"""A user's errors in the config, found before anything heavy is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import schema
 from mtl.config.build import build, plain_config
+from mtl.config.switches import CONF, primary
 from mtl.errors import UserError, nearest
 from mtl.terminal import quiet
 
@@ -27,7 +27,7 @@ PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
 
 
 def check(config: DictConfig) -> None:
-    """Find a user's mistakes before anything heavy is imported.
+    """Find a user's errors before anything heavy is imported.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def check(config: DictConfig) -> None:
     if missing:
         raise UserError(f"{missing[0]} is not set. Right would be: {missing[0]}=VALUE on the command line.")
     plain = plain_config(config)
-    known = {line.split(":")[0] for line in _primary_lines()}
+    known = {*primary(), *(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "task")}
     for key in plain:
         if key not in known:
             raise UserError(f"{key}: there is no such key. {nearest(str(key), known)}")
@@ -59,21 +59,12 @@ def check(config: DictConfig) -> None:
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
-        except UserError as mistake:
-            raise UserError(f"Task '{name}' {mistake}") from None
+        except UserError as error:
+            raise UserError(f"Task '{name}' {error}") from None
     data.check()
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
         build(config.weighting, tasks=tuple(plain["tasks"]))
-
-
-def _primary_lines() -> Iterator[str]:
-    """Keys that `conf/config.yaml` itself sets, and the groups it composes."""
-    conf = Path(__file__).resolve().parents[2] / "conf"
-    for line in (conf / "config.yaml").read_text(encoding="utf-8").splitlines():
-        if line[:1].isalpha() and not line.startswith(("defaults:", "hydra:")):
-            yield line
-    yield from (f"{folder.name}:" for folder in conf.iterdir() if folder.is_dir() and folder.name not in ("task",))
 
 
 def _check_members(group: str, members: object) -> None:

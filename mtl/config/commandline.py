@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -13,10 +14,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mtl.config.explain import explain
+from mtl.config.renamed import lines, override, renamed
 from mtl.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -25,14 +29,18 @@ closing: list[Callable[[bool], None]] = []
 
 
 def launch(main: Callable[[], object]) -> None:
-    """Call Hydra's entry point; say a mistake in one line and leave with status 1.
+    """Call Hydra's entry point; say a user's error in one line and leave with status 1.
 
     Parameters
     ----------
     main : callable
         A function decorated by `hydra.main`. With ``hydra.verbose=true`` on the
-        command line its exceptions pass through as they are.
+        command line its exceptions pass through as they are. Overrides under old
+        names are rewritten before Hydra sees them.
     """
+    for old in lines(sys.argv[1:]):
+        _say(old)
+    sys.argv[1:] = map(override, sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
         main()
@@ -94,7 +102,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
-    """Do a job; as a run of its own say a mistake and leave, in a sweep leave it to the launcher.
+    """Do a job; as a run of its own say a user's error and leave, in a sweep leave it to the launcher.
 
     Parameters
     ----------
@@ -104,10 +112,13 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    now = renamed(config, HydraConfig.get().overrides.task)
+    for line in [] if now is config else lines([f"~{key!s}" for key in config]):
+        log.warning(line)
     try:
-        return job(config)
-    except UserError as mistake:
+        return job(now)
+    except UserError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
             raise
-        _say(str(mistake))
+        _say(str(error))
         sys.exit(1)

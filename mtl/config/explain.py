@@ -1,16 +1,14 @@
-"""A user's mistake on the command line, explain in one line with the nearest right word."""
+"""A user's error on the command line, explained in one line with the nearest right word."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from mtl.config.build import hydra_options
+from mtl.config.switches import CONF
 from mtl.errors import UserError, nearest
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def explain(error: BaseException) -> str | None:
@@ -96,11 +94,14 @@ def check_choices(words: Sequence[str]) -> None:
     words : sequence of str
         Overrides, such as ``tasks=anomaly,all``.
     """
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()  # it knows the folders of --config-dir too
     for word in words:
         group, _, values = word.partition("=")
         if group not in _groups():
             continue
+        known = loader.get_group_options(group)
         for choice in re.findall(r"[\w./-]+", values) if re.fullmatch(r"[\w./,-]+", values) else []:
-            if choice != "null" and not (CONF / group / f"{choice}.yaml").is_file():
-                known = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+            if choice not in ("null", *known):
                 raise UserError(f"{group}={choice}: there is no conf/{group}/{choice}.yaml. {nearest(choice, known)}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from mtl.config.build import plain_config
+from mtl.config.switches import CONF, switches
 
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after")
+NOT_PARAMETERS = ("tracking", "features", "hydra")
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
         else:
             yield prefix, value
 
-    plain = {key: value for key, value in plain_config(config).items() if key not in NOT_PARAMETERS}
+    plain = {key: value for key, value in plain_config(config).items() if key not in (*NOT_PARAMETERS, *switches())}
     chosen = {group: choices[group] for group in plain if isinstance(choices.get(group), str)}
     flags = {f"task.{name}": int(name in plain["tasks"]) for name in _task_names()}
     return dict(flatten("", plain)) | chosen | flags
@@ -33,7 +33,7 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
 
 def _task_names() -> list[str]:
     """Every task that `conf/task/` has."""
-    return sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "task").glob("*.yaml"))
+    return sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
 
 
 def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[str] = ()) -> str:
@@ -47,6 +47,6 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     common : sequence of str
         Those that all jobs of the sweep have.
     """
-    silent = ("tasks=", "data.root=", "tracking", "dry_run=", "rerun=", "stop_after=")
+    silent = ("tasks=", "data.root=", "tracking", *(f"{switch}=" for switch in switches()))
     others = [word for word in words if not word.startswith(silent)]
     return " ".join([str(choices.get("tasks")), *sorted(others, key=lambda word: (word in common, word))])[:250]

@@ -1,6 +1,6 @@
 """A constructor's signature as the schema of its config, read without importing it.
 
-The heavy rooms take seconds to import, and a misspelt key should not. So the
+The heavy modules take seconds to import, and a misspelt key should not. So the
 signature is read from the source text: keys are compared with parameters, values
 with the annotations (pydantic's reading of them, strictly: a word is no number).
 """

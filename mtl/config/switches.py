@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
 from omegaconf import DictConfig
 
 from mtl.errors import UserError
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+NO_SWITCHES = ("main_task", "seed")  # the scalars of conf/config.yaml that say what a run is
+
+
+def primary() -> dict[str, Any]:
+    """What `conf/config.yaml` itself sets, interpolations as they stand there."""
+    return _read(CONF / "config.yaml")
+
+
+@functools.cache
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {key: value for key, value in found.items() if key not in ("defaults", "hydra")}
+
+
+def switches() -> Mapping[str, bool | int]:
+    """The switches and their defaults, as `conf/config.yaml` lists them: no other place knows their names.
+
+    A switch is no parameter, no part of a fingerprint or of a run's name, and its
+    default says what it may be: true or false; or a whole number from 1 on, or null.
+
+    Raises
+    ------
+    TypeError
+        If a default is neither.
+    """
+    found = {
+        key: value for key, value in primary().items() if key not in NO_SWITCHES and not isinstance(value, dict | list)
+    }
+    for key, value in found.items():
+        if not isinstance(value, bool | int):
+            raise TypeError(f"conf/config.yaml: the switch {key} should be true, false or a number, found {value!r}.")
+    return found
+
 
 def check_switches(config: DictConfig) -> None:
-    """Raise `UserError` where a switch of the sweep is none."""
-    for key in ("rerun", "dry_run"):
-        if not isinstance(config[key], bool):
-            raise UserError(f"{key}: should be true or false, found {config[key]!r}.")
-    stop = config.stop_after
-    if stop is not None and (not isinstance(stop, int) or isinstance(stop, bool) or stop < 1):
-        raise UserError(f"stop_after: should be a whole number from 1 on or null, found {stop!r}.")
+    """Raise `UserError` where a switch is set to what it cannot be."""
+    for key, default in switches().items():
+        value = config[key]
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise UserError(f"{key}: should be true or false, found {value!r}.")
+        elif value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise UserError(f"{key}: should be a whole number from 1 on or null, found {value!r}.")

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from mtl.data.class_names import CLASSES, class_of
 from mtl.data.folders import EXTENSIONS, image_paths, or_list, refuse_link_out
 from mtl.data.frame_table import Listing, sorted_codes
+from mtl.data.text import read_text
 from mtl.errors import UserError, nearest
 
 # <path> <class>; the path may contain spaces
@@ -39,7 +40,7 @@ def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.A
         With the line's number: wrong columns, unknown class, a path that is
         absolute, leads out of the root, is there twice, is no image or is missing.
     """
-    lines = pa.array(_text(file).split("\n"), pa.large_string())
+    lines = pa.array(read_text(file).split("\n"), pa.large_string())
     words = pc.extract_regex(lines, ANNOTATION)
     wrong = pc.is_null(words).to_numpy(False)
     wrong[wrong] = pc.match_substring_regex(lines.filter(pa.array(wrong)), r"\S").to_numpy(False)  # blank is not wrong
@@ -130,19 +131,6 @@ def annotation_lines(frames: pd.DataFrame, split: str) -> str:
     """The annotation file of a split: a line ``<path> <class>`` per frame, in the table's order."""
     rows = frames[frames["split"] == split]
     return "".join(f"{path} {name}\n" for path, name in zip(rows["path"], rows["class_name"], strict=True))
-
-
-def _text(file: Path) -> str:
-    """Content of an annotation file."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"Cannot read {file}: {error.strerror}.") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(f"{file}:{line}: not UTF-8 text.") from error
 
 
 def and_more(n: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -149,3 +150,8 @@ def usual_size(root: Path, paths: pd.Series, among: np.ndarray) -> tuple[int, in
     if not sizes:
         raise UserError(f"None of {len(reasons)} frames of {root} can be read: {', '.join(reasons[:3])}, ...")
     return sizes.most_common(1)[0][0]
+
+
+def n_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,20 +15,20 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mtl.errors import UserError
 
-# which of the two tasks say yes to a row
+# which of the two tasks say yes to a feature vector
 CLASSES = ("neither", "main_only", "auxiliary_only", "both")
 SPLITS = ("train", "val", "test")
 SPEED, SPEED_SD = 1.0, 0.5  # of the sines
 
 
 class RelatedTasks:
-    """Rows of features with the labels of two tasks that share as much as the dial says.
+    """Feature vectors with the labels of two tasks that share as much as the dial says.
 
-    A task's value is ``y = w.x + sum_k sin(a_k w.x + b_k) + noise`` of a row x of
+    A task's value is ``y = w.x + sum_k sin(a_k w.x + b_k) + noise`` of a feature vector x of
     independent normal features, and its label whether y is above the median. Both
     tasks have the same sines; the cosine between their directions w is the
-    relatedness. Every row is a video of its own, so an interval by video is one by
-    row. The rows and the main task's labels do not depend on the relatedness.
+    relatedness. Every vector is a video of its own, so an interval by video is one by
+    vector. The vectors and the main task's labels do not depend on the relatedness.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class RelatedTasks:
     seed : int
         Of all that is drawn; not the run's seed, so that the runs of a sweep share it.
     n_features : int
-        Width of a row, 2 at least: the two directions need room.
+        Length of a feature vector, 2 at least: the two directions are to differ.
     n_sines : int
     noise : float
         Standard deviation of what no direction explains.
@@ -49,7 +49,7 @@ class RelatedTasks:
     classes : tuple of str
         Which of the two tasks say yes.
     kept, skipped : DataFrame
-        After `frames`: rows by split and class; nothing is left out.
+        After `frames`: feature vectors by split and class; nothing is left out.
 
     References
     ----------
@@ -59,7 +59,7 @@ class RelatedTasks:
 
     name = "related_tasks"
     classes: tuple[str, ...] = CLASSES
-    root: Path | None = None  # rows are drawn, not read
+    root: Path | None = None  # features are drawn, not read
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RelatedTasks:
         self.skipped = pd.DataFrame(columns=["path", "reason"])
 
     def check(self) -> None:
-        """Raise `UserError` where a split is too small to have a median with rows on either side."""
+        """Raise `UserError` where a split is too small to have a median with vectors on either side."""
         for split, n in self.n_rows.items():
             if n < 4:
                 raise UserError(f"data.{split}_rows: should be 4 at least, found {n}.")
@@ -109,7 +109,7 @@ class RelatedTasks:
         return table
 
     def features(self) -> np.ndarray:
-        """All rows, float32 of shape (n, n_features), in the order of `frames`."""
+        """All feature vectors, float32 of shape (n, n_features), in the order of `frames`."""
         return self._drawn()[0]
 
     def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

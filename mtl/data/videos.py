@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
 from mtl.data.splits import hold_out_videos
+from mtl.data.text import read_text
 from mtl.errors import UserError, nearest
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
@@ -125,7 +126,7 @@ def read_lists(train: Path | None, test: Path | None) -> SplitLists:
     for split, file in (("train", train), ("test", test)):
         if file is None:
             continue
-        for number, line in enumerate(_lines(file), start=1):
+        for number, line in enumerate(read_text(file).replace("\r\n", "\n").split("\n"), start=1):
             entry = line.strip().replace("\\", "/")
             if not entry:
                 continue
@@ -139,16 +140,6 @@ def read_lists(train: Path | None, test: Path | None) -> SplitLists:
         raise UserError(f"{train or test} names no video.")
     rest = None if (train is None) == (test is None) else "train" if train is None else "test"
     return SplitLists(split_of, entry_of, rest)
-
-
-def _lines(file: Path) -> list[str]:
-    """Lines of a text file."""
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise UserError(f"Cannot read {file}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text.") from error
 
 
 def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:

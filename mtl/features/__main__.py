@@ -30,7 +30,7 @@ PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Look after the store; the exit status, 1 where there was damage or a mistake."""
+    """Look after the store; the exit status, 1 where there was damage or a user's error."""
     asked = _parser().parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()], force=True)
     try:
@@ -98,7 +98,7 @@ def _list(asked: argparse.Namespace) -> int:
     for name in ("key", "backbone", "weights", "cut", "px", "precision"):
         table.add_column(name, no_wrap=True)
     table.add_column("data", overflow="fold")
-    for name in ("rows", "bad", "MiB"):
+    for name in ("vectors", "bad", "MiB"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last used", no_wrap=True)
     total = 0

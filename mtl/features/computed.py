@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl.errors import UserError
 from mtl.features.extraction import Extraction
-from mtl.features.extractor import NOT_FINITE, checked_rows
+from mtl.features.extractor import NOT_FINITE, checked_vectors
 from mtl.features.kept import KeptVectors
 from mtl.features.places import Places
 from mtl.memory import finite_rows
@@ -70,7 +70,7 @@ class ComputedVectors:
                 for at, error in batch.bad:
                     raise UserError(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
-                    rows = checked_rows(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    rows = checked_vectors(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
                     for at in np.asarray(places)[~finite_rows(rows)]:
                         raise UserError(
                             f"The feature vector of frame {paths.iloc[at]} {NOT_FINITE}: take it from the data."

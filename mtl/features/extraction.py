@@ -16,7 +16,7 @@ from mtl import files
 from mtl.data.decoding import Batch, Decoder
 from mtl.errors import UserError
 from mtl.features.archive import REMEDY, Archive
-from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_rows
+from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_vectors
 from mtl.features.identity import key
 from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.writer import Writer
@@ -175,9 +175,9 @@ class Extraction:
                 for batch in batches:
                     for at, images in batch.groups:
                         if self._fit(images):
-                            rows = checked_rows(self.frozen(images), (len(images), *self.shape), self.dtype)
-                            sound = finite_rows(rows)
-                            writer.add(ids[at][sound], rows[sound])
+                            vectors = checked_vectors(self.frozen(images), (len(images), *self.shape), self.dtype)
+                            sound = finite_rows(vectors)
+                            writer.add(ids[at][sound], vectors[sound])
                             self.computed += int(sound.sum())
                             n_bad += self._leave_out({one.tobytes(): NOT_FINITE for one in ids[at][~sound]})
                     n_bad += self._book(batch, ids)

@@ -50,8 +50,8 @@ class FrameSizes:
         return np.full((len(images), 2), images.shape[1:3], np.int32)
 
 
-def checked_rows(rows: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def checked_vectors(vectors: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Feature vectors as they were promised."""
-    if rows.shape != shape or rows.dtype != dtype:
-        raise ValueError(f"The frozen part gave {rows.dtype} {rows.shape} where it promised {dtype} {shape}.")
-    return rows
+    if vectors.shape != shape or vectors.dtype != dtype:
+        raise ValueError(f"The frozen part gave {vectors.dtype} {vectors.shape} where it promised {dtype} {shape}.")
+    return vectors

@@ -51,7 +51,7 @@ class Features:
         return self.computed + (self.vectors.computed if isinstance(self.vectors, ComputedVectors) else 0)
 
 
-def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
+def given(frames: pd.DataFrame, vectors: np.ndarray) -> Features:
     """Feature vectors that a data set has already: nothing to compute, nothing to keep.
 
     Raises
@@ -59,12 +59,12 @@ def given(frames: pd.DataFrame, rows: np.ndarray) -> Features:
     UserError
         If a feature vector is not finite.
     """
-    broken = np.flatnonzero(~finite_rows(rows))
+    broken = np.flatnonzero(~finite_rows(vectors))
     if len(broken):
         raise UserError(
-            f"{len(broken):,} of the {len(rows):,} feature vectors of the data set hold NaN or infinity, first that of "
-            f"{frames['path'].iloc[broken[0]]}. Right would be finite numbers, or data without these feature vectors."
+            f"{len(broken):,} of the {len(vectors):,} feature vectors of the data set hold NaN or infinity, first that "
+            f"of {frames['path'].iloc[broken[0]]}. Right would be finite numbers, or data without these feature vectors."
         )
-    array = aligned(rows.shape, rows.dtype)
-    array[:] = rows
+    array = aligned(vectors.shape, vectors.dtype)
+    array[:] = vectors
     return Features(frames, MemoryVectors(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)

@@ -119,7 +119,7 @@ def key(spec: Mapping[str, object], shape: tuple[int, ...], dtype: np.dtype) -> 
     """Folder name of feature vectors, and everything it is the hash of: all that determines them besides the frames."""
     whole = {
         "frozen": dict(spec),
-        "feature_shape": list(shape),
+        "row_shape": list(shape),  # the shape of a feature vector, by the name that keys have had from the start
         "dtype": np.dtype(dtype).str,
         "decoding": DECODING,
         "extraction": VERSION,

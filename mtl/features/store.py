@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from mtl.data.decoding import Decoder, usual_size
+from mtl.data.decoding import Decoder, n_cores, usual_size
 from mtl.errors import UserError
 from mtl.features.computed import ComputedVectors
 from mtl.features.extraction import Advance, Extraction, Request, spec_text
@@ -61,7 +60,7 @@ class FeatureStore:
         self.max_gib = max_gib
         self.memory_gib = memory_gib
         self.part_mib = part_mib
-        self.decode_threads = decode_threads or _cores()
+        self.decode_threads = decode_threads or n_cores()
         self.max_bad_share = max_bad_share
 
     def of(
@@ -106,14 +105,14 @@ class FeatureStore:
         extraction = Extraction(self.dir, request, frozen, frozen.feature_shape(request.frame_shape))
         places, todo = extraction.look()
         if extraction.bytes_of(len(todo)) <= self.max_gib * GIB:
-            rows: FeatureVectors = self._kept(extraction, places, todo)
+            vectors: FeatureVectors = self._kept(extraction, places, todo)
         else:
-            rows = self._not_kept(extraction, places, len(todo))
+            vectors = self._not_kept(extraction, places, len(todo))
         computed = extraction.computed
         bad = request.is_bad()
         good = frames[~bad] if bad.any() else frames
         seconds = time.perf_counter() - start
-        return Features(good.reset_index(drop=True), rows, request.table(bad), computed, seconds, extraction.archive)
+        return Features(good.reset_index(drop=True), vectors, request.table(bad), computed, seconds, extraction.archive)
 
     def _kept(self, extraction: Extraction, places: Places, todo: np.ndarray) -> FeatureVectors:
         """Feature vectors in memory where they fit, else mapped; missing ones are computed first."""
@@ -167,11 +166,6 @@ class FeatureStore:
         if not places.missing.all():
             extraction.archive.touch(request.root.absolute())
         return ComputedVectors(extraction, places)
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nothing(n: int) -> None:

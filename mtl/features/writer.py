@@ -33,33 +33,33 @@ class Writer:
         self.archive = archive
         self.shape = shape
         self.dtype = dtype
-        self.rows_per_part = max(1, min(expected, part_bytes // (vector_bytes(shape, dtype) + ID_BYTES)))
+        self.vectors_per_part = max(1, min(expected, part_bytes // (vector_bytes(shape, dtype) + ID_BYTES)))
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="features-write")
         self._written: Future[Part] | None = None
         self._start_part()
 
     def _start_part(self) -> None:
-        self._rows = np.empty((self.rows_per_part, *self.shape), self.dtype)
-        self._ids = np.empty((self.rows_per_part, 2), np.uint64)
+        self._vectors = np.empty((self.vectors_per_part, *self.shape), self.dtype)
+        self._ids = np.empty((self.vectors_per_part, 2), np.uint64)
         self._filled = 0
 
-    def add(self, ids: np.ndarray, rows: np.ndarray) -> None:
+    def add(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         """Copy feature vectors into the part; waits where the one before is still being written when it is full."""
-        while len(rows):
-            n = min(len(rows), self.rows_per_part - self._filled)
+        while len(vectors):
+            n = min(len(vectors), self.vectors_per_part - self._filled)
             end = self._filled + n
-            self._rows[self._filled : end] = rows[:n]
+            self._vectors[self._filled : end] = vectors[:n]
             self._ids[self._filled : end] = ids[:n]
-            self._filled, ids, rows = end, ids[n:], rows[n:]
-            if self._filled == self.rows_per_part:
+            self._filled, ids, vectors = end, ids[n:], vectors[n:]
+            if self._filled == self.vectors_per_part:
                 self._send()
 
     def _send(self) -> None:
         """Hand the part to the thread, once the one before is on the disk."""
         self._wait()
-        ids, rows, n = self._ids, self._rows, self._filled
+        ids, vectors, n = self._ids, self._vectors, self._filled
         self._start_part()
-        self._written = self._pool.submit(self.archive.append, ids[:n], rows[:n])
+        self._written = self._pool.submit(self.archive.append, ids[:n], vectors[:n])
 
     def _wait(self) -> None:
         if self._written is not None:

@@ -19,12 +19,20 @@ from mtl.results import HOST, PROCESS
 from mtl.tracking.process import is_dead
 
 SWEEP = "MTL_SWEEP"
-SECONDS_BETWEEN_LOOKS, SECONDS_TO_LEAVE = 1.0, 20.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at the records of jobs, or whether the sweep is alive
+SECONDS_TO_LEAVE = 20.0  # that a process has between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True)
 class SweepContext:
     """A sweep as its jobs see it.
+
+    A job asks `current` and finds the sweep in its process's environment, put there by
+    `enter`. Two carriers bring it that far, because launchers differ: processes that this
+    one starts (one by one, `mtl.sweep.processes`, submitit on this machine) inherit the
+    environment; workers that began before the sweep, or on another machine (joblib, ray,
+    slurm), do not, and get it in the pickled `mtl.sweep.SweepCallback`, whose
+    `on_job_start` enters it there.
 
     Attributes
     ----------
@@ -69,9 +77,9 @@ class SweepContext:
         """A job's name without what all jobs have."""
         return " ".join(word for word in name.split(" ") if word not in self.common)
 
-    def text(self) -> str:
-        """For the environment."""
-        return json.dumps(asdict(self))
+    def enter(self) -> None:
+        """Make it the sweep of this process, and of those that it starts from now on."""
+        os.environ[SWEEP] = json.dumps(asdict(self))
 
 
 def output() -> str:
@@ -87,6 +95,11 @@ def current() -> SweepContext | None:
     """The sweep this process is a job of; None outside a sweep."""
     text = os.environ.get(SWEEP)
     return SweepContext(**json.loads(text)) if text else None
+
+
+def leave() -> None:
+    """Belong to no sweep any more."""
+    os.environ.pop(SWEEP, None)
 
 
 def is_gone(sweep: SweepContext) -> bool:

@@ -10,14 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl.config.switches import switches
+
 if TYPE_CHECKING:
     from mtl.features.identity import Stats
 
-# Keys of the config that do not change a number: where things lie, what is said, what is done again.
-NEUTRAL = ("tracking", "features", "hydra", "rerun", "dry_run", "stop_after", "experiment")
+# Keys of the config that do not change a number, beside the switches: where things lie, what is said.
+NEUTRAL = ("tracking", "features", "hydra", "experiment")
 # Where the data lie; the data's digest says what lies there.
 PLACES = ("root", "annotations")
-# Rooms that only launch, say, draw or keep; all others count as code of the result.
+# Modules that only launch, say, draw or keep; all others count as code of the result.
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
@@ -37,12 +39,12 @@ def fingerprint(config: Mapping[str, object], data: str) -> str:
     Parameters
     ----------
     config : mapping
-        Plain values, interpolations resolved. Keys of `NEUTRAL` and the places of
-        the data do not count; a value that names a file counts as the file's bytes.
+        Plain values, interpolations resolved. Keys of `NEUTRAL`, switches and the
+        places of the data do not count; a value that names a file counts as the file's bytes.
     data : str
         Digest of the frames, of whatever kind.
     """
-    counting = {key: value for key, value in config.items() if key not in NEUTRAL}
+    counting = {key: value for key, value in config.items() if key not in (*NEUTRAL, *switches())}
     own = counting.get("data")
     if isinstance(own, Mapping):
         counting["data"] = {key: value for key, value in own.items() if key not in PLACES}
@@ -107,13 +109,18 @@ def _file_digest(path: Path, size: int, changed: int) -> str:
     return hashed.hexdigest()
 
 
-def data_digest(frames: Any, root: Path | None, found: Stats | None = None) -> str:
-    """What tells one set of frames from another wherever it lies: the frame table, and each file's size."""
-    import hashlib
+def data_digest(frames: Any, found: Stats) -> str:
+    """What tells one set of frames from another wherever it lies: the frame table, and each file's size.
 
-    from mtl.features.identity import stats
+    Parameters
+    ----------
+    frames : DataFrame
+    found : Stats
+        What the file system says of them, of `mtl.features.identity.stats`: asked
+        once, it serves the feature store as well.
+    """
     from mtl.tracking.artifacts import table_digest
 
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
-    hashed.update((found or stats(root, frames["path"])).sizes.tobytes())
+    hashed.update(found.sizes.tobytes())
     return hashed.hexdigest()

@@ -18,19 +18,19 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import commandline, explain
+from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record
 from mtl.results import HOST, PROCESS
 from mtl.sweep.launchers import ALL_AT_ONCE, check_launcher, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
-from mtl.sweep.watch import SECONDS_BETWEEN_LOOKS, Watch
+from mtl.sweep.watch import Watch
 from mtl.terminal import hush, show
 from mtl.tracking.process import this_host, this_process
 
 log = logging.getLogger(__name__)
 
 ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-SECONDS_TO_LEAVE = 20.0
 
 
 class SweepCallback(Callback):
@@ -79,6 +79,7 @@ class SweepCallback(Callback):
         from mtl.job.reuse import finished_runs
 
         OmegaConf.resolve(config.tracking)
+        rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
         explain.check_choices(words)
         check_switches(config)
@@ -110,7 +111,7 @@ class SweepCallback(Callback):
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
         )
         self._owner = os.getpid()
-        os.environ[context.SWEEP] = self._handed.text()
+        self._handed.enter()
         self._watch = Watch(self._handed, self._main_task)
         if self._handed.quiet:
             self._watch.start()
@@ -136,7 +137,7 @@ class SweepCallback(Callback):
                 more = f" (about {progress.duration(left)} left for all)" if left else ""
                 show(f"\n[{number}{of}] {run_name(choices, words)}{more}")
             return
-        os.environ[context.SWEEP] = self._handed.text()
+        self._handed.enter()
         commandline.leave_on_sigterm()
         context.leave_with(self._handed)
         if self._handed.quiet and self._handed.output == context.output():
@@ -160,7 +161,7 @@ class SweepCallback(Callback):
         atexit.unregister(self.finish)
         if self.finish in commandline.closing:
             commandline.closing.remove(self.finish)
-        os.environ.pop(context.SWEEP, None)
+        context.leave()
         _end_jobs(parent.folder) if interrupted else _await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
@@ -214,6 +215,9 @@ class SweepCallback(Callback):
         return max((self._handed.n_jobs if self._handed else 0) - begun, 0)
 
 
+Sweep = SweepCallback  # its name before, which stands in configs that people wrote
+
+
 def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     """The sweep's first line."""
     done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
@@ -264,12 +268,12 @@ def _running(folder: Path) -> list[int]:
 def _await_jobs(sweep: context.SweepContext) -> None:
     """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
     folder, last = Path(sweep.folder), time.monotonic()
-    while _running(folder) or (sweep.slots and time.monotonic() - last < SECONDS_TO_LEAVE):
+    while _running(folder) or (sweep.slots and time.monotonic() - last < context.SECONDS_TO_LEAVE):
         if _running(folder):
             last = time.monotonic()
         if len([job for job in record.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
             break
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(context.SECONDS_BETWEEN_LOOKS)
 
 
 def _end_jobs(folder: Path) -> None:
@@ -278,7 +282,7 @@ def _end_jobs(folder: Path) -> None:
         for pid in _running(folder):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-        end = time.monotonic() + SECONDS_TO_LEAVE
+        end = time.monotonic() + context.SECONDS_TO_LEAVE
         while _running(folder) and time.monotonic() < end:
             time.sleep(0.1)
 

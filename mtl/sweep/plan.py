@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
+from mtl.config.renamed import renamed
 from mtl.errors import UserError
 from mtl.job import progress
 
@@ -111,7 +112,7 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
             if len(rest) < len(words):
                 job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
             del job["hydra"]
-        yield task, choices, job
+        yield task, choices, renamed(job, task)
 
 
 def _seed(word: str) -> int:
@@ -137,6 +138,7 @@ def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
 def _digest(job: DictConfig) -> str:
     """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
     from mtl.config.build import build
+    from mtl.features.identity import stats
     from mtl.job.fingerprint import data_digest
 
     before = logging.root.manager.disable
@@ -144,7 +146,8 @@ def _digest(job: DictConfig) -> str:
     try:
         data = build(job.data)
         data.check()
-        return data_digest(data.frames(), data.root)
+        frames = data.frames()
+        return data_digest(frames, stats(data.root, frames["path"]))
     except Exception:  # whatever it is, the job meets it too, and has a row for it
         return ""
     finally:

@@ -1,7 +1,7 @@
 """A launcher of our own: one fresh process per job, some at a time.
 
 Hydra's basic launcher runs all jobs in one process: memory and the GPU are never
-given back, and what kills a job ends the sweep. Here a job that dies is a row
+given back, and what kills a job ends the sweep. Here a job that dies is a run
 with the reason, and the others run.
 """
 
@@ -29,14 +29,13 @@ from pydantic import PositiveInt
 
 from mtl.config import commandline
 from mtl.errors import UserError
-from mtl.job.context import SWEEP, SweepContext, UntrainedError, check_worth_it, current
+from mtl.job.context import SECONDS_TO_LEAVE, SweepContext, UntrainedError, check_worth_it, current
 from mtl.results import JOB
 from mtl.tracking.journal import JOURNAL, Journal
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_TO_LEAVE = 20.0
+SECONDS_BETWEEN_POLLS = 0.1
 ROOT = Path(__file__).resolve().parents[2]
 JOB_FILE, RESULT_FILE, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
 LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
@@ -93,7 +92,7 @@ class Processes(Launcher):
                             self._results[number] = result
                             continue
                     working.append(self._begin(number, overrides))
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_POLLS)
         finally:
             _end([job.process for job in working])
         return [self._results[number] for number in sorted(self._results)]
@@ -107,7 +106,7 @@ class Processes(Launcher):
     def _here(self, number: int, overrides: Sequence[str], sweep: SweepContext) -> JobReturn:
         """A job that is not going to train anything is not worth a process; one that has to after all is refused."""
         logging.disable(logging.INFO)  # the sweep says how it ended
-        os.environ[SWEEP] = replace(sweep, trains=False).text()
+        replace(sweep, trains=False).enter()
         try:
             return run_job(
                 hydra_context=self._context,
@@ -117,7 +116,7 @@ class Processes(Launcher):
                 job_subdir_key="hydra.sweep.subdir",
             )
         finally:
-            os.environ[SWEEP] = sweep.text()
+            sweep.enter()
             logging.disable(logging.NOTSET)
             configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
 
@@ -151,7 +150,7 @@ class Processes(Launcher):
         return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | dict.fromkeys(names, threads) | os.environ | {"PYTHONPATH": path}
 
     def _ended(self, job: Working) -> JobReturn:
-        """What a process left behind; a row with the reason where it left nothing."""
+        """What a process left behind; a run with the reason where it left nothing."""
         import cloudpickle
 
         status = job.process.returncode

@@ -8,8 +8,6 @@ from pathlib import Path
 from mtl.job import context, progress, record
 from mtl.terminal import show
 
-SECONDS_BETWEEN_LOOKS = 1.0
-
 
 class Watch(threading.Thread):
     """Says a line for every job that has come to its end, whatever process on whatever machine it ran in."""
@@ -23,7 +21,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Look now and then."""
-        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+        while not self._over.wait(context.SECONDS_BETWEEN_LOOKS):
             self.look()
 
     def stop(self) -> None:

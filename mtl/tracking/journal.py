@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtl.results import FAILURE, JOB, NO_WORD, PARENT, TrackedRun
+from mtl.tracking import renamed
 from mtl.tracking.process import is_dead
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def _recorded(journal: Journal) -> TrackedRun:
     if is_killed:
         tags |= {FAILURE: NO_WORD}
     parents = [entry["parent"] for entry in journal.entries if entry.get("parent")]
-    return TrackedRun(
+    return renamed.tracked_run(
         id=journal.run_id or f"local-{first['key']}",
         name=first["name"],
         status="KILLED" if is_killed else status,

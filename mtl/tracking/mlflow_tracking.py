@@ -16,7 +16,7 @@ from pydantic import PositiveFloat
 from mtl import results
 from mtl.errors import UserError
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, TrackedRun
-from mtl.tracking import journal, process
+from mtl.tracking import journal, process, renamed
 from mtl.tracking.address import absolute_uri, masked
 from mtl.tracking.database import create_database
 from mtl.tracking.run import Run, begin_record
@@ -272,7 +272,7 @@ def _in_link(names: Sequence[str]) -> str:
 
 
 def _tracked(run: mlflow.entities.Run) -> TrackedRun:
-    return TrackedRun(
+    return renamed.tracked_run(
         id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
