@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import ROOT, TINY
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FOLDER = ROOT / "benchmarks"
 FEW = (
     "relations=[gradient_similarity]",
     "gradient_measurements.batches=1",

@@ -12,12 +12,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import ROOT, TINY
 
 from mtl.config import schema
 from mtl.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mtl"
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 # one node without arrows: the page says so and names them
@@ -221,7 +220,9 @@ def passed(copy: Path, *words: str) -> str:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_weighting_of_the_page_passes_the_contract(followed):
-    said = passed(followed, "tests/test_weighting.py", "tests/test_house.py", "-k", "loss_softmax or cycle or door")
+    said = passed(
+        followed, "tests/weighting/test_weighting.py", "tests/test_house.py", "-k", "loss_softmax or cycle or door"
+    )
     assert "test_every_yaml_is_reproducible_and_its_variables_are_its_whole_state[loss_softmax] PASSED" in said
     assert "test_asking_for_weights_twice_gives_the_same_twice[loss_softmax] PASSED" in said
     assert "test_weights_are_finite_at_every_edge[zero gradients-loss_softmax] PASSED" in said
@@ -232,7 +233,9 @@ def test_the_weighting_of_the_page_passes_the_contract(followed):
 
 @pytest.mark.slow
 def test_the_relation_of_the_page_passes_the_contract(followed):
-    said = passed(followed, "tests/test_relations.py", "tests/test_house.py", "-k", "angular_similarity or disaster")
+    said = passed(
+        followed, "tests/relations/test_relations.py", "tests/test_house.py", "-k", "angular_similarity or disaster"
+    )
     assert "test_every_relation_has_the_shape_of_the_task_set[angular_similarity-4] PASSED" in said
     assert "test_permuting_the_tasks_permutes_the_matrix[angular_similarity] PASSED" in said
     assert "signature_of_their_target[relations/angular_similarity.yaml:angular_similarity] PASSED" in said

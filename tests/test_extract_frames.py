@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from conftest import heeded
+from conftest import ROOT, heeded
 
 from mtl import extract_frames
 from mtl.data import video_frames
@@ -21,7 +21,6 @@ from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
 from mtl.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 REAL_SERVE = video_frames.serve
 
 

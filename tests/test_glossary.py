@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 PAGE = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 WORDS, OLDER = (
@@ -53,7 +52,15 @@ def exists(name: str) -> bool:
             return not suffix or f"{{name}}{suffix}" in SOURCES
         interval = re.sub(r"_(low|high)$", "", quantity)
         ends = not quantity.removeprefix(interval) or f"{{prefix}}{quantity.removeprefix(interval)}/" in SOURCES
-        return ends and (f'"{interval}/{{' in SOURCES or f'("{interval}", ' in SOURCES)
+        named = (
+            f'"{interval}/{{',
+            f'("{interval}", ',
+            f'"{interval}": ',
+            f'"{interval}")',
+            f'"{interval.rpartition("_")[0]}_{{',
+        )
+        named = named if "_" in interval else named[:-1]  # the last is of a name whose end is put in
+        return ends and any(text in SOURCES for text in named)
     if "=" in name:
         group, _, choice = name.partition("=")
         return (CONF / group).is_dir() if choice == "[]" else (CONF / group / f"{choice}.yaml").is_file()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
 from mtl.config import schema
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mtl"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import slow
+from conftest import ROOT, slow
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from mtl.config.build import hydra_options
 from mtl.data.class_names import CLASSES
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = sorted({line.strip() for line in README.splitlines() if re.match(r"\s*(python|mlflow) ", line)})
 BASE = {key: value for key, value in hydra_options().items() if key == "version_base"}
 RUNS = [line for line in LINES if line.startswith("python run.py")]
 # what is run as it stands by `.ci/run`, and what other tests run at length
 ELSEWHERE = {
-    "mlflow ui": "tests/test_tracking.py",
-    "mlflow server": "tests/test_tracking.py",
-    "python -m mtl.report mtl": "tests/test_report.py and .ci/run",
+    "mlflow ui": "tests/tracking/test_tracking.py",
+    "mlflow server": "tests/tracking/test_tracking.py",
+    "python -m mtl.report mtl": "tests/report/test_report.py and .ci/run",
     "python -m mtl.extract_frames /path/to/videos /path/to/ucf": "tests/test_extract_frames.py",
 }
 
@@ -49,7 +47,7 @@ def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypa
     here = re.sub(r"/(path/to|shared)/ucf", str(tree), line).replace("HOST", "127.0.0.1")
     words = [word.strip('"') for word in here.split()[2:]]
     if words[0] in ("--help", "--cfg", "--info"):
-        pytest.skip("run by tests/test_commandline.py")
+        pytest.skip("run by tests/config/test_commandline.py")
     swept = words[0] == "-m"
     words = [word if word.startswith("relations=") else word.partition(",")[0] for word in words if word != "-m"]
     with initialize_config_dir(str(ROOT / "conf"), **BASE):

@@ -26,7 +26,7 @@ import pytest
 import yaml
 from conftest import ROOT, call
 
-RECORDED = Path(__file__).parent / "data" / "recorded"
+RECORDED = ROOT / "tests" / "recorded"
 EXPECTED = json.loads((RECORDED / "expected.json").read_text(encoding="utf-8"))
 RUNS = EXPECTED["runs"]
 TARGETS = (RECORDED / "targets.txt").read_text(encoding="utf-8").split()

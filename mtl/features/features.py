@@ -63,7 +63,7 @@ def given(frames: pd.DataFrame, vectors: np.ndarray) -> Features:
     if len(broken):
         raise UserError(
             f"{len(broken):,} of the {len(vectors):,} feature vectors of the data set hold NaN or infinity, first that "
-            f"of {frames['path'].iloc[broken[0]]}. Right would be finite numbers, or data without these feature vectors."
+            f"of {frames['path'].iloc[broken[0]]}. Right would be finite numbers, or data without them."
         )
     array = aligned(vectors.shape, vectors.dtype)
     array[:] = vectors

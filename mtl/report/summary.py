@@ -118,7 +118,7 @@ def _entries(design: Design, main_task: str, tracking: Downloads | None) -> tupl
             warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
             continue
         if run.tags.get(DIVERGED):
-            reason = f"diverged, {run.tags[DIVERGED]}"
+            reason = f"it diverged ({run.tags[DIVERGED]})"
             if predicted.fault:
                 predicted = replace(predicted, fault=reason)
             else:

@@ -6,11 +6,11 @@ import inspect
 import time
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from conftest import ROOT
 from scipy import stats
 
 from mtl.relations.gradient import (
@@ -30,7 +30,7 @@ from mtl.relations.loss import (
 from mtl.results import Relation, tracked_values
 from mtl.trace import Trace
 
-CONF = Path(__file__).parents[1] / "conf" / "relations"
+CONF = ROOT / "conf" / "relations"
 STEPS, EPOCHS, BATCHES, FRAMES, VIDEOS = 30, 8, 5, 900, 90
 
 over_videos = partial(loss_correlation, resamples=300, seed=0)

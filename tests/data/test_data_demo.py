@@ -10,12 +10,11 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from conftest import slow
+from conftest import ROOT, slow
 
 from mtl.data import demo
 from mtl.data.class_names import CLASSES
@@ -27,7 +26,6 @@ from mtl.drawing.events import CAMERAS, EVENTS, PLACES
 from mtl.drawing.videos import draw_video
 from mtl.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 SMALL = Drawing(seed=0, train_videos=2, test_videos=1, normal_train_videos=3, normal_test_videos=2, frames_per_video=3)
 N_FRAMES = (13 * 3 + 5) * 3
 

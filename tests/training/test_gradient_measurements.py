@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import slow
+from conftest import ROOT, slow
 from test_training import TASKS, ArrayFeatures, dataset, measurements, model, training
 
 pytestmark = pytest.mark.tensorflow
@@ -338,7 +338,6 @@ def test_a_step_for_itself_takes_about_the_share_that_is_asked_for():
 @pytest.mark.parametrize("name", ["small_cnn", *slow("mobilenet_v2", "resnet50")])
 def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
     """Every variable in the stage that its layer's name tells of, where it tells one."""
-    from pathlib import Path
 
     from omegaconf import OmegaConf
 
@@ -346,7 +345,7 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
     from mtl.model.backbone import Freeze
     from mtl.model.multitask import assemble
 
-    conf = OmegaConf.load(Path(__file__).resolve().parents[1] / "conf" / "backbone" / f"{name}.yaml")
+    conf = OmegaConf.load(ROOT / "conf" / "backbone" / f"{name}.yaml")
     config = OmegaConf.create(
         {
             "seed": 0,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
 from mtl import results
 from mtl.errors import UserError
@@ -27,7 +28,6 @@ from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.run import Run
 from mtl.tracking.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
 NAN, INFINITE = float("nan"), float("inf")
 
 

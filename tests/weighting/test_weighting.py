@@ -6,10 +6,10 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy.optimize import nnls
 
 tf = pytest.importorskip("tensorflow")
@@ -37,7 +37,6 @@ from mtl.weighting.upgrad import upgrad  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
-ROOT = Path(__file__).parents[1]
 YAMLS = sorted((ROOT / "conf" / "weighting").glob("*.yaml"))
 TASKS = ["general_anomaly", "violence", "property_crime", "anomaly_type"]  # a table of fixed weights knows these
 GOLDEN = np.array([[-4.0, 1, 1], [6, 1, 1]])
@@ -583,7 +582,7 @@ def test_pcgrad_meets_the_tasks_in_every_order():
 
 
 def crosscheck():
-    return json.loads((ROOT / "tests" / "data" / "weightings.json").read_text())["cases"]
+    return json.loads((ROOT / "tests" / "weighting" / "weightings.json").read_text())["cases"]
 
 
 # their solvers stop early (Frank-Wolfe, interior points on the objective): the tolerance is theirs

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from mtl import terminal
 from mtl.data import decoding
@@ -812,7 +813,7 @@ print("computed", found.computed, "right", right, flush=True)
 
 
 def worker(root: Path, store: Path, counted: Path, first: int, end: int, pause: float) -> subprocess.Popen:
-    script = WORKER.format(tests=str(Path(__file__).resolve().parents[1]))
+    script = WORKER.format(tests=str(ROOT))
     words = [str(root), str(store), str(counted), str(first), str(end), str(pause)]
     return subprocess.Popen([sys.executable, "-c", script, *words], stdout=subprocess.PIPE, text=True)
 
@@ -916,7 +917,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     for n in (100, 3000):
         done = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path / str(n)), str(n)],
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,

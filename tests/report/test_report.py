@@ -180,8 +180,8 @@ def test_a_run_that_diverged_is_counted_and_said(tmp_path):
     assert found.sets["diverged"].tolist() == [0, 2]
     assert found.sets["seeds"].tolist() == [1, 1]
     assert found.warnings == (
-        "helped seed=0: diverged, loss of main is not finite in epoch 3; kept is epoch 2.",
-        "helped, seed 1: no AUC, diverged, loss of main is not finite in epoch 3; nothing sound is left.",
+        "helped seed=0: it diverged (loss of main is not finite in epoch 3; kept is epoch 2).",
+        "helped, seed 1: no AUC, because it diverged (loss of main is not finite in epoch 3; nothing sound is left).",
     )
     assert found.table["diverged"].str.len().gt(0).tolist() == [False, True, True]
     assert "2 finished, 2 diverged" in said(found)

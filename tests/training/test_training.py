@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import slow
+from conftest import ROOT, slow
 
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -18,7 +16,7 @@ TASKS = {
     "anomaly_type": CategoricalTask(list(CLASSES)),
 }
 N, D = 300, 6
-WEIGHTINGS = Path(__file__).resolve().parents[1] / "conf" / "weighting"
+WEIGHTINGS = ROOT / "conf" / "weighting"
 
 
 class ArrayFeatures:

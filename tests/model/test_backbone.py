@@ -3,18 +3,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import slow
+from conftest import ROOT, slow
 from omegaconf import OmegaConf
 
 from mtl.config.build import build
 
 pytestmark = pytest.mark.tensorflow
 
-CONF = Path(__file__).resolve().parents[1] / "conf" / "backbone"
+CONF = ROOT / "conf" / "backbone"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
 
 

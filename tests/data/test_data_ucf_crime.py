@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from mtl.data.frame_table import TEXT, Listing, frame_table
 from mtl.data.ucf_crime import UCFCrime
 from mtl.errors import UserError
 
-CONF = Path(__file__).parents[1] / "conf" / "data" / "ucf_crime.yaml"
+CONF = ROOT / "conf" / "data" / "ucf_crime.yaml"
 
 # names as the real set has them: class folder, video, frames
 REAL = {
