@@ -23,6 +23,7 @@ from mtl.job.record import read_job
 from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
+from mtl.load_run import write_model
 from mtl.results import CODE, DATA, JOB, Result
 from mtl.terminal import quiet, show
 from mtl.tracking.stages import Stages
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from mtl.trace import Trace
     from mtl.tracking.run import Run
     from mtl.training.dataset import Dataset
-    from mtl.training.history import History
+    from mtl.training.history import Epoch, History
+    from mtl.weighting.base import Weighting
 
     Data = UCFCrime | RelatedTasks
 
@@ -152,14 +154,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     metrics.log_model(backbone, model, tracked)
     log.info("labels before training: %s", as_text(tuple(tasks), *dataset.label_combinations("train")[:2]))
     with stages("training"):
-        trace, history = build(config.training).train(
-            model,
-            dataset,
-            weighting,
-            build(config.gradient_measurements),
-            config.main_task,
-            lambda number, epoch: metrics.log_epoch(tracked, config.main_task, config.training.epochs, number, epoch),
-        )
+        trace, history = _train(config, model, dataset, weighting, tracked)
     with stages("evaluation"):
         predictions = _predict(model, dataset, tasks, history)
         judge = build(config.evaluation)
@@ -169,7 +164,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
-        _write_model(artifacts, model, backbone, features)
+        write_model(artifacts, model, backbone, features.vectors.shape[1:])
         _write_results(artifacts, evaluated, related, trace, history)
     scores, seconds = evaluated.scores, dict(stages.seconds)
     result = Result(tuple(tasks), config.main_task, scores, related, trace, predictions, tracked.id, seconds)
@@ -210,6 +205,20 @@ def _track_precision(backbone: SplitBackbone, data: Data, features: Features, tr
     tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
 
+def _train(
+    config: DictConfig, model: MultiTaskModel, dataset: Dataset, weighting: Weighting, tracked: Run
+) -> tuple[Trace, History]:
+    """Train in place; every epoch is logged as it ends."""
+    from mtl.tracking.metrics import log_epoch
+
+    measurements, main_task = build(config.gradient_measurements), config.main_task
+
+    def on_epoch(number: int, epoch: Epoch) -> None:
+        log_epoch(tracked, main_task, config.training.epochs, number, epoch)
+
+    return build(config.training).train(model, dataset, weighting, measurements, main_task, on_epoch)
+
+
 def _predict(model: MultiTaskModel, dataset: Dataset, tasks: Mapping[str, Task], history: History) -> Any:
     """The table of test predictions; NaN where training left nothing sound."""
     from mtl.evaluation.predictions import predictions_table
@@ -221,15 +230,6 @@ def _predict(model: MultiTaskModel, dataset: Dataset, tasks: Mapping[str, Task],
         logits = {name: np.full_like(each, np.nan) for name, each in logits.items()}
     targets = {name: target[test] for name, target in dataset.targets.items()}
     return predictions_table(dataset.frames.iloc[test], targets, logits, tasks)
-
-
-def _write_model(artifacts: Path, model: MultiTaskModel, backbone: SplitBackbone, features: Features) -> None:
-    """What `load_run` needs."""
-    from mtl.tracking.artifacts import write_json, write_weights
-
-    write_weights(artifacts / "weights.npz", model.get_weights())
-    described = {"features": features.vectors.shape[1:], "frozen": backbone.frozen.spec}
-    write_json(artifacts / "model.json", described | {"precision": backbone.precision})
 
 
 def _write_results(

@@ -17,6 +17,8 @@ from mtl.job.record import REUSED_FROM
 from mtl.terminal import quiet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
     from mtl.tasks import Task
@@ -106,3 +108,14 @@ def load_run(run_id: str, tracking: MLflowTracking | None = None) -> LoadedRun:
     model = assemble(build(config.model), backbone, tasks, tuple(stored["features"]))
     model.set_weights(read_weights(tracking.download(run_id, "weights.npz")))
     return LoadedRun(config, tasks, backbone, model)
+
+
+def write_model(
+    artifacts: Path, model: MultiTaskModel, backbone: SplitBackbone, feature_shape: tuple[int, ...]
+) -> None:
+    """Write what `load_run` needs beside the config: weights, and what the frozen part was made of."""
+    from mtl.tracking.artifacts import write_json, write_weights
+
+    write_weights(artifacts / "weights.npz", model.get_weights())
+    described = {"features": feature_shape, "frozen": backbone.frozen.spec, "precision": backbone.precision}
+    write_json(artifacts / "model.json", described)

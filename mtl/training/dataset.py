@@ -4,34 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-
-class FeatureVectors(Protocol):
-    """Feature vectors of the frozen part, addressed by position.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (n, *feature_shape).
-    dtype : numpy dtype
-    array : ndarray or None
-        All features where they are in memory; `aligned` where they are many, else the
-        graph cannot have them without a copy.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    array: np.ndarray | None
-
-    def __len__(self) -> int:
-        """Number of features."""
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """Copies of the features at these positions, in this order."""
+if TYPE_CHECKING:
+    from mtl.features.vectors import FeatureVectors
 
 
 @dataclass(frozen=True)

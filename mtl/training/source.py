@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from mtl.memory import ALIGNMENT
 from mtl.model.multitask import MultiTaskModel
-from mtl.training.dataset import Dataset, FeatureVectors
+from mtl.training.dataset import Dataset
+
+if TYPE_CHECKING:
+    from mtl.features.vectors import FeatureVectors
 
 BLOCK_BYTES = 32 * 2**20  # of features handed to the graph at once, where not all of them are
 BLOCK_FRAMES = 512  # of a prediction
