@@ -124,7 +124,7 @@ def measure(root: Path, features: int, units: int, batch: int) -> dict[str, floa
 
 def identify(root: Path, frames: pd.DataFrame) -> dict[str, float]:
     """What it costs to say who the frames are."""
-    from mtl.features.identity import identities, stats
+    from mtl.features.feature_key import identities, stats
     from mtl.job.fingerprint import data_digest
     from mtl.tracking import artifacts
 

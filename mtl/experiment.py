@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.evaluation.evaluation import Evaluated
+    from mtl.features.feature_key import Stats
     from mtl.features.features import Features
-    from mtl.features.identity import Stats
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
     from mtl.results import Relation
@@ -126,7 +126,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         import keras
 
         from mtl.data.splits import require_every_split
-        from mtl.features.identity import stats
+        from mtl.features.feature_key import stats
         from mtl.features.of_data import features_of
         from mtl.model.multitask import assemble, reused
         from mtl.relations.labels import as_text

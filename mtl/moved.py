@@ -29,7 +29,7 @@ NAMES = {
 # modules whose names all stand in another one now
 MODULES = {
     "mtl.groups": "mtl.ablation.groups",
-    "mtl.launcher": "mtl.sweep.processes",
+    "mtl.launcher": "mtl.sweep.process_launcher",
 }
 _GONE = {name.rpartition(".")[0] for name in NAMES} | set(MODULES)
 

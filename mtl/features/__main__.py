@@ -16,7 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from mtl.errors import UserError, nearest
-from mtl.features import identity
+from mtl.features import feature_key
 from mtl.features.archive import SHORT, Archive, archives, finish_removals
 from mtl.features.store import GIB, MIB
 from mtl.terminal import ConsoleHandler, show
@@ -211,11 +211,11 @@ def _orphaned(archive: Archive) -> str:
     spec, roots = archive.spec(), archive.roots()
     if not spec:
         return "what it holds cannot be read any more"
-    if (spec.get("extraction"), spec.get("decoding")) != (identity.VERSION, identity.DECODING):
+    if (spec.get("extraction"), spec.get("decoding")) != (feature_key.VERSION, feature_key.DECODING):
         return "made by another version of the extraction"
     frozen = spec.get("frozen")
-    for name, wheels in identity.COMPUTING.items():
-        made, here = frozen.get(name) if isinstance(frozen, Mapping) else None, identity.installed_version(*wheels)
+    for name, wheels in feature_key.COMPUTING.items():
+        made, here = frozen.get(name) if isinstance(frozen, Mapping) else None, feature_key.installed_version(*wheels)
         if made and here and made != here:
             return f"made with {name} {made}, here is {here}"
     if roots and not any(Path(root).exists() for root in roots):

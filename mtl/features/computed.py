@@ -8,9 +8,9 @@ from contextlib import closing
 import numpy as np
 
 from mtl.errors import UserError
+from mtl.features.checked_vectors import KeptVectors
 from mtl.features.extraction import Extraction
 from mtl.features.extractor import NOT_FINITE, checked_vectors
-from mtl.features.kept import KeptVectors
 from mtl.features.places import Places
 from mtl.memory import finite_rows
 

@@ -17,7 +17,7 @@ from mtl.data.decoding import Batch, Decoder
 from mtl.errors import UserError
 from mtl.features.archive import REMEDY, Archive
 from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_vectors
-from mtl.features.identity import key
+from mtl.features.feature_key import key
 from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.writer import Writer
 from mtl.memory import finite_rows

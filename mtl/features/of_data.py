@@ -11,8 +11,8 @@ import pandas as pd
 
 from mtl.data.frames import read_frame
 from mtl.errors import UserError
+from mtl.features.feature_key import Stats
 from mtl.features.features import Features, given
-from mtl.features.identity import Stats
 from mtl.features.store import FeatureStore
 from mtl.terminal import progress
 

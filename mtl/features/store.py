@@ -13,12 +13,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.decoding import Decoder, n_cores, usual_size
 from mtl.errors import UserError
+from mtl.features.checked_vectors import KeptVectors
 from mtl.features.computed import ComputedVectors
 from mtl.features.extraction import Advance, Extraction, Request, spec_text
 from mtl.features.extractor import FeatureExtractor, FrameSizes
+from mtl.features.feature_key import Stats, identities, stats
 from mtl.features.features import Features
-from mtl.features.identity import Stats, identities, stats
-from mtl.features.kept import KeptVectors
 from mtl.features.places import Places, vector_bytes
 from mtl.features.vectors import FeatureVectors, MappedVectors
 

@@ -29,7 +29,7 @@ class SweepContext:
 
     A job asks `current` and finds the sweep in its process's environment, put there by
     `enter`. Two carriers bring it that far, because launchers differ: processes that this
-    one starts (one by one, `mtl.sweep.processes`, submitit on this machine) inherit the
+    one starts (one by one, `mtl.sweep.process_launcher`, submitit on this machine) inherit the
     environment; workers that began before the sweep, or on another machine (joblib, ray,
     slurm), do not, and get it in the pickled `mtl.sweep.SweepCallback`, whose
     `on_job_start` enters it there.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mtl.config.switches import switches
 
 if TYPE_CHECKING:
-    from mtl.features.identity import Stats
+    from mtl.features.feature_key import Stats
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
@@ -116,7 +116,7 @@ def data_digest(frames: Any, found: Stats) -> str:
     ----------
     frames : DataFrame
     found : Stats
-        What the file system says of them, of `mtl.features.identity.stats`: asked
+        What the file system says of them, of `mtl.features.feature_key.stats`: asked
         once, it serves the feature store as well.
     """
     from mtl.tracking.artifacts import table_digest

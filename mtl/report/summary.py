@@ -11,11 +11,11 @@ from typing import Protocol
 
 import pandas as pd
 
-from mtl.ablation import comparison, fairness, groupings, predictions
+from mtl.ablation import comparison, fairness, measured_groups, predictions
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.design import Design, controls_of, design_of, measures_of, resampling, settled, tasks_of
+from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.predictions import ComparedRun, Predicted
-from mtl.ablation.relations import mean_relations
 from mtl.results import DIVERGED, Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
@@ -52,7 +52,7 @@ class Summary:
         How long all were trained.
     warnings : tuple of str
     groups : DataFrame
-        See `groupings`.
+        See `measured_groups`.
     """
 
     main_task: str
@@ -102,7 +102,7 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
             *fairness.unfair(design, compared.base.removeprefix(f"{design.axis}=")),
             *(*fairness.data_apart(design), *fairness.versions(design.counted)),
         ),
-        groupings.groupings(design),
+        measured_groups.measured_groups(design),
     )
 
 

@@ -138,7 +138,7 @@ def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
 def _digest(job: DictConfig) -> str:
     """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
     from mtl.config.build import build
-    from mtl.features.identity import stats
+    from mtl.features.feature_key import stats
     from mtl.job.fingerprint import data_digest
 
     before = logging.root.manager.disable

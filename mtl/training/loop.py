@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 import keras
@@ -17,7 +16,9 @@ from mtl.seeds import seed_of
 from mtl.tasks import Task
 from mtl.terminal import progress
 from mtl.trace import Trace
+from mtl.training.best_epoch import BestEpoch
 from mtl.training.dataset import Dataset
+from mtl.training.divergence import fault_of_losses, fault_of_parameters, fault_of_steps
 from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.history import Epoch, History, epoch_means
 from mtl.training.source import Source
@@ -103,7 +104,7 @@ class Training:
         source = Source(dataset, self.batch_size)
         losses: list[np.ndarray] = []
         weights: list[np.ndarray] = []
-        best = _Best()
+        best = BestEpoch()
         history = History(batch_size=self.batch_size)
         with progress("training", self.epochs * steps_per_epoch * self.batch_size, "frames") as advance:
             for epoch in range(self.epochs):
@@ -115,7 +116,7 @@ class Training:
                     weights.append(step_weights.numpy())
                     advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
-                fault = _fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or _fault_of_parameters(model)
+                fault = fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or fault_of_parameters(model)
                 if measurements.due(epoch + 1) and not fault:
                     start = time.perf_counter()
                     meter.measure((epoch + 1) * steps_per_epoch)
@@ -131,7 +132,7 @@ class Training:
                 )
                 history.epochs.append(brought)
                 on_epoch(epoch, brought)
-                fault = fault or _fault_of_losses(model.tasks, val_losses, "validation loss")
+                fault = fault or fault_of_losses(model.tasks, val_losses, "validation loss")
                 if fault:
                     history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
@@ -166,26 +167,6 @@ class Training:
         return trace, history
 
 
-@dataclass
-class _Best:
-    """The epoch to go back to."""
-
-    epoch: int = 0
-    judged: float = -np.inf
-    weights: dict[str, np.ndarray] | None = None
-    val_losses: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-
-    def offer(self, epoch: int, judged: float, model: MultiTaskModel, val_losses: np.ndarray) -> None:
-        """Take the epoch where it is better, or as good as undefined: then the later one counts."""
-        if self.weights is None or judged > self.judged or np.isnan(self.judged):
-            self.epoch, self.judged = epoch, judged
-            self.weights, self.val_losses = model.get_weights(), val_losses
-
-    def age(self, epoch: int) -> int:
-        """Epochs since the best one; 0 while no score is defined, so that nothing stops on it."""
-        return 0 if np.isnan(self.judged) else epoch - self.epoch
-
-
 def _orders(classes: np.ndarray, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:
     """Per epoch the positions of its frames, given by their classes' codes; a whole number of batches."""
     rng = np.random.default_rng(seed_of(seed, "order"))
@@ -203,27 +184,3 @@ def _note(epoch: int, tasks: Mapping[str, Task], losses: np.ndarray) -> str:
     """What stands behind the bar."""
     shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(tasks, losses.mean(axis=0), strict=True))
     return f"epoch {epoch + 1}: loss {shown}"
-
-
-def _fault_of_steps(
-    tasks: Mapping[str, Task], losses: list[np.ndarray], weights: list[np.ndarray], steps_per_epoch: int
-) -> str:
-    """What was not finite in the steps of the last epoch; empty where no step was void."""
-    void = ~np.isfinite(np.concatenate(weights)[-steps_per_epoch:]).all(axis=1)
-    if not void.any():
-        return ""
-    return _fault_of_losses(tasks, np.concatenate(losses)[-steps_per_epoch:], "loss") or "a gradient is not finite"
-
-
-def _fault_of_losses(tasks: Mapping[str, Task], losses: np.ndarray, kind: str) -> str:
-    """Which tasks' losses (n, n_tasks) are not all finite; empty where none is."""
-    lost = ~np.isfinite(losses).all(axis=0)
-    names = [name for name, bad in zip(tasks, lost, strict=True) if bad]
-    which = "every task" if len(names) == len(tasks) > 1 else ", ".join(names)
-    return f"{kind} of {which} is not finite" if names else ""
-
-
-def _fault_of_parameters(model: MultiTaskModel) -> str:
-    """Which of the model's variables is not finite; empty where none is."""
-    broken = model.broken()
-    return f"{broken[0]}{f' and {len(broken) - 1} more' if broken[1:] else ''} is not finite" if broken else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mtl.ablation import design, fairness, groupings
+from mtl.ablation import design, fairness, measured_groups
 from mtl.results import CODE, DATA, TrackedRun
 
 
@@ -143,7 +143,7 @@ def measured(name: str, aucs: Mapping[str, float], seed: int = 0, **more: str) -
 
 
 def grouped(runs: list[TrackedRun]) -> list[dict]:
-    return groupings.groupings(design.design_of(runs)).to_dict("records")
+    return measured_groups.measured_groups(design.design_of(runs)).to_dict("records")
 
 
 def test_the_best_groups_are_found_among_the_measured_sets():

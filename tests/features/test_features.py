@@ -23,11 +23,10 @@ from mtl import terminal
 from mtl.data import decoding
 from mtl.data import frames as reading
 from mtl.errors import UserError
-from mtl.features import extraction, features, identity
-from mtl.features import kept as kept_vectors
+from mtl.features import checked_vectors, extraction, feature_key, features
 from mtl.features.__main__ import main
 from mtl.features.archive import archives
-from mtl.features.identity import identities, key, stats
+from mtl.features.feature_key import identities, key, stats
 from mtl.features.store import FeatureStore
 
 MANY = 512  # frames that can be told apart by `number_of`
@@ -175,9 +174,9 @@ def test_whatever_changes_in_the_spec_changes_the_key(part):
 
 def test_shape_type_decoding_and_version_are_in_the_key(monkeypatch):
     keys = {key(SPEC, (3,), np.dtype("f4"))[0], key(SPEC, (4,), np.dtype("f4"))[0], key(SPEC, (3,), np.dtype("f2"))[0]}
-    monkeypatch.setattr(identity, "VERSION", identity.VERSION + 1)
+    monkeypatch.setattr(feature_key, "VERSION", feature_key.VERSION + 1)
     keys.add(key(SPEC, (3,), np.dtype("f4"))[0])
-    monkeypatch.setattr(identity, "DECODING", {"opencv": "0"})
+    monkeypatch.setattr(feature_key, "DECODING", {"opencv": "0"})
     keys.add(key(SPEC, (3,), np.dtype("f4"))[0])
     assert len(keys) == 5
 
@@ -248,7 +247,7 @@ def test_many_rows_that_are_not_finite_end_the_run_in_one_line(root, kept):
 def test_a_stored_row_that_is_not_finite_is_reported_with_its_frame(root, tmp_path, memory_gib, monkeypatch):
     frames = tree(root, 20)
     with monkeypatch.context() as former:
-        for module in (extraction, kept_vectors):
+        for module in (extraction, checked_vectors):
             former.setattr(module, "finite_rows", lambda rows: np.ones(len(rows), bool))
         store_at(tmp_path / "store").of(frames, root, Breaking(nan=(7,)))
     told = "frame 7.png in .* holds NaN or infinity. Right would be: python -m mtl.features prune [0-9a-f]{8},"
@@ -647,7 +646,7 @@ def test_files_are_asked_about_once_for_features_and_digest(root, kept, monkeypa
     found = stats(root, frames["path"])
     assert asked == frames["path"].tolist()
     monkeypatch.undo()
-    monkeypatch.setattr(identity, "stats", None)  # nobody asks again
+    monkeypatch.setattr(feature_key, "stats", None)  # nobody asks again
     digest = data_digest(frames, found)
     assert kept.of(frames, root, Fake(), found=found).bad.to_numpy().tolist() == [[frames["path"][3], "missing"]]
     monkeypatch.undo()
@@ -692,7 +691,7 @@ def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkey
 @pytest.mark.parametrize("name", ["tensorflow", "keras"])
 def test_rows_of_another_version_of_a_library_are_orphans(root, kept, capsys, monkeypatch, name):
     monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
-    here = {one: identity.installed_version(*wheels) for one, wheels in identity.COMPUTING.items()}
+    here = {one: feature_key.installed_version(*wheels) for one, wheels in feature_key.COMPUTING.items()}
     kept.of(tree(root, 5), root, Fake(**here))
     kept.of(tree(root, 5), root, Fake(**here | {name: "0.1"}))
     assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
@@ -752,7 +751,7 @@ def test_prune_finds_orphans(root, kept, capsys, monkeypatch):
     assert main(["prune", "--orphaned", "--dry-run", "--dir", str(kept.dir)]) == 0
     assert "its data are gone" in capsys.readouterr().out
     root.mkdir()
-    monkeypatch.setattr(identity, "VERSION", identity.VERSION + 1)
+    monkeypatch.setattr(feature_key, "VERSION", feature_key.VERSION + 1)
     assert main(["prune", "--orphaned", "--dir", str(kept.dir)]) == 0
     assert "another version of the extraction" in " ".join(capsys.readouterr().out.split())
     assert archives(kept.dir) == []

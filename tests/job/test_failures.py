@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from mtl.job.failure import track_failure
 from mtl.job.record import read_job
 from mtl.results import JOB
-from mtl.sweep.processes import OUTPUT, Processes, Working
+from mtl.sweep.process_launcher import OUTPUT, Processes, Working
 from mtl.tracking.journal import Journal
 
 CONFIG = {"tracking": {"_target_": "mtl.tracking.no_tracking.NoTracking"}}

@@ -93,7 +93,7 @@ def wait_for_job(folder: Path, process: subprocess.Popen[str], status: str, trai
 
 def test_our_preset_is_the_launchers_signature():
     node = yaml.safe_load((ROOT / "conf/hydra/launcher/processes.yaml").read_text(encoding="utf-8"))
-    assert set(node) - {"_target_"} == set(schema.signature("mtl.sweep.processes.Processes").annotations)
+    assert set(node) - {"_target_"} == set(schema.signature("mtl.sweep.process_launcher.Processes").annotations)
 
 
 @pytest.mark.parametrize("preset", ["joblib", "submitit_local", "submitit_slurm"])

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from mtl.errors import UserError
 from mtl.job import context
-from mtl.sweep import callback, launchers, processes
+from mtl.sweep import callback, launchers, process_launcher
 from mtl.sweep.plan import Plan, Planned
 from mtl.tracking.journal import Journal
 from mtl.tracking.no_tracking import NoTracking
@@ -20,7 +20,7 @@ from mtl.tracking.no_tracking import NoTracking
 def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
     with pytest.raises(UserError, match=r'pip install -e "\.\[nowhere\]"'):
         launchers.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
-    launchers.check_launcher("mtl.sweep.processes.Processes")
+    launchers.check_launcher("mtl.sweep.process_launcher.Processes")
     launchers.check_launcher(callback.ONE_BY_ONE)
 
 
@@ -73,16 +73,16 @@ def test_a_known_job_that_has_to_be_trained_gets_a_process(tmp_path, monkeypatch
 
     def begin(self, number, overrides):
         begun.append((number, context.current().trains))
-        return processes.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
+        return process_launcher.Working(number, subprocess.Popen(["true"]), OmegaConf.create(), tmp_path)
 
     monkeypatch.setenv(context.SWEEP, "")  # so that it is undone
     context.SweepContext("", str(tmp_path), n_jobs=3, known=[0, 1]).enter()
-    monkeypatch.setattr(processes, "run_job", here)
-    monkeypatch.setattr(processes, "configure_log", lambda *args: None)
-    monkeypatch.setattr(processes.Processes, "_composed", lambda *args: OmegaConf.create())
-    monkeypatch.setattr(processes.Processes, "_begin", begin)
-    monkeypatch.setattr(processes.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
-    found = processes.Processes(1, None)
+    monkeypatch.setattr(process_launcher, "run_job", here)
+    monkeypatch.setattr(process_launcher, "configure_log", lambda *args: None)
+    monkeypatch.setattr(process_launcher.Processes, "_composed", lambda *args: OmegaConf.create())
+    monkeypatch.setattr(process_launcher.Processes, "_begin", begin)
+    monkeypatch.setattr(process_launcher.Processes, "_ended", lambda self, job: JobReturn(status=JobStatus.COMPLETED))
+    found = process_launcher.Processes(1, None)
     config = OmegaConf.create({"stop_after": None, "hydra": {"hydra_logging": None, "verbose": False}})
     found.setup(hydra_context=None, task_function=None, config=config)
     assert [each.status.name for each in found.launch([[], [], []], 0)] == ["COMPLETED", "FAILED", "COMPLETED"]

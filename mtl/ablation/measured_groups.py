@@ -10,7 +10,7 @@ from mtl.ablation.groups import best_groups
 from mtl.results import TrackedRun
 
 
-def groupings(design: Design) -> pd.DataFrame:
+def measured_groups(design: Design) -> pd.DataFrame:
     """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
 
     Groups may overlap: a task is taken from one network and may help in others. Sets

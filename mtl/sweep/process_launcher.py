@@ -133,7 +133,7 @@ class Processes(Launcher):
         (folder / RESULT_FILE).unlink(missing_ok=True)
         with (folder / OUTPUT).open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mtl.sweep.processes", str(folder)],
+                [sys.executable, "-m", "mtl.sweep.process_launcher", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
