@@ -71,7 +71,8 @@ def _handed_on(tree: ast.Module) -> dict[str, str]:
     """Full names of what a chapter's `__init__` hands on, by the name it gives them: `from x import A as A`."""
     return {
         alias.asname: f"{node.module}.{alias.name}"
-        for node in tree.body
+        for block in (tree.body, *(node.body for node in tree.body if isinstance(node, ast.If)))  # TYPE_CHECKING too
+        for node in block
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OWN)
         for alias in node.names
         if alias.asname == alias.name
