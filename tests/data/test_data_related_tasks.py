@@ -83,9 +83,9 @@ def test_a_split_without_room_for_a_median_is_a_mistake():
     [
         (
             ["data=related_tasks", "tasks=related_pair", "main_task=related_main"],
-            "gives rows, the backbone takes frames",
+            "gives features, the backbone takes frames",
         ),
-        (["backbone=none"], "gives frames, the backbone takes rows"),
+        (["backbone=none"], "gives frames, the backbone takes features"),
         (["experiment=related_tasks", "hydra.mode=RUN", "freeze=stages"], "backbone=none has no stages"),
         (["experiment=related_tasks", "hydra.mode=RUN", "data.relatedness=2"], "data.relatedness: "),
     ],
@@ -106,7 +106,7 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     words = ("experiment=related_tasks", "data.relatedness=0,1", "hydra.sweep.dir=sweep", *few)
     done = call(tmp_path, *words, timeout=1500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found = pd.read_csv(tmp_path / "sweep" / "summary" / "auxiliaries.csv").set_index(["auxiliary", "setting"])
+    found = pd.read_csv(tmp_path / "sweep" / "summary" / "auxiliaries.csv").set_index(["auxiliary", "condition"])
     related = found.loc["related_auxiliary"]
     none, same = related.loc["data.relatedness=0"], related.loc["data.relatedness=1"]
     assert (none["seeds"], same["seeds"]) == (6, 6)
