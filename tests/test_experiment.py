@@ -155,7 +155,7 @@ def test_a_run_is_loaded_in_the_precision_it_was_made_in(folder, monkeypatch):
     assert run.params["precision"] == room.best_precision()
     other = ({"float32", "bfloat16"} - {run.params["precision"]}).pop()
     monkeypatch.setattr(room, "best_precision", lambda: other)
-    assert load_run(run.id).cut.precision == run.params["precision"]
+    assert load_run(run.id).backbone.precision == run.params["precision"]
 
 
 def test_the_cosine_to_float32_is_measured_once_on_frames_from_all_over(tmp_path):
