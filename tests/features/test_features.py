@@ -789,8 +789,8 @@ WORKER = """
 import logging, os, sys, time
 from pathlib import Path
 import numpy as np, pandas as pd
-sys.path.insert(0, {tests!r})
-from tests.test_features import Fake, store_at, number_of
+sys.path[:0] = [{tests!r}, {tests!r} + "/tests", {tests!r} + "/tests/features"]
+from test_features import Fake, store_at, number_of
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 root, store, counted, first, end, pause = sys.argv[1:]
 frames = pd.read_json(Path(root) / "frames.json")[int(first):int(end)].reset_index(drop=True)
@@ -897,7 +897,8 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
 import resource, sys
 from pathlib import Path
 import cv2, numpy as np, pandas as pd
-from tests.test_features import Identity, store_at
+sys.path[:0] = ["tests", "tests/features"]
+from test_features import Identity, store_at
 place, n = Path(sys.argv[1]), int(sys.argv[2])
 (place / "data").mkdir(parents=True)
 image = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
