@@ -85,5 +85,5 @@ def track_failure(
         tracked = build(config.tracking).start(name, folder, parent or None, tags)
         _keep_failure(tracked, folder, reason, details)
         tracked.end("FAILED")
-    except (UserError, OmegaConfBaseException):
-        log.warning("The failed job could not be tracked.")
+    except (UserError, OmegaConfBaseException) as error:
+        log.warning("The failed job could not be tracked: %s", one_line(error))
