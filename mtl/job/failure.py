@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mtl.tracking.run import Run
 
 log = logging.getLogger(__name__)
+
+RETRY_WAITS_S = (0.5, 2.0)
 
 
 @contextmanager
@@ -81,9 +84,15 @@ def track_failure(
     left = read_job(folder)
     if left is not None:
         tags = {**tags, **{key: left.tags[key] for key in ("fingerprint",) if key in left.tags}}
-    try:
-        tracked = build(config.tracking).start(name, folder, parent or None, tags)
-        _keep_failure(tracked, folder, reason, details)
-        tracked.end("FAILED")
-    except (UserError, OmegaConfBaseException) as error:
-        log.warning("The failed job could not be tracked: %s", one_line(error))
+    for wait_s in (*RETRY_WAITS_S, None):  # a process that is just leaving, or a busy store, may need a moment
+        try:
+            tracked = build(config.tracking).start(name, folder, parent or None, tags)
+        except (UserError, OmegaConfBaseException) as error:
+            if wait_s is None:
+                log.warning("The failed job could not be tracked: %s", one_line(error))
+                return
+            time.sleep(wait_s)
+        else:
+            break
+    _keep_failure(tracked, folder, reason, details)
+    tracked.end("FAILED")
