@@ -26,7 +26,9 @@ def _schema_version(database: Path) -> str | None:
     """The schema's version, empty where tables are without one, None where there is no database."""
     if not database.exists() or not database.stat().st_size:
         return None
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
+    # to write, though only to read: what a killed writer began must be rolled back before the file can be read
+    mode = "rw" if os.access(database, os.W_OK) else "ro"
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode={mode}", uri=True, timeout=LOCK_TIMEOUT_S)) as connection:
         try:
             row = connection.execute("select version_num from alembic_version").fetchone()
         except sqlite3.DatabaseError:

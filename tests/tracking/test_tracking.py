@@ -8,11 +8,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -784,3 +786,21 @@ def test_a_kill_while_the_store_is_made_leaves_no_half_store(tmp_path):
     found.prepare()
     assert found.runs() == []
     assert not half.exists()
+
+
+def test_a_store_whose_writer_was_killed_within_a_transaction_is_whole(tmp_path):
+    from mtl.tracking.database import create_database
+
+    database = tmp_path / "mlflow.db"
+    program = (
+        "import os, signal, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "c.execute('create table alembic_version (version_num)');"
+        "c.execute(\"insert into alembic_version values ('1')\"); c.execute('create table t (x)');"
+        "c.execute('pragma cache_size = 5'); c.execute('begin immediate');"
+        "c.executemany('insert into t values (?)', [('x' * 1000,)] * 3000); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(database)], check=False)
+    assert database.with_name("mlflow.db-journal").stat().st_size
+    create_database(database, str(tmp_path))
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("select count(*) from t").fetchone() == (0,)
