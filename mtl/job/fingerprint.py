@@ -6,11 +6,11 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.config.switches import switches
+from mtl.tracking.provenance import versions_of
 
 if TYPE_CHECKING:
     from mtl.features.feature_key import Stats
@@ -76,13 +76,7 @@ def code_digest() -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of the packages that compute."""
-    found = {}
-    for name in COMPUTING_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return versions_of(COMPUTING_PACKAGES)
 
 
 def _with_files(value: object) -> object:

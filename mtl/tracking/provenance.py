@@ -6,6 +6,7 @@ import functools
 import getpass
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -59,8 +60,13 @@ RECORDED_PACKAGES = (
 @functools.cache
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that determine the numbers."""
-    found = {"python": sys.version.split()[0]}
-    for name in RECORDED_PACKAGES:
+    return {"python": sys.version.split()[0]} | versions_of(RECORDED_PACKAGES)
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Installed version by the name of the distribution; `absent` where there is none."""
+    found = {}
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -52,7 +52,7 @@ def test_whatever_changes_the_numbers_counts(monkeypatch):
 
 def test_other_distributions_of_the_same_package_count(monkeypatch):
     module.versions.cache_clear()
-    monkeypatch.setattr(module, "version", lambda name: f"version of {name}")
+    monkeypatch.setattr("mtl.tracking.provenance.version", lambda name: f"version of {name}")
     found = module.versions()
     module.versions.cache_clear()
     assert {"tensorflow", "tensorflow-cpu", "opencv-python", "opencv-python-headless"} <= set(found)
