@@ -4,7 +4,7 @@
 
 Two losses of two numbers with one valley, steep gradients that conflict, and the
 Pareto set at its bottom. Every method goes from three starts with Adam; the whole
-path_taken is one compiled loop, so all of it takes well under a minute.
+trajectory is one compiled loop, so all of it takes well under a minute.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def descend(weighting: Weighting, starts: tuple[tuple[float, float], ...] = STAR
         return count, x - LEARNING_RATE * move, first, second
 
     @tf.function(jit_compile=True)
-    def path_taken(start: tf.Tensor) -> tf.Tensor:
+    def trajectory(start: tf.Tensor) -> tf.Tensor:
         points = tf.TensorArray(tf.float32, steps // EVERY + 1, element_shape=(2,)).write(0, start)
         state = (tf.zeros(()), start, tf.zeros(2), tf.zeros(2))
         for i in tf.range(steps // EVERY):
@@ -96,7 +96,7 @@ def descend(weighting: Weighting, starts: tuple[tuple[float, float], ...] = STAR
     for start in starts:
         for variable, value in zip(weighting.variables, fresh, strict=True):
             variable.assign(value)
-        trajectories.append(path_taken(tf.constant(start)).numpy())
+        trajectories.append(trajectory(tf.constant(start)).numpy())
     return np.stack(trajectories)
 
 
@@ -111,10 +111,10 @@ def draw(trajectories: dict[str, np.ndarray], path: Path) -> None:
     for panel, (name, paths) in zip(axes.flat, trajectories.items(), strict=True):
         panel.contour(across, up, mean, levels=18, colors="0.75", linewidths=0.6)
         panel.plot([-7, 7], [-8.39, -8.39], color="0.45", linewidth=3, solid_capstyle="round", label="Pareto set")
-        for path_taken in paths:
-            panel.scatter(*path_taken.T, c=np.arange(len(path_taken)), cmap="viridis", s=3, rasterized=True)
-        panel.scatter(*trajectories[:, 0].T, color="black", s=22, label="start", zorder=3)
-        panel.scatter(*trajectories[:, -1].T, color="red", marker="X", s=60, edgecolors="white", label="end", zorder=4)
+        for trajectory in paths:
+            panel.scatter(*trajectory.T, c=np.arange(len(trajectory)), cmap="viridis", s=3, rasterized=True)
+        panel.scatter(*paths[:, 0].T, color="black", s=22, label="start", zorder=3)
+        panel.scatter(*paths[:, -1].T, color="red", marker="X", s=60, edgecolors="white", label="end", zorder=4)
         panel.scatter(0, -8.3551, marker="*", s=110, color="gold", edgecolors="black", label="least mean", zorder=3)
         panel.set_title(name)
     axes.flat[0].legend(loc="upper center", fontsize=8)
