@@ -63,7 +63,8 @@ def run(config: DictConfig) -> float:
     Returns
     -------
     float
-        Test AUC of the main task.
+        Validation AUC of the main task at the kept epoch, each video counting alike: what a sweeper
+        that optimises may see. NaN where it is undefined. Test frames judge, they never choose.
     """
     began, asked, sweep = time.perf_counter(), RunRequest.of_hydra(config), current()
     name = asked.name(sweep.common if sweep else ())
@@ -95,7 +96,7 @@ def run(config: DictConfig) -> float:
             memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
-    return result.scores[f"auc/{config.main_task}"].value
+    return result.objective
 
 
 @contextmanager
@@ -157,8 +158,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         trace, history = _train(config, model, dataset, weighting, tracked)
     with stages("evaluation"):
         predictions = _predict(model, dataset, tasks, history)
-        judge = build(config.evaluation)
-        evaluated: Evaluated = judge.evaluate(predictions, tasks, "" if history.sound else history.diverged)
+        trained, fault = dataset.trained_classes(tasks), "" if history.sound else history.diverged
+        evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks, fault, trained)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
@@ -167,7 +168,10 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         write_model(artifacts, model, backbone, features.vectors.shape[1:])
         _write_results(artifacts, evaluated, related, trace, history)
     scores, seconds = evaluated.scores, dict(stages.seconds)
-    result = Result(tuple(tasks), config.main_task, scores, related, trace, predictions, tracked.id, seconds)
+    objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")
+    named = (tuple(tasks), config.main_task)
+    result = Result(*named, scores, related, trace, predictions, objective, tracked.id, seconds)
+    tracked.tags(metrics.untrained_classes(tasks, trained))
     metrics.log_result(tracked, result, history, features, len(predictions))
     tracked.artifacts(artifacts)
     for shown in run_tables.run_tables(result):
@@ -220,16 +224,16 @@ def _train(
 
 
 def _predict(model: MultiTaskModel, dataset: Dataset, tasks: Mapping[str, Task], history: History) -> Any:
-    """The table of test predictions; NaN where training left nothing sound."""
+    """The table of predictions of validation and test frames; NaN where training left nothing sound."""
     from mtl.evaluation.predictions import predictions_table
     from mtl.training import source
 
-    test = dataset.positions("test")
-    logits = source.predict(model, dataset.features, test)
+    chosen = np.concatenate([dataset.positions("val"), dataset.positions("test")])
+    logits = source.predict(model, dataset.features, chosen)
     if not history.sound:
         logits = {name: np.full_like(each, np.nan) for name, each in logits.items()}
-    targets = {name: target[test] for name, target in dataset.targets.items()}
-    return predictions_table(dataset.frames.iloc[test], targets, logits, tasks)
+    targets = {name: target[chosen] for name, target in dataset.targets.items()}
+    return predictions_table(dataset.frames.iloc[chosen], targets, logits, tasks)
 
 
 def _write_results(

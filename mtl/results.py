@@ -89,8 +89,10 @@ class Result:
     relations : mapping of str to Relation
     trace : Trace
     predictions : DataFrame
-        One row per test frame: `video`, `frame`, `class_name`, and per task the
-        target and the probabilities.
+        One row per validation and test frame: `split`, `video`, `frame`, `class_name`, and
+        per task the target, the logits and the probabilities.
+    objective : float
+        Validation AUC of the main task at the kept epoch, each video counting alike; NaN where undefined.
     run_id : str
         Where it was tracked; empty where it was not.
     seconds : mapping of str to float
@@ -103,6 +105,7 @@ class Result:
     relations: Mapping[str, Relation]
     trace: Trace
     predictions: pd.DataFrame
+    objective: float = float("nan")
     run_id: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -159,6 +162,8 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
+BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
+UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing
 CODE, DATA = "code", "data_digest"  # of what a result comes from
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"

@@ -1,4 +1,4 @@
-"""What one head predicts: labels -> targets, units, loss, probabilities."""
+"""What one head predicts: labels -> targets, units, loss, scores, probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from mtl.errors import UserError, nearest
 
@@ -42,6 +42,9 @@ class Task(Protocol):
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probability per column, shape (n_frames, len(classes)), from logits (n_frames, units)."""
+
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """What frames are ranked by, see `log_odds`: (n_frames, len(classes)), from logits (n_frames, units)."""
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """Whether each class is the right one, bool of shape (n_frames, len(classes))."""
@@ -89,6 +92,10 @@ class BinaryTask:
         """Logistic of the logits, shape (n_frames, 1); NaN where a logit is not finite."""
         return expit(_finite(logits)).reshape(-1, 1)
 
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """The logits, float64 of shape (n_frames, 1); NaN where one is not finite."""
+        return log_odds(logits.reshape(-1, 1))
+
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """The targets as a column of bool, shape (n_frames, 1)."""
         return targets.reshape(-1, 1).astype(bool)
@@ -127,6 +134,10 @@ class CategoricalTask:
         """Softmax of the logits, shape (n_frames, n_classes); NaN where one of a frame's is not finite."""
         return softmax(_finite(logits), axis=1)
 
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Log-odds of each class against the rest, (n_frames, n_classes); NaN where a frame's logit is not finite."""
+        return log_odds(logits)
+
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """One-hot targets as bool, shape (n_frames, n_classes)."""
         return targets[:, None] == np.arange(self.units)
@@ -158,6 +169,39 @@ class RandomTask(BinaryTask):
         names = pd.Series(videos.categories.astype(str) + f"#{self.seed}")
         uniform = pd.util.hash_pandas_object(names, index=False).to_numpy() / 2.0**64
         return (uniform < self.probability).astype(np.int32)[videos.codes]
+
+
+def log_odds(logits: np.ndarray) -> np.ndarray:
+    """Log-odds of every class, in float64: they rank frames as probabilities do, but never saturate.
+
+    A float32 logistic is 1 from a logit of about 17 on, a float64 one from 37 on: frames that
+    the model tells apart would be tied.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_frames, units)
+
+    Returns
+    -------
+    ndarray of float64, shape (n_frames, units)
+        A single unit's logit as it is: the log-odds of its logistic. Of several units
+        ``z_c - log(sum of exp(z_k) over k != c)``: the log-odds of class c in their
+        softmax. NaN where one of a frame's logits is not finite.
+    """
+    found = _finite(logits)
+    if found.shape[1] < 2 or not len(found):
+        return found
+    rows, top = np.arange(len(found)), found.argmax(axis=1)
+    shares = np.exp(found - found[rows, top][:, None])
+    # without class c; at least 1 but for the largest, whose rest has a scale of its own
+    rest = shares.sum(axis=1, keepdims=True) - shares
+    rest[rows, top] = 1
+    odds = found - found[rows, top][:, None] - np.log(rest)
+    others = found.copy()
+    others[rows, top] = -np.inf
+    odds[rows, top] = found[rows, top] - logsumexp(others, axis=1)
+    odds[np.isnan(found).any(axis=1)] = np.nan
+    return odds
 
 
 def _finite(logits: np.ndarray) -> np.ndarray:

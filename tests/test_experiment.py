@@ -57,7 +57,9 @@ def test_one_task_is_tracked_under_the_same_names_as_four(folder, tasks):
     _, runs = tracked(folder)
     run = runs[tasks]
     assert run.status == "FINISHED"
-    for name in ("auc/", "auc_low/", "auc_high/", "val_auc/", "train_loss/", "val_loss/"):
+    names = ["auc/", "auc_low/", "auc_high/", "val_auc/", "val_auc_video_weighted/", "train_loss/", "val_loss/"]
+    names += ["val_auc_best/", "val_auc_video_weighted_best/", "val_loss_best/"]
+    for name in names:
         assert f"{name}general_anomaly" in run.metrics
     assert {"time/training_s", "frames_per_s/training", "memory/peak_mib"} <= set(run.metrics)
     assert run.params["task.violence"] == str(int(tasks == "all"))
@@ -106,6 +108,13 @@ def test_tracked_scores_are_those_of_the_tracked_predictions(folder):
 
     predictions = pd.read_parquet(artifacts(folder, "all") / "predictions.parquet")
     _, runs = tracked(folder)
+    assert predictions["split"].value_counts().index.tolist() == ["test", "val"]
+    val = predictions[predictions["split"] == "val"]
+    weights = 1 / val["video"].map(val["video"].value_counts()).astype(float)
+    for name, weighted in (("val_auc_best", None), ("val_auc_video_weighted_best", weights)):
+        auc = roc_auc_score(val["target/violence"], val["logit/violence"], sample_weight=weighted)
+        assert runs["all"].metrics[f"{name}/violence"] == pytest.approx(auc, abs=1e-6)
+    predictions = predictions[predictions["split"] == "test"]
     for task in ("general_anomaly", "violence", "property_crime"):
         auc = roc_auc_score(predictions[f"target/{task}"], predictions[f"probability/{task}"])
         assert runs["all"].metrics[f"auc/{task}"] == pytest.approx(auc, abs=1e-6)
@@ -134,7 +143,7 @@ def test_a_loaded_run_gives_the_tracked_predictions_on_raw_frames(folder, monkey
     _, runs = tracked(folder)
     kept = artifacts(folder, "all")
     loaded = load_run(runs["all"].id)
-    predictions = pd.read_parquet(kept / "predictions.parquet")
+    predictions = pd.read_parquet(kept / "predictions.parquet").query("split == 'test'")
     root = next((folder / ".cache" / "demo").glob("seed*"))
     lines = (kept / "test_annotations.txt").read_text(encoding="utf-8").splitlines()
     frames = np.stack([read_frame(root, line.rpartition(" ")[0]) for line in lines])
@@ -215,7 +224,7 @@ def test_stored_features_give_the_numbers_of_computed_ones(folder, freeze):
         (found[name],) = tracking_of(folder, f"{freeze}_{name}").runs()
         predictions[name] = pd.read_parquet(folder / f"{freeze}_{name}" / "artifacts" / "predictions.parquet")
     forwards = {name: run.metrics["features/computed"] for name, run in found.items()}
-    n_frames = len(predictions["stored"]) / N_TEST_VIDEOS * N_VIDEOS
+    n_frames = (predictions["stored"]["split"] == "test").sum() / N_TEST_VIDEOS * N_VIDEOS
     assert (forwards["stored"], forwards["mapped"]) == (n_frames, 0)
     assert forwards["computed"] > 1.5 * n_frames  # every epoch anew
     assert [run.tags["features"] for run in found.values()] == ["kept", "kept", "computed on every use"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mtl.errors import UserError
-from mtl.tasks import BinaryTask, CategoricalTask, RandomTask
+from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, log_odds
 
 FRAMES = pd.DataFrame(
     {
@@ -56,3 +56,26 @@ def test_the_coin_is_one_per_video_whatever_other_videos_there_are():
     few = many.iloc[100:120].reset_index(drop=True)
     np.testing.assert_array_equal(task.targets(few), coins[100:120])
     assert (RandomTask(0.5, seed=4).targets(many) != coins).any()
+
+
+def test_log_odds_are_those_of_the_probabilities():
+    logits = np.random.default_rng(0).normal(0, 3, size=(50, 5))
+    p = CategoricalTask("abcde").probabilities(logits)
+    np.testing.assert_allclose(log_odds(logits), np.log(p / (1 - p)), rtol=1e-9)
+    np.testing.assert_array_equal(log_odds(logits[:, :1]), logits[:, :1])
+    shuffled = [3, 1, 4, 0, 2]
+    np.testing.assert_allclose(log_odds(logits[:, shuffled]), log_odds(logits)[:, shuffled], rtol=1e-12)
+
+
+def test_log_odds_tell_apart_what_probabilities_do_not():
+    logits = np.array([[40.0, 0, 0], [41, 0, 0], [900, 0, 0], [0, 40, 0], [0, 41, 0], [0, 0, np.inf], [0, 0, np.nan]])
+    found = log_odds(logits)
+    two = np.log(2)
+    np.testing.assert_allclose(found[:3, 0], [40 - two, 41 - two, 900 - two])
+    np.testing.assert_allclose(found[3:5, 0], [-40, -41])
+    np.testing.assert_allclose(found[2, 1], -900)
+    assert np.isnan(found[5:]).all()
+    np.testing.assert_allclose(log_odds(logits.astype(np.float32)), found, rtol=1e-6)
+    assert log_odds(np.empty((0, 3))).shape == (0, 3)
+    assert CategoricalTask("abc").scores(np.zeros((1, 3))) == pytest.approx(np.full((1, 3), -two))
+    assert BinaryTask("a").scores(np.float32([3.0, -3.0])).tolist() == [[3.0], [-3.0]]

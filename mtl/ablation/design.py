@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtl.results import DIVERGED, TrackedRun, pairs
+from mtl.results import BEST, DIVERGED, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "split_point", "cut")
@@ -92,7 +92,8 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         what else was swept. Then `seed`, `status`, `counts` (whether the summary
         counts it: the last finished run of its set and seed), `run_id`, `name`,
         `failure`, `diverged` (what ceased to be finite and what was kept, else
-        empty), one column per axis, and every metric under its own name.
+        empty), one column per axis, and every metric under its own name; of a curve over
+        epochs, ``val_auc/<task>``, the value at the kept epoch, ``val_auc_best/<task>``, alone.
     """
     keys = axes(runs)
     rows = []
@@ -101,12 +102,18 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         row: dict[str, object] = {"set": _label(keys, values), "seed": values["seed"], "status": run.status}
         row |= {"counts": False, "run_id": run.id, "name": run.name, "failure": _failure(run)}
         row |= {"diverged": run.tags.get(DIVERGED, "")}
-        rows.append(row | values | dict(run.metrics))
+        rows.append(row | values | _without_curves(run.metrics))
     columns = ["set", "seed", "status", "counts", "run_id", "name", "failure", "diverged", *keys]
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     finished = table[table["status"] == "FINISHED"]
     table.loc[finished.drop_duplicates(["set", "seed"], keep="last").index, "counts"] = True
     return table
+
+
+def _without_curves(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics without the last values of curves over epochs, where the kept epoch's are there instead."""
+    replaced = {name.replace(f"{BEST}/", "/", 1) for name in metrics if f"{BEST}/" in name}
+    return {name: value for name, value in metrics.items() if name not in replaced}
 
 
 def settled(runs: Sequence[TrackedRun]) -> list[TrackedRun]:

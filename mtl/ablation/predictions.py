@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from mtl.evaluation.predictions import of_split, predicted_classes, ranking_scores
 from mtl.statistics.bootstrap import coded_videos
-from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts
+from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts, tied_share
 from mtl.tasks import NORMAL
 
 
@@ -30,6 +31,9 @@ class Predicted:
         Counts of 1 - p(Normal) of another head as a score of the main task, by that head's task.
     fault : str
         Why there is no AUC; else empty.
+    ties : float
+        Share of the comparisons that are ties, of predictions without logits, whose
+        probabilities may be equal where the logits were not; NaN of those with logits.
     """
 
     videos: np.ndarray
@@ -38,64 +42,82 @@ class Predicted:
     counts: tuple[PairwiseCounts, ...] = ()
     by_head: Mapping[str, PairwiseCounts] = field(default_factory=dict)
     fault: str = ""
+    ties: float = float("nan")
 
 
 def needed(columns: Sequence[str], main_task: str) -> list[str]:
     """The columns of a table of predictions that `reduced` reads."""
+    parts = {name: name.split("/") for name in columns}
+    heads = {part[1] for part in parts.values() if len(part) == 3 and part[2] == NORMAL} | {main_task}
+    quantity = "logit" if any(part[0] == "logit" for part in parts.values()) else "probability"
     return [
         name
-        for name in columns
-        if name in ("video", "frame", "class_name", f"target/{main_task}", f"probability/{main_task}")
-        or name.startswith(f"probability/{main_task}/")
-        or _is_normal(name)
+        for name, part in parts.items()
+        if name in ("split", "video", "frame", "class_name", f"target/{main_task}")
+        or (part[0] == quantity and part[1] in heads)
     ]
 
 
-def reduced(predictions: pd.DataFrame, main_task: str) -> Predicted:
-    """What comparisons need of a run's predictions.
+def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str] = ()) -> Predicted:
+    """What comparisons need of a run's predictions of test frames.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row per frame: `video`, `frame`, `class_name`, ``target/<main_task>``,
-        ``probability/<main_task>`` or one column per class of it, and other tasks'.
+        See `mtl.evaluation.predictions.predictions_table`. Frames are ranked by their
+        logits; by their probabilities where a former version kept no logits.
     main_task : str
+    untrained : collection of str
+        Classes of the main task that no training frame showed: left out of its mean over classes.
 
     Raises
     ------
     ValueError
         If columns are missing.
     """
-    columns = [name for name in map(str, predictions) if name.split("/")[:2] == ["probability", main_task]]
+    predictions = of_split(predictions, "test")
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
-    if missing or not columns:
+    scores, classes = ranking_scores(predictions, main_task), predicted_classes(predictions, main_task)
+    if missing or not classes:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
     abnormal = (predictions["class_name"].astype(str) != NORMAL).to_numpy()
     codes, videos, anomalous = coded_videos(predictions["video"], abnormal)
     target = predictions[f"target/{main_task}"].to_numpy()
     found = Predicted(videos, anomalous, _digests(predictions["frame"].to_numpy(), target, codes, len(videos)))
-    scores = predictions[columns].to_numpy(np.float64)
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     if broken:
         return replace(found, fault=f"{broken} of {len(predictions)} predictions are not finite")
-    positives = target[:, None] == (np.arange(len(columns)) if len(columns) > 1 else 1)
+    positives = target[:, None] == (np.arange(len(classes)) if len(classes) > 1 else 1)
     both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
         return replace(found, fault="all test frames have the same label")
+    both &= ~np.isin(classes, list(untrained))
+    if not both.any():
+        return replace(found, fault="the training frames do not show both outcomes, so nothing was learned")
     counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
     heads = {}
-    if len(columns) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question
-        for name in filter(_is_normal, map(str, predictions)):
-            normal = predictions[name].to_numpy(np.float64)
+    if len(classes) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question
+        for head, normal in _of_normal(predictions).items():
             if np.isfinite(normal).all():
-                heads[name.split("/")[1]] = pairwise_counts(1 - normal, positives[:, 0], codes)
-    return replace(found, counts=counts, by_head=heads)
+                heads[head] = pairwise_counts(-normal, positives[:, 0], codes)
+    return replace(found, counts=counts, by_head=heads, ties=_ties(predictions, main_task, scores, positives, both))
 
 
-def _is_normal(column: str) -> bool:
-    """Whether the column is a head's probability of the class that is no anomaly."""
-    parts = column.split("/")
-    return len(parts) == 3 and parts[0] == "probability" and parts[2] == NORMAL
+def _of_normal(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Score of the class that is no anomaly, by the head that has one."""
+    heads = dict.fromkeys(name.split("/")[1] for name in map(str, predictions) if name.endswith(f"/{NORMAL}"))
+    return {
+        head: ranking_scores(predictions, head)[:, predicted_classes(predictions, head).index(NORMAL)] for head in heads
+    }
+
+
+def _ties(
+    predictions: pd.DataFrame, main_task: str, scores: np.ndarray, positives: np.ndarray, counted: np.ndarray
+) -> float:
+    """Largest share of tied comparisons among the classes; NaN of log-odds, which tie as the logits do."""
+    if any(name.split("/")[:2] == ["logit", main_task] for name in map(str, predictions)):
+        return float("nan")
+    return max(tied_share(scores[:, c], positives[:, c]) for c in np.flatnonzero(counted))
 
 
 def _digests(frames: np.ndarray, target: np.ndarray, codes: np.ndarray, n_videos: int) -> np.ndarray:

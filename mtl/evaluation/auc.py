@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from mtl.statistics.bootstrap import mean_of_defined, percentile_interval
 from mtl.statistics.pairwise import pairwise_counts
 
 ROC_POINTS = 300
+NEVER_TRAINED = "the training frames do not show both outcomes, so nothing was learned"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
     """AUC of every class against the rest."""
     return [
         _auc(scores, positives, predicted, drawn)
-        for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)
+        for scores, positives in zip(predicted.scores.T, predicted.positives.T, strict=True)
     ]
 
 
@@ -49,23 +50,28 @@ def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, 
     return Sampled(value, counts.auc(drawn), no_interval_reason(positives, predicted.videos))
 
 
-def macro_score(aucs: Sequence[Sampled], classes: Sequence[str]) -> Score:
-    """Mean over the classes that have an AUC, in every resample over those that have one there."""
+def macro_score(aucs: Sequence[Sampled], predicted: TaskPredictions) -> Score:
+    """Mean over the trained classes that have an AUC, in every resample over those that have one there."""
+    if not predicted.trained.any():
+        return Score(np.nan, reason=predicted.fault or NEVER_TRAINED)
     if len(aucs) == 1:
         return aucs[0].score()
     values = np.array([auc.value for auc in aucs])
-    defined = ~np.isnan(values)
-    if not defined.any():
-        return Score(np.nan, reason=aucs[0].fault)
-    draws = mean_of_defined(np.array([auc.draws for auc in aucs]))
-    return Sampled(float(values[defined].mean()), draws).score(over_classes(classes, defined))
+    counted = ~np.isnan(values) & predicted.trained
+    if not counted.any():
+        return Score(np.nan, reason=aucs[0].fault or NEVER_TRAINED)
+    draws = mean_of_defined(np.array([auc.draws for auc in aucs])[counted])
+    return Sampled(float(values[counted].mean()), draws).score(over_classes(predicted, counted))
 
 
-def over_classes(classes: Sequence[str], counted: Iterable[bool]) -> str:
-    """Over how many classes a mean was taken, and which are missing."""
-    missing = [each for each, counts in zip(classes, counted, strict=True) if not counts]
-    over = f"mean over {len(classes) - len(missing)} of {len(classes)} classes"
-    return f"{over}, without {', '.join(missing)}" if missing else over
+def over_classes(predicted: TaskPredictions, counted: np.ndarray) -> str:
+    """Over how many classes a mean was taken, and which are missing, for want of training frames or of test frames."""
+    classes = np.array(predicted.classes)
+    over = f"mean over {int(counted.sum())} of {len(classes)} classes"
+    untrained, absent = classes[~predicted.trained], classes[predicted.trained & ~counted]
+    parts = [", ".join(absent)] if len(absent) else []
+    parts += [f"{', '.join(untrained)} (no training frame)"] if len(untrained) else []
+    return f"{over}, without {' and '.join(parts)}" if parts else over
 
 
 def no_interval_reason(positives: np.ndarray, videos: np.ndarray) -> str:
@@ -78,20 +84,22 @@ def no_interval_reason(positives: np.ndarray, videos: np.ndarray) -> str:
 
 def average_precision(predicted: TaskPredictions) -> Score:
     """Area under precision over recall, mean over classes; without interval."""
-    counted = predicted.positives.min(axis=0, initial=True) != predicted.positives.max(axis=0, initial=False)
+    both = predicted.positives.min(axis=0, initial=True) != predicted.positives.max(axis=0, initial=False)
+    counted = both & predicted.trained
     if predicted.fault or not counted.any():
-        return Score(np.nan, reason=predicted.fault or one_sided_reason(predicted.positives))
-    columns = zip(predicted.positives.T[counted], predicted.probabilities.T[counted], strict=True)
+        why = NEVER_TRAINED if both.any() else one_sided_reason(predicted.positives)
+        return Score(np.nan, reason=predicted.fault or why)
+    columns = zip(predicted.positives.T[counted], predicted.scores.T[counted], strict=True)
     value = float(np.mean([average_precision_score(positives, scores) for positives, scores in columns]))
-    return Score(value, reason="" if len(predicted.classes) == 1 else over_classes(predicted.classes, counted))
+    return Score(value, reason="" if len(predicted.classes) == 1 else over_classes(predicted, counted))
 
 
 def mean_roc(predicted: TaskPredictions) -> tuple[np.ndarray, np.ndarray]:
-    """A ROC curve thin enough to draw: of a single class, or the mean over the classes with positives and negatives."""
+    """A ROC curve thin enough to draw: of a single class, or the mean over the classes of the macro mean."""
     curves = [
         roc_curve(positives, scores)[:2]
-        for scores, positives in zip(predicted.probabilities.T, predicted.positives.T, strict=True)
-        if positives.any() and not positives.all()
+        for scores, positives, counts in zip(predicted.scores.T, predicted.positives.T, predicted.trained, strict=True)
+        if counts and positives.any() and not positives.all()
     ]
     if len(curves) == 1:
         return _thinned(*curves[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mtl.evaluation.auc import Sampled, no_interval_reason, over_classes
+from mtl.evaluation.auc import NEVER_TRAINED, Sampled, no_interval_reason, over_classes
 from mtl.evaluation.task_predictions import TaskPredictions, one_sided_reason
 from mtl.results import Score
 from mtl.statistics.bootstrap import mean_of_defined
@@ -27,10 +27,10 @@ def confusion(predicted: TaskPredictions, threshold: float) -> pd.DataFrame:
 
 
 def decision_scores(name: str, predicted: TaskPredictions, drawn: np.ndarray, threshold: float) -> dict[str, Score]:
-    """Balanced accuracy, and F1 of the yes or mean over classes; over the classes present."""
+    """Balanced accuracy, and F1 of the yes or mean over classes; over the classes present that were trained."""
     keys = [f"balanced_accuracy/{name}", f"f1/{name}"]
-    if predicted.fault:
-        return dict.fromkeys(keys, Score(np.nan, reason=predicted.fault))
+    if predicted.fault or not predicted.trained.any():
+        return dict.fromkeys(keys, Score(np.nan, reason=predicted.fault or NEVER_TRAINED))
     names, true, decided = _classes(predicted, threshold)
     n_classes = len(names)
     cell = (predicted.videos * n_classes + true) * n_classes + decided
@@ -44,9 +44,12 @@ def decision_scores(name: str, predicted: TaskPredictions, drawn: np.ndarray, th
         fault = no_interval_reason(predicted.positives[:, 0], predicted.videos)
         accuracy = Sampled(float(plain_recall.mean()), recall.mean(axis=1), fault)
         return {keys[0]: accuracy.score(), keys[1]: Sampled(float(plain_f1[0, 1]), f1[:, 1], fault).score()}
-    over = over_classes(names, present)
+    present &= predicted.trained
+    if not present.any():
+        return dict.fromkeys(keys, Score(np.nan, reason=NEVER_TRAINED))
+    over = over_classes(predicted, present)
     return {
-        key: Sampled(float(mean_of_defined(plain, 1)[0]), mean_of_defined(draws, 1)).score(over)
+        key: Sampled(float(plain[0, present].mean()), mean_of_defined(draws[:, present], 1)).score(over)
         for key, plain, draws in zip(keys, (plain_recall, plain_f1), (recall, f1), strict=True)
     }
 

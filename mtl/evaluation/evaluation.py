@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
+from mtl.evaluation.predictions import of_split
 from mtl.evaluation.task_predictions import REDUCTIONS, TaskPredictions, per_video, task_predictions
 from mtl.results import Score
 from mtl.statistics.bootstrap import coded_videos, resampled_videos
@@ -34,7 +35,7 @@ class Evaluated:
     classes : DataFrame
         One row per class of every task with several classes: `task`, `class`,
         `videos` and `frames` (of that class), `auc` against the rest, `low`,
-        `high`, `reason`.
+        `high`, `reason`: why it is missing, or that the class was never trained.
     confusions : dict of str to DataFrame
         Per task the number of frames, true classes down, predicted across; a task
         whose predictions cannot be scored is missing.
@@ -69,19 +70,28 @@ class Evaluation:
         self.seed = seed
         self.threshold = threshold
 
-    def evaluate(self, predictions: pd.DataFrame, tasks: Mapping[str, Task], fault: str = "") -> Evaluated:
-        """Score every task; what is undefined is NaN and says why.
+    def evaluate(
+        self,
+        predictions: pd.DataFrame,
+        tasks: Mapping[str, Task],
+        fault: str = "",
+        trained: Mapping[str, np.ndarray] | None = None,
+    ) -> Evaluated:
+        """Score every task on the test frames; what is undefined is NaN and says why.
 
         Parameters
         ----------
         predictions : DataFrame
-            One row per frame: `video`, `frame`, `class_name`, per task
-            ``target/<task>`` and ``probability/<task>``, or
-            ``probability/<task>/<class>`` where the task has several classes.
+            See `predictions_table`; without its column `split` all rows are test frames, and
+            without logits frames are ranked by their probabilities.
         tasks : mapping of str to Task
         fault : str
             Why none of the predictions counts; empty where they do.
+        trained : mapping of str to ndarray of bool (n_classes,), optional
+            Per task which classes the training frames showed, beside others; what was never
+            trained is left out of every mean over classes. Without it all were.
         """
+        predictions = of_split(predictions, "test")
         abnormal = (predictions["class_name"] != NORMAL).to_numpy()
         videos, _, anomalous = coded_videos(predictions["video"], abnormal)
         drawn = resampled_videos(anomalous, self.resamples, self.seed)
@@ -89,16 +99,17 @@ class Evaluation:
         classes: list[tuple] = []
         confusions, roc = {}, {}
         for name, task in tasks.items():
-            predicted = task_predictions(predictions, name, task, videos, fault)
+            predicted = task_predictions(predictions, name, task, videos, fault, (trained or {}).get(name))
             aucs = class_aucs(predicted, drawn)
-            scores[f"auc/{name}"] = macro_score(aucs, predicted.classes)
+            scores[f"auc/{name}"] = macro_score(aucs, predicted)
             scores[f"average_precision/{name}"] = average_precision(predicted)
             scores |= decision_scores(name, predicted, drawn, self.threshold)
             for reduce in REDUCTIONS:
                 of_videos = class_aucs(per_video(predicted, reduce), drawn)
-                scores[f"video_auc_{reduce}/{name}"] = macro_score(of_videos, predicted.classes)
+                scores[f"video_auc_{reduce}/{name}"] = macro_score(of_videos, predicted)
             if len(predicted.classes) > 1:
-                by_class = {each: auc.score() for each, auc in zip(predicted.classes, aucs, strict=True)}
+                counted = zip(predicted.classes, aucs, predicted.trained, strict=True)
+                by_class = {each: auc.score("" if trains else "no training frame") for each, auc, trains in counted}
                 scores |= {f"class_auc/{name}.{each}": score for each, score in by_class.items()}
                 classes += _class_rows(name, predicted, by_class)
             if not predicted.fault:

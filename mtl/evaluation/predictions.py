@@ -1,4 +1,4 @@
-"""The table of predictions: one row per frame, per task target and probabilities."""
+"""The table of predictions: one row per frame, per task target, logits and probabilities."""
 
 from __future__ import annotations
 
@@ -7,28 +7,59 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mtl.tasks import Task
+from mtl.tasks import Task, log_odds
 
 
 def predictions_table(
     frames: pd.DataFrame, targets: Mapping[str, np.ndarray], logits: Mapping[str, np.ndarray], tasks: Mapping[str, Task]
 ) -> pd.DataFrame:
-    """One row per frame: `video`, `frame`, `class_name`, and per task the target and the probabilities.
+    """One row per frame: `split`, `video`, `frame`, `class_name`, and per task target, logits and probabilities.
 
     Returns
     -------
     DataFrame
-        ``target/<task>``; ``probability/<task>`` for a task of one class, else
-        ``probability/<task>/<class>``, as float32.
+        ``target/<task>``; ``logit/<task>`` and ``probability/<task>`` for a task of one
+        class, else ``logit/<task>/<class>`` and ``probability/<task>/<class>``; float32.
+        Frames are ranked by `mtl.tasks.log_odds` of the logits: probabilities near 1 are tied.
     """
-    columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("video", "frame", "class_name")}
+    columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("split", "video", "frame", "class_name")}
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
-        probabilities = task.probabilities(logits[name]).astype(np.float32)
-        columns |= dict(zip(probability_columns(name, task.classes), probabilities.T, strict=True))
+        found = {"logit": logits[name], "probability": task.probabilities(logits[name])}
+        for quantity, values in found.items():
+            named = prediction_columns(quantity, name, task.classes)
+            columns |= dict(zip(named, values.astype(np.float32).T, strict=True))
     return pd.DataFrame(columns)
 
 
-def probability_columns(name: str, classes: Sequence[str]) -> list[str]:
-    """Names of a task's columns of probabilities, one per class."""
-    return [f"probability/{name}" if len(classes) == 1 else f"probability/{name}/{each}" for each in classes]
+def prediction_columns(quantity: str, name: str, classes: Sequence[str]) -> list[str]:
+    """Names of a task's columns of a quantity, `logit` or `probability`: one per class."""
+    return [f"{quantity}/{name}" if len(classes) == 1 else f"{quantity}/{name}/{each}" for each in classes]
+
+
+def of_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The rows of a split; tables of before split was a column hold test frames alone."""
+    if "split" not in predictions:
+        return predictions if split == "test" else predictions.iloc[:0]
+    return predictions[(predictions["split"] == split).to_numpy()].reset_index(drop=True)
+
+
+def ranking_scores(predictions: pd.DataFrame, name: str) -> np.ndarray:
+    """What a task's frames are ranked by, (n_frames, n_classes) of float64; the classes in the table's order.
+
+    Log-odds from the logits; of tables without logits, of former versions, the probabilities.
+    Nothing, (n_frames, 0), where the task has no column.
+    """
+    logits = _columns(predictions, "logit", name)
+    found = predictions[logits or _columns(predictions, "probability", name)].to_numpy(np.float64)
+    return log_odds(found) if logits else found
+
+
+def predicted_classes(predictions: pd.DataFrame, name: str) -> list[str]:
+    """Classes of a task's columns in the table's order; ``yes`` of a task with a single column."""
+    columns = _columns(predictions, "logit", name) or _columns(predictions, "probability", name)
+    return [(each.split("/", 2)[2:] or ["yes"])[0] for each in columns]
+
+
+def _columns(predictions: pd.DataFrame, quantity: str, name: str) -> list[str]:
+    return [each for each in map(str, predictions) if each.split("/")[:2] == [quantity, name]]

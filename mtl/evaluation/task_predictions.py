@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from mtl.evaluation.predictions import probability_columns
+from mtl.evaluation.predictions import prediction_columns, ranking_scores
 from mtl.tasks import Task
 
 Reduction = Literal["mean", "max"]  # of a video's frames
@@ -19,45 +19,67 @@ REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 class TaskPredictions:
     """One task's predictions as arrays.
 
-    `probabilities` and `positives` have shape (n_frames, n_classes), `videos` are codes,
-    `fault` says why none of it can be scored.
+    Attributes
+    ----------
+    classes : tuple of str
+    scores : ndarray of shape (n_frames, n_classes)
+        What frames are ranked by: log-odds, see `ranking_scores`.
+    probabilities : ndarray of shape (n_frames, n_classes)
+        What is decided by, and averaged over a video.
+    positives : ndarray of bool, shape (n_frames, n_classes)
+    videos : ndarray of int, shape (n_frames,)
+        Codes.
+    fault : str
+        Why none of it can be scored; else empty.
+    trained : ndarray of bool, shape (n_classes,)
+        Whether training frames showed the class and the rest: else its head column learned nothing of it.
     """
 
     classes: tuple[str, ...]
+    scores: np.ndarray
     probabilities: np.ndarray
     positives: np.ndarray
     videos: np.ndarray
     fault: str
+    trained: np.ndarray
 
 
 def task_predictions(
-    predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray, fault: str
+    predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray, fault: str, trained: np.ndarray | None
 ) -> TaskPredictions:
-    """The columns of one task, found by its name."""
-    probabilities = predictions[probability_columns(name, task.classes)].to_numpy(np.float64)
-    broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    """The columns of one task, found by its name; without `trained` every class was."""
+    scores = ranking_scores(predictions, name)
+    logits = prediction_columns("logit", name, task.classes)
+    if set(logits) <= set(predictions):  # the probabilities beside them are float32
+        probabilities = task.probabilities(predictions[logits].to_numpy(np.float64))
+    else:
+        probabilities = predictions[prediction_columns("probability", name, task.classes)].to_numpy(np.float64)
+    broken = int((~np.isfinite(scores)).any(axis=1).sum())
     fault = fault or (f"{broken} of {len(predictions)} predictions are not finite" if broken else "")
     positives = task.positives(predictions[f"target/{name}"].to_numpy())
-    return TaskPredictions(
-        tuple(task.classes), probabilities, positives, videos, fault or ("" if len(videos) else "no frames")
-    )
+    every = np.ones(len(task.classes), bool) if trained is None else trained
+    fault = fault or ("" if len(videos) else "no frames")
+    return TaskPredictions(tuple(task.classes), scores, probabilities, positives, videos, fault, every)
 
 
 def per_video(predicted: TaskPredictions, reduce: Reduction) -> TaskPredictions:
-    """One row per video: mean or largest probability of its frames."""
+    """One row per video: mean probability of its frames, or its highest score, which has the highest probability."""
     if predicted.fault:
         return predicted
     order = np.argsort(predicted.videos, kind="stable")
     videos, starts = np.unique(predicted.videos[order], return_index=True)
-    probabilities, positives = predicted.probabilities[order], predicted.positives[order]
+    positives = predicted.positives[order]
     sometimes, always = np.logical_or.reduceat(positives, starts), np.logical_and.reduceat(positives, starts)
     changing = int((sometimes != always).any(axis=1).sum())
     fault = f"the label changes within {changing} of {len(videos)} videos" if changing else ""
     if reduce == "max":
-        scores = np.maximum.reduceat(probabilities, starts)
+        scores = np.maximum.reduceat(predicted.scores[order], starts)
     else:
-        scores = np.add.reduceat(probabilities, starts) / np.diff(starts, append=len(order))[:, None]
-    return TaskPredictions(predicted.classes, scores, positives[starts], videos, fault)
+        sums = np.add.reduceat(predicted.probabilities[order], starts)
+        scores = sums / np.diff(starts, append=len(order))[:, None]
+    return replace(
+        predicted, scores=scores, probabilities=scores, positives=positives[starts], videos=videos, fault=fault
+    )
 
 
 def one_sided_reason(positives: np.ndarray) -> str:

@@ -16,7 +16,8 @@ from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
 from mtl.job.record import REUSED_FROM
-from mtl.results import CODE, DATA, DIVERGED
+from mtl.results import CODE, DATA, DIVERGED, UNTRAINED
+from mtl.tracking.epoch_metrics import OBJECTIVE
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
@@ -75,7 +76,8 @@ def reuse(
     except (UserError, OSError):
         log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
         return None
-    kept = {key: before.tags[key] for key in ("fingerprint", CODE, DATA, "undefined", DIVERGED) if key in before.tags}
+    names = ("fingerprint", CODE, DATA, "undefined", DIVERGED, UNTRAINED)
+    kept = {key: before.tags[key] for key in names if key in before.tags}
     tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, REUSED_FROM: before.id})
     with closing_run(tracked, asked.folder):
         found = {key: before.params[key] for key in ("split_point", "precision") if key in before.params}
@@ -85,4 +87,4 @@ def reuse(
         OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
-    return before.metrics.get(f"auc/{config.main_task}", float("nan"))
+    return before.metrics.get(f"{OBJECTIVE}/{config.main_task}", float("nan"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ from mtl.ablation.comparison import Comparison
 from mtl.ablation.design import Design, controls_of, design_of, measures_of, resampling, settled, tasks_of
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.predictions import ComparedRun, Predicted
-from mtl.results import DIVERGED, Relation, TrackedRun
+from mtl.formatting import plural
+from mtl.results import DIVERGED, UNTRAINED, Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 PREDICTIONS = "predictions.parquet"
@@ -128,7 +130,18 @@ def _entries(design: Design, main_task: str, tracking: Downloads | None) -> tupl
         measures = measures_of(run, main_task, tasks)
         place = (str(row["set"]), arm, design.condition(run), str(row["seed"]))
         entries.append(ComparedRun(*place, tasks, predicted, measures))
-    return entries, warnings
+    return entries, [*warnings, *_tied(entries)]
+
+
+def _tied(entries: Sequence[ComparedRun]) -> list[str]:
+    """A line where runs of former versions are ranked by probabilities, some of which tie."""
+    ties = [entry.predicted.ties for entry in entries if entry.predicted.ties > 0]
+    if not ties:
+        return []
+    return [
+        f"{plural(len(ties), 'run')} of a former version kept no logits and {'is' if len(ties) == 1 else 'are'} ranked "
+        f"by probabilities, which saturate: up to {max(ties):.2%} of the comparisons of two frames are ties."
+    ]
 
 
 def _predicted(run: TrackedRun, main_task: str, tracking: Downloads | None) -> Predicted:
@@ -138,18 +151,19 @@ def _predicted(run: TrackedRun, main_task: str, tracking: Downloads | None) -> P
         folder = Path(urllib.request.url2pathname(place.path))
         for path in (folder / PREDICTIONS, folder / "artifacts" / PREDICTIONS):
             if path.is_file():
-                return _reduced(path, main_task)
+                return _reduced(path, run, main_task)
     if tracking is None or not run.id:
         raise FileNotFoundError(f"there is no {PREDICTIONS}")
     with tempfile.TemporaryDirectory() as to:
-        return _reduced(tracking.download(run.id, PREDICTIONS, Path(to)), main_task)
+        return _reduced(tracking.download(run.id, PREDICTIONS, Path(to)), run, main_task)
 
 
-def _reduced(path: Path, main_task: str) -> Predicted:
+def _reduced(path: Path, run: TrackedRun, main_task: str) -> Predicted:
     from pyarrow import parquet
 
     columns = predictions.needed(parquet.read_schema(path).names, main_task)
-    return predictions.reduced(pd.read_parquet(path, columns=columns), main_task)
+    untrained = json.loads(run.tags.get(UNTRAINED, "{}")).get(main_task, ())
+    return predictions.reduced(pd.read_parquet(path, columns=columns), main_task, untrained)
 
 
 def _sets(table: pd.DataFrame, compared: Comparison, main_task: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 CELLS = 2**16  # counts cumulated at once: few enough to stay in the cache, changes no number
 
 
-def macro_auc(positives: np.ndarray, scores: np.ndarray) -> float:
+def macro_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Area under the ROC curve, the mean over the columns that have both outcomes.
 
     Parameters
@@ -19,6 +19,8 @@ def macro_auc(positives: np.ndarray, scores: np.ndarray) -> float:
     positives : ndarray of bool, shape (n_frames, n_columns)
     scores : ndarray of shape (n_frames, n_columns)
         Finite; higher means that a positive is more likely.
+    weights : ndarray of shape (n_frames,), optional
+        Positive; a comparison of two frames counts as the product of theirs. Without them all count alike.
 
     Returns
     -------
@@ -30,10 +32,29 @@ def macro_auc(positives: np.ndarray, scores: np.ndarray) -> float:
     if not compared.any():
         return float("nan")
     both = np.flatnonzero(compared)
+    if weights is not None:
+        return float(np.mean([_weighted_auc(positives[:, i], scores[:, i], weights) for i in both]))
     # column by column: ranks take twenty times the memory of the scores
     ranks = np.array([rankdata(scores[:, i])[positives[:, i]].sum() for i in both])
     won = ranks - n_positives[both] * (n_positives[both] + 1) / 2
     return float((won / compared[both]).mean())
+
+
+def tied_share(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Share of the comparisons between positive and negative frames that are ties; NaN where there are none."""
+    level = np.unique(scores, return_inverse=True)[1]
+    n = int(level.max(initial=-1)) + 1
+    above, below = (np.bincount(level[side], minlength=n).astype(float) for side in (positives, ~positives))
+    compared = above.sum() * below.sum()
+    return float((above * below).sum() / compared) if compared else float("nan")
+
+
+def _weighted_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    """Share of the weight of the comparisons between positives and negatives that is won, ties half."""
+    level = np.unique(scores, return_inverse=True)[1]
+    above, below = np.bincount(level, weights * positives), np.bincount(level, weights * ~positives)
+    won = (above * (below.cumsum() - below / 2)).sum()
+    return float(won / (above.sum() * below.sum()))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtl import memory
-from mtl.results import DIVERGED
-from mtl.tracking.epoch_metrics import epoch_metrics
+from mtl.results import DIVERGED, UNTRAINED
+from mtl.tracking.epoch_metrics import best_metrics, epoch_metrics
 
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
     from mtl.results import Result
+    from mtl.tasks import Task
     from mtl.tracking.run import Run
     from mtl.training.history import Epoch, History
 
@@ -97,8 +100,8 @@ def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epo
     """One line and one set of metrics per epoch, whose number counts from 0."""
     losses = ", ".join(f"{task} {loss:.3f}" for task, loss in zip(epoch.tasks, epoch.train_losses, strict=True))
     log.info(
-        "epoch %d/%d: train loss %s; val AUC of %s %.3f",
-        number + 1, epochs, losses, main_task, epoch.val_auc(main_task),
+        "epoch %d/%d: train loss %s; val AUC of %s %.3f, each video counting alike %.3f",
+        number + 1, epochs, losses, main_task, epoch.val_auc(main_task), epoch.weighted_val_auc(main_task),
     )  # fmt: skip
     tracked.metrics(epoch_metrics(epoch), step=number + 1)
 
@@ -116,7 +119,7 @@ def log_result(
     result: Result,
     history: History,
     features: Features,
-    n_test: int,
+    n_predicted: int,
 ) -> None:
     """Scores, relations and times as metrics; what is undefined with its reason."""
     from mtl.results import tracked_values
@@ -145,18 +148,34 @@ def log_result(
     rates = {
         "features": features.computed / result.seconds["features"],
         "training": trained_frames(result, history) / max(history.seconds, 1e-9),
-        "evaluation": n_test / result.seconds["evaluation"],
+        "evaluation": n_predicted / result.seconds["evaluation"],
     }
     metrics |= {f"frames_per_s/{stage}": rate for stage, rate in rates.items() if rate}
     metrics |= {"features/computed": features.forwards}
     metrics |= {"memory/peak_mib": memory.peak_mib()} | (
         {"epoch/best": history.best_epoch + 1} if history.sound else {}
     )
+    at_best = best_metrics(history.best or history.epochs[-1])
+    if history.best is None:
+        at_best = dict.fromkeys(at_best, float("nan"))
+        reasons |= dict.fromkeys(at_best, history.diverged)
+    reasons |= {name: "undefined on validation" for name, value in at_best.items() if np.isnan(value)} | reasons
+    metrics |= at_best
     tracked.undefined(reasons)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
     tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
     if history.diverged:
         tracked.tags({DIVERGED: history.diverged})
+
+
+def untrained_classes(tasks: Mapping[str, Task], trained: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The tag that says which classes of which task were never trained; none where all were."""
+    found = {
+        name: [each for each, trains in zip(task.classes, trained[name], strict=True) if not trains]
+        for name, task in tasks.items()
+        if not trained[name].all()
+    }
+    return {UNTRAINED: json.dumps(found)} if found else {}
 
 
 def trained_frames(result: Result, history: History) -> float:

@@ -11,6 +11,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from mtl.features.vectors import FeatureVectors
+    from mtl.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Dataset:
         features = self.features.take(positions.ravel())
         targets = {name: one[positions] for name, one in self.targets.items()}
         return features.reshape(*positions.shape, *features.shape[1:]), targets
+
+    def trained_classes(self, tasks: Mapping[str, Task]) -> dict[str, np.ndarray]:
+        """Per task which of its classes the training frames show, beside others: bool of shape (n_classes,)."""
+        train, found = self.positions("train"), {}
+        for name, task in tasks.items():
+            positives = task.positives(np.unique(self.targets[name][train]))
+            found[name] = np.logical_and(positives.any(axis=0), ~positives.all(axis=0))
+        return found
 
     def label_combinations(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which targets of the tasks come together in a split, and how often.

@@ -20,6 +20,8 @@ class Epoch:
         Means over the validation frames after the epoch; NaN where there are none.
     val_aucs : ndarray
         ROC AUC of the validation frames after the epoch; NaN where undefined.
+    weighted_val_aucs : ndarray
+        The same with each video counting alike, whatever its frames: what the epoch is judged by.
     weights : ndarray
         Means over the epoch's steps.
     """
@@ -28,11 +30,16 @@ class Epoch:
     train_losses: np.ndarray
     val_losses: np.ndarray
     val_aucs: np.ndarray
+    weighted_val_aucs: np.ndarray
     weights: np.ndarray
 
     def val_auc(self, task: str) -> float:
         """Validation AUC of one task."""
         return float(self.val_aucs[self.tasks.index(task)])
+
+    def weighted_val_auc(self, task: str) -> float:
+        """Validation AUC of one task with each video counting alike."""
+        return float(self.weighted_val_aucs[self.tasks.index(task)])
 
 
 @dataclass
@@ -67,6 +74,11 @@ class History:
     seconds: float = 0.0
     measurement_seconds: float = 0.0
     first_measurement_seconds: float = 0.0
+
+    @property
+    def best(self) -> Epoch | None:
+        """What the epoch brought whose weights the model holds; None where nothing sound is left."""
+        return self.epochs[self.best_epoch] if self.sound and self.epochs else None
 
     def kept(self) -> str:
         """What is left of a run that diverged, in words."""

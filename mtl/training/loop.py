@@ -23,7 +23,7 @@ from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.history import Epoch, History, epoch_means
 from mtl.training.source import Source
 from mtl.training.steps import compiled_steps
-from mtl.training.validation import validate
+from mtl.training.validation import Validation
 from mtl.weighting.base import Weighting
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Training:
     sampling : {"natural", "balanced"}
         Every frame once per epoch, or frames drawn so that every class comes equally often.
     early_stopping : bool
-        Keep the epoch with the best validation AUC of the main task; else the last.
+        Keep the epoch with the best validation AUC of the main task, each video counting alike; else the last.
     patience : int
         Epochs without a better one before training stops early.
     seed : int
@@ -94,7 +94,7 @@ class Training:
         -------
         (Trace, History)
         """
-        train, val = dataset.positions("train"), dataset.positions("val")
+        train, validation = dataset.positions("train"), Validation(dataset, model.tasks)
         classes = dataset.frames["class_name"].cat.codes.to_numpy()[train]
         order = _orders(classes, self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
@@ -122,12 +122,14 @@ class Training:
                     meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
                     history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
-                val_losses, mean_val_losses, val_aucs = validate(model, dataset, val)
+                validated = validation.of(model)
+                val_losses = validated.frame_losses
                 brought = Epoch(
                     tasks=tuple(model.tasks),
                     train_losses=epoch_means(losses, steps_per_epoch)[-1],
-                    val_losses=mean_val_losses,
-                    val_aucs=val_aucs,
+                    val_losses=validated.losses,
+                    val_aucs=validated.aucs,
+                    weighted_val_aucs=validated.weighted_aucs,
                     weights=np.concatenate(weights)[-steps_per_epoch:].mean(axis=0),
                 )
                 history.epochs.append(brought)
@@ -136,7 +138,7 @@ class Training:
                 if fault:
                     history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
-                judged = brought.val_auc(main_task) if self.early_stopping else float(epoch)
+                judged = brought.weighted_val_auc(main_task) if self.early_stopping else float(epoch)
                 best.offer(epoch, judged, model, val_losses)
                 if self.early_stopping and best.age(epoch) >= self.patience:
                     break
@@ -158,8 +160,8 @@ class Training:
             layer_groups=meter.groups,
             **meter.arrays(),
             val_losses=best.val_losses,
-            val_videos=dataset.frames["video"].cat.codes.to_numpy()[val],
-            val_classes=dataset.frames["class_name"].cat.codes.to_numpy()[val],
+            val_videos=dataset.frames["video"].cat.codes.to_numpy()[validation.positions],
+            val_classes=dataset.frames["class_name"].cat.codes.to_numpy()[validation.positions],
             labels=labels,
             label_frames=label_frames,
             label_videos=label_videos,

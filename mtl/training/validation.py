@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mtl.model.multitask import MultiTaskModel
@@ -11,18 +13,64 @@ from mtl.training.dataset import Dataset
 from mtl.training.source import predict
 
 
-def task_auc(task: Task, targets: np.ndarray, logits: np.ndarray) -> float:
-    """ROC AUC by frames, macro over the task's columns; NaN where none has both outcomes."""
+@dataclass(frozen=True)
+class Validated:
+    """The validation frames after an epoch.
+
+    Attributes
+    ----------
+    frame_losses : ndarray of shape (n_val, n_tasks)
+    losses : ndarray of shape (n_tasks,)
+        Means over the frames; NaN where there are none.
+    aucs : ndarray of shape (n_tasks,)
+        ROC AUC by frames, all of one weight.
+    weighted_aucs : ndarray of shape (n_tasks,)
+        The same with a weight of 1 / frames of its video for every frame: each video counts alike.
+    """
+
+    frame_losses: np.ndarray
+    losses: np.ndarray
+    aucs: np.ndarray
+    weighted_aucs: np.ndarray
+
+
+def task_auc(
+    task: Task, targets: np.ndarray, logits: np.ndarray, trained: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """ROC AUC by frames, macro over the task's trained columns; NaN where none has both outcomes."""
     if not len(targets) or not np.isfinite(logits).all():
         return float("nan")
-    return macro_auc(task.positives(targets), task.probabilities(logits))
+    return macro_auc(task.positives(targets)[:, trained], task.scores(logits)[:, trained], weights)
 
 
-def validate(model: MultiTaskModel, dataset: Dataset, val: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Losses per validation frame (n_val, n_tasks), their means (n_tasks,) and the AUCs (n_tasks,)."""
-    logits = predict(model, dataset.features, val)
-    targets = {name: dataset.targets[name][val] for name in model.tasks}
-    per_frame = np.stack([np.asarray(loss) for loss in model.frame_losses(logits, targets).values()], axis=1)
-    means = per_frame.mean(axis=0) if len(val) else np.full(len(model.tasks), np.nan)
-    aucs = np.array([task_auc(task, targets[name], logits[name]) for name, task in model.tasks.items()])
-    return per_frame, means, aucs
+class Validation:
+    """The validation frames of a dataset, and what is asked of them after every epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    tasks : mapping of str to Task
+    """
+
+    def __init__(self, dataset: Dataset, tasks: dict[str, Task]) -> None:
+        self.positions = dataset.positions("val")
+        self._dataset = dataset
+        self._targets = {name: dataset.targets[name][self.positions] for name in tasks}
+        self._trained = dataset.trained_classes(tasks)
+        videos = dataset.frames["video"].cat.codes.to_numpy()[self.positions]
+        self._weights = 1 / np.bincount(videos)[videos] if len(videos) else np.empty(0)
+
+    def of(self, model: MultiTaskModel) -> Validated:
+        """Losses and AUCs of the model as it is."""
+        logits = predict(model, self._dataset.features, self.positions)
+        losses = model.frame_losses(logits, self._targets).values()
+        per_frame = np.stack([np.asarray(loss) for loss in losses], axis=1)
+        means = per_frame.mean(axis=0) if len(per_frame) else np.full(len(model.tasks), np.nan)
+        plain, weighted = (
+            np.array([
+                task_auc(task, self._targets[name], logits[name], self._trained[name], weights)
+                for name, task in model.tasks.items()
+            ])
+            for weights in (None, self._weights)
+        )  # fmt: skip
+        return Validated(per_frame, means, plain, weighted)

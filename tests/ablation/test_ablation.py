@@ -71,8 +71,58 @@ def compared(entries: list[ComparedRun], controls: tuple[str, ...] = (), resampl
 
 def test_only_what_is_read_is_needed():
     columns = ["video", "frame", "class_name", "target/main", "probability/main", "target/other", "probability/other"]
-    kept = needed([*columns, "probability/type/Normal", "probability/type/Arson", "probability/main_2"], "main")
-    assert kept == [*columns[:5], "probability/type/Normal"]
+    typed = ["probability/type/Normal", "probability/type/Arson"]
+    assert needed([*columns, *typed, "probability/main_2"], "main") == [*columns[:5], *typed]
+    logits = ["split", "logit/main", "logit/type/Normal", "logit/type/Arson"]
+    assert needed([*columns, *typed, *logits, "logit/other"], "main") == [*columns[:4], *logits]
+
+
+def with_logits(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as runs write it now: logits, and the test frames beside validation frames that answer nothing."""
+    p = table["probability/main"]
+    table = table.assign(split="test", **{"logit/main": np.log(p / (1 - p))})
+    val = table.assign(split="val", **{"logit/main": 0.0}, video="val" + table["video"])
+    return pd.concat([val, table], ignore_index=True)
+
+
+def test_logits_of_test_frames_are_ranked_and_validation_frames_left_out():
+    table = predictions(0, 1.0)
+    one, other = reduced(table, "main"), reduced(with_logits(table), "main")
+    np.testing.assert_array_equal(one.counts[0].counts, other.counts[0].counts)
+    np.testing.assert_array_equal(one.videos, other.videos)
+    assert one.ties == 0
+    assert np.isnan(other.ties)
+
+
+def test_saturated_probabilities_tie_and_their_logits_do_not():
+    """20 positives with logits 20 to 30 above 20 negatives with 17.5 to 19.5: apart, but 1 all of them in float32."""
+    logits = np.concatenate([np.linspace(17.5, 19.5, 20), np.linspace(20, 30, 20)])
+    table = pd.DataFrame({"video": [f"v{i:02d}" for i in range(40)], "frame": 0})
+    table["class_name"] = np.repeat(["Normal", "Arson"], 20)
+    table["target/main"] = np.repeat([0, 1], 20)
+    table["probability/main"] = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    tied = reduced(table, "main")
+    apart = reduced(table.assign(**{"logit/main": logits}), "main")
+    once = np.ones((1, 40))
+    assert tied.counts[0].auc(once)[0] < 0.6
+    assert tied.ties > 0.8
+    assert apart.counts[0].auc(once)[0] == 1
+
+
+def test_a_head_answers_by_the_log_odds_of_normal():
+    table = predictions(0, 1.0, type_head=True)
+    logits = {f"logit/type/{name}": np.log(table[f"probability/type/{name}"]) + 40 for name in CLASSES}
+    found = reduced(table.assign(**logits, **{"logit/main": table["probability/main"]}), "main").by_head["type"]
+    np.testing.assert_array_equal(found.counts, reduced(table, "main").by_head["type"].counts)
+
+
+def test_classes_that_were_never_trained_are_left_out_of_the_mean():
+    rng = np.random.default_rng(0)
+    table = predictions(0, 1.0, type_head=True).drop(columns="probability/main")
+    table = table.assign(**{f"logit/type/{name}": rng.normal(size=len(table)) for name in CLASSES})
+    every, fewer = reduced(table, "type"), reduced(table, "type", ["Fighting"])
+    assert (len(every.counts), len(fewer.counts)) == (3, 2)
+    assert "nothing was learned" in reduced(table, "type", CLASSES).fault
 
 
 def test_order_of_frames_makes_no_difference():

@@ -126,7 +126,7 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     monkeypatch.chdir(tmp_path)
     tracking = MLflowTracking("sqlite:///mlflow.db", "mtl", None, timeout_s=20.0)
     run = next(run for run in tracking.runs() if run.params.get("tasks") == "related_pair")
-    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet"))
+    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet")).query("split == 'test'")
     settings = {key.removeprefix("data."): value for key, value in run.params.items() if key.startswith("data.")}
     rows = RelatedTasks(
         **{key: float(value) if key in ("relatedness", "noise") else int(value) for key, value in settings.items()}

@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from mtl.evaluation.auc import ROC_POINTS
 from mtl.evaluation.evaluation import Evaluated, Evaluation
+from mtl.evaluation.predictions import predictions_table
 from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import BinaryTask, CategoricalTask, Task
 
@@ -260,3 +261,47 @@ def test_same_seed_same_numbers_and_undefined_is_warned(caplog: pytest.LogCaptur
     first, second = evaluate(table), evaluate(table)
     pd.testing.assert_frame_equal(first.classes, second.classes)
     assert "class_auc/kind.Arson is undefined: no positive frame." in caplog.text
+
+
+def test_saturated_scores_are_ranked_by_their_logits() -> None:
+    """20 positives with logits 20 to 30 beside 20 negatives with 17.5 to 19.5: 1 is right."""
+    classes = np.repeat(["Normal", "Abuse"], 20)
+    frames = pd.DataFrame({"split": "test", "video": [f"v{i:02d}" for i in range(40)], "frame": 0})
+    frames["class_name"] = classes
+    logits = {"anomaly": np.concatenate([np.linspace(17.5, 19.5, 20), np.linspace(20, 30, 20)])[:, None]}
+    logits["kind"] = np.zeros((40, 4))
+    logits["kind"][:, 3] = -logits["anomaly"][:, 0] * 2
+    targets = {name: task.targets(frames) for name, task in TASKS.items()}
+    table = predictions_table(frames, targets, {name: one.astype(np.float32) for name, one in logits.items()}, TASKS)
+    scores = evaluate(table).scores
+    assert table["probability/anomaly"].nunique() < 5
+    assert scores["auc/anomaly"].value == scores["average_precision/anomaly"].value == 1
+    assert scores["video_auc_max/anomaly"].value == 1
+    assert scores["class_auc/kind.Normal"].value == 1
+    assert scores["auc/anomaly"].low == 1
+
+
+def test_validation_frames_are_kept_beside_the_test_frames_and_not_scored() -> None:
+    table = predict().assign(split="test")
+    both = pd.concat([table.assign(split="val", **{"probability/anomaly": 0.5}), table], ignore_index=True)
+    expected, found = evaluate(table).scores, evaluate(both).scores
+    assert {name: score.value for name, score in found.items()} == {name: s.value for name, s in expected.items()}
+
+
+def test_classes_that_were_never_trained_are_marked_and_left_out_of_means() -> None:
+    table = predict()
+    trained = {"kind": np.array([True, False, True, True])}
+    judge = Evaluation(200, seed=0, threshold=0.5)
+    evaluated, every = judge.evaluate(table, TASKS, trained=trained), judge.evaluate(table, TASKS)
+    aucs = every.classes.set_index("class")["auc"]
+    for quantity in ("auc", "average_precision", "balanced_accuracy", "f1"):
+        reason = evaluated.scores[f"{quantity}/kind"].reason
+        assert reason == "mean over 3 of 4 classes, without Arson (no training frame)", quantity
+    assert evaluated.scores["auc/kind"].value == pytest.approx(aucs.drop("Arson").mean())
+    assert evaluated.scores["auc/kind"].low < evaluated.scores["auc/kind"].value
+    assert evaluated.classes.set_index("class").loc["Arson", "reason"] == "no training frame"
+    assert evaluated.classes.set_index("class").loc["Arson", "auc"] == pytest.approx(aucs["Arson"])
+    nothing = judge.evaluate(table, TASKS, trained={"anomaly": np.array([False])})
+    assert {np.isnan(s.value) for name, s in nothing.scores.items() if name.endswith("/anomaly")} == {True}
+    assert "nothing was learned" in nothing.scores["auc/anomaly"].reason
+    assert nothing.scores["auc/kind"].value == pytest.approx(aucs.mean())

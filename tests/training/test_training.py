@@ -128,15 +128,21 @@ def test_one_task_has_the_same_shapes_as_many(names):
 
 
 def test_the_history_has_a_column_for_every_metric_of_an_epoch():
-    from mtl.tracking.epoch_metrics import epoch_metrics
+    from mtl.tracking.epoch_metrics import best_metrics, epoch_metrics
     from mtl.tracking.metrics import history_table
     from mtl.training.history import Epoch, History
 
-    epoch = Epoch(("a", "b"), np.float32([1, 2]), np.float32([3, 4]), np.array([0.5, np.nan]), np.float32([1, 1]))
+    aucs, weighted = np.array([0.5, np.nan]), np.array([0.75, np.nan])
+    epoch = Epoch(("a", "b"), np.float32([1, 2]), np.float32([3, 4]), aucs, weighted, np.float32([1, 1]))
     expected = {"val_loss/a": 3, "val_loss/b": 4, "val_auc/a": 0.5, "train_loss/a": 1, "train_loss/b": 2}
+    expected |= {"val_auc_video_weighted/a": 0.75, "weight/a": 1, "weight/b": 1}
     metrics = epoch_metrics(epoch)
     assert np.isnan(metrics.pop("val_auc/b"))
-    assert metrics == expected | {"weight/a": 1, "weight/b": 1}
+    assert np.isnan(metrics.pop("val_auc_video_weighted/b"))
+    assert metrics == expected
+    best = best_metrics(epoch)
+    assert best["val_auc_best/a"] == 0.5
+    assert {name.replace("_best", "") for name in best} == set(epoch_metrics(epoch))
     table = history_table(History(epochs=[epoch, epoch]))
     assert table.columns.tolist() == list(epoch_metrics(epoch))
     assert table.index.tolist() == [1, 2]
@@ -320,16 +326,14 @@ def test_many_features_that_cannot_be_shared_are_not_held_twice(monkeypatch):
 def test_early_stopping_goes_back_to_the_best_epoch():
     data = dataset()
     built, trace, history = train(data=data, epochs=30, early_stopping=True, patience=2)
-    aucs = [epoch.val_auc("general_anomaly") for epoch in history.epochs]
+    aucs = [epoch.weighted_val_auc("general_anomaly") for epoch in history.epochs]
     assert history.best_epoch == int(np.argmax(aucs))
     assert len(aucs) <= history.best_epoch + 3
-    from mtl.training.source import predict
-    from mtl.training.validation import task_auc
+    from mtl.training.validation import Validation
 
-    val = data.positions("val")
-    logits = predict(built, data.features, val)["general_anomaly"]
-    again = task_auc(TASKS["general_anomaly"], data.targets["general_anomaly"][val], logits)
-    assert again == pytest.approx(aucs[history.best_epoch])
+    again = Validation(data, built.tasks).of(built)
+    assert again.weighted_aucs[0] == pytest.approx(aucs[history.best_epoch])
+    assert again.aucs[0] == pytest.approx(history.epochs[history.best_epoch].val_auc("general_anomaly"))
     mean = trace.val_losses[:, 0].mean()
     assert mean == pytest.approx(history.epochs[history.best_epoch].val_losses[0], abs=1e-5)
 
