@@ -37,11 +37,14 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     ----------
     history : DataFrame
         One row per epoch, the epoch as index; columns ``train_loss/<task>``,
-        ``val_loss/<task>``, ``val_auc/<task>``, others are not shown.
+        ``val_loss/<task>``, ``val_auc/<task>``, ``val_auc_video_weighted/<task>``, others are not shown.
     best_epoch : int, optional
         Epoch whose weights were kept.
     """
-    kinds = {"train_loss": "training loss", "val_loss": "validation loss", "val_auc": "validation AUC"}
+    aucs = {"val_auc": "validation AUC", "val_auc_video_weighted": "validation AUC, each video counting alike"}
+    kinds = {"train_loss": "training loss", "val_loss": "validation loss"} | {
+        kind: label for kind, label in aucs.items() if any(column.startswith(f"{kind}/") for column in history)
+    }
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
     if not tasks or history.empty:
@@ -50,12 +53,12 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     at_best: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
     key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_best)] if best_epoch is not None else [])]
     figure, grid = sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
-    low, high = range_of(history[[f"val_auc/{task}" for task in tasks if f"val_auc/{task}" in history]].to_numpy())
+    low, high = range_of(history[[column for column in history if column.split("/")[0] in aucs]].to_numpy())
     for j, task in enumerate(tasks):
         above, below = grid[j], grid[len(tasks) + j]
         for kind, (_, style) in looks.items():
             if f"{kind}/{task}" in history:
-                axes = below if kind == "val_auc" else above
+                axes = below if kind in aucs else above
                 axes.plot(history.index, history[f"{kind}/{task}"], markersize=4, **style)
         below.set_ylim(low, high)
         for axes in (above, below):

@@ -55,8 +55,8 @@ def classes() -> pd.DataFrame:
 
 
 def history(tasks: tuple[str, ...], epochs: int) -> pd.DataFrame:
-    kinds = ("train_loss", "val_loss", "val_auc")
-    columns = {f"{kind}/{task}": np.linspace(1, 0.5, epochs) for task in tasks for kind in kinds}
+    kinds = ("train_loss", "val_loss", "val_auc", "val_auc_video_weighted")
+    columns = {f"{kind}/{task}": np.linspace(1, 0.5 + i / 20, epochs) for task in tasks for i, kind in enumerate(kinds)}
     return pd.DataFrame(columns, index=range(1, epochs + 1))
 
 
