@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from conftest import TINY, call
 
+from mtl.numbers import known
+
 PLAIN = (*TINY, "relations=[]", "gradient_measurements.batches=0")  # where nothing between tasks is tried
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
@@ -69,6 +71,11 @@ def test_one_task_is_tracked_under_the_same_names_as_four(folder, tasks):
     assert len(pairs) == (6 if tasks == "all" else 0)
     if tasks == "all":
         assert "gradient_similarity/anomaly_type_vs_general_anomaly" in pairs
+
+
+def test_every_number_of_a_run_is_in_the_table_of_numbers(folder):
+    _, runs = tracked(folder)
+    assert [metric for run in runs.values() for metric in run.metrics if known(metric) is None] == []
 
 
 def test_the_data_set_is_an_input_of_the_run(folder):

@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # from the ground up: a chapter, or a module outside of one, imports only what stands further down
 FLOORS = (
     ("moved", "errors", "formatting", "terminal", "files", "memory", "seeds", "statistics"),  # small tools
-    ("trace", "results", "tasks"),
+    ("trace", "results", "tasks", "numbers"),
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),

@@ -43,7 +43,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     """
     aucs = {"val_auc": "validation AUC", "val_auc_video_weighted": "validation AUC, each video counting alike"}
     kinds = {"train_loss": "training loss", "val_loss": "validation loss"} | {
-        kind: label for kind, label in aucs.items() if any(column.startswith(f"{kind}/") for column in history)
+        kind: label for kind, label in aucs.items() if any(str(column).startswith(f"{kind}/") for column in history)
     }
     named = [column.split("/", 1) for column in history.columns if "/" in column]
     tasks = list(dict.fromkeys(task for kind, task in named if kind in kinds))
@@ -53,7 +53,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     at_best: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
     key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_best)] if best_epoch is not None else [])]
     figure, grid = sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
-    low, high = range_of(history[[column for column in history if column.split("/")[0] in aucs]].to_numpy())
+    low, high = range_of(history[[column for column in history if str(column).split("/")[0] in aucs]].to_numpy())
     for j, task in enumerate(tasks):
         above, below = grid[j], grid[len(tasks) + j]
         for kind, (_, style) in looks.items():

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mtl.ablation import design
 from mtl.formatting import plural, signed, signed_interval
+from mtl.numbers import sentences, sweep_numbers
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.summary import STATUSES, Summary
 from mtl.report.tables import (
@@ -149,7 +150,14 @@ def sections(summary: Summary) -> list[Section]:
         )
     elif relations:
         parts.append(Section("Relations between tasks", figures=relations))
-    return parts
+    return [*parts, Section("What the numbers are", lines=tuple(_definitions(summary)), brief=())]
+
+
+def _definitions(summary: Summary) -> list[str]:
+    """What each number of the report is, and when it is missing."""
+    compared = summary.compared
+    tables = (compared.sets, compared.auxiliaries, compared.gain_predictors)
+    return sentences(sweep_numbers([str(name) for table in tables for name in table if table[name].notna().any()]))
 
 
 _PREDICTED_GAINS = "Did gradients and losses predict the gains?"

@@ -30,9 +30,9 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
         if section.table is not None:
             for i, part in enumerate(fitting(section.table, width)):
                 shown.append(terminal_table(section.title if i == 0 else "", part))
-        elif section.lines:
-            shown.append(Text(section.title, style="bold"))
         lines = section.lines if section.brief is None else section.brief
+        if section.table is None and lines:
+            shown.append(Text(section.title, style="bold"))
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
     return [*shown, Text(headline(summary), style="bold")]

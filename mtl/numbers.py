@@ -1,0 +1,375 @@
+"""Every number that a run or a sweep prints: what it is, of what, when, with which interval, when it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number by the name under which it is tracked or written.
+
+    Attributes
+    ----------
+    name : str
+        Of a metric, with ``<task>``, ``<pair>`` (``a_vs_b`` or ``a_to_b``) and other places in angle
+        brackets; of a sweep's table its column.
+    definition : str
+    of : str
+        Frames and videos it is made from.
+    epoch : str
+        After which epoch.
+    interval : str
+        How its interval is made; empty where it has none.
+    missing : str
+        When it is missing, and why.
+    """
+
+    name: str
+    definition: str
+    of: str
+    epoch: str
+    interval: str = ""
+    missing: str = ""
+
+    def names(self, metric: str) -> bool:
+        """Whether the metric is this number."""
+        pattern = re.sub(r"<[^>]+>", ".+", re.escape(self.name).replace(r"\<", "<").replace(r"\>", ">"))
+        return re.fullmatch(pattern, metric) is not None
+
+
+KEPT, EVERY, END = "the kept one", "every one", "the end of training"
+TEST, VAL = "all test frames", "all validation frames: whole videos held out of Train"
+ONE_SIDED = (
+    "where all test frames have the same label, where training frames showed one outcome only, or where predictions "
+    "are not finite, as of a run that diverged"
+)
+BY_VIDEO = (
+    "percentiles over resamples of whole test videos, within anomalous and normal; none where one side is one video"
+)
+MACRO = "of a task with several classes the mean over those that training frames and these frames show"
+BROKEN = "where the loss or the logits are not finite"
+AFTER_WARMUP = "mean over the measured ones after the warm-up"
+HELD_OUT = "fixed batches of validation frames, dropout off"
+NO_GRADIENT = "where a gradient is zero or not finite, or nothing was measured"
+T_BATCHES = "t interval over the batches"
+VIDEOS_ALIKE = "each video counts alike, as a frame weighs 1 / frames of its video"
+
+RUN = (
+    Number(
+        "auc/<task>", f"area under the ROC curve by frames, ranked by logits; {MACRO}", TEST, KEPT, BY_VIDEO, ONE_SIDED
+    ),
+    Number(
+        "average_precision/<task>",
+        f"area under precision over recall by frames, ranked by logits; {MACRO}",
+        TEST,
+        KEPT,
+        "",
+        ONE_SIDED,
+    ),
+    Number(
+        "balanced_accuracy/<task>",
+        "mean recall over the classes, decided at evaluation.threshold or by the likeliest class",
+        TEST,
+        KEPT,
+        BY_VIDEO,
+        ONE_SIDED,
+    ),
+    Number(
+        "f1/<task>",
+        "F1 of the yes, or its mean over the classes, decided as for balanced_accuracy",
+        TEST,
+        KEPT,
+        BY_VIDEO,
+        ONE_SIDED,
+    ),
+    Number(
+        "video_auc_mean/<task>",
+        "AUC by videos, ranked by the mean probability of a video's frames",
+        TEST,
+        KEPT,
+        BY_VIDEO,
+        f"{ONE_SIDED}; where the label changes within a video",
+    ),
+    Number(
+        "video_auc_max/<task>",
+        "AUC by videos, ranked by the highest logit of a video's frames",
+        TEST,
+        KEPT,
+        BY_VIDEO,
+        f"{ONE_SIDED}; where the label changes within a video",
+    ),
+    Number(
+        "class_auc/<task>.<class>",
+        "AUC of one class against the rest by frames, ranked by its log-odds",
+        TEST,
+        KEPT,
+        BY_VIDEO,
+        "where the test frames lack the class; marked where the training frames do",
+    ),
+    Number(
+        "train_loss/<task>",
+        "mean unweighted loss over the epoch's batches",
+        "training frames as they are drawn",
+        EVERY,
+        "",
+        BROKEN,
+    ),
+    Number("val_loss/<task>", "mean unweighted loss of the frames", VAL, EVERY, "", BROKEN),
+    Number(
+        "val_auc/<task>",
+        f"AUC by frames, ranked by logits, all frames of one weight; {MACRO}",
+        VAL,
+        EVERY,
+        "",
+        f"where all validation frames have the same label, or {BROKEN}",
+    ),
+    Number(
+        "val_auc_video_weighted/<task>",
+        f"the same AUC, but {VIDEOS_ALIKE}; the main task's chooses the kept epoch",
+        VAL,
+        EVERY,
+        "",
+        "as val_auc",
+    ),
+    Number(
+        "weight/<task>",
+        "weight of the task's loss on the shared parameters, mean over the epoch's steps",
+        "training frames as they are drawn",
+        EVERY,
+    ),
+    Number(
+        "<quantity>_best/<task>",
+        "a quantity that has a curve over epochs, at the kept epoch",
+        "as the curve",
+        KEPT,
+        "",
+        "where nothing sound is left of a run that diverged",
+    ),
+    Number(
+        "epoch/best",
+        "number of the kept epoch, counted from 1",
+        VAL,
+        KEPT,
+        "",
+        "where nothing sound is left of a run that diverged",
+    ),
+    Number("label_entropy/<task>", "entropy of the task's labels in bits", "all training frames", "before training"),
+    Number(
+        "label_mutual_information/<pair>",
+        "mutual information of two tasks' labels in bits",
+        "all training frames",
+        "before training",
+    ),
+    Number(
+        "label_information/<pair>",
+        "share of the recipient's label entropy that the source's labels tell, in [0, 1]",
+        "all training frames",
+        "before training",
+        "",
+        "where the recipient's labels are all alike",
+    ),
+    Number(
+        "gradient_similarity/<pair>",
+        "cosine between the two tasks' gradients on the shared parameters, mean over batches",
+        HELD_OUT,
+        AFTER_WARMUP,
+        T_BATCHES,
+        NO_GRADIENT,
+    ),
+    Number(
+        "gradient_similarity_mean/<pair>",
+        "cosine between the two tasks' gradients averaged over the batches first",
+        HELD_OUT,
+        AFTER_WARMUP,
+        "",
+        NO_GRADIENT,
+    ),
+    Number(
+        "conflict_rate/<pair>",
+        "share of batches on which the cosine is below zero; beside its permutation baseline",
+        HELD_OUT,
+        AFTER_WARMUP,
+        T_BATCHES,
+        NO_GRADIENT,
+    ),
+    Number(
+        "magnitude_similarity/<pair>",
+        "2 |g_a| |g_b| / (|g_a|^2 + |g_b|^2), in [0, 1]",
+        HELD_OUT,
+        AFTER_WARMUP,
+        T_BATCHES,
+        NO_GRADIENT,
+    ),
+    Number(
+        "affinity/<pair>",
+        "share of its held-out loss that the recipient loses by a small step down the source's gradient",
+        "a training batch for the step, a validation batch for the loss",
+        AFTER_WARMUP,
+        T_BATCHES,
+        f"{NO_GRADIENT}, or with gradient_measurements.affinity_step=null",
+    ),
+    Number(
+        "affinity_to_itself/<task>", "the same of a task's own gradient", "as affinity", AFTER_WARMUP, "", "as affinity"
+    ),
+    Number(
+        "loss_correlation/<pair>",
+        "Spearman's correlation of the tasks' losses, averaged by video",
+        VAL,
+        KEPT,
+        "percentiles over resamples of videos",
+        "with fewer than five videos, or where a loss is constant or not finite",
+    ),
+    Number(
+        "loss_correlation_within_class/<pair>",
+        "the same within each class",
+        VAL,
+        KEPT,
+        "percentiles over resamples of videos",
+        "as loss_correlation",
+    ),
+    Number(
+        "loss_correlation_step/<pair>",
+        "Pearson's correlation of the training losses by step, less a running mean",
+        "training frames as they are drawn",
+        "all of them",
+        "percentiles over resamples of blocks of steps",
+        "with fewer than five blocks, or where a loss is constant or not finite",
+    ),
+    Number(
+        "loss_correlation_trend/<pair>",
+        "Pearson's correlation of the epochs' mean training losses: falling losses make it near 1 whatever the relation",
+        "training frames as they are drawn",
+        "all of them",
+        "",
+        "with fewer than three epochs, or where a loss is constant or not finite",
+    ),
+    Number(
+        "<measure>_baseline/<pair>",
+        "the measure where there is nothing to find: the labels of one task are permuted",
+        "as the measure",
+        "as the measure",
+    ),
+    Number(
+        "<measure>_by_layer/<layers>.<pair>",
+        "the measure within a part of the shared parameters",
+        "as the measure",
+        "as the measure",
+    ),
+    Number(
+        "features/<what>",
+        "about the frozen part's features: frames computed, cosine to float32 ones, spread",
+        "frames of all splits, or of Train for the spread",
+        "before training",
+    ),
+    Number(
+        "parameters/<part>",
+        "number of parameters frozen, trained and shared, or in the heads",
+        "no frame",
+        "before training",
+    ),
+    Number("time/<stage>_s", "wall time of a stage in seconds", "no frame", END),
+    Number("time_share/<stage>", "its share of the time of the training steps", "no frame", END),
+    Number("frames_per_s/<stage>", "frames through a stage by its wall time", "frames of that stage", END),
+    Number("memory/peak_mib", "largest memory of the process in MiB", "no frame", END),
+)
+
+SCORED = f"{TEST} that all runs of the condition predicted"
+OVER_SEEDS = "over videos and seeds, each seed with the same resamples of videos; over videos alone with one seed"
+SWEEP = (
+    Number("auc", f"AUC of the main task by frames, mean over seeds; {MACRO}", SCORED, KEPT, OVER_SEEDS, ONE_SIDED),
+    Number("sd", "standard deviation of the AUC between seeds", SCORED, KEPT, "", "with one seed"),
+    Number(
+        "difference",
+        "AUC less that of the base, paired by seed and by video, mean over seeds",
+        SCORED,
+        KEPT,
+        OVER_SEEDS,
+        "where no seed has both",
+    ),
+    Number(
+        "p",
+        "sign flips over seeds: share of all flips with a mean difference as far from zero, never below 2 / 2^seeds",
+        SCORED,
+        KEPT,
+        "",
+        "as the difference",
+    ),
+    Number("p_holm", "p corrected by Holm over all differences of the table", SCORED, KEPT, "", "as the difference"),
+    Number(
+        "effect",
+        "main effect of an auxiliary: mean difference over all pairs of sets that differ in it alone",
+        SCORED,
+        KEPT,
+        f"{OVER_SEEDS}; for all auxiliaries of a condition at once (Bonferroni)",
+        "where no two sets differ in it alone",
+    ),
+    Number(
+        "shapley",
+        "Shapley value of an auxiliary: the values of all add up to AUC of the largest set less that of the main task alone",
+        SCORED,
+        KEPT,
+        "as the effect",
+        "without a full factorial of sets",
+    ),
+    Number(
+        "correlation",
+        "Spearman's correlation between a measure and the gains, over auxiliaries in sets",
+        "as the measure and the difference",
+        KEPT,
+        "of the rank correlation",
+        "with too few points to correlate",
+    ),
+)
+
+
+def known(metric: str) -> Number | None:
+    """The number of a run that a metric is; ends of an interval are their number's; None of a stranger."""
+    plain = re.sub(r"_(low|high)(?=/)", "", metric)
+    exact = [number for number in RUN if number.names(plain)]
+    return min(exact, key=lambda number: number.name.startswith("<"), default=None)
+
+
+def sentences(numbers: Iterable[Number]) -> list[str]:
+    """A sentence or two per number, for whoever reads a report."""
+    return [
+        f"{each.name}: {each.definition}. From {each.of}; epoch: {each.epoch}."
+        + (f" Interval: {each.interval}." if each.interval else "")
+        + (f" Missing {each.missing}." if each.missing else "")
+        for each in numbers
+    ]
+
+
+def sweep_numbers(columns: Sequence[str]) -> list[Number]:
+    """The numbers of a sweep that tables with these columns show."""
+    return [number for number in SWEEP if number.name in columns]
+
+
+def as_markdown() -> str:
+    """The page `docs/numbers.md`."""
+    parts = [
+        "# Every number, and what it is made from",
+        "",
+        "This page is made from the table in `mtl/numbers.py`, which reports use as well:"
+        " `python -c 'from mtl.numbers import as_markdown; print(as_markdown(), end=\"\")' > docs/numbers.md`.",
+        "A number that cannot be had is missing with its reason (`undefined.json` of the run, `reason` in tables), never 0"
+        " and never .5. `<name>_low/` and `<name>_high/` are the ends of a 95 % interval.",
+    ]
+    for title, numbers in (("A run", RUN), ("A sweep", SWEEP)):
+        parts += [
+            "",
+            f"## {title}",
+            "",
+            "| number | what it is | from | epoch | interval | missing |",
+            "|---|---|---|---|---|---|",
+        ]
+        parts += [f"| {' | '.join(_cells(each))} |" for each in numbers]
+    return "\n".join(parts) + "\n"
+
+
+def _cells(number: Number) -> list[str]:
+    """A row of the page."""
+    texts = (number.definition, number.of, number.epoch, number.interval or "none", number.missing or "never")
+    return [f"`{number.name}`", *(text.replace("|", "\\|") for text in texts)]
