@@ -160,6 +160,7 @@ KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process",
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
 CODE, DATA = "code", "data_digest"  # of what a result comes from
+NUMERICS = "numerics"  # what did the arithmetic
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 
