@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from mtl.job.record import read_jobs
+from mtl.job.record import read_job
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 MAIN = "auc/general_anomaly"
@@ -35,11 +35,13 @@ def measure(kind: str, seed: int, folder: Path, more: list[str]) -> dict[str, ob
     to = folder / f"{kind} {seed}".replace(" ", "_")
     words = ["tasks=all", "training=fixed_epochs", "tracking=none", f"seed={seed}", word, f"hydra.run.dir={to}", *more]
     command = [sys.executable, str(RUN), *words]
-    done = subprocess.run(command, cwd=folder, env=os.environ | told, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=os.environ | told, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit((done.stdout + done.stderr)[-4000:])
-    metrics = read_jobs(folder / to)[0].metrics
-    return {"kind": kind, "seed": seed, "seconds": metrics["time/steps_s"], "auc": metrics[MAIN]}
+    job = read_job(to)
+    if job is None:
+        sys.exit(f"{to} holds no record of a run.")
+    return {"kind": kind, "seed": seed, "seconds": job.metrics["time/steps_s"], "auc": job.metrics[MAIN]}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from conftest import BARE, TINY, call
 
 from mtl import numerics
 from mtl.errors import UserError
-from mtl.job.record import read_jobs
+from mtl.job.record import read_job, read_jobs
 from mtl.numerics import Numerics
 from mtl.results import NUMERICS
 
@@ -89,7 +89,9 @@ def test_what_is_prepared_is_told_to_tensorflow_and_taken_back(machine, monkeypa
     assert found == {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_NUM_INTRAOP_THREADS": "2"}
     monkeypatch.setitem(sys.modules, "tensorflow", sys)
     Numerics(False).require()
-    with pytest.raises(UserError, match="numerics=portable: .* numerics=native in this process.*hydra/launcher=processes"):
+    with pytest.raises(
+        UserError, match="numerics=portable: .* numerics=native in this process.*hydra/launcher=processes"
+    ):
         Numerics(True).require()
 
 
@@ -120,7 +122,9 @@ def test_portable_runs_are_equal_to_the_bit_however_they_were_started(tmp_path):
         done = call(tmp_path, *TINY, "numerics=portable", "tracking=none", f"hydra.run.dir={name}", **environment)
         assert done.returncode == 0, done.stderr
         found.append(pd.read_parquet(tmp_path / name / "artifacts" / "predictions.parquet"))
-        tags.add(read_jobs(tmp_path / name)[0].tags[NUMERICS])
+        job = read_job(tmp_path / name)
+        assert job is not None
+        tags.add(job.tags[NUMERICS])
     for other in found[1:]:
         pd.testing.assert_frame_equal(other, found[0], check_exact=True)
     assert tags == {Numerics(True).text}
