@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from mtl import memory
+from mtl import memory, numerics
 from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.request import RunRequest
@@ -24,7 +24,7 @@ from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
-from mtl.results import CODE, DATA, JOB, Result
+from mtl.results import CODE, DATA, JOB, NUMERICS, Result
 from mtl.terminal import quiet, show
 from mtl.tracking.stages import Stages
 
@@ -74,6 +74,8 @@ def run(config: DictConfig) -> float:
         if sweep is not None:
             check_worth_it(sweep, config.stop_after)
         check(config)
+        arithmetic = build(config.numerics)
+        tags[NUMERICS] = arithmetic.text
         if sweep is None and config.dry_run:
             show(f"would run: {name}")
             return float("nan")
@@ -88,6 +90,7 @@ def run(config: DictConfig) -> float:
                     return reused
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
+            arithmetic.require()
             tracked = tracking.start(name, asked.folder, parent, tags)
             with closing_run(tracked, asked.folder):
                 result = train_and_judge(asked, tracked)
@@ -125,6 +128,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
 
     with stages("start"), quiet():  # TensorFlow: seconds, and noise that is nobody's concern
         import keras
+        import tensorflow as tf
 
         from mtl.data.splits import require_every_split
         from mtl.features.feature_key import stats
@@ -135,6 +139,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.tracking import metrics
         from mtl.training.dataset import Dataset
 
+        if numerics.is_portable():
+            tf.config.experimental.enable_op_determinism()
         backbone = split_backbone(config)
         keras.utils.set_random_seed(config.seed)
         weighting = build(config.weighting, tasks=tuple(tasks))

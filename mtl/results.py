@@ -165,6 +165,7 @@ JOB = "mtl.job"  # number in its sweep
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing
 CODE, DATA = "code", "data_digest"  # of what a result comes from
+NUMERICS = "numerics"  # what did the arithmetic
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 

@@ -42,6 +42,10 @@ TOY = {
         ["--sizes", "2000", "3000", "--features", "16", "--units", "8"],
         ["index, split and labels", "peak of the run"],
     ),
+    "numerics": (
+        ["--seeds", "1", "--", *TINY, "relations=[gradient_similarity]"],
+        ["native without oneDNN", "portable", "ratio to native"],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],

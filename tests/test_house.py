@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # from the ground up: a chapter, or a module outside of one, imports only what stands further down
 FLOORS = (
-    ("moved", "errors", "formatting", "terminal", "files", "memory", "seeds", "statistics"),  # small tools
+    ("moved", "errors", "formatting", "terminal", "files", "memory", "numerics", "seeds", "statistics"),  # small tools
     ("trace", "results", "tasks", "numbers"),
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
@@ -32,7 +32,17 @@ FLOORS = (
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # what a neighbour on the same floor may use
-BASES = {"moved", "errors", "terminal", "memory", "data.frames", "trace", "model.gradients", "weighting.base"}
+BASES = {
+    "moved",
+    "errors",
+    "terminal",
+    "memory",
+    "numerics",
+    "data.frames",
+    "trace",
+    "model.gradients",
+    "weighting.base",
+}
 DOORS = {
     "mlflow": {"tracking"},
     "cv2": {"data", "drawing"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtl.results import BEST, DIVERGED, TrackedRun, pairs
+from mtl.results import BEST, DIVERGED, NUMERICS, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "split_point", "cut")
@@ -60,7 +60,8 @@ class Design:
 def design_of(runs: Sequence[TrackedRun]) -> Design:
     """The design of runs that are settled."""
     keys, table = axes(runs), runs_table(runs)
-    axis = "tasks" if len(set(table["tasks"])) > 1 or len(keys) == 1 else keys[1]
+    others = sorted(keys[1:], key=lambda key: key == NUMERICS)  # what computed is compared where nothing else differs
+    axis = "tasks" if len(set(table["tasks"])) > 1 or not others else others[0]
     return Design(tuple(runs), table, tuple(keys), axis)
 
 
@@ -179,12 +180,17 @@ def resampling(runs: Sequence[TrackedRun]) -> tuple[int, int]:
 
 
 def parameters_of(run: TrackedRun) -> dict[str, str]:
-    """Parameters of a run; of one that failed before it had any, what its name says."""
+    """Parameters of a run; of one that failed before it had any, what its name says.
+
+    Under `numerics` stands what did the arithmetic, where the run says so: runs of unlike
+    arithmetic are of unlike conditions, whatever was asked for.
+    """
     first, *others = run.name.split(" ") if run.name else [""]
     named = dict(word.split("=", 1) for word in others if "=" in word)
     by_name = {key.lstrip("+"): value for key, value in named.items()} | ({} if "=" in first else {"tasks": first})
     tagged = {"tasks": run.tags["tasks"]} if "tasks" in run.tags else {}
-    return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params}
+    computed = {NUMERICS: run.tags[NUMERICS]} if NUMERICS in run.tags else {}
+    return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params, **computed}
 
 
 def _follows(parameters: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:

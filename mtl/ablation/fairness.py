@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from mtl.ablation.design import Design, follows_seed, parameters_of
-from mtl.results import CODE, DATA, TrackedRun
+from mtl.formatting import plural
+from mtl.results import CODE, DATA, NUMERICS, TrackedRun
 
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
 MAY_DIFFER = ("tasks", "seed", "task.", "relations", "gradient_measurements", "evaluation")
@@ -145,3 +147,46 @@ def data_apart(design: Design) -> list[str]:
                 "This may explain a difference."
             )
     return lines
+
+
+def arithmetics(design: Design, main_task: str, base: str) -> list[str]:
+    """A line where the runs were not computed alike: by what, and how far that moved the base's AUC.
+
+    Parameters
+    ----------
+    design : Design
+    main_task : str
+    base : str
+        Value of its axis that the others are compared with.
+
+    Returns
+    -------
+    list of str
+        The distance is the mean absolute difference between runs of the base that are alike in all but
+        what computed them, over all such pairs.
+    """
+    members: dict[str, int] = {}
+    cells: dict[tuple[str, ...], list[float]] = {}
+    names = [key for key in (*design.keys, "seed") if key != NUMERICS]
+    for run in design.counted:
+        if NUMERICS not in run.tags:
+            continue
+        members[run.tags[NUMERICS]] = members.get(run.tags[NUMERICS], 0) + 1
+        if f"auc/{main_task}" in run.metrics and (design.axis == NUMERICS or design.arm(run) == base):
+            cell = tuple(parameters_of(run).get(key, "") for key in names)
+            cells.setdefault(cell, []).append(run.metrics[f"auc/{main_task}"])
+    if len(members) < 2:
+        return []
+    which = " and ".join(f"{name} ({plural(number, 'run')})" for name, number in members.items())
+    apart = [abs(a - b) for values in cells.values() for a, b in combinations(values, 2)]
+    of = "the only set" if design.axis == NUMERICS else base
+    moved = (
+        f"It moved the AUC of {of} by {sum(apart) / len(apart):.3f} on the mean over {plural(len(apart), 'pair')} of "
+        "runs with one seed."
+        if apart
+        else f"How far that moves an AUC is not known: {of} was not run under two of them with one seed."
+    )
+    return [
+        f"The runs were not computed alike: {which}. Only runs of one kind are compared with each other. {moved} "
+        "With numerics=portable unlike machines compute alike."
+    ]

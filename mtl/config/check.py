@@ -62,6 +62,7 @@ def check(config: DictConfig) -> None:
         except UserError as error:
             raise UserError(f"Task '{name}' {error}") from None
     data.check()
+    build(config.numerics).prepare()  # before anything imports TensorFlow
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
         build(config.weighting, tasks=tuple(plain["tasks"]))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl import numerics
 from mtl.config.switches import switches
 from mtl.tracking.provenance import versions_of
 
@@ -33,7 +34,7 @@ COMPUTING_PACKAGES = (
 )
 
 
-def fingerprint(config: Mapping[str, object], data: str) -> str:
+def fingerprint(config: Mapping[str, Any], data: str) -> str:
     """32 characters that two runs share if they must give the same result.
 
     Parameters
@@ -41,6 +42,7 @@ def fingerprint(config: Mapping[str, object], data: str) -> str:
     config : mapping
         Plain values, interpolations resolved. Keys of `NEUTRAL`, switches and the
         places of the data do not count; a value that names a file counts as the file's bytes.
+        Under `numerics` what does the arithmetic on this machine counts.
     data : str
         Digest of the frames, of whatever kind.
     """
@@ -51,7 +53,8 @@ def fingerprint(config: Mapping[str, object], data: str) -> str:
     tasks = config.get("tasks")
     order = list(tasks) if isinstance(tasks, Mapping) else []  # the heads' order is part of the model
     content = {"config": _with_files(counting), "order": order, "data": data, "code": code_digest()}
-    text = json.dumps(content | {"versions": versions()}, sort_keys=True, default=str)
+    content |= {"versions": versions(), "numerics": numerics.of_config(config["numerics"]).text}
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 

@@ -18,7 +18,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from mtl import moved
 from mtl.errors import UserError, nearest
-from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in
+from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in, computing_on
 from mtl.model.digests import architecture_digest, weights_digest
 from mtl.model.networks import pooled, resized
 from mtl.model.parts import FrozenPart, Layers, SplitBackbone, TrainedPart, n_parameters, nothing_trained
@@ -261,7 +261,7 @@ class Backbone:
             "preprocess": _dotted(self.preprocess),
             "interpolation": "bilinear, antialiased",
             "precision": self.precision,
-            "device": "GPU without TF32" if tf.config.list_physical_devices("GPU") else "CPU",
+            "device": computing_on(),
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }

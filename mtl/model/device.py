@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtl import numerics
 from mtl.model.parts import FrozenPart
 
 # of the frames of a call, in the frozen part's input: enough that a call's own cost is small, little enough that its
@@ -60,7 +61,9 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def best_precision() -> str:
-    """`bfloat16` where the processor or the GPU computes in it, else `float32`."""
+    """`bfloat16` where the processor or the GPU computes in it, else `float32`, as always with numerics=portable."""
+    if numerics.is_portable():
+        return "float32"
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
@@ -70,6 +73,13 @@ def best_precision() -> str:
     except OSError:
         return "float32"
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def computing_on() -> str:
+    """What features are computed on, as part of their key; those of portable numerics are their own."""
+    if numerics.is_portable():
+        return "CPU, portable"
+    return "GPU without TF32" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def best_batch_size(image_size: int) -> int:

@@ -102,6 +102,7 @@ def summarise(runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | 
         (
             *(*unreadable, *compared.warnings),
             *fairness.unfair(design, compared.base.removeprefix(f"{design.axis}=")),
+            *fairness.arithmetics(design, main_task, compared.base.removeprefix(f"{design.axis}=")),
             *(*fairness.data_apart(design), *fairness.versions(design.counted)),
         ),
         measured_groups.measured_groups(design),

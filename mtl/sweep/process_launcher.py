@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +27,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
+from mtl import numerics
 from mtl.config import commandline
 from mtl.errors import UserError
 from mtl.job.context import SECONDS_TO_LEAVE, SweepContext, UntrainedError, check_worth_it, current
-from mtl.results import JOB
+from mtl.results import JOB, NUMERICS
 from mtl.tracking.journal import JOURNAL, Journal
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,11 @@ class Processes(Launcher):
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         # else the first job takes the whole GPU's memory
-        return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | dict.fromkeys(names, threads) | os.environ | {"PYTHONPATH": path}
+        told = {
+            name: value for name, value in os.environ.items() if name not in numerics.PORTABLE
+        }  # a job done here set
+        told |= numerics.own_environment()
+        return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | dict.fromkeys(names, threads) | told | {"PYTHONPATH": path}
 
     def _ended(self, job: Working) -> JobReturn:
         """What a process left behind; a run with the reason where it left nothing."""
@@ -172,7 +177,8 @@ class Processes(Launcher):
         sweep = current()
         choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
         name = run_name(choices, words, sweep.common if sweep else ())
-        tags: Mapping[str, str] = {"tasks": str(choices.get("tasks")), JOB: str(job.number)}
+        tags = {"tasks": str(choices.get("tasks")), JOB: str(job.number)}
+        tags |= {NUMERICS: numerics.of_config(job.config.numerics).text}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         output = job.folder / OUTPUT
         written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""

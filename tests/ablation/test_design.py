@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mtl.ablation import design, fairness, measured_groups
-from mtl.results import CODE, DATA, TrackedRun
+from mtl.results import CODE, DATA, NUMERICS, TrackedRun
 
 
 def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
@@ -178,3 +178,46 @@ def test_groups_are_of_means_over_seeds_without_controls_and_within_equal_condit
 def test_a_set_whose_task_has_no_score_serves_it_to_nobody():
     runs = [measured("single", {"main": 0.7}), measured("all", {"main": 0.9, "a": float("nan")})]
     assert grouped(runs) == []
+
+
+# --- what did the arithmetic ------------------------------------------------------------------------------------------
+
+
+def computed(name: str, seed: int, numerics: str, auc: float) -> TrackedRun:
+    found = run(name, seed, numerics="native")
+    return replace(found, tags={NUMERICS: numerics}, metrics={"auc/main": auc})
+
+
+def test_runs_of_unlike_numerics_are_of_unlike_conditions_and_the_shift_of_the_base_is_told():
+    runs = [
+        *(computed("anomaly", seed, "cpu a", auc) for seed, auc in ((0, 0.76), (1, 0.70))),
+        *(computed("anomaly", seed, "cpu b", auc) for seed, auc in ((0, 0.745), (1, 0.729))),
+        *(computed("all", seed, name, 0.8) for seed in range(2) for name in ("cpu a", "cpu b")),
+    ]
+    found = design.design_of(runs)
+    assert found.axis == "tasks"
+    assert set(found.by_condition()) == {"numerics=cpu a", "numerics=cpu b"}
+    (line,) = fairness.arithmetics(found, "main", "anomaly")
+    assert "cpu a (4 runs) and cpu b (4 runs)" in line
+    assert "AUC of anomaly by 0.022 on the mean over 2 pairs" in line  # (0.015 + 0.029) / 2
+    (line,) = fairness.arithmetics(design.design_of([*runs[:2], *runs[5::2]]), "main", "anomaly")
+    assert "not known: anomaly was not run under two of them" in line
+
+
+def test_runs_computed_alike_and_runs_of_before_have_no_line_and_no_axis():
+    alike = [computed(name, 0, "cpu a", 0.7) for name in ("anomaly", "all")]
+    before = [run(name, 1, numerics="native") for name in ("anomaly", "all")]
+    for runs in (alike, before):
+        found = design.design_of(runs)
+        assert found.keys == ("tasks",)
+        assert fairness.arithmetics(found, "main", "anomaly") == []
+
+
+def test_another_axis_is_compared_before_the_numerics():
+    runs = [
+        replace(computed("all", 0, name, 0.7), params={"tasks": "all", "seed": "0", "weighting": weighting})
+        for name in ("cpu a", "cpu b")
+        for weighting in ("dwa", "equal")
+    ]
+    assert design.design_of(runs).axis == "weighting"
+    assert design.design_of(runs[::2]).axis == NUMERICS

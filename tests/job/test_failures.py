@@ -30,7 +30,7 @@ def test_a_job_refused_before_its_run_was_opened_has_its_traceback(tmp_path):
 
 def test_of_a_dead_job_the_end_of_what_it_wrote_is_kept(tmp_path):
     hydra = {"runtime": {"choices": {"tasks": "all"}}, "overrides": {"task": ["seed=3"]}}
-    config = OmegaConf.create(CONFIG | {"hydra": hydra})
+    config = OmegaConf.create(CONFIG | {"hydra": hydra, "numerics": {"portable": False}})
     (tmp_path / OUTPUT).write_text("begin" + "x" * 30_000 + "\nlast words\n")
     with subprocess.Popen(["true"]) as process:
         job = Working(7, process, config, tmp_path)

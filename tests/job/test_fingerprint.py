@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mtl import numerics
 from mtl.job import fingerprint as module
 from mtl.job.fingerprint import data_key, fingerprint
 
@@ -10,6 +11,7 @@ CONFIG = {
     "tasks": {"general_anomaly": {"classes": ["Arson"]}, "violence": {"classes": ["Fighting"]}},
     "data": {"root": "/a", "annotations": {"train": None}, "every": 1},
     "training": {"epochs": 3},
+    "numerics": {"portable": False},
     "tracking": {"uri": "sqlite:///a.db"},
     "features": {"dir": "/a", "max_gib": 50},
     "rerun": False,
@@ -48,6 +50,15 @@ def test_whatever_changes_the_numbers_counts(monkeypatch):
     others.add(fingerprint(CONFIG, "data"))
     assert len(others) == 7
     assert same not in others
+
+
+def test_what_does_the_arithmetic_counts(monkeypatch):
+    same = fingerprint(CONFIG, "data")
+    assert changed(numerics={"portable": True}) != same
+    monkeypatch.setattr("mtl.numerics.OWN", dict.fromkeys(numerics.PORTABLE) | {numerics.ONEDNN: "0"})
+    without = fingerprint(CONFIG, "data")
+    monkeypatch.setattr("mtl.numerics.OWN", dict.fromkeys(numerics.PORTABLE) | {numerics.ONEDNN: "1"})
+    assert fingerprint(CONFIG, "data") != without
 
 
 def test_other_distributions_of_the_same_package_count(monkeypatch):
