@@ -10,8 +10,11 @@ import numpy as np
 from scipy.stats import norm, t
 
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined, percentile_interval
+from mtl.statistics.bounded import moved
 from mtl.statistics.pairwise import PairwiseCounts
 from mtl.statistics.significance import sign_flip
+
+AUC_BOUNDS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ def paired_difference(
     return effect(plain - base, draws - base_draws, seed)
 
 
-def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 1) -> Effect:
+def effect(
+    values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 1, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> Effect:
     """Mean over seeds with an interval over videos and seeds.
 
     Videos and seeds are crossed: every seed sees every video. In every resample of
@@ -95,7 +100,9 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
     variance is the mean covariance of two seeds' draws (a plain two-way bootstrap
     covers 99.6 % where 95 % are promised). And a bootstrap over few units is too
     narrow by nature, so the seeds' part is widened by sqrt(n / (n - 1)) t / z
-    (expanded percentiles): that of six seeds is as wide as a t interval.
+    (expanded percentiles): that of six seeds is as wide as a t interval. With few seeds
+    that reaches beyond what an AUC or a difference can be, so both parts count on a scale
+    without bounds, see `mtl.statistics.bounded.moved`.
 
     Parameters
     ----------
@@ -109,6 +116,8 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
     comparisons : int
         Number of effects judged together; the interval is widened to hold for all
         of them at once (Bonferroni).
+    bounds : (float, float)
+        What the number cannot leave: [0, 1] for an AUC, [-1, 1] for a difference of two.
 
     References
     ----------
@@ -133,7 +142,8 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 
     # a stream of its own: that of the videos would give as many seeds as a stratum has videos the same draws
     times = np.random.default_rng([seed, 1]).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
-    low, high = percentile_interval(value + share * (by_videos - mean_of_defined(by_videos)) + of_seeds, level=level)
+    deviations = share * (by_videos - mean_of_defined(by_videos)) + of_seeds
+    low, high = percentile_interval(moved(value, deviations, bounds), level=level)
     seed_sd = float(values.std(ddof=1))
     return Effect(value, float(low), float(high), sign_flip(values), n_seeds, seed_sd, shared, level, reason)
 

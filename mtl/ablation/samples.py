@@ -82,7 +82,8 @@ class SampledGroup:
         values, draws = contrast(weights, self.values), contrast(weights, self.draws)
         paired = np.isfinite(values)
         lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
-        found = effect(values[paired], draws[paired], self.sample.seed, comparisons)
+        bounds = float(weights[weights < 0].sum()), float(weights[weights > 0].sum())  # as every AUC is in [0, 1]
+        found = effect(values[paired], draws[paired], self.sample.seed, comparisons, bounds)
         missing = f"{plural(lacking, 'seed')} {'is' if lacking == 1 else 'are'} missing in some of the compared sets"
         return replace(found, reason="; ".join(filter(None, [missing if lacking else "", found.reason])))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtl.ablation.effects import Effect, effect
+from mtl.ablation.effects import AUC_BOUNDS, Effect, effect
 from mtl.ablation.factorial import bundles, main_effects, shapley_values
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import SampledGroup
@@ -35,7 +35,7 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
     reference = group.arms.index(base) if base in group.arms else None
     for a, arm in enumerate(group.arms):
         there = np.isfinite(own_values[a])
-        auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed)
+        auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed, bounds=AUC_BOUNDS)
         row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "condition": group.condition, "base": base}
         row |= _score(auc)
         row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
@@ -51,9 +51,8 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
 
 
 def _score(auc: Effect) -> dict[str, Any]:
-    """Mean AUC with its interval; with few seeds that of t may reach beyond what an AUC can be."""
-    low, high = (float(np.clip(end, 0, 1)) for end in (auc.low, auc.high))
-    return {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, "low": low, "high": high}
+    """Mean AUC with its interval."""
+    return {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, "low": auc.low, "high": auc.high}
 
 
 def _difference(found: Effect, fault: str) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def _head_rows(group: SampledGroup) -> list[dict[str, Any]]:
             there = np.isfinite(values[a])
             if not there.any():
                 continue
-            auc = effect(values[a][there], draws[a][there], group.sample.seed)
+            auc = effect(values[a][there], draws[a][there], group.sample.seed, bounds=AUC_BOUNDS)
             over = effect(
                 values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
             )

@@ -53,10 +53,13 @@ def class_auc(table: pd.DataFrame) -> Figure:
     _reference(axes, 0.5, "chance")
     set_label(axes.xaxis, "frame-level AUC (95 % interval over videos)", 0.5, -0.3 / height)
     axes.set_title("Each class against the others", fontsize=10, y=1 + 0.18 / height)
-    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]], (0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(axis="x", labelsize=8.5)
     return figure
+
+
+BEYOND = 0.02  # of an axis beyond the bounds of its quantity, for half a mark
 
 
 def auc_by_set(
@@ -86,7 +89,7 @@ def auc_by_set(
         spread = np.linspace(-0.16, 0.16, len(defined)) if len(defined) > 1 else np.zeros(len(defined))
         axes.plot(defined, i + spread, "o", markersize=4.5, markerfacecolor="none", color=COLOURS[0], zorder=3)
     _forest(axes, labels, means, lows, highs, mark="|", size=14)
-    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)])
+    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)], (0, 1))
     axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (circles)" + (", 95 % interval (line)" if intervals else "")))
     return fitted(figure)
 
@@ -108,7 +111,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     axes = figure.add_subplot()
     _forest(axes, as_text(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
-    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]])
+    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]], (-1, 1))
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(table)), [plain(wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5)
@@ -211,6 +214,7 @@ def _reference(axes: Axes, at: float, name: str) -> None:
     axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), fontsize=SMALL, color="0.35", **how)
 
 
-def _set_limits(axes: Axes, values: Sequence[float]) -> None:
-    """Limits that hold all values, and a little more."""
-    axes.set_xlim(*range_of(np.asarray(values, float)))
+def _set_limits(axes: Axes, values: Sequence[float], bounds: tuple[float, float]) -> None:
+    """Limits that hold all values, and a little more; beyond what can be only as far as a mark is wide."""
+    low, high = range_of(np.asarray(values, float))
+    axes.set_xlim(max(low, bounds[0] - BEYOND), min(high, bounds[1] + BEYOND))

@@ -18,6 +18,7 @@ from scipy import stats
 from mtl.relations.gramians import cosines, ratio_or_nan, squared_norms
 from mtl.results import Relation
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined
+from mtl.statistics.bounded import moved
 from mtl.trace import Trace
 
 
@@ -205,7 +206,7 @@ def _over_batches(
     spread = np.sqrt(deviations * n_defined / n_others)
     half = stats.t.ppf((1 + LEVEL) / 2, np.maximum(n_defined - 1, 1)) * spread / np.sqrt(np.maximum(n_defined, 1))
     values = mean_of_defined(np.array([mean_of_defined(epoch) for epoch in by_epoch]))
-    return np.clip(values - half, *bounds), np.clip(values + half, *bounds), spread
+    return moved(values, -half, bounds), moved(values, half, bounds), spread
 
 
 def _left_out(trace: Trace, counted: np.ndarray) -> str:

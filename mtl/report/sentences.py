@@ -23,7 +23,8 @@ def footnotes(summary: Summary) -> list[str]:
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
     lines = [f"{plural(compared.n_videos, 'test video')}. Frame-level AUC{', mean over seeds' if several else ''}; "
-             f"95 % intervals over {over} (all runs use the same resampled videos)."]  # fmt: skip
+             f"95 % intervals over {over} (all runs use the same resampled videos"
+             f"{'; made on the scale of Fisher z, so that they end before 0 and 1' if several else ''})."]  # fmt: skip
     if sets["difference"].notna().any():
         lines.append(
             f"Differences are relative to '{compared.base}', paired by seed and by video"

@@ -46,6 +46,7 @@ class DWA(Weighting):
             self.current.assign(np.ones(self.n_tasks))
             return
         before, last = np.asarray(epoch_losses, np.float64)[-2:]
-        ratios = np.divide(last, before, out=np.ones(self.n_tasks), where=before != 0)
+        with np.errstate(invalid="ignore"):  # infinite losses: nothing is learned of them
+            ratios = np.divide(last, before, out=np.ones(self.n_tasks), where=before != 0)
         if np.isfinite(ratios).all():
             self.current.assign(self.n_tasks * softmax(ratios / self.temperature))

@@ -352,7 +352,7 @@ def test_a_single_auxiliary_needs_no_shapley_value():
 
 def test_an_interval_of_an_auc_stays_within_what_an_auc_can_be():
     row = compared([entry("main", s, predictions(s, skill, 6)) for s, skill in enumerate((4.0, 0.1))]).sets.iloc[0]
-    assert row["high"] == 1
+    assert 0.9 < row["high"] <= 1
 
 
 def test_a_control_is_named():
