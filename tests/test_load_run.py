@@ -231,14 +231,13 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path, monkeypatch, run, said)
 def folder(tmp_path_factory):
     """A run without tracking, a sweep, and the same sweep again, whose jobs are reused."""
     folder = tmp_path_factory.mktemp("loaded")
-    words = ("tasks=anomaly", *BARE)
-    sweep = ("-m", "seed=0,1", "tracking.experiment=swept")
+    sweep = ("seed=0,1", "tracking.experiment=swept")
     for more in (
-        ("tracking=none", "hydra.run.dir=outputs/alone"),
-        (*sweep, "hydra.sweep.dir=multirun/first"),
-        (*sweep, "hydra.sweep.dir=multirun/again"),
+        ("tasks=anomaly", "tracking=none", "hydra.run.dir=outputs/alone"),
+        ("-m", "tasks=anomaly", *sweep, "hydra.sweep.dir=multirun/first"),
+        ("-m", "tasks=anomaly", *sweep, "hydra.sweep.dir=multirun/again"),
     ):
-        done = call(folder, *words, *more)
+        done = call(folder, *more, *BARE)
         assert done.returncode == 0, done.stderr
     return folder
 
