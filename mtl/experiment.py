@@ -130,6 +130,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         import keras
         import tensorflow as tf
 
+        from mtl.data.making import how_made
         from mtl.data.splits import require_every_split
         from mtl.features.feature_key import stats
         from mtl.features.of_data import features_of
@@ -152,6 +153,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     with stages("features"):
         features = features_of(data, frames, backbone.frozen, build(config.features), found)
     require_every_split(features.frames)
+    made = how_made(data.root, features.frames)
     metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
@@ -171,7 +173,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
     with stages("record"):
         predictions.to_parquet(artifacts / "predictions.parquet", index=False)
-        write_model(artifacts, model, backbone, features.vectors.shape[1:])
+        write_model(artifacts, model, backbone, features.vectors.shape[1:], made)
         _write_results(artifacts, evaluated, related, trace, history)
     scores, seconds = evaluated.scores, dict(stages.seconds)
     objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")

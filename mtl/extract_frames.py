@@ -117,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
     from mtl.data.decoding import n_cores
-    from mtl.data.video_frames import Sampling
+    from mtl.data.making import EXTRACTION
+    from mtl.data.video_frames import Sampling, resizing
     from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
 
@@ -129,7 +130,8 @@ def _extract_all(given: argparse.Namespace) -> int:
         earlier = _earlier(out, cut)
         split_of = split_videos(videos, lists, earlier, given.test_fraction, given.seed)
         _refuse_moved(videos, split_of, earlier, out)
-        publish(out / STATE / "plan.json", json.dumps({"cut": vars(cut), "split_of": earlier | split_of}).encode())
+        plan = {"cut": vars(cut), **resizing(), "split_of": earlier | split_of}
+        publish(out / EXTRACTION, json.dumps(plan).encode())
         _say_splits(videos, split_of, lists, given.test_fraction)
         jobs = _plan(videos, split_of, out)
         n_done = len(split_of) - len(jobs)
@@ -182,12 +184,13 @@ def _only_one(out: Path) -> Iterator[None]:
 
 def _earlier(out: Path, cut: Sampling) -> dict[str, str]:
     """Split by video of an earlier extraction into OUT, which must have cut frames alike."""
+    from mtl.data.making import EXTRACTION
     from mtl.files import read_json
 
     frames = [name for name in ("Train", "Test") if (out / name).exists()]
     if not frames:
         return {}
-    plan = read_json(out / STATE / "plan.json")
+    plan = read_json(out / EXTRACTION)
     if not plan:
         raise UserError(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
     if plan["cut"] != vars(cut):

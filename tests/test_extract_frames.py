@@ -17,6 +17,7 @@ from conftest import ROOT, heeded
 
 from mtl import extract_frames
 from mtl.data import video_frames
+from mtl.data.making import EXTRACTION
 from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
 from mtl.errors import UserError
@@ -114,6 +115,12 @@ def cut(official, tmp_path_factory):
 
 
 # what comes out
+
+
+def test_the_marker_says_how_the_frames_were_made(cut):
+    plan = json.loads((cut[0] / EXTRACTION).read_text(encoding="utf-8"))
+    assert plan["cut"] == {"step": 10, "width": 64, "height": 64}
+    assert (plan["interpolation"], plan["opencv"]) == ("INTER_AREA", cv2.__version__)
 
 
 def test_names_and_folders_are_those_of_the_usual_set(cut):

@@ -16,6 +16,7 @@ import cv2
 
 from mtl.data.class_names import FOLDERS
 from mtl.data.frames import MAX_PIXELS
+from mtl.data.making import INTERPOLATION, Making, made_alike
 from mtl.data.videos import Video
 from mtl.files import publish
 
@@ -43,6 +44,11 @@ class Sampling:
     step: int
     width: int
     height: int
+
+
+def resizing() -> dict[str, str]:
+    """What an extraction's marker says of the resizing: interpolation and version of OpenCV."""
+    return {"interpolation": INTERPOLATION, "opencv": cv2.__version__}
 
 
 def frame_folder(class_name: str, split: str) -> Path:
@@ -74,6 +80,7 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
         If a frame cannot be written.
     """
     _check_file(video)
+    making = Making(cut.height, cut.width, INTERPOLATION, "")
     # named backend: the others take digits in a file name for a numbered series of pictures;
     # one thread: the videos themselves run in parallel
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -90,7 +97,7 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
                 there, image = capture.retrieve()
                 if not there:
                     raise BadVideo(f"frame {n_frames} does not decode")
-                small = cv2.resize(image, (cut.width, cut.height), interpolation=cv2.INTER_AREA)
+                small = made_alike(image, making)
                 (into / f"{video.stem}_{n_frames}.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
                 n_written += 1
                 report(min(n_frames / declared, 1.0) if declared > 0 else 0.0, n_written)

@@ -150,6 +150,21 @@ class MLflowTracking:
         wanted = dict(tags or {}) | ({PARENT: parent} if parent else {})
         return [_tracked(run) for run in self._read(lambda: self._store.find(wanted, status))]
 
+    def children(self, run_id: str) -> list[TrackedRun]:
+        """The children of a run in its own experiment, whichever that is, first started first.
+
+        Raises
+        ------
+        UserError
+            If there is no such run, or the store does not answer.
+        """
+
+        def found() -> list[mlflow.entities.Run]:
+            experiment = self._store.client.get_run(run_id).info.experiment_id
+            return self._store.find({PARENT: run_id}, experiment=experiment)
+
+        return [_tracked(run) for run in self._read(found)]
+
     def run(self, run_id: str) -> TrackedRun:
         """The run of this id.
 

@@ -30,6 +30,15 @@ class NoTracking:
         """No run; `mtl.tracking.journal.recorded` reads those of a folder."""
         return []
 
+    def children(self, run_id: str) -> list[TrackedRun]:
+        """There are none to be had.
+
+        Raises
+        ------
+        UserError
+        """
+        return [self.run(run_id)]
+
     def run(self, run_id: str) -> TrackedRun:
         """There is none to be had.
 

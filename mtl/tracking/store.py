@@ -138,9 +138,11 @@ class Store:
             self._experiment_id = found.experiment_id
         return str(self._experiment_id)
 
-    def find(self, tags: Mapping[str, str], status: str | None = None) -> list[mlflow.entities.Run]:
-        """Runs of the experiment with these tags, first started first; deleted ones are left out."""
-        experiment = self.experiment_id()
+    def find(
+        self, tags: Mapping[str, str], status: str | None = None, experiment: str | None = None
+    ) -> list[mlflow.entities.Run]:
+        """Runs of an experiment, by id, else of this one, with these tags, first started first, without deleted."""
+        experiment = experiment or self.experiment_id()
         words = [f"tags.`{key}` = '{value}'" for key, value in tags.items() if "'" not in value]
         words += [f"attributes.status = '{status}'"] if status else []
         runs: list[mlflow.entities.Run] = []
