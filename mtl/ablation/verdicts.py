@@ -14,6 +14,9 @@ from mtl.ablation.effects import Effect
 POWER = 0.8  # of the study that `verdict` asks for
 WITHIN_REACH, WITHIN_REACH_TIMES = 10_000, 20  # seeds or videos, or times as many of both, that a verdict may ask for
 FEWEST_SEEDS = 6  # with fewer no sign-flip test can fall below .05
+# the 95 % interval of a variance reaches up to 1,018 times that of two seeds, 39 times that of three, 14 times of four
+FEWEST_TO_FORECAST = 4
+TOO_FEW = f"at least {FEWEST_TO_FORECAST} seeds are needed before it can be said how many would decide"
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,22 @@ class Verdict:
         would, NaN where the effect is decided or nothing can be predicted.
     factor : float
         By how much both would have to grow together.
+    reason : str
+        Why nothing can be predicted, else empty.
     """
 
     word: Literal["helps", "hurts", "cannot tell"]
     seeds: float = float("nan")
     videos: float = float("nan")
     factor: float = float("nan")
+    reason: str = ""
 
     def __str__(self) -> str:
         """The word, and what would be needed to decide."""
         if self.word != "cannot tell":
             return self.word
+        if self.reason:
+            return f"{self.word}: {self.reason}"
         ways = [f"{n:,.0f} {unit}" for n, unit in ((self.seeds, "seeds"), (self.videos, "videos")) if n <= WITHIN_REACH]
         if ways:
             return f"{self.word}: about {' or '.join(ways)} would be needed to decide"
@@ -58,7 +66,8 @@ def verdict(of: Effect, n_videos: int) -> Verdict:
         seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
         videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds),
 
-    with the z of the effect's own level. A single seed never decides.
+    with the z of the effect's own level. A single seed never decides, and from fewer
+    than four nothing is predicted: what they say of s^2 may be wrong by any factor.
 
     Parameters
     ----------
@@ -66,12 +75,12 @@ def verdict(of: Effect, n_videos: int) -> Verdict:
     n_videos : int
         Test videos that the effect was measured on.
     """
-    if of.n_seeds < 2:
-        return Verdict("cannot tell", FEWEST_SEEDS)
-    if of.low > 0:
+    if of.n_seeds > 1 and of.low > 0:
         return Verdict("helps")
-    if of.high < 0:
+    if of.n_seeds > 1 and of.high < 0:
         return Verdict("hurts")
+    if of.n_seeds < FEWEST_TO_FORECAST:
+        return Verdict("cannot tell", reason=TOO_FEW)
     wanted = (of.value / float(norm.ppf((1 + of.level) / 2) + norm.ppf(POWER))) ** 2
     by_videos, by_seeds = of.video_error**2, of.seed_sd**2 / of.n_seeds
     seeds = _needed(by_seeds * of.n_seeds, wanted - by_videos)
