@@ -10,11 +10,9 @@ import numpy as np
 from scipy.stats import norm, t
 
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined, percentile_interval
-from mtl.statistics.bounded import moved
+from mtl.statistics.bounded import DIFFERENCE, Bounds
 from mtl.statistics.pairwise import PairwiseCounts
 from mtl.statistics.significance import sign_flip
-
-AUC_BOUNDS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,10 @@ def paired_difference(
         Of the bootstrap over seeds.
     """
     (plain, draws), (base, base_draws) = sampled_aucs(first, weights), sampled_aucs(second, weights)
-    return effect(plain - base, draws - base_draws, seed)
+    return effect(plain - base, draws - base_draws, seed, DIFFERENCE)
 
 
-def effect(
-    values: np.ndarray, draws: np.ndarray, seed: int, comparisons: int = 1, bounds: tuple[float, float] = (-1.0, 1.0)
-) -> Effect:
+def effect(values: np.ndarray, draws: np.ndarray, seed: int, bounds: Bounds, comparisons: int = 1) -> Effect:
     """Mean over seeds with an interval over videos and seeds.
 
     Videos and seeds are crossed: every seed sees every video. In every resample of
@@ -100,9 +96,16 @@ def effect(
     variance is the mean covariance of two seeds' draws (a plain two-way bootstrap
     covers 99.6 % where 95 % are promised). And a bootstrap over few units is too
     narrow by nature, so the seeds' part is widened by sqrt(n / (n - 1)) t / z
-    (expanded percentiles): that of six seeds is as wide as a t interval. With few seeds
-    that reaches beyond what an AUC or a difference can be, so both parts count on a scale
-    without bounds, see `mtl.statistics.bounded.moved`.
+    (expanded percentiles): that of six seeds is as wide as a t interval.
+
+    With few seeds that part is wider than the quantity has room, so both parts are
+    added on the scale of Fisher's z (see `Bounds`; for an AUC it is the logit), and
+    the percentiles are of what is mapped back: no end lies out of bounds, and for
+    small differences the interval is the same as without. The videos' draws are
+    mapped each by itself, as percentiles are the same on any scale; the seeds' part
+    is multiplied by the slope of the scale at the mean (delta method). Where every
+    seed is at the bound, an AUC of 1 say, no resample differs and the interval has
+    no width: `reason` says so.
 
     Parameters
     ----------
@@ -113,28 +116,30 @@ def effect(
         The same in every resample of the videos.
     seed : int
         Of the bootstrap over seeds.
+    bounds : Bounds
+        Least and greatest possible value.
     comparisons : int
         Number of effects judged together; the interval is widened to hold for all
         of them at once (Bonferroni).
-    bounds : (float, float)
-        What the number cannot leave: [0, 1] for an AUC, [-1, 1] for a difference of two.
 
     References
     ----------
     Owen, The pigeonhole bootstrap, 2007; Hesterberg, What teachers should know
-    about the bootstrap, 2015.
+    about the bootstrap, 2015; Efron and Tibshirani, An introduction to the
+    bootstrap, 1993, section 13.6 (intervals that respect transformations and range).
     """
     defined = np.isfinite(values)
     values, draws = values[defined], draws[defined]
     n_seeds = len(values)
     level = 1 - (1 - LEVEL) / comparisons
-    reason = f"{len(defined) - n_seeds} of {len(defined)} seeds are undefined" if not defined.all() else ""
+    reasons = [] if defined.all() else [f"{len(defined) - n_seeds} of {len(defined)} seeds are undefined"]
     if n_seeds == 0:
         nan = float("nan")
-        return Effect(nan, nan, nan, nan, 0, nan, nan, level, reason or "no seeds")
+        return Effect(nan, nan, nan, nan, 0, nan, nan, level, *(reasons or ["no seeds"]))
     value, by_videos = float(values.mean()), draws.mean(axis=0)
+    reasons += filter(None, [at_bound(value, bounds)])
     if n_seeds == 1:
-        reason = "; ".join(filter(None, [reason, "one seed: the interval is over videos only"]))
+        reason = "; ".join([*reasons, "one seed: the interval is over videos only"])
         low, high = percentile_interval(by_videos, level=level)
         video_error = math.sqrt(float(mean_of_defined((by_videos - mean_of_defined(by_videos)) ** 2)))
         return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason)
@@ -142,10 +147,18 @@ def effect(
     # a stream of its own: that of the videos would give as many seeds as a stratum has videos the same draws
     times = np.random.default_rng([seed, 1]).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
-    deviations = share * (by_videos - mean_of_defined(by_videos)) + of_seeds
-    low, high = percentile_interval(moved(value, deviations, bounds), level=level)
-    seed_sd = float(values.std(ddof=1))
+    of_videos = bounds.z(by_videos) - bounds.z(mean_of_defined(by_videos))
+    drawn = bounds.z(np.array(value)) + share * of_videos + of_seeds * bounds.slope(np.array(value))
+    low, high = percentile_interval(bounds.value(drawn), level=level)
+    seed_sd, reason = float(values.std(ddof=1)), "; ".join(reasons)
     return Effect(value, float(low), float(high), sign_flip(values), n_seeds, seed_sd, shared, level, reason)
+
+
+def at_bound(value: float, bounds: Bounds) -> str:
+    """Why the interval of a value at a bound has no width; empty for any other value."""
+    if value not in (bounds.low, bounds.high):
+        return ""
+    return f"{value:g} in every seed, a bound: no resample differs, so the interval has no width"
 
 
 def _shared_by_seeds(draws: np.ndarray) -> tuple[float, float]:

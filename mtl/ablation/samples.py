@@ -12,6 +12,7 @@ from mtl.ablation.factorial import contrast
 from mtl.ablation.predictions import ComparedRun
 from mtl.formatting import plural
 from mtl.statistics.bootstrap import mean_of_defined, resampled_videos
+from mtl.statistics.bounded import DIFFERENCE
 from mtl.statistics.pairwise import PairwiseCounts
 
 MOST_NAMED = 3  # videos that a warning names
@@ -78,12 +79,11 @@ class SampledGroup:
         return values, draws
 
     def effect(self, weights: np.ndarray, comparisons: int = 1) -> Effect:
-        """A weighted sum of the arms' AUCs, over the seeds that all arms with a weight have."""
+        """A weighted mean of differences of the arms' AUCs, over the seeds that all arms with a weight have."""
         values, draws = contrast(weights, self.values), contrast(weights, self.draws)
         paired = np.isfinite(values)
         lacking = int(np.isfinite(self.values[weights != 0]).any(axis=0).sum() - paired.sum())
-        bounds = float(weights[weights < 0].sum()), float(weights[weights > 0].sum())  # as every AUC is in [0, 1]
-        found = effect(values[paired], draws[paired], self.sample.seed, comparisons, bounds)
+        found = effect(values[paired], draws[paired], self.sample.seed, DIFFERENCE, comparisons)
         missing = f"{plural(lacking, 'seed')} {'is' if lacking == 1 else 'are'} missing in some of the compared sets"
         return replace(found, reason="; ".join(filter(None, [missing if lacking else "", found.reason])))
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtl.ablation.effects import AUC_BOUNDS, Effect, effect
+from mtl.ablation.effects import Effect, at_bound, effect
 from mtl.ablation.factorial import bundles, main_effects, shapley_values
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import SampledGroup
 from mtl.ablation.verdicts import verdict
+from mtl.statistics import bounded
 from mtl.statistics.bootstrap import mean_of_defined
 from mtl.statistics.correlation import rank_correlation
 from mtl.statistics.significance import holm
@@ -35,10 +36,11 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
     reference = group.arms.index(base) if base in group.arms else None
     for a, arm in enumerate(group.arms):
         there = np.isfinite(own_values[a])
-        auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed, bounds=AUC_BOUNDS)
+        auc = effect(own_values[a][there], own_draws[a][there], group.sample.seed, bounded.AUC)
         row: dict[str, Any] = {"row": group.first[arm].row, "arm": arm, "condition": group.condition, "base": base}
         row |= _score(auc)
-        row |= {"reason": next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")}
+        fault = next((e.predicted.fault for e in group.entries if e.arm == arm and e.predicted.fault), "")
+        row |= {"reason": fault or (f"AUC of {edge}" if (edge := at_bound(auc.value, bounded.AUC)) else "")}
         if reference is None:
             rows.append(row | {"reason": f"'{base}' has no finished run to compare with"})
         elif a == reference:
@@ -55,8 +57,8 @@ def _score(auc: Effect) -> dict[str, Any]:
     return {"seeds": auc.n_seeds, "auc": auc.value, "sd": auc.seed_sd, "low": auc.low, "high": auc.high}
 
 
-def _difference(found: Effect, fault: str) -> dict[str, Any]:
-    """A difference of AUCs; tables keep the columns that they have."""
+def _difference(found: Effect, reason: str) -> dict[str, Any]:
+    """A difference of AUCs, its reason after that of the row; tables keep the columns that they have."""
     return {
         "difference": found.value,
         "difference_sd": found.seed_sd,
@@ -64,7 +66,7 @@ def _difference(found: Effect, fault: str) -> dict[str, Any]:
         "difference_high": found.high,
         "paired_seeds": found.n_seeds,
         "p": found.p,
-        "reason": fault or found.reason,
+        "reason": "; ".join(filter(None, [reason, found.reason if found.n_seeds or not reason else ""])),
     }
 
 
@@ -133,10 +135,9 @@ def _head_rows(group: SampledGroup) -> list[dict[str, Any]]:
             there = np.isfinite(values[a])
             if not there.any():
                 continue
-            auc = effect(values[a][there], draws[a][there], group.sample.seed, bounds=AUC_BOUNDS)
-            over = effect(
-                values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there], group.sample.seed
-            )
+            auc = effect(values[a][there], draws[a][there], group.sample.seed, bounded.AUC)
+            gains, drawn = values[a][there] - own_values[a][there], draws[a][there] - own_draws[a][there]
+            over = effect(gains, drawn, group.sample.seed, bounded.DIFFERENCE)
             row = {"row": group.first[arm].row, "condition": group.condition, "head": head}
             rows.append(row | _score(auc) | _difference(over, ""))
     return rows

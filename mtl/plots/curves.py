@@ -15,6 +15,7 @@ from mtl.plots.layout import (
     PANELS_SIDE_BY_SIDE,
     SMALL,
     Look,
+    end_at_one,
     epoch_axis,
     name_panel,
     only_text,
@@ -28,6 +29,7 @@ from mtl.plots.layout import (
 )
 from mtl.results import Relation, Score, pairs
 from mtl.statistics.bootstrap import mean_of_defined
+from mtl.statistics.bounded import AUC
 
 
 def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Figure:
@@ -53,7 +55,8 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None = None) -> Fig
     at_best: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": ":"}
     key = [*looks.values(), *([(f"best epoch: {best_epoch}", at_best)] if best_epoch is not None else [])]
     figure, grid = sheet(2 * len(tasks), 2.2, 1.7, len(tasks), key, between=0.15)
-    low, high = range_of(history[[column for column in history if str(column).split("/")[0] in aucs]].to_numpy())
+    shown = [column for column in history if str(column).split("/")[0] in aucs]
+    low, high = range_of(history[shown].to_numpy(), AUC)
     for j, task in enumerate(tasks):
         above, below = grid[j], grid[len(tasks) + j]
         for kind, (_, style) in looks.items():
@@ -133,6 +136,7 @@ def relation_trajectories(relations: Mapping[str, Relation], tasks: Sequence[str
         if name in baselines:
             of_baseline = np.asarray(relation.baseline.trajectory)[:, ~np.eye(len(tasks), dtype=bool)]  # type: ignore[union-attr]
             axes.plot(epochs, mean_of_defined(of_baseline, axis=1), **faint)
+        end_at_one(axes)
         epoch_axis(axes, epochs)
         name_panel(axes, wrapped(name.replace("_", " "), 32), "epoch", "")
     return figure
@@ -155,6 +159,7 @@ def relations_by_layer(relations: Mapping[str, Relation], tasks: Sequence[str]) 
     for axes, (name, relation) in zip(grid, shown.items(), strict=True):
         values, groups = np.array(list(relation.by_layer.values())), list(relation.by_layer)
         _lines_of_pairs(axes, np.arange(len(values)), values, relation.directed, tasks)
+        end_at_one(axes)
         axes.set_xticks(range(len(groups)), [plain(wrapped(group, 8)) for group in groups], fontsize=SMALL)
         name_panel(axes, wrapped(name.replace("_", " "), 32), "layers, from the input on", "")
     return figure
@@ -175,8 +180,8 @@ def _panels_of_pairs(
 def _lines_of_pairs(axes: Axes, at: np.ndarray, values: np.ndarray, directed: bool, tasks: Sequence[str]) -> None:
     """A line per pair of matrices (n, n_tasks, n_tasks), or one each way; zero as a thin one."""
     for i, (_, a, b) in enumerate(pairs(tasks)):
-        axes.plot(at, values[:, a, b], markersize=4, **style_of(i))
+        axes.plot(at, values[:, a, b], markersize=4, clip_on=False, **style_of(i))
         if directed:
-            axes.plot(at, values[:, b, a], markersize=4, **open_mark(style_of(i)))
+            axes.plot(at, values[:, b, a], markersize=4, clip_on=False, **open_mark(style_of(i)))
     axes.axhline(0, color="0.55", linewidth=0.9)
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -32,6 +32,7 @@ from mtl.plots.layout import (
     wrapped,
 )
 from mtl.plots.rendering import DPI, MARGIN
+from mtl.statistics.bounded import AUC, CORRELATION, DIFFERENCE, Bounds
 
 
 def class_auc(table: pd.DataFrame) -> Figure:
@@ -53,13 +54,10 @@ def class_auc(table: pd.DataFrame) -> Figure:
     _reference(axes, 0.5, "chance")
     set_label(axes.xaxis, "frame-level AUC (95 % interval over videos)", 0.5, -0.3 / height)
     axes.set_title("Each class against the others", fontsize=10, y=1 + 0.18 / height)
-    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]], (0, 1))
+    _set_limits(axes, [0.5, *table["auc"], *table["low"], *table["high"]], AUC)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(axis="x", labelsize=8.5)
     return figure
-
-
-BEYOND = 0.02  # of an axis beyond the bounds of its quantity, for half a mark
 
 
 def auc_by_set(
@@ -87,9 +85,10 @@ def auc_by_set(
         lows.append(low)
         highs.append(high)
         spread = np.linspace(-0.16, 0.16, len(defined)) if len(defined) > 1 else np.zeros(len(defined))
-        axes.plot(defined, i + spread, "o", markersize=4.5, markerfacecolor="none", color=COLOURS[0], zorder=3)
+        circles: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": "none", "color": COLOURS[0], "zorder": 3}
+        axes.plot(defined, i + spread, "o", clip_on=not len(defined), **circles)
     _forest(axes, labels, means, lows, highs, mark="|", size=14)
-    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)], (0, 1))
+    _set_limits(axes, [*means, *lows, *highs, *(value for values in aucs.values() for value in values)], AUC)
     axes.set(xlabel=plain(f"{measure}: mean (bar), seeds (circles)" + (", 95 % interval (line)" if intervals else "")))
     return fitted(figure)
 
@@ -111,7 +110,7 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
     axes = figure.add_subplot()
     _forest(axes, as_text(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
-    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]], (-1, 1))
+    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]], DIFFERENCE)
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(table)), [plain(wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5)
@@ -144,12 +143,17 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
     for axes in grid.ravel()[len(measures) :]:
         axes.set_axis_off()
     handles: dict[str, Any] = {}
+    gains = range_of(points[["gain", "low", "high"]].to_numpy(float), DIFFERENCE)
+    grid[0, 0].set_ylim(min(gains[0], 0.0), max(gains[1], 0.0))
     for axes, measure in zip(grid.ravel(), measures, strict=False):
-        for auxiliary, group in points[points["measure"] == measure].groupby("auxiliary", sort=False):
+        of_measure = points[points["measure"] == measure]
+        for auxiliary, group in of_measure.groupby("auxiliary", sort=False):
             style = style_of(looks[auxiliary])
             is_control = bool(group["control"].iloc[0])
             marks = _gains(axes, group, style["marker"], style["color"], is_control)
             handles.setdefault(f"{auxiliary}{' (control)' if is_control else ''}", marks)
+        if (of_measure["value"].abs() <= 1).all():  # correlations and shares; an affinity may be anything
+            _set_limits(axes, of_measure["value"].tolist(), CORRELATION)
         axes.axhline(0, color="0.45", linewidth=1.0, linestyle="--", zorder=0)
         axes.set_title(plain(measure.replace("_", " ") + "\n" + correlations.get(measure, "")), fontsize=8.5)
         axes.tick_params(labelsize=8)
@@ -172,12 +176,10 @@ def predicted_and_observed_gain(points: pd.DataFrame, correlations: Mapping[str,
 def _gains(axes: Axes, points: pd.DataFrame, mark: str, colour: str, is_control: bool) -> Line2D:
     """Gains of an auxiliary with their intervals, over its measure; open marks for a control."""
     ends = np.array([points["gain"] - points["low"], points["high"] - points["gain"]], float)
-    axes.errorbar(
-        points["value"], points["gain"], yerr=np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1
-    )
+    axes.errorbar(points["value"], points["gain"], np.abs(ends), fmt="none", ecolor="0.72", elinewidth=0.9, zorder=1)
     face = "white" if is_control else colour
     (marks,) = axes.plot(
-        points["value"], points["gain"], mark, color=colour, markerfacecolor=face, markersize=6, zorder=3
+        points["value"], points["gain"], mark, color=colour, markerfacecolor=face, markersize=6, zorder=3, clip_on=False
     )
     return marks
 
@@ -197,8 +199,10 @@ def _forest(
     both = known[1] & known[2]
     ends = np.stack([*dots[1:, both], np.full(both.sum(), np.nan)], axis=1)  # NaN ends a line
     line: dict[str, Any] = {"color": "black", "linewidth": 1.4, "marker": "|", "markersize": 6, "zorder": 2}
-    axes.plot(ends.ravel(), rows[both].repeat(3), **line)
-    axes.plot(dots[0], rows, mark, color="black", markersize=size, markeredgewidth=1.6, zorder=4)
+    of_dots: dict[str, Any] = {"color": "black", "markersize": size, "markeredgewidth": 1.6, "zorder": 4}
+    # not clipped, so that a mark at a bound of the axis is whole; what is empty lies nowhere and is
+    axes.plot(ends.ravel(), rows[both].repeat(3), clip_on=not both.any(), **line)
+    axes.plot(dots[0], rows, mark, clip_on=not known[0].any(), **of_dots)
     for i in rows[~known[0]]:
         how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.35", "backgroundcolor": "white"}
         axes.text(0.5, i, "undefined", transform=axes.get_yaxis_transform(), fontsize=8.5, **how)
@@ -214,7 +218,6 @@ def _reference(axes: Axes, at: float, name: str) -> None:
     axes.annotate(name, (at, 1), xycoords=("data", "axes fraction"), fontsize=SMALL, color="0.35", **how)
 
 
-def _set_limits(axes: Axes, values: Sequence[float], bounds: tuple[float, float]) -> None:
-    """Limits that hold all values, and a little more; beyond what can be only as far as a mark is wide."""
-    low, high = range_of(np.asarray(values, float))
-    axes.set_xlim(max(low, bounds[0] - BEYOND), min(high, bounds[1] + BEYOND))
+def _set_limits(axes: Axes, values: Sequence[float], bounds: Bounds) -> None:
+    """Limits that hold all values, and a little more where there is more."""
+    axes.set_xlim(*range_of(np.asarray(values, float), bounds))

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mtl.plots.rendering import DPI, MARGIN, Canvas
+from mtl.statistics.bounded import CORRELATION, Bounds
 
 # Distinct without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -151,13 +152,20 @@ def draw_grid(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def range_of(values: np.ndarray) -> tuple[float, float]:
-    """Limits with a small margin around all values."""
+def range_of(values: np.ndarray, bounds: Bounds) -> tuple[float, float]:
+    """Limits with a small margin around all values, but none beyond what the quantity can be."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0, 1.0
     margin = max(0.06 * float(np.ptp(finite)), 0.01)
-    return float(finite.min()) - margin, float(finite.max()) + margin
+    return max(float(finite.min()) - margin, bounds.low), min(float(finite.max()) + margin, bounds.high)
+
+
+def end_at_one(axes: Axes) -> None:
+    """Let the y axis of correlations or shares end at -1 and 1; an affinity, which may be more, keeps its margin."""
+    if CORRELATION.low <= axes.dataLim.y0 and axes.dataLim.y1 <= CORRELATION.high:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, CORRELATION.low), min(high, CORRELATION.high))
 
 
 def style_of(i: int) -> dict:

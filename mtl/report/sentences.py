@@ -22,9 +22,12 @@ def footnotes(summary: Summary) -> list[str]:
         return []
     several = bool((sets["seeds"] > 1).any())
     over = "videos and seeds" if several else "videos"
+    # percentiles over videos alone need no other scale: every resample is an AUC
+    scale = (
+        ", computed on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" if several else ""
+    )
     lines = [f"{plural(compared.n_videos, 'test video')}. Frame-level AUC{', mean over seeds' if several else ''}; "
-             f"95 % intervals over {over} (all runs use the same resampled videos"
-             f"{'; made on the scale of Fisher z, so that they end before 0 and 1' if several else ''})."]  # fmt: skip
+             f"95 % intervals over {over} (all runs use the same resampled videos){scale}."]  # fmt: skip
     if sets["difference"].notna().any():
         lines.append(
             f"Differences are relative to '{compared.base}', paired by seed and by video"
@@ -50,8 +53,9 @@ def caveats(summary: Summary) -> list[str]:
             )
     notes: dict[str, list[str]] = {}
     for name, reason in sets["reason"].items():
-        if reason and "one seed" not in reason:
-            notes.setdefault(reason, []).append(str(name))
+        said = "; ".join(part for part in str(reason).split("; ") if part and not part.startswith("one seed"))
+        if said:
+            notes.setdefault(said, []).append(str(name))
     return [*lines, *(f"{'; '.join(names)}: {reason}." for reason, names in notes.items())]
 
 

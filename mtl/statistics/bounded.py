@@ -1,47 +1,79 @@
-"""Intervals of quantities that have bounds: made on a scale that has none, and brought back."""
+"""Quantities that have a least and a greatest value, on a scale that has none."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+EDGE = 2.0**-53  # half a step of the numbers below 1: what lies nearer to a bound counts as that near
 
-def moved(value: float | np.ndarray, by: float | np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
-    """A value moved by a deviation, without leaving the bounds of what it is.
 
-    Between two bounds it moves on Fisher's z, arctanh of the value's place between -1 and 1,
-    which for an AUC is half its logit; below an upper bound alone on the logarithm of the
-    distance to it. The deviation has the same size there to first order (delta method), so far
-    from the bounds, or for a small deviation, nothing changes. What lies on a bound stays.
+@dataclass(frozen=True)
+class Bounds:
+    """The least and the greatest value of a quantity, and Fisher's z of its place between them.
 
-    Parameters
+    z = atanh(u) with u from -1 at the least value to 1 at the greatest. For a
+    correlation or a difference of AUCs, both in [-1, 1], it is Fisher's z; for an
+    AUC, in [0, 1], half the logit. What is computed there and mapped back lies
+    between the bounds, whatever it is. The scale is monotone and odd: the negative
+    of a difference, or 1 - AUC, has the negative z.
+
+    Attributes
     ----------
-    value, by : float or ndarray
-        NaN gives NaN.
-    bounds : (float, float)
-        Finite, or the lower one infinite, or both.
-
-    Returns
-    -------
-    ndarray
-        Within the bounds by construction, in the order of `by`.
+    low, high : float
 
     References
     ----------
-    Fisher, On the probable error of a coefficient of correlation, 1921; Efron and Tibshirani, An
-    introduction to the bootstrap, 1993, ch. 12 (intervals that respect a transformation).
+    Fisher, On the "probable error" of a coefficient of correlation deduced from a
+    small sample, 1921.
     """
-    value, by = np.broadcast_arrays(np.asarray(value, float), np.asarray(by, float))
+
+    low: float
+    high: float
+
+    def z(self, values: np.ndarray) -> np.ndarray:
+        """Fisher's z, finite for a value at a bound too: 18.7 of the greatest."""
+        return np.arctanh(self._place(values))
+
+    def slope(self, values: np.ndarray) -> np.ndarray:
+        """Change of z per change of the value."""
+        place = self._place(values)
+        return 2 / (self.high - self.low) / ((1 - place) * (1 + place))
+
+    def value(self, z: np.ndarray) -> np.ndarray:
+        """The values that have this z, in [low, high]."""
+        return (self.low + self.high) / 2 + (self.high - self.low) / 2 * np.tanh(z)
+
+    def _place(self, values: np.ndarray) -> np.ndarray:
+        """Place between the bounds, in (-1, 1); only what rounding brings to a bound or beyond is moved."""
+        place = (2 * np.asarray(values, float) - (self.low + self.high)) / (self.high - self.low)
+        return np.clip(place, EDGE - 1, 1 - EDGE)
+
+
+AUC = Bounds(0.0, 1.0)
+DIFFERENCE = Bounds(-1.0, 1.0)  # of two AUCs, and every weighted mean of such differences
+CORRELATION = Bounds(-1.0, 1.0)
+
+
+def moved(value: np.ndarray, by: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Values moved by a deviation of theirs, without leaving the bounds (delta method).
+
+    Between two bounds on the scale of `Bounds`; below an upper bound alone on the logarithm of
+    the distance to it. To first order the deviation keeps its size. What lies on a bound stays.
+
+    Parameters
+    ----------
+    value, by : ndarray
+        NaN gives NaN.
+    bounds : (float, float)
+        Finite, or the lower one infinite.
+    """
     low, high = bounds
-    if np.isinf(high):
-        return value + by
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if np.isinf(low):
-            distance = high - value
-            found = high - distance * np.exp(-by / distance)
-            inside = distance > 0
+            found, inside = high - (high - value) * np.exp(-by / (high - value)), value < high
         else:
-            half = (high - low) / 2
-            place = (value - low) / half - 1
-            found = low + half * (1 + np.tanh(np.arctanh(place) + by / half / (1 - place**2)))
-            inside = np.abs(place) < 1
+            scale = Bounds(low, high)
+            found, inside = scale.value(scale.z(value) + by * scale.slope(value)), (value > low) & (value < high)
     return np.where(inside | np.isnan(value), found, value)

@@ -350,9 +350,27 @@ def test_a_single_auxiliary_needs_no_shapley_value():
     assert compared(design(["main", "a", "b"])[0]).auxiliaries["shapley"].isna().all()
 
 
-def test_an_interval_of_an_auc_stays_within_what_an_auc_can_be():
-    row = compared([entry("main", s, predictions(s, skill, 6)) for s, skill in enumerate((4.0, 0.1))]).sets.iloc[0]
-    assert 0.9 < row["high"] <= 1
+def test_no_interval_of_two_very_different_seeds_leaves_its_bounds():
+    """The t of two seeds, 12.7, would reach far beyond; the interval is wide, and not cut at the bound."""
+    skills = {"main": (0.1, 4.0), "a": (4.0, 0.1), "a+b": (2.0, 1.0)}
+    found = compared([entry(a, s, predictions(s, one, 6)) for a, both in skills.items() for s, one in enumerate(both)])
+    sets, auxiliaries = found.sets.set_index("row"), found.auxiliaries
+    assert ((sets["low"] >= 0) & (sets["high"] <= 1)).all()
+    assert 0 < sets.loc["main", "low"] < 0.1 < 0.99 < sets.loc["main", "high"] < 1
+    bounded = (sets["difference_low"], sets["difference_high"], auxiliaries["low"], auxiliaries["high"])
+    assert all((each.dropna().abs() <= 1).all() for each in bounded)
+    assert sets.loc["a", "difference_low"] < -0.9
+    assert (found.points[["low", "high"]].abs() <= 1).all(axis=None)
+
+
+def test_an_auc_of_one_in_every_seed_says_that_its_interval_has_no_width():
+    """A head that never errs beside one that does."""
+    tables = {(arm, s): predictions(s, 1.0 if arm == "main" else 400.0) for arm in ("main", "a") for s in range(2)}
+    sets = compared([entry(arm, s, table) for (arm, s), table in tables.items()]).sets.set_index("row")
+    assert (sets.loc["a", "auc"], sets.loc["a", "low"], sets.loc["a", "high"]) == (1, 1, 1)
+    assert "AUC of 1 in every seed" in sets.loc["a", "reason"]
+    assert "no width" in sets.loc["a", "reason"]
+    assert sets.loc["main", "reason"] == ""
 
 
 def test_a_control_is_named():

@@ -339,6 +339,24 @@ def test_forest_shows_zero_and_the_verdicts(figures):
     assert high > 0.03
 
 
+def test_no_axis_of_a_bounded_quantity_reaches_beyond_it():
+    """Numbers at the bounds: AUCs within [0, 1], differences and correlations within [-1, 1]."""
+    sets = dots.auc_by_set({"a": [1.0, 0.0], "b": [1.0]}, {"a": (0.0, 1.0)}, "AUC").axes[0]
+    classes = pd.DataFrame({"class": ["x", "y"], "videos": 3, "auc": [1.0, 0.7], "low": [1.0, 0.0], "high": [1.0, 1.0]})
+    of_classes = dots.class_auc(classes).axes[0]
+    assert sets.get_xlim() == of_classes.get_xlim() == (0, 1)
+    table = pd.DataFrame({"difference": [0.1, 0.2], "low": [-1.0, -0.9], "high": [1.0, 0.99]}, ["a", "b"])
+    assert dots.forest_plot(table, "AUC").axes[0].get_xlim() == (-1, 1)
+    points = pd.DataFrame({"measure": "loss_correlation", "auxiliary": ["a", "b"], "control": False})
+    points = points.assign(value=[-1.0, 1.0], gain=[0.1, 0.2], low=-0.999, high=0.999)
+    axes = dots.predicted_and_observed_gain(points, {}).axes[0]
+    assert axes.get_xlim() == axes.get_ylim() == (-1, 1)
+    wide = dots.predicted_and_observed_gain(points.assign(value=[-3.0, 1.0], measure="affinity"), {}).axes[0]
+    assert wide.get_xlim()[0] < -3  # an affinity has no least value
+    ends = {"loss_correlation": Relation(np.eye(3), trajectory=np.array([-np.ones((3, 3)), np.ones((3, 3))]))}
+    assert curves.relation_trajectories(ends, TASKS[:3]).axes[0].get_ylim() == (-1, 1)
+
+
 def test_a_dollar_is_a_dollar(figures):
     assert "costs_\\$5" in texts(figures["confusion"]).replace("\n", "")  # escaped, so not taken for a formula
 

@@ -212,7 +212,7 @@ def test_interval_is_over_batches() -> None:
     gramians = np.array([[[1, c], [c, 1]] for c in cosines])
     found = gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=np.repeat([STEPS, 2 * STEPS], 3)), 0)
     low, high = stats.t.interval(0.95, 2, loc=0.3, scale=stats.sem([0.1, 0.2, 0.6]))
-    low, high = (moved(0.3, end - 0.3, (-1.0, 1.0)) for end in (low, high))  # on Fisher's scale
+    low, high = (moved(np.array(0.3), end - 0.3, (-1.0, 1.0)) for end in (low, high))  # on Fisher's scale
     assert found.low[0, 1] == pytest.approx(low)
     assert found.high[0, 1] == pytest.approx(high)
 

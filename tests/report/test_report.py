@@ -347,6 +347,14 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
     assert "Holm p of 2 can be below" in " ".join("".join(shown(each) for each in write.sweep_tables(found)).split())
 
 
+def test_two_seeds_make_no_forecast_and_the_scale_of_the_intervals_is_named(summary, tmp_path):
+    sentences = said(summary)
+    assert "on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" in sentences
+    assert "at least 4 seeds are needed before it can be said how many would decide" in sentences
+    assert "would be needed to decide" not in sentences
+    assert "Fisher" not in said(summarised(tmp_path, ("single", 0), ("helped", 0)))  # over videos: plain percentiles
+
+
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
     assert summary.compared.heads["row"].tolist() == ["typed", "all"]
     assert "1 − p(Normal)" in said(summary)
