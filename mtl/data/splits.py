@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,25 @@ from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# a video with more of a split than this decides much of what the split says
+LARGE_SHARE = 0.1
 
-def hold_out_videos(videos: Sequence[str], classes: Sequence[str], fraction: float, seed: int) -> frozenset[str]:
-    """Names of the videos to hold out, the same share of every class.
 
-    A video's place in its class's queue is a hash of seed and name, so the choice
-    depends neither on the order of rows nor on other classes, a larger fraction
-    holds out the same videos and more, and the same on every machine.
+def hold_out_videos(
+    videos: Sequence[str], classes: Sequence[str], n_frames: Sequence[int], fraction: float, seed: int
+) -> frozenset[str]:
+    """Names of the videos to hold out, the same share of every class's frames.
+
+    A video's place in its class's queue is a hash of seed and name. The queue is
+    walked, and a video taken where it still fits into the class's share; at the end
+    the smallest of the others is taken too where that comes nearer to the share. So
+    no further video would bring a class nearer, and the choice does not depend on
+    the order of rows and is the same on every machine. A larger fraction does not
+    always hold out the same videos and more, except among videos of one length.
+
+    A giant, with more than a tenth of what all classes are to hold out, is not held
+    out unless its class's other videos are too few frames for the share. Where no
+    giant is at stake, the choice in a class does not depend on other classes.
 
     Parameters
     ----------
@@ -31,11 +43,15 @@ def hold_out_videos(videos: Sequence[str], classes: Sequence[str], fraction: flo
         Distinct names.
     classes : sequence of str
         Class of each.
+    n_frames : sequence of int
+        Frames of each, positive; ones where lengths are not known, then videos are counted.
     fraction : float
-        Share of each class, in (0, 1), rounded; at least one video is held out and
+        Share of each class's frames, in (0, 1); at least one video is held out and
         at least one stays. A class of a single video keeps it, which is logged.
     seed : int
     """
+    length = dict(zip(videos, n_frames, strict=True))
+    giant = LARGE_SHARE * fraction * sum(length.values())
     queues: dict[str, list[str]] = {}
     for video, name in zip(videos, classes, strict=True):
         queues.setdefault(name, []).append(video)
@@ -45,8 +61,27 @@ def hold_out_videos(videos: Sequence[str], classes: Sequence[str], fraction: flo
             log.warning("Class %s has a single video, %s: none is held out.", name, queue[0])
             continue
         queue.sort(key=lambda video: (_place(video, seed), video))
-        held_out.update(queue[: min(max(int(fraction * len(queue) + 0.5), 1), len(queue) - 1)])
+        target = fraction * sum(length[video] for video in queue)
+        usual = [video for video in queue if length[video] <= giant]
+        enough = sum(length[video] for video in usual) >= target
+        held_out |= _nearest(usual if enough else queue, length, target, len(queue) - 1)
     return frozenset(held_out)
+
+
+def _nearest(queue: Sequence[str], length: Mapping[str, int], target: float, at_most: int) -> set[str]:
+    """One to `at_most` videos of the queue whose lengths come near to the target."""
+    taken: set[str] = set()
+    missing = target
+    for video in queue:
+        if length[video] <= missing and len(taken) < at_most:
+            taken.add(video)
+            missing -= length[video]
+    left = [video for video in queue if video not in taken]
+    if left and len(taken) < at_most:
+        smallest = min(left, key=length.__getitem__)
+        if not taken or length[smallest] <= 2 * missing:
+            taken.add(smallest)
+    return taken
 
 
 def _place(video: str, seed: int) -> bytes:
@@ -142,6 +177,24 @@ def _take(frames: pd.DataFrame, starts: np.ndarray, lengths: np.ndarray, kept: n
     """`kept[i]` frames of the i-th video, evenly over time."""
     rows = [start + _middles(length, n) for start, length, n in zip(starts, lengths, kept, strict=True)]
     return frames.iloc[np.concatenate([np.zeros(0, dtype=np.int64), *rows])].reset_index(drop=True)
+
+
+def say_large_videos(frames: pd.DataFrame) -> None:
+    """Warn, once per split, where a video holds more than a tenth of its frames; the largest is named.
+
+    A split of fewer than ten videos always has one, and then no option is advised.
+    """
+    starts, lengths = _videos(frames)
+    for split, rows in frames.iloc[starts].assign(length=lengths).groupby("split", observed=True):
+        n_frames, largest = rows["length"].sum(), rows.iloc[rows["length"].to_numpy().argmax()]
+        n_large = int((rows["length"] > LARGE_SHARE * n_frames).sum())
+        if n_large:
+            others = f"; {n_large} videos have over {100 * LARGE_SHARE:g} % each" if n_large > 1 else ""
+            advice = "; a lower data.max_frames_per_video takes less of it" if len(rows) * LARGE_SHARE >= 1 else ""
+            log.warning(
+                "Video %s has %.1f %% of the %d frames of %s (%d videos)%s%s.",
+                largest["video"], 100 * largest["length"] / n_frames, n_frames, split, len(rows), others, advice,
+            )  # fmt: skip
 
 
 def require_every_split(frames: pd.DataFrame) -> None:

@@ -203,7 +203,9 @@ def split_videos(
         open_ = [video for video in videos if video.name not in chosen]
         tested: frozenset[str] = frozenset()
         if test_fraction:
-            tested = hold_out_videos([v.name for v in open_], [v.class_name for v in open_], test_fraction, seed)
+            names, classes = [v.name for v in open_], [v.class_name for v in open_]
+            unknown = [1] * len(open_)  # a video's length shows only when it is read through
+            tested = hold_out_videos(names, classes, unknown, test_fraction, seed)
         chosen |= {video.name: "test" if video.name in tested else "train" for video in open_}
     return chosen
 
