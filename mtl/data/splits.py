@@ -17,7 +17,6 @@ from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
 
-
 # a video with more of a split than this decides much of what the split says
 LARGE_SHARE = 0.1
 
@@ -64,22 +63,24 @@ def hold_out_videos(
         queue.sort(key=lambda video: (_place(video, seed), video))
         target = fraction * sum(length[video] for video in queue)
         usual = [video for video in queue if length[video] <= giant]
-        enough = len(usual) > 1 and sum(length[video] for video in usual) >= target
-        held_out |= _nearest(usual if enough else queue, length, target)
+        enough = sum(length[video] for video in usual) >= target
+        held_out |= _nearest(usual if enough else queue, length, target, len(queue) - 1)
     return frozenset(held_out)
 
 
-def _nearest(queue: Sequence[str], length: Mapping[str, int], target: float) -> set[str]:
-    """Videos of the queue, neither none nor all, whose lengths come near to the target."""
+def _nearest(queue: Sequence[str], length: Mapping[str, int], target: float, at_most: int) -> set[str]:
+    """One to `at_most` videos of the queue whose lengths come near to the target."""
     taken: set[str] = set()
-    rest = target
+    missing = target
     for video in queue:
-        if length[video] <= rest and len(taken) < len(queue) - 1:
+        if length[video] <= missing and len(taken) < at_most:
             taken.add(video)
-            rest -= length[video]
-    smallest = min((video for video in queue if video not in taken), key=length.__getitem__)
-    if not taken or (len(taken) < len(queue) - 1 and length[smallest] <= 2 * rest):
-        taken.add(smallest)
+            missing -= length[video]
+    left = [video for video in queue if video not in taken]
+    if left and len(taken) < at_most:
+        smallest = min(left, key=length.__getitem__)
+        if not taken or length[smallest] <= 2 * missing:
+            taken.add(smallest)
     return taken
 
 
@@ -176,6 +177,24 @@ def _take(frames: pd.DataFrame, starts: np.ndarray, lengths: np.ndarray, kept: n
     """`kept[i]` frames of the i-th video, evenly over time."""
     rows = [start + _middles(length, n) for start, length, n in zip(starts, lengths, kept, strict=True)]
     return frames.iloc[np.concatenate([np.zeros(0, dtype=np.int64), *rows])].reset_index(drop=True)
+
+
+def say_large_videos(frames: pd.DataFrame) -> None:
+    """Warn, once per split, where a video holds more than a tenth of its frames; the largest is named.
+
+    A split of fewer than ten videos always has one, and then no option is advised.
+    """
+    starts, lengths = _videos(frames)
+    for split, rows in frames.iloc[starts].assign(length=lengths).groupby("split", observed=True):
+        n_frames, largest = rows["length"].sum(), rows.iloc[rows["length"].to_numpy().argmax()]
+        n_large = int((rows["length"] > LARGE_SHARE * n_frames).sum())
+        if n_large:
+            others = f"; {n_large} videos have over {100 * LARGE_SHARE:g} % each" if n_large > 1 else ""
+            advice = "; a lower data.max_frames_per_video takes less of it" if len(rows) * LARGE_SHARE >= 1 else ""
+            log.warning(
+                "Video %s has %.1f %% of the %d frames of %s (%d videos)%s%s.",
+                largest["video"], 100 * largest["length"] / n_frames, n_frames, split, len(rows), others, advice,
+            )  # fmt: skip
 
 
 def require_every_split(frames: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, SPLITS, class_of
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan, subfolders
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
-from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos
+from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos, say_large_videos
 from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class UCFCrime:
         the place of the split's folder. Without one for `val`, validation videos
         are held out of train.
     val_fraction : float
-        Share of each class's training videos that is held out.
+        Share of each class's training frames that is held out, as near as whole videos
+        come; counted as found, before thinning.
     split_seed : int
         Of the hold-out.
     every : int
@@ -126,6 +127,7 @@ class UCFCrime:
         found = self._hold_out(found)
         kept = self._thin(found)
         self.kept = counts(found, kept)
+        say_large_videos(kept)
         log.info(
             "%s: %d frames of %d videos found below %s, %d frames of %d videos kept.",
             self.name, len(found), len(found["video"].cat.categories),
@@ -185,10 +187,12 @@ class UCFCrime:
         if self.annotations["val"] is not None:
             return frames
         in_train = frames[frames["split"] == "train"]
+        n_frames = in_train["video"].value_counts()
         videos = in_train.drop_duplicates("video")
         held_out = hold_out_videos(
             videos["video"].astype(str).tolist(),
             videos["class_name"].astype(str).tolist(),
+            n_frames[videos["video"]].tolist(),
             self.val_fraction,
             self.split_seed,
         )

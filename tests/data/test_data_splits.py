@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos, quotas
+from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos, quotas, say_large_videos
 
 
 def table(lengths):
@@ -30,37 +30,96 @@ def names(classes):
     return [f"{name}{i:03d}" for i, name in enumerate(classes)]
 
 
+# frames, every tenth, of the official training videos: all of Explosion, and the nine longest normal ones,
+# whose other 791 have 628,243 together
+EXPLOSION = [
+    64, 58, 70, 192, 111, 74, 130, 88, 154, 36, 234, 126, 259, 325, 212, 42, 97, 271, 458, 276, 277, 72, 76, 14190,
+    139, 46, 28, 282, 366,
+]  # fmt: skip
+LONGEST_NORMAL = [97651, 62802, 44131, 23504, 19277, 19145, 18082, 18081, 16852]
+
+
+def one_class(lengths, fraction, seed=0):
+    """Lengths of the videos held out of a single class of videos of these lengths."""
+    held_out = hold_out_videos(names(["Abuse"] * len(lengths)), ["Abuse"] * len(lengths), lengths, fraction, seed)
+    return sorted(int(lengths[int(name[5:])]) for name in held_out)
+
+
 def test_hold_out_takes_the_share_of_each_class():
     classes = ["Abuse"] * 40 + ["Normal"] * 800 + ["Arson"] * 7
-    held_out = hold_out_videos(names(classes), classes, 0.15, 0)
+    held_out = hold_out_videos(names(classes), classes, [12] * 847, 0.15, 0)
     taken = pd.Series(classes)[[name in held_out for name in names(classes)]].value_counts()
     assert taken.to_dict() == {"Normal": 120, "Abuse": 6, "Arson": 1}
 
 
+def test_hold_out_counts_frames_not_videos():
+    for seed in range(20):
+        assert one_class([30, 10, 10, 10, 10, 10, 10, 10], 0.3, seed) in ([10, 10, 10], [30])  # 30 of 100
+    assert one_class([70, 3, 4, 5, 18], 0.12) in ([3, 4, 5], [4, 5], [3, 5])  # whatever the order, as near as it fits
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_giants_of_the_official_list_stay_in_train(seed):
+    normal = [*LONGEST_NORMAL, *np.random.default_rng(1).multinomial(628_243, np.ones(791) / 791)]
+    lengths = np.array([*EXPLOSION, *normal])
+    classes = ["Explosion"] * len(EXPLOSION) + ["Normal"] * len(normal)
+    held_out = hold_out_videos(names(classes), classes, lengths.tolist(), 0.15, seed)
+    taken = np.array([name in held_out for name in names(classes)])
+    for name in ("Explosion", "Normal"):
+        of_class = np.array(classes) == name
+        assert lengths[taken & of_class].sum() / lengths[of_class].sum() == pytest.approx(0.15, abs=0.01)
+    assert lengths[taken].max() < 0.15 * lengths[taken].sum()
+    assert set(LONGEST_NORMAL).isdisjoint(lengths[taken])  # 14,498 or more are over a tenth
+    assert 14190 not in lengths[taken]
+
+
+@given(st.lists(st.integers(1, 300), min_size=2, max_size=30), st.floats(0.01, 0.99), st.integers(0, 5))
+def test_no_further_video_brings_a_class_nearer_to_its_share(lengths, fraction, seed):
+    taken = one_class(lengths, fraction, seed)
+    stays = list(lengths)
+    for length in taken:
+        stays.remove(length)
+    assert taken
+    assert stays
+    target = fraction * sum(lengths)
+    usual = [length for length in stays if length <= 0.1 * target]
+    away = abs(sum(taken) - target)
+    assert len(stays) == 1 or all(abs(sum(taken) + length - target) >= away - 1e-6 for length in usual)
+
+
+def test_a_giant_goes_only_where_its_class_has_too_little_else():
+    for seed in range(10):
+        assert one_class([30] * 4 + [1] * 12, 0.3, seed).count(30) == 1  # 39.6 of 132: the small ones are only 12
+        assert 30 not in one_class([30] * 4 + [2] * 40, 0.3, seed)  # 60 of 200: the small ones are enough
+    assert one_class([500, 400], 0.2) == [400]  # one is held out, the nearer one
+
+
 def test_hold_out_does_not_depend_on_the_order_of_rows():
     classes = ["Abuse", "Arson", "Normal"] * 20
-    videos = names(classes)
+    videos, lengths = names(classes), np.random.default_rng(1).integers(1, 50, 60)
     order = np.random.default_rng(0).permutation(60)
-    shuffled = hold_out_videos([videos[i] for i in order], [classes[i] for i in order], 0.3, 4)
-    assert shuffled == hold_out_videos(videos, classes, 0.3, 4)
+    shuffled = hold_out_videos([videos[i] for i in order], [classes[i] for i in order], lengths[order].tolist(), 0.3, 4)
+    assert shuffled == hold_out_videos(videos, classes, lengths.tolist(), 0.3, 4)
 
 
-def test_hold_out_of_a_class_does_not_depend_on_other_classes():
-    abuse, both = ["Abuse"] * 20, ["Abuse"] * 20 + ["Arson"] * 9
-    alone = hold_out_videos(names(abuse), abuse, 0.3, 0)
-    assert alone == {name for name in hold_out_videos(names(both), both, 0.3, 0) if name.startswith("Abuse")}
+def test_hold_out_of_a_class_without_giants_does_not_depend_on_other_classes():
+    abuse, both = ["Abuse"] * 60, ["Abuse"] * 60 + ["Arson"] * 9
+    lengths = np.random.default_rng(0).integers(8, 13, 69).tolist()  # at most 13 of 180 to be held out
+    alone = hold_out_videos(names(abuse), abuse, lengths[:60], 0.3, 0)
+    held_out = hold_out_videos(names(both), both, lengths, 0.3, 0)
+    assert alone == {name for name in held_out if name.startswith("Abuse")}
 
 
-def test_hold_out_grows_with_the_fraction_and_moves_with_the_seed():
+def test_hold_out_of_videos_of_one_length_grows_with_the_fraction_and_moves_with_the_seed():
     classes = ["Abuse"] * 30
-    small, large = (hold_out_videos(names(classes), classes, fraction, 0) for fraction in (0.1, 0.5))
+    small, large = (hold_out_videos(names(classes), classes, [7] * 30, fraction, 0) for fraction in (0.1, 0.5))
     assert small < large
-    assert hold_out_videos(names(classes), classes, 0.5, 1) != large
+    assert hold_out_videos(names(classes), classes, [7] * 30, 0.5, 1) != large
 
 
 def test_hold_out_is_the_same_on_every_machine():
     classes = ["Abuse"] * 10
-    assert sorted(hold_out_videos(names(classes), classes, 0.3, 0)) == [
+    assert sorted(hold_out_videos(names(classes), classes, [1] * 10, 0.3, 0)) == [
         "Abuse003",
         "Abuse005",
         "Abuse007",
@@ -70,15 +129,30 @@ def test_hold_out_is_the_same_on_every_machine():
 def test_every_class_is_held_out_and_stays():
     classes = ["Abuse"] * 2 + ["Arson"] * 3
     for fraction in (0.01, 0.99):
-        held_out = hold_out_videos(names(classes), classes, fraction, 0)
+        held_out = hold_out_videos(names(classes), classes, [5, 9, 1, 1, 70], fraction, 0)
         assert {name[:5] for name in held_out} == {"Abuse", "Arson"}
         assert {name[:5] for name in set(names(classes)) - held_out} == {"Abuse", "Arson"}
 
 
 def test_single_video_of_a_class_stays_and_is_said(caplog):
     with caplog.at_level(logging.WARNING):
-        assert hold_out_videos(["Abuse001"], ["Abuse"], 0.5, 0) == frozenset()
+        assert hold_out_videos(["Abuse001"], ["Abuse"], [3], 0.5, 0) == frozenset()
     assert "Abuse001" in caplog.text
+
+
+def test_a_video_of_over_a_tenth_of_a_split_is_said_once_per_split(caplog):
+    say_large_videos(table({"Abuse": [5, 5, 5, 5, 5], "Arson": [5, 5, 5, 4, 6]}))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Video Arson004 has 12.0 % of the 50 frames of train (10 videos); "
+        "a lower data.max_frames_per_video takes less of it."
+    ]
+    caplog.clear()
+    say_large_videos(table({"Abuse": [5] * 5, "Arson": [5] * 5}))
+    assert not caplog.records
+    say_large_videos(table({"Abuse": [3], "Arson": [5]}).assign(split="val"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Video Arson000 has 62.5 % of the 8 frames of val (2 videos); 2 videos have over 10 % each."
+    ]
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=40), st.integers(0, 3000))

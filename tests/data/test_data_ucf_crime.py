@@ -373,6 +373,23 @@ def test_validation_is_whole_videos_of_every_class(root):
     assert frames["path"].str.startswith("Test/").eq(frames["split"] == "test").all()
 
 
+def test_validation_is_a_share_of_frames_and_a_giant_stays_in_train(tmp_path, caplog):
+    tree = {f"Normal_Videos{i:03d}_x264": 9 for i in range(1, 31)} | {"Normal_Videos308_x264": 130}
+    test = {f"Normal_Videos_{i:03d}_x264": 3 for i in range(12)}
+    grow(tmp_path, {"Train": {"NormalVideos": tree}, "Test": {"NormalVideos": test}})
+    for seed in range(6):
+        caplog.clear()
+        frames = data(tmp_path, split_seed=seed, val_fraction=0.25).frames()
+        assert frames["split"].value_counts().to_dict() == {"train": 301, "val": 99, "test": 36}  # of 400 the quarter
+        giant = frames[frames["video"] == "Normal_Videos308_x264"]
+        assert giant["split"].unique().tolist() == ["train"]
+        assert "Video Normal_Videos308_x264 has 43.2 % of the 301 frames of train (20 videos)" in caplog.text
+        assert sum("frames of" in record.getMessage() for record in caplog.records) <= 2
+    caplog.clear()
+    data(tmp_path, val_fraction=0.25, max_frames_per_video=9).frames()
+    assert "308" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "options",
     [{"every": 3}, {"max_frames_per_video": 2}, {"max_train_frames": 60}, {"max_test_frames": 8},
