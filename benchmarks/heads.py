@@ -101,7 +101,7 @@ def by_fit(dataset: Dataset, size: Size) -> Callable[[], None]:
 def by_us(dataset: Dataset, size: Size, weighting: Weighting) -> Callable[[], None]:
     """One epoch by the loop of `mtl.training`."""
     identity = TrainedPart(lambda features, training: features, [], [])
-    model = MultiTaskModel(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
+    model = MultiTaskModel(identity, size.features, TASKS, size.units, dropout=0.0, standardise=False, seed=0)
     steps = compile_steps(model, weighting, keras.optimizers.Adam(LEARNING_RATE))
     source, rng = Source(dataset, size.batch), np.random.default_rng(0)
 

@@ -74,7 +74,7 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
     tasks = {name: TASKS[name] for name in SETS[number % len(SETS)]}
     identity = TrainedPart(lambda features, training: features, [], [], graph=None if anew else "identity")
     n_features = dataset.features.shape[1]
-    model = reused(MultiTaskModel(identity, n_features, tasks, units, dropout=0.0, seed=number))
+    model = reused(MultiTaskModel(identity, n_features, tasks, units, dropout=0.0, standardise=False, seed=number))
     training = Training(
         epochs=2, batch_size=32, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
         early_stopping=False, patience=1, seed=number,

@@ -154,7 +154,9 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
     from mtl.training.source import predict
     from mtl.weighting.equal import Equal
 
-    model = MultiTaskModel(nothing_trained(), dataset.features.shape[1], tasks, units, dropout=0.0, seed=0)
+    model = MultiTaskModel(
+        nothing_trained(), dataset.features.shape[1], tasks, units, dropout=0.0, standardise=False, seed=0
+    )
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
         early_stopping=False, patience=1, seed=0,

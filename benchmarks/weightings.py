@@ -80,7 +80,10 @@ def on_features(size: Size, names: Sequence[str]) -> dict[str, Epoch]:
     """Heads on features at random."""
     identity = TrainedPart(lambda features, training: features, [], [])
     return epochs(
-        draw(size), size, names, lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, seed=0)
+        draw(size),
+        size,
+        names,
+        lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, standardise=False, seed=0),
     )
 
 
@@ -98,7 +101,7 @@ def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
 
     def build(kind: type[MultiTaskModel]) -> MultiTaskModel:
         trained = instantiate(config.backbone).split(Freeze(0)).trained
-        return kind(trained, widths[-1], TASKS, size.units, dropout=0.0, seed=0)
+        return kind(trained, widths[-1], TASKS, size.units, dropout=0.0, standardise=False, seed=0)
 
     return epochs(dataset, size, names, build)
 

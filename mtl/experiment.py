@@ -161,6 +161,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     dataset = Dataset(features.vectors, targets, features.frames)
     model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
     metrics.log_model(backbone, model, tracked)
+    _report_spread(model, dataset, tracked)
     log.info("labels before training: %s", as_text(tuple(tasks), *dataset.label_combinations("train")[:2]))
     with stages("training"):
         trace, history = _train(config, model, dataset, weighting, tracked)
@@ -215,6 +216,23 @@ def _track_precision(backbone: SplitBackbone, data: Data, features: Features, tr
     cosine = cosine_to_float32(backbone.frozen, data.root, features)
     log.info("features in %s: cosine to float32 ones %.6f", backbone.frozen.spec["precision"], cosine)
     tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
+
+
+def _report_spread(model: MultiTaskModel, dataset: Dataset, tracked: Run) -> None:
+    """How far the training frames' features lie apart; standardise them by it where that was asked for."""
+    from mtl.features.spread import FITTED_ON, LOOKED_AT, spread_of
+
+    if dataset.features.dtype == np.uint8:  # the frames themselves: the backbone has a preprocessing of its own
+        return
+    layer, train = model.standardisation, dataset.positions("train")
+    spread = spread_of(dataset.features, train, FITTED_ON if layer else LOOKED_AT)
+    tracked.metrics({"features/spread": spread.size}, step=0)
+    if layer:
+        layer.fit(spread.mean, spread.scale)
+        constant = int(spread.is_constant.sum())
+        log.info("features standardised by %d frames: %s; %d constant", spread.n_frames, spread, constant)
+    if warning := spread.warning(is_standardised=layer is not None):
+        log.warning(warning)
 
 
 def _train(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,6 +24,7 @@ PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
     "weighting": frozenset({"tasks"}),
     "relations": frozenset({"trace"}),
 }
+NO_BACKBONE = "mtl.model.backbone.NoBackbone"
 
 
 def check(config: DictConfig) -> None:
@@ -55,6 +56,7 @@ def check(config: DictConfig) -> None:
         raise UserError(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
         )
+    _check_standardise(plain)
     data: Data = build(config.data)
     for name, task in build(config.tasks).items():
         try:
@@ -66,6 +68,16 @@ def check(config: DictConfig) -> None:
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
         build(config.weighting, tasks=tuple(plain["tasks"]))
+
+
+def _check_standardise(plain: Mapping[str, Any]) -> None:
+    """What is standardised are features: of frames, the backbone's own preprocessing takes care."""
+    is_wholly_trained = plain["freeze"]["stages"] == 0 and plain["backbone"]["_target_"] != NO_BACKBONE
+    if plain["model"]["standardise"] and is_wholly_trained:
+        raise UserError(
+            "model.standardise: is for features of a frozen part, found true with freeze=none, where the backbone is "
+            "given frames by its own preprocessing. Right would be freeze=all, or model.standardise=false."
+        )
 
 
 def _check_members(group: str, members: object) -> None:

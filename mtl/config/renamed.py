@@ -13,7 +13,9 @@ from mtl import moved
 # top-level keys of before, and what they are called now
 RENAMED = {"probes": "gradient_measurements"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
-COMPLETED: dict[str, dict[str, object]] = {}
+COMPLETED: dict[str, dict[str, object]] = {
+    "mtl.model.MultiTaskModel": {"standardise": False},
+}
 
 _OLD = "|".join(map(re.escape, RENAMED))
 _WORD = re.compile(rf"(?P<sign>\+{{0,2}}|~)(?P<old>{_OLD})(?P<rest>(?:[.=].*)?)", re.DOTALL)

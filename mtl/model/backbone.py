@@ -206,6 +206,7 @@ class Backbone:
             rest.variables,
             self._stages_of(rest.trainable_variables),
             self._graph(layer, rest),
+            channels=shape[-1],
         )
         where = f"after stage {n} of {len(self.stages)}, '{stage}' (layer {layer})"
         return SplitBackbone(

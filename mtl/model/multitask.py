@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from pydantic import Field, PositiveInt
 
+from mtl.model.standardise import Standardisation
 from mtl.seeds import seed_of
 from mtl.tasks import Task
 
@@ -41,7 +42,14 @@ class MultiTaskModel:
         Width of the shared dense layer.
     dropout : float
         Rate on the shared layer's output, in [0, 1).
+    standardise : bool
+        Whether `trained` is given standardised features, see `standardisation`.
     seed : int
+
+    Attributes
+    ----------
+    standardisation : Standardisation or None
+        Of the frozen part's features, per channel where they are maps; to be fitted before training.
     """
 
     def __init__(
@@ -51,9 +59,11 @@ class MultiTaskModel:
         tasks: Mapping[str, Task],
         shared_units: PositiveInt,
         dropout: Rate,
+        standardise: bool,
         seed: int,
     ) -> None:
-        self.trained = trained
+        self.standardisation = Standardisation(trained.channels or n_features) if standardise else None
+        self.trained = self.standardisation.before(trained) if self.standardisation else trained
         self.tasks = dict(tasks)
         self.n_features = n_features
         self._compiled: dict[Hashable, object] = {}
@@ -110,7 +120,7 @@ class MultiTaskModel:
 
     @property
     def state(self) -> list[keras.Variable]:
-        """Everything that a training changes."""
+        """Everything that a training changes, or that is fitted before it."""
         return [*(variable for _, variable in self.named_variables()), *self.dropout.variables]
 
     def shared_outputs(self, features: tf.Tensor) -> tf.Tensor:
@@ -166,7 +176,9 @@ class MultiTaskModel:
         return [v.value for head in self.heads.values() for v in head.trainable_variables]
 
     def named_variables(self) -> Iterator[tuple[str, keras.Variable]]:
-        """Every variable of the trained parts under a name of its own, batch norm's statistics included."""
+        """Every variable behind the frozen part under a name of its own, statistics of features included."""
+        if self.standardisation:
+            yield from self.standardisation.named_variables()
         for i, variable in enumerate(self.trained.variables):
             yield f"backbone/{i:04d}/{variable.path}", variable
         for layer in (self.shared, *self.heads.values()):

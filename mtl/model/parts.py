@@ -80,6 +80,8 @@ class TrainedPart:
         The stage of each of the trainable variables.
     graph : str or None
         Equal where `layers` do the same with variables of the same shapes; None: like no other.
+    channels : int or None
+        Of the feature maps it is given; None where those are features (b, d) already.
     """
 
     layers: Callable[[tf.Tensor, bool], tf.Tensor]
@@ -87,6 +89,7 @@ class TrainedPart:
     variables: Sequence[keras.Variable]
     stages: Sequence[str] = ()
     graph: str | None = None
+    channels: int | None = None
 
     def __call__(self, features: tf.Tensor, training: bool) -> tf.Tensor:
         """Features (b, d)."""

@@ -23,6 +23,7 @@ MISTAKES = {
     "tasks=anomaly_random weighting=notebook": "random_labels",
     "seed=-1": "seed: should be a whole number from 0 on, found -1.",
     "training._target_=os.system": "training._target_: 'os.system' is not trusted",
+    "model.standardise=true": "model.standardise: is for features of a frozen part",
     "tasks=[]": "tasks: nothing is in it; right would be a set of conf/tasks/.",
     "tasks=all,anomaly": "add --multirun",
     "-m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",

@@ -11,12 +11,12 @@ CLASSES = ("Arson", "Fighting", "Normal")
 TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(CLASSES)}
 
 
-def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5):
+def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5, standardise=False):
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import TrainedPart
 
     identity = TrainedPart(lambda features, training: features, [], [], graph=graph)
-    return MultiTaskModel(identity, 5, tasks, units, dropout, seed)
+    return MultiTaskModel(identity, 5, tasks, units, dropout, standardise, seed)
 
 
 @pytest.fixture(autouse=True)

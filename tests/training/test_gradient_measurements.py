@@ -51,7 +51,7 @@ def deep_model(tasks=TASKS):
         return layers[1](layers[0](tf.cast(features, tf.float32)))
 
     trained = TrainedPart(forward, variables, variables, ["first", "first", "second", "second"])
-    return MultiTaskModel(trained, 5, tasks, shared_units=8, dropout=0.5, seed=0)
+    return MultiTaskModel(trained, 5, tasks, shared_units=8, dropout=0.5, standardise=False, seed=0)
 
 
 # when, and on what
@@ -355,6 +355,7 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
                 "_partial_": True,
                 "shared_units": 4,
                 "dropout": 0.0,
+                "standardise": False,
                 "seed": 0,
             },
         }
@@ -424,7 +425,7 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
         data = related_tasks(seed)
         tasks = {name: BinaryTask(["A"]) for name in data.targets}
         identity = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [])
-        built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, seed=seed)
+        built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, standardise=False, seed=seed)
         settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)
         measured = measurements(batches=11, batch_size=64, affinity_step=0.01, seed=seed)
         trace, _ = settings.train(built, data, Equal(tuple(tasks)), measured, "main", lambda number, epoch: None)

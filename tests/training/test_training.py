@@ -54,7 +54,7 @@ def model(tasks=TASKS, seed=0, dropout=0.0):
     from mtl.model.parts import TrainedPart
 
     identity = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [])
-    return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, seed=seed)
+    return MultiTaskModel(identity, D, tasks, shared_units=16, dropout=dropout, standardise=False, seed=seed)
 
 
 def training(**changes):
@@ -477,7 +477,7 @@ def test_a_gradient_that_is_not_finite_voids_a_step_whose_losses_are():
 
     steep = keras.Variable(0.0, name="steep")  # the root's slope at zero is infinite, the root is not
     trained = TrainedPart(lambda rows, training: rows * (1 + tf.sqrt(steep)), [steep], [steep])
-    built = MultiTaskModel(trained, D, TASKS, shared_units=16, dropout=0.0, seed=0)
+    built = MultiTaskModel(trained, D, TASKS, shared_units=16, dropout=0.0, standardise=False, seed=0)
     before = built.get_weights()
     _, trace, history = train(built=built)
     assert history.diverged == "a gradient is not finite in epoch 1; kept is epoch 1 without its void steps"
@@ -599,7 +599,9 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
         else:
             frames = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
             data = Dataset(ArrayFeatures(frames), data.targets, data.frames)
-        built = module.reused(module.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, seed=seed))
+        built = module.reused(
+            module.MultiTaskModel(part, n_features, TASKS, 16, dropout=0.3, standardise=False, seed=seed)
+        )
         _, trace, _ = train(weighting=weighting, data=data, built=built, seed=seed, measured=3, epochs=2, **changes)
         return built, trace, built.get_weights()
 
