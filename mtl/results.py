@@ -159,6 +159,7 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
+ASKED = "asked_for"  # choices as typed, such as freeze=all, where the configuration is that of another choice
 CODE, DATA = "code", "data_digest"  # of what a result comes from
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
