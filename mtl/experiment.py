@@ -68,7 +68,7 @@ def run(config: DictConfig) -> float:
     """
     began, asked, sweep = time.perf_counter(), RunRequest.of_hydra(config), current()
     name = asked.name(sweep.common if sweep else ())
-    tags = {"tasks": str(asked.choices.get("tasks"))} | ({JOB: asked.job} if sweep else {})
+    tags = asked.tags() | ({JOB: asked.job} if sweep else {})
     with _rows_of_refused_jobs(asked, sweep, name, tags):
         check_switches(config)
         if sweep is not None:

@@ -164,6 +164,7 @@ DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing
+ASKED = "asked_for"  # choices as typed, such as freeze=all, where the configuration is that of another choice
 CODE, DATA = "code", "data_digest"  # of what a result comes from
 NUMERICS = "numerics"  # what did the arithmetic
 PARENT = "mlflow.parentRunId"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtl.results import BEST, DIVERGED, NUMERICS, TrackedRun, pairs
+from mtl.results import ASKED, BEST, DIVERGED, NUMERICS, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
 NO_AXIS = ("seed", "split_point", "cut")
@@ -69,18 +69,26 @@ def axes(runs: Sequence[TrackedRun]) -> list[str]:
     """Parameters in which runs differ, `tasks` first: together they name a row of the summary.
 
     A parameter below a group (``weighting.temperature``) counts only where it is
-    not a consequence of the group's choice and the task set.
+    not a consequence of the group's choice, as asked for or as tracked, and the task set. A choice
+    that overrides have made another one's (tag `ASKED`) does not count where it is
+    itself a consequence of such parameters: ``freeze.stages=0,2`` is an axis of
+    its own, although with 0 the choice is `none`.
     """
     parameters = [parameters_of(run) for run in runs]
+    asked = [each | _asked(run) for each, run in zip(parameters, runs, strict=True)]
     keys = dict.fromkeys(key for each in parameters for key in each if not _is_seed(parameters, key))
     differing = [key for key in keys if len({each[key] for each in parameters if key in each}) > 1]
     groups = [key for key in differing if key not in NO_AXIS and not key.startswith("task.") and "." not in key]
     free = [
         key
         for key in differing
-        if "." in key and not key.startswith("task.") and not _follows(parameters, key, ("tasks", key.split(".")[0]))
+        if "." in key
+        and not key.startswith("task.")
+        and not all(_follows(each, key, ("tasks", key.split(".")[0])) for each in (parameters, asked))
     ]
-    return ["tasks", *sorted({*groups, *free} - {"tasks"})]
+    departed = {group for run in runs for group in _asked(run)}
+    told = {group for group in departed.intersection(groups) if _made_by(parameters, group, differing, free)}
+    return ["tasks", *sorted({*groups, *free} - {"tasks"} - told)]
 
 
 def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
@@ -191,6 +199,20 @@ def parameters_of(run: TrackedRun) -> dict[str, str]:
     tagged = {"tasks": run.tags["tasks"]} if "tasks" in run.tags else {}
     computed = {NUMERICS: run.tags[NUMERICS]} if NUMERICS in run.tags else {}
     return {"tasks": "", **(by_name if not run.params else {}), **tagged, **run.params, **computed}
+
+
+def _asked(run: TrackedRun) -> dict[str, str]:
+    """By group the choice that was asked for, where overrides made it another one's configuration."""
+    return dict(word.split("=", 1) for word in run.tags.get(ASKED, "").split(" ") if "=" in word)
+
+
+def _made_by(
+    parameters: Sequence[Mapping[str, str]], group: str, differing: Sequence[str], free: Sequence[str]
+) -> bool:
+    """Whether the axes below a group say all of it, in every run."""
+    below = [key for key in differing if key.startswith(f"{group}.")]
+    everywhere = all(key in each and key in free for key in below for each in parameters)
+    return everywhere and _follows(parameters, group, ("tasks", *below))
 
 
 def _follows(parameters: Sequence[Mapping[str, str]], key: str, given: Sequence[str]) -> bool:

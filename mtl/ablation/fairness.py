@@ -57,6 +57,8 @@ def unfair(design: Design, base: str) -> list[str]:
         (first, reference), *others = arms.items()
         for arm, parameters in others:
             for key, (there, here) in _differences(parameters, reference, design.axis).items():
+                if design.axis.startswith(f"{key}.") and key not in design.keys:
+                    continue  # the choice's name, which follows from what is compared
                 differing.setdefault(key, []).append(f"{there} in {arm} but {here} in {first}")
     return [
         f"The runs also differ in {key}, which may explain a difference: {'; '.join(dict.fromkeys(which))}."

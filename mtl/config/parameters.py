@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from mtl.config.build import plain_config
 from mtl.config.switches import CONF, switches
+from mtl.results import ASKED
 
 # what a person varies is a parameter; where things lie and how they are named is not
 NOT_PARAMETERS = ("tracking", "features", "hydra")
@@ -42,6 +43,7 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     Parameters
     ----------
     choices : mapping
+        By group, as `choices.told` names them; a word that names another one is told so too.
     words : sequence of str
         Overrides.
     common : sequence of str
@@ -49,4 +51,16 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     """
     silent = ("tasks=", "data.root=", "tracking", *(f"{switch}=" for switch in switches()))
     others = [word for word in words if not word.startswith(silent)]
-    return " ".join([str(choices.get("tasks")), *sorted(others, key=lambda word: (word in common, word))])[:250]
+    ordered = sorted(others, key=lambda word: (word in common, word))
+    return " ".join([str(choices.get("tasks")), *(as_told(word, choices) for word in ordered)])[:250]
+
+
+def tags_of(choices: Mapping[str, Any], departed: str) -> dict[str, str]:
+    """Tags that tell a run from others beside its parameters: the task set, and `choices.departed`."""
+    return {"tasks": str(choices.get("tasks"))} | ({ASKED: departed} if departed else {})
+
+
+def as_told(word: str, choices: Mapping[str, Any]) -> str:
+    """An override of a group with the choice that the config bears out."""
+    group, equals, _ = word.partition("=")
+    return f"{group}={choices[group]}" if equals and isinstance(choices.get(group), str) else word

@@ -10,7 +10,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from mtl.config.parameters import parameters, run_name
+from mtl.config.choices import departed, told
+from mtl.config.parameters import parameters, run_name, tags_of
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class RunRequest:
     config : DictConfig
         As composed from `conf/`.
     choices : mapping
-        By group the choice.
+        By group the choice that the config bears out, see `choices.told`.
     overrides : sequence of str
         As typed, or as a sweep spelled them out.
     folder : Path
         Where the run's record lies.
     job : str
         Number in the sweep; empty outside of one.
+    departed : str
+        The choices that were asked for under another name, as typed.
     """
 
     config: DictConfig
@@ -36,14 +39,16 @@ class RunRequest:
     overrides: Sequence[str]
     folder: Path
     job: str = ""
+    departed: str = ""
 
     @classmethod
     def of_hydra(cls, config: DictConfig) -> RunRequest:
         """The run that Hydra is about to do."""
         hydra = HydraConfig.get()
         number = "" if OmegaConf.is_missing(hydra.job, "num") else str(hydra.job.num)
-        choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
-        return cls(config, choices, overrides, Path(hydra.runtime.output_dir), number)
+        asked, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
+        named = told(config, asked)
+        return cls(config, named, overrides, Path(hydra.runtime.output_dir), number, departed(named, asked))
 
     @property
     def artifacts(self) -> Path:
@@ -53,6 +58,10 @@ class RunRequest:
     def name(self, common: Sequence[str] = ()) -> str:
         """The run's name; the overrides that all jobs of a sweep have come last."""
         return run_name(self.choices, self.overrides, common)
+
+    def tags(self) -> dict[str, str]:
+        """What tells the run from others beside its parameters."""
+        return tags_of(self.choices, self.departed)
 
     def parameters(self) -> dict[str, Any]:
         """What is tracked as parameters."""

@@ -87,7 +87,8 @@ class SweepCallback(Callback):
         check_launcher(launcher)
         self._tracking = instantiate(config.tracking)
         if config.dry_run:
-            for line in dry_run(planned(config, finished_runs(self._tracking)), jobs_at_once(config)):
+            plan = planned(config, finished_runs(self._tracking))
+            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config))):
                 show(line)
             sys.exit(0)
         self._tracking.prepare()
@@ -119,7 +120,7 @@ class SweepCallback(Callback):
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
             show(_opening(plan, self._handed))
-        for line in _never_reused(config, plan, self._tracking.uri):
+        for line in (*plan.alike, *_never_reused(config, plan, self._tracking.uri)):
             show(line)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -129,9 +130,10 @@ class SweepCallback(Callback):
         number, of = int(config.hydra.job.num) + 1, f"/{self._handed.n_jobs}" if self._handed.n_jobs else ""
         if self._owner == os.getpid():
             if not self._handed.quiet:
+                from mtl.config.choices import told
                 from mtl.config.parameters import run_name
 
-                choices, task = dict(config.hydra.runtime.choices), list(config.hydra.overrides.task)
+                choices, task = told(config, config.hydra.runtime.choices), list(config.hydra.overrides.task)
                 words = [word for word in task if word not in self._handed.common]
                 left = self._watch.seconds_left() if self._watch else None
                 more = f" (about {progress.duration(left)} left for all)" if left else ""

@@ -45,11 +45,32 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a sweep, the digests of their data by `fingerprint.data_key`, and the overrides that all have."""
+    """What a sweep consists of.
+
+    Attributes
+    ----------
+    jobs : sequence of Planned
+    digests : mapping of str to str
+        Of the jobs' data by `fingerprint.data_key`.
+    common : sequence of str
+        The overrides that all jobs have, as typed and as the jobs' names have them.
+    alike : sequence of str
+        Lines about jobs of one configuration, see `same_settings`.
+    """
 
     jobs: Sequence[Planned]
     digests: Mapping[str, str]
     common: Sequence[str]
+    alike: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A job's configuration, the overrides that ask for it, and its choices as `choices.told` names them."""
+
+    configuration: str
+    words: Sequence[str]
+    choices: Mapping[str, Any]
 
 
 def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
@@ -68,27 +89,72 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     sweeper that decides as it goes has no plan.
     """
     from mtl.config.build import plain_config
-    from mtl.config.parameters import parameters, run_name
+    from mtl.config.choices import told
+    from mtl.config.parameters import as_told, parameters, run_name
     from mtl.job.fingerprint import data_key, fingerprint
 
     by_fingerprint = (
         {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
     )
     digests: dict[str, str] = {}
-    found = []
+    found, settings = [], []
     composed = list(_composed(config))
     common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
     for words, choices, job in composed:
+        named = told(job, choices)
         plain = plain_config(job)
         key, before = data_key(plain), None
         if by_fingerprint:
             if key not in digests:
                 digests[key] = _digest(job)
             before = by_fingerprint.get(fingerprint(plain, digests[key])) if digests[key] else None
-        params = {name: str(value) for name, value in parameters(job, choices).items()}
+        params = {name: str(value) for name, value in parameters(job, named).items()}
         own = [word for word in words if word not in common]
-        found.append(Planned(run_name(choices, own), params, before, _seconds(params, finished)))
-    return Plan(found, {key: digest for key, digest in digests.items() if digest}, sorted(common))
+        found.append(Planned(run_name(named, own), params, before, _seconds(params, finished)))
+        settings.append(Setting(f"{key} {fingerprint(plain, '')}", words, named))
+    known = {key: digest for key, digest in digests.items() if digest}
+    common |= {as_told(word, each.choices) for word in common for each in settings}
+    return Plan(found, known, sorted(common), same_settings(settings))
+
+
+def same_settings(settings: Sequence[Setting]) -> list[str]:
+    """What is said of jobs that were asked for in different words and have one configuration.
+
+    Parameters
+    ----------
+    settings : sequence of Setting
+        One per job.
+
+    Returns
+    -------
+    list of str
+        One line for every two or more wordings of one configuration; jobs that
+        differ from those of another line in the seed or in what all of them share say no more.
+    """
+    alike: dict[str, list[Setting]] = {}
+    for each in settings:
+        alike.setdefault(each.configuration, []).append(each)
+    lines = []
+    for members in alike.values():
+        if len(members) < 2:
+            continue
+        shared = set.intersection(*(set(each.words) for each in members))
+        own = [[word for word in each.words if word not in shared] for each in members]
+        wordings = list(dict.fromkeys(" ".join(words) for words in own))
+        if len(wordings) == 1:
+            name = " ".join(members[0].words) or "The configuration as it stands"
+            lines.append(f"{name}: asked for {len(members)} times, counts once.")
+            continue
+        groups = dict.fromkeys(word.partition("=")[0] for words in own for word in words)
+        below = tuple(f"{group}." for group in groups)
+        why = [word for word in members[0].words if word in shared and word.lstrip("+~").startswith(below)]
+        named = " ".join(f"{group}={members[0].choices[group]}" for group in groups if group in members[0].choices)
+        here, name = f" ({' '.join(why)})" if why else "", f", named {named}" if named else ""
+        lines.append(
+            f"{', '.join(wordings[:-1])} and {wordings[-1]} are the same configuration here"
+            f"{here}: they are one setting{name}; a seed counts once."
+        )
+    return list(dict.fromkeys(lines))
 
 
 def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:

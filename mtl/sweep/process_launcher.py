@@ -171,13 +171,15 @@ class Processes(Launcher):
         return JobReturn(overrides=[], _return_value=RuntimeError(reason), status=JobStatus.FAILED)
 
     def _make_row(self, job: Working, reason: str) -> None:
-        from mtl.config.parameters import run_name
+        from mtl.config.choices import departed, told
+        from mtl.config.parameters import run_name, tags_of
         from mtl.job.failure import track_failure
 
         sweep = current()
-        choices, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
-        name = run_name(choices, words, sweep.common if sweep else ())
-        tags = {"tasks": str(choices.get("tasks")), JOB: str(job.number)}
+        asked, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
+        named = told(job.config, asked)
+        name = run_name(named, words, sweep.common if sweep else ())
+        tags = tags_of(named, departed(named, asked)) | {JOB: str(job.number)}
         tags |= {NUMERICS: numerics.of_config(job.config.numerics).text}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         output = job.folder / OUTPUT

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mtl.ablation import design, fairness, measured_groups
-from mtl.results import CODE, DATA, NUMERICS, TrackedRun
+from mtl.results import ASKED, CODE, DATA, NUMERICS, TrackedRun
 
 
 def run(tasks: str, seed: int, status: str = "FINISHED", **more: str) -> TrackedRun:
@@ -65,6 +65,47 @@ def test_the_first_axis_with_several_values_is_compared_and_the_others_are_the_c
 def test_a_swept_number_of_one_choice_is_an_axis():
     runs = [run("all", 0, weighting="dwa", **{"weighting.temperature": value}) for value in ("1", "2")]
     assert design.axes(runs) == ["tasks", "weighting.temperature"]
+
+
+def frozen(asked: str, stages: str, seed: int = 0) -> TrackedRun:
+    """A run of ``freeze=<asked> freeze.stages=<stages>`` as it is tracked."""
+    told = {"0": "none", "all": "all"}.get(stages, "stages")
+    found = run("anomaly", seed, freeze=told, **{"freeze.stages": stages})
+    return replace(found, tags={ASKED: f"freeze={asked}"} if asked != told else {})
+
+
+def sets(runs: list[TrackedRun]) -> list[str]:
+    """The rows of the runs that count."""
+    table = design.runs_table(runs)
+    return table[table["counts"]]["set"].tolist()
+
+
+def test_one_configuration_asked_for_by_two_choices_is_one_row_whose_seeds_count_once():
+    runs = [frozen(asked, "2", seed) for asked in ("all", "stages") for seed in range(3)]
+    assert sets(runs) == ["anomaly"] * 3
+    assert len(design.settled(runs)) == 3
+
+
+@pytest.mark.parametrize("asked", [("stages",), ("none", "stages"), ("all", "none", "stages")])
+def test_numbers_that_make_a_choice_another_one_are_the_axis_and_not_its_name(asked):
+    runs = [frozen(choice, stages) for choice in asked for stages in ("0", "2", "3", "all")]
+    assert design.axes(runs) == ["tasks", "freeze.stages"]
+    assert sets(runs) == [f"anomaly, freeze.stages={stages}" for stages in ("0", "2", "3", "all")]
+    found = design.design_of(design.settled(runs))
+    assert [found.arm(each) for each in found.counted] == ["0", "2", "3", "all"]
+    assert fairness.unfair(found, "0") == []  # the choice's name follows from what is compared
+
+
+def test_a_choice_made_another_one_goes_by_that_name_and_hides_no_number():
+    assert sets([frozen("all", "2"), frozen("none", "0")]) == ["anomaly, freeze=stages", "anomaly, freeze=none"]
+    two = [frozen("all", "2"), frozen("stages", "3"), frozen("none", "0")]
+    assert sets(two) == [f"anomaly, freeze.stages={stages}" for stages in ("2", "3", "0")]
+
+
+def test_another_choice_is_never_hidden_behind_a_number():
+    sizes = {"small": "32", "smaller": "16", "resnet": "224"}
+    runs = [run("all", 0, backbone=name[:5], **{"backbone.image_size": size}) for name, size in sizes.items()]
+    assert design.axes(runs) == ["tasks", "backbone", "backbone.image_size"]
 
 
 def test_a_run_without_parameters_is_known_by_its_name():

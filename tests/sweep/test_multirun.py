@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mtl.errors import UserError
 from mtl.job import context
 from mtl.sweep import callback, launchers, process_launcher
-from mtl.sweep.plan import Plan, Planned
+from mtl.sweep.plan import Plan, Planned, Setting, same_settings
 from mtl.tracking.journal import Journal
 from mtl.tracking.no_tracking import NoTracking
 
@@ -107,3 +107,36 @@ def test_a_sweep_of_which_jobs_were_not_begun_has_failed(tmp_path, capsys):
     assert closed(tmp_path / "b", 3, ("FINISHED",)) == "FAILED"
     assert "2 jobs were not begun" in capsys.readouterr().out
     assert closed(tmp_path / "c", 0, ("FINISHED",)) == "FINISHED"  # nobody knows how many there should be
+
+
+def settings(*jobs: tuple[str, str]) -> list[Setting]:
+    """One per job: its configuration and its words; `freeze` is told as `stages`."""
+    return [Setting(configuration, words.split(), {"freeze": "stages"}) for configuration, words in jobs]
+
+
+def test_jobs_of_one_configuration_are_said_to_be_one_setting():
+    common = "freeze.stages=2 training.epochs=1"
+    jobs = [(f"c{seed}", f"freeze={choice} seed={seed} {common}") for choice in ("all", "stages") for seed in (0, 1)]
+    assert same_settings(settings(*jobs)) == [
+        "freeze=all and freeze=stages are the same configuration here (freeze.stages=2): they are one setting, "
+        "named freeze=stages; a seed counts once."
+    ]
+    assert same_settings(settings(("a", "seed=0"), ("b", "seed=1"))) == []
+    assert same_settings(settings(("a", "lr=0.001"), ("a", "lr=1e-3"))) == [
+        "lr=0.001 and lr=1e-3 are the same configuration here: they are one setting; a seed counts once."
+    ]
+    assert same_settings(settings(("a", "seed=0"), ("a", "seed=0"))) == ["seed=0: asked for 2 times, counts once."]
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_which_jobs_are_one_setting_and_names_them_by_their_configuration(tmp_path):
+    words = ("-m", "tasks=anomaly", "freeze=all,stages,none", "freeze.stages=2", "seed=0,1", "dry_run=true")
+    done = call(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        "freeze=all, freeze=stages and freeze=none are the same configuration here (freeze.stages=2): "
+        "they are one setting, named freeze=stages; a seed counts once."
+    )
+    assert lines[1] == "[1/6] anomaly freeze=stages seed=0: would run"
+    assert "freeze=all" not in "".join(lines[1:])

@@ -1,0 +1,92 @@
+"""A group is told under the name that its configuration bears out."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from mtl.config import switches
+from mtl.config.choices import departed, told
+from mtl.config.parameters import run_name, tags_of
+
+
+def asked_and_told(*words: str):
+    """The choices of a command line, typed and told."""
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
+        config = compose("config", list(words), return_hydra_config=True)
+        asked = dict(config.hydra.runtime.choices)
+        return asked, told(config, asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "renamed"),
+    [
+        (["freeze=all", "freeze.stages=2"], {"freeze": "stages"}),
+        (["freeze=none", "freeze.stages=2"], {"freeze": "stages"}),
+        (["freeze=stages", "freeze.stages=2"], {}),
+        (["freeze=stages", "freeze.stages=0"], {"freeze": "none"}),
+        (["freeze=none", "freeze.stages=all"], {"freeze": "all"}),
+        (["training.early_stopping=false", "training.epochs=3"], {"training": "fixed_epochs"}),
+        (["training=fixed_epochs", "training.early_stopping=true"], {"training": "default"}),
+        (["training=fixed_epochs", "training.epochs=1", "seed=7"], {}),
+        (["weighting=notebook", "weighting.weights.violence=0.1"], {}),
+        (["weighting=fixed", "+weighting.weights.violence=0.5"], {}),
+        (
+            [
+                "weighting=fixed",
+                "+weighting.weights={general_anomaly:1.0,violence:0.5,property_crime:0.5,anomaly_type:1.0}",
+                "weighting.default=null",
+                "weighting.strict=false",
+            ],
+            {"weighting": "notebook"},
+        ),
+        (["weighting=pcgrad", "weighting.seed=5"], {}),  # other methods with the same keys have another target
+        (["backbone=resnet50", "backbone.image_size=64", "backbone.weights=random"], {}),
+        (["tasks=all", "~tasks.violence"], {"tasks": "anomaly_property_type"}),
+        (["tasks=all", "tasks.violence.classes=[Fighting]"], {}),
+        (["tasks=anomaly_random", "~tasks.general_anomaly"], {"tasks": "random_labels"}),
+    ],
+)
+def test_a_choice_that_overrides_made_another_is_told_as_that_one(words, renamed):
+    asked, named = asked_and_told(*words)
+    assert {group: choice for group, choice in named.items() if choice != asked[group]} == renamed
+
+
+NAMED = ("tasks", "data", "backbone", "freeze", "weighting", "training", "tracking")
+
+
+@pytest.mark.parametrize(
+    "word", [f"{group}={path.stem}" for group in NAMED for path in sorted((switches.CONF / group).glob("*.yaml"))]
+)
+def test_every_choice_as_it_stands_keeps_its_name(word):
+    asked, named = asked_and_told(word)
+    assert named == asked
+
+
+def test_names_and_tags_are_told_and_what_was_typed_is_kept():
+    words = ["freeze=all", "freeze.stages=2", "tasks=all"]
+    asked, named = asked_and_told(*words)
+    assert run_name(named, words, ["freeze.stages=2"]) == "all freeze=stages freeze.stages=2"
+    assert tags_of(named, departed(named, asked)) == {"tasks": "all", "asked_for": "freeze=all"}
+    assert tags_of(asked, departed(asked, asked)) == {"tasks": "all"}
+
+
+def test_two_choices_of_one_content_have_one_name(tmp_path):
+    shutil.copytree(switches.CONF, tmp_path / "conf")
+    text = "_target_: mtl.weighting.fixed.Fixed\nweights: {violence: 0.25}\ndefault: 1.0\nstrict: true\n"
+    for name in ("mine", "twin"):
+        (tmp_path / "conf" / "weighting" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
+        for name in ("mine", "twin"):
+            config = compose("config", [f"weighting={name}"], return_hydra_config=True)
+            assert told(config, config.hydra.runtime.choices)["weighting"] == "mine"
+
+
+def test_without_hydra_choices_are_told_as_typed():
+    GlobalHydra.instance().clear()
+    config = OmegaConf.create({"freeze": {"_target_": "mtl.model.backbone.Freeze", "stages": 2}})
+    assert told(config, {"freeze": "all"}) == {"freeze": "all"}
