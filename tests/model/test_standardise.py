@@ -173,7 +173,7 @@ def test_a_random_mobilenet_warns_with_the_scale_and_is_loaded_as_it_was_standar
     assert len({run.tags["fingerprint"] for run in by_choice.values()}) == 2
     assert max(spreads) < 1e-8
     run = by_choice["True"]
-    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet"))
+    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet")).query("split == 'test'")
     paths = tracking.download(run.id, "test_annotations.txt").read_text(encoding="utf-8").splitlines()
     root = next((tmp_path / ".cache" / "demo").glob("seed*"))
     frames = np.stack([read_frame(root, line.rpartition(" ")[0]) for line in paths])
