@@ -235,6 +235,12 @@ def test_tasks_of_the_same_classes_share_a_confusion_matrix(figures):
     assert len(rows) == 4
 
 
+def test_a_class_that_was_never_trained_is_marked_in_the_figure():
+    figure = dots.class_auc(classes().assign(reason=["no training frame", "", "no positive frame", ""]))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert ["never trained" in label for label in labels] == [True, False, False, False]
+
+
 def test_class_auc_gives_the_number_of_videos_and_says_what_is_undefined(figures):
     words = texts(figures["classes"])
     assert "Abuse  (2 videos)" in words
