@@ -54,7 +54,7 @@ BROKEN = "where the loss or the logits are not finite"
 AFTER_WARMUP = "mean over the measured ones after the warm-up"
 HELD_OUT = "fixed batches of validation frames, dropout off"
 NO_GRADIENT = "where a gradient is zero or not finite, or nothing was measured"
-T_BATCHES = "t interval over the batches"
+T_BATCHES = "t interval over the batches, on the scale of Fisher's z"
 VIDEOS_ALIKE = "each video counts alike, as a frame weighs 1 / frames of its video"
 
 RUN = (
@@ -277,14 +277,17 @@ RUN = (
 )
 
 SCORED = f"{TEST} that all runs of the condition predicted"
-OVER_SEEDS = "over videos and seeds, each seed with the same resamples of videos; over videos alone with one seed"
+OVER_SEEDS = (
+    "over videos and seeds on the scale of Fisher's z (of an AUC its logit), each seed with the same resamples of videos; "
+    "percentiles over videos alone with one seed"
+)
 SWEEP = (
     Number("auc", f"AUC of the main task by frames, mean over seeds; {MACRO}", SCORED, KEPT, OVER_SEEDS, ONE_SIDED),
     Number("sd", "standard deviation of the AUC between seeds", SCORED, KEPT, "", "with one seed"),
     Number(
         "difference",
         "AUC less that of the base, paired by seed and by video, mean over seeds",
-        SCORED,
+        TEST,
         KEPT,
         OVER_SEEDS,
         "where no seed has both",
@@ -292,7 +295,7 @@ SWEEP = (
     Number(
         "p",
         "sign flips over seeds: share of all flips with a mean difference as far from zero, never below 2 / 2^seeds",
-        SCORED,
+        TEST,
         KEPT,
         "",
         "as the difference",
@@ -319,7 +322,7 @@ SWEEP = (
         "Spearman's correlation between a measure and the gains, over auxiliaries in sets",
         "as the measure and the difference",
         KEPT,
-        "of the rank correlation",
+        "Fisher's z with the error of Bonett and Wright, from five points on",
         "with too few points to correlate",
     ),
 )

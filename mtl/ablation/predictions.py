@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from mtl.evaluation.auc import NEVER_TRAINED
 from mtl.evaluation.predictions import of_split, predicted_classes, ranking_scores
 from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts, tied_share
@@ -93,7 +94,7 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
         return replace(found, fault="all test frames have the same label")
     both &= ~np.isin(classes, list(untrained))
     if not both.any():
-        return replace(found, fault="the training frames do not show both outcomes, so nothing was learned")
+        return replace(found, fault=NEVER_TRAINED)
     counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
     heads = {}
     if len(classes) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question
