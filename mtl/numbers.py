@@ -282,12 +282,12 @@ OVER_SEEDS = (
     "percentiles over videos alone with one seed"
 )
 SWEEP = (
-    Number("auc", f"AUC of the main task by frames, mean over seeds; {MACRO}", SCORED, KEPT, OVER_SEEDS, ONE_SIDED),
-    Number("sd", "standard deviation of the AUC between seeds", SCORED, KEPT, "", "with one seed"),
+    Number("auc", f"AUC of the main task by frames, mean over seeds; {MACRO}", TEST, KEPT, OVER_SEEDS, ONE_SIDED),
+    Number("sd", "standard deviation of the AUC between seeds", TEST, KEPT, "", "with one seed"),
     Number(
         "difference",
         "AUC less that of the base, paired by seed and by video, mean over seeds",
-        TEST,
+        SCORED,
         KEPT,
         OVER_SEEDS,
         "where no seed has both",
@@ -295,7 +295,7 @@ SWEEP = (
     Number(
         "p",
         "sign flips over seeds: share of all flips with a mean difference as far from zero, never below 2 / 2^seeds",
-        TEST,
+        SCORED,
         KEPT,
         "",
         "as the difference",
