@@ -21,7 +21,7 @@ from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
 
-CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "reason"]
+CLASS_COLUMNS = ["task", "class", "videos", "frames", "trained", "auc", "low", "high", "reason"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Evaluated:
         By tracked name, for example ``auc/violence``.
     classes : DataFrame
         One row per class of every task with several classes: `task`, `class`,
-        `videos` and `frames` (of that class), `auc` against the rest, `low`,
-        `high`, `reason`: why it is missing, or that the class was never trained.
+        `videos` and `frames` (of that class), whether it was `trained`, `auc` against
+        the rest, `low`, `high`, `reason`.
     confusions : dict of str to DataFrame
         Per task the number of frames, true classes down, predicted across; a task
         whose predictions cannot be scored is missing.
@@ -125,7 +125,9 @@ class Evaluation:
 def _class_rows(name: str, predicted: TaskPredictions, by_class: Mapping[str, Score]) -> list[tuple]:
     """Rows of the table per class."""
     rows = []
-    for (each, score), positives in zip(by_class.items(), predicted.positives.T, strict=True):
-        counts = (len(np.unique(predicted.videos[positives])), int(positives.sum()))
+    for (each, score), positives, trained in zip(
+        by_class.items(), predicted.positives.T, predicted.trained, strict=True
+    ):
+        counts = (len(np.unique(predicted.videos[positives])), int(positives.sum()), bool(trained))
         rows.append((name, each, *counts, score.value, score.low, score.high, score.reason))
     return rows

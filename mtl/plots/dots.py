@@ -42,16 +42,15 @@ def class_auc(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns `class`, `videos`, `auc`, `low`, `high`, and `task` where the
-        classes of several tasks are in it; `reason` of a class that was never trained is said
-        behind its name. An undefined AUC is marked.
+        classes of several tasks are in it; a class that was not `trained` is marked behind its
+        name where there is such a column. An undefined AUC is marked.
     """
     tasks = table["task"].nunique() if "task" in table else 1
     names = table["class"] if tasks < 2 else table["task"] + ": " + table["class"].astype(str)
-    reasons = table["reason"].where(table["auc"].notna(), "") if "reason" in table else [""] * len(table)
-    untrained = [", never trained" if "no training frame" in str(reason) else "" for reason in reasons]
+    trained = table["trained"] if "trained" in table else [True] * len(table)
     labels = [
-        f"{name}  ({plural(int(videos), 'video')}{mark})"
-        for name, videos, mark in zip(names, table["videos"], untrained, strict=True)
+        f"{name}  ({plural(int(videos), 'video')}{'' if trains else ', never trained'})"
+        for name, videos, trains in zip(names, table["videos"], trained, strict=True)
     ]
     left, height = 0.2 + max(map(at_most, folded(labels)), default=0.0), 0.2 + 0.3 * max(1, len(labels))
     figure = Figure(figsize=(left + 4.5 + MARGIN, 0.6 + height + 0.6), dpi=DPI)

@@ -300,6 +300,7 @@ def test_classes_that_were_never_trained_are_marked_and_left_out_of_means() -> N
     assert evaluated.scores["auc/kind"].value == pytest.approx(aucs.drop("Arson").mean())
     assert evaluated.scores["auc/kind"].low < evaluated.scores["auc/kind"].value
     assert evaluated.classes.set_index("class").loc["Arson", "reason"] == "no training frame"
+    assert evaluated.classes["trained"].tolist() == [True, False, True, True]
     assert evaluated.classes.set_index("class").loc["Arson", "auc"] == pytest.approx(aucs["Arson"])
     nothing = judge.evaluate(table, TASKS, trained={"anomaly": np.array([False])})
     assert {np.isnan(s.value) for name, s in nothing.scores.items() if name.endswith("/anomaly")} == {True}

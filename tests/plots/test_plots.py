@@ -236,7 +236,7 @@ def test_tasks_of_the_same_classes_share_a_confusion_matrix(figures):
 
 
 def test_a_class_that_was_never_trained_is_marked_in_the_figure():
-    figure = dots.class_auc(classes().assign(reason=["no training frame", "", "no positive frame", ""]))
+    figure = dots.class_auc(classes().assign(trained=[False, True, True, True]))
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert ["never trained" in label for label in labels] == [True, False, False, False]
 
