@@ -132,7 +132,7 @@ RUN = (
         VAL,
         EVERY,
         "",
-        "as val_auc",
+        "where val_auc is",
     ),
     Number(
         "weight/<task>",
@@ -143,7 +143,7 @@ RUN = (
     Number(
         "<quantity>_best/<task>",
         "a quantity that has a curve over epochs, at the kept epoch",
-        "as the curve",
+        "the frames of the curve",
         KEPT,
         "",
         "where nothing sound is left of a run that diverged",
@@ -212,7 +212,12 @@ RUN = (
         f"{NO_GRADIENT}, or with gradient_measurements.affinity_step=null",
     ),
     Number(
-        "affinity_to_itself/<task>", "the same of a task's own gradient", "as affinity", AFTER_WARMUP, "", "as affinity"
+        "affinity_to_itself/<task>",
+        "the same of a task's own gradient",
+        "the batches of affinity",
+        AFTER_WARMUP,
+        "",
+        "where affinity is",
     ),
     Number(
         "loss_correlation/<pair>",
@@ -228,7 +233,7 @@ RUN = (
         VAL,
         KEPT,
         "percentiles over resamples of videos",
-        "as loss_correlation",
+        "where loss_correlation is",
     ),
     Number(
         "loss_correlation_step/<pair>",
@@ -249,14 +254,18 @@ RUN = (
     Number(
         "<measure>_baseline/<pair>",
         "the measure where there is nothing to find: the labels of one task are permuted",
-        "as the measure",
-        "as the measure",
+        "the frames of the measure",
+        "that of the measure",
+        "",
+        "where the measure is",
     ),
     Number(
         "<measure>_by_layer/<layers>.<pair>",
         "the measure within a part of the shared parameters",
-        "as the measure",
-        "as the measure",
+        "the frames of the measure",
+        "that of the measure",
+        "",
+        "where the measure is",
     ),
     Number(
         "features/<what>",
@@ -298,9 +307,11 @@ SWEEP = (
         SCORED,
         KEPT,
         "",
-        "as the difference",
+        "where the difference is",
     ),
-    Number("p_holm", "p corrected by Holm over all differences of the table", SCORED, KEPT, "", "as the difference"),
+    Number(
+        "p_holm", "p corrected by Holm over all differences of the table", SCORED, KEPT, "", "where the difference is"
+    ),
     Number(
         "effect",
         "main effect of an auxiliary: mean difference over all pairs of sets that differ in it alone",
@@ -314,13 +325,13 @@ SWEEP = (
         "Shapley value of an auxiliary: the values of all add up to AUC of the largest set less that of the main task alone",
         SCORED,
         KEPT,
-        "as the effect",
+        "as that of the effect",
         "without a full factorial of sets",
     ),
     Number(
         "correlation",
         "Spearman's correlation between a measure and the gains, over auxiliaries in sets",
-        "as the measure and the difference",
+        "the frames of the measure and of the differences",
         KEPT,
         "Fisher's z with the error of Bonett and Wright, from five points on",
         "with too few points to correlate",
