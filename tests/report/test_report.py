@@ -20,6 +20,7 @@ from mtl.errors import UserError
 from mtl.formatting import signed
 from mtl.report import __main__, figures, run_tables, sections, write
 from mtl.report.page import page
+from mtl.report.sentences import footnotes
 from mtl.report.summary import Summary, summarise
 from mtl.results import Relation, Result, Score, TrackedRun
 from mtl.trace import Trace
@@ -352,7 +353,11 @@ def test_two_seeds_make_no_forecast_and_the_scale_of_the_intervals_is_named(summ
     assert "on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" in sentences
     assert "at least 4 seeds are needed before it can be said how many would decide" in sentences
     assert "would be needed to decide" not in sentences
-    assert "Fisher" not in said(summarised(tmp_path, ("single", 0), ("helped", 0)))  # over videos: plain percentiles
+    alone = summarised(tmp_path, ("single", 0), ("helped", 0))  # over videos: plain percentiles
+    assert "Fisher" not in " ".join(footnotes(alone))
+    assert all(
+        "percentiles over videos alone with one seed" in line for line in said(alone).split("\n") if "Fisher" in line
+    )
 
 
 def test_the_type_head_has_a_line_wherever_it_is_trained(summary):
