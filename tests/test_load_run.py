@@ -242,12 +242,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def tested(artifacts: Path) -> pd.DataFrame:
+def scored_frames(artifacts: Path) -> pd.DataFrame:
     return pd.read_parquet(artifacts / "predictions.parquet").query("split == 'test'")
 
 
 def predicted(artifacts: Path) -> np.ndarray:
-    return tested(artifacts)["probability/general_anomaly"].to_numpy()
+    return scored_frames(artifacts)["probability/general_anomaly"].to_numpy()
 
 
 def frames_of(folder: Path, artifacts: Path) -> list[np.ndarray]:
@@ -255,7 +255,7 @@ def frames_of(folder: Path, artifacts: Path) -> list[np.ndarray]:
     from mtl.data.frames import read_frame
 
     root = next((folder / ".cache" / "demo").glob("seed*"))
-    table = tested(artifacts)
+    table = scored_frames(artifacts)
     names = {path.name: path.relative_to(root).as_posix() for path in (root / "Test").rglob("*.png")}
     wanted = [f"{video}_{frame}.png" for video, frame in zip(table["video"], table["frame"], strict=True)]
     return [read_frame(root, names[name]) for name in wanted]
