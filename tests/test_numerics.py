@@ -96,6 +96,7 @@ def test_what_is_prepared_is_told_to_tensorflow_and_taken_back(machine, monkeypa
 
 
 @pytest.mark.tensorflow
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [None, "0", "1", "yes"])
 def test_onednn_is_what_tensorflow_itself_says(said):
     code = (

@@ -14,12 +14,18 @@ from mtl.config.choices import departed, told
 from mtl.config.parameters import run_name, tags_of
 
 
+@pytest.fixture(scope="module")
+def composing():
+    """Hydra as in one process of the command line: every choice's yaml is read once."""
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
+        yield
+
+
 def asked_and_told(*words: str):
     """The choices of a command line, typed and told."""
-    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
-        config = compose("config", list(words), return_hydra_config=True)
-        asked = dict(config.hydra.runtime.choices)
-        return asked, told(config, asked)
+    config = compose("config", list(words), return_hydra_config=True)
+    asked = dict(config.hydra.runtime.choices)
+    return asked, told(config, asked)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,7 @@ def asked_and_told(*words: str):
         (["tasks=anomaly_random", "~tasks.general_anomaly"], {"tasks": "random_labels"}),
     ],
 )
+@pytest.mark.usefixtures("composing")
 def test_a_choice_that_overrides_made_another_is_told_as_that_one(words, renamed):
     asked, named = asked_and_told(*words)
     assert {group: choice for group, choice in named.items() if choice != asked[group]} == renamed
@@ -62,11 +69,13 @@ NAMED = ("tasks", "data", "backbone", "freeze", "weighting", "training", "tracki
 @pytest.mark.parametrize(
     "word", [f"{group}={path.stem}" for group in NAMED for path in sorted((switches.CONF / group).glob("*.yaml"))]
 )
+@pytest.mark.usefixtures("composing")
 def test_every_choice_as_it_stands_keeps_its_name(word):
     asked, named = asked_and_told(word)
     assert named == asked
 
 
+@pytest.mark.usefixtures("composing")
 def test_names_and_tags_are_told_and_what_was_typed_is_kept():
     words = ["freeze=all", "freeze.stages=2", "tasks=all"]
     asked, named = asked_and_told(*words)
