@@ -89,6 +89,7 @@ def test_two_choices_of_one_content_have_one_name(tmp_path):
     text = "_target_: mtl.weighting.fixed.Fixed\nweights: {violence: 0.25}\ndefault: 1.0\nstrict: true\n"
     for name in ("mine", "twin"):
         (tmp_path / "conf" / "weighting" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    GlobalHydra.instance().clear()
     with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
         for name in ("mine", "twin"):
             config = compose("config", [f"weighting={name}"], return_hydra_config=True)
