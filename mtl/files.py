@@ -9,9 +9,9 @@ import os
 import shutil
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mtl.errors import UserError
 
@@ -23,29 +23,41 @@ NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
 def publish(path: Path, *chunks: bytes | memoryview) -> None:
-    """Write a file that is whole or not there, whatever happens in between.
+    """Write a file that is whole or not there, whatever happens in between; see `published`."""
+    with published(path, sum(memoryview(chunk).nbytes for chunk in chunks)) as file:
+        for chunk in chunks:
+            file.write(chunk)
+
+
+@contextlib.contextmanager
+def published(path: Path, size: int) -> Iterator[BinaryIO]:
+    """A file to write to, which has its name only when the block was left without an error.
 
     The room is taken before the first byte is written, the content is on the disk
     before the name is.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Bytes that will be written, or a little less.
 
     Raises
     ------
     OSError
         As the system says it; nothing is left behind then.
     """
-    size = sum(memoryview(chunk).nbytes for chunk in chunks)
     # unique, since not every writer holds a lock
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{path.name}")
     try:
         with temporary.open("wb") as file:
             _reserve(file.fileno(), size)
-            for chunk in chunks:
-                file.write(chunk)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
