@@ -54,11 +54,27 @@ class Validation:
 
     def __init__(self, dataset: Dataset, tasks: dict[str, Task]) -> None:
         self.positions = dataset.positions("val")
-        self._dataset = dataset
+        self._dataset, self._tasks = dataset, tasks
         self._targets = {name: dataset.targets[name][self.positions] for name in tasks}
         self._trained = dataset.trained_classes(tasks)
         videos = dataset.frames["video"].cat.codes.to_numpy()[self.positions]
         self._weights = 1 / np.bincount(videos)[videos] if len(videos) else np.empty(0)
+
+    def undefined(self, task: str) -> str:
+        """Why a task's AUC is undefined on these frames whatever the model; empty where it is not.
+
+        Parameters
+        ----------
+        task : str
+        """
+        if not len(self.positions):
+            return "there is no validation frame"
+        positives = self._tasks[task].positives(self._targets[task])[:, self._trained[task]]
+        if ((positives.any(axis=0)) & (~positives).any(axis=0)).any():
+            return ""
+        if positives.shape[1] != 1:
+            return f"no class of {task} is both present and absent among the validation videos"
+        return f"no validation video is {'negative' if positives.any() else 'positive'} for {task}"
 
     def of(self, model: MultiTaskModel) -> Validated:
         """Losses and AUCs of the model as it is."""

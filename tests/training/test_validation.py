@@ -45,3 +45,33 @@ def test_classes_without_training_frames_do_not_choose_the_epoch():
     assert task_auc(task, targets, logits, trained) == pytest.approx(expected)
     assert task_auc(task, targets, logits, every) != pytest.approx(expected)
     assert np.isnan(task_auc(task, targets, logits, ~every))
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        ([0, 0, 1], "no validation video is negative for anomaly"),
+        ([2, 2, 2], "no validation video is positive for anomaly"),
+        ([], "there is no validation frame"),
+        ([0, 2, 2], ""),
+    ],
+)
+def test_why_there_is_no_validation_auc_is_known_before_training(codes, reason):
+    import pandas as pd
+
+    from mtl.training.dataset import Dataset
+    from mtl.training.validation import Validation
+
+    codes = np.array([0, 2, *codes])
+    splits = ["train"] * 2 + ["val"] * (len(codes) - 2)
+    frames = pd.DataFrame(
+        {
+            "class_name": pd.Categorical.from_codes(codes, ["Arson", "Fighting", "Normal"]),
+            "video": pd.Categorical([f"v{i}" for i in range(len(codes))]),
+            "split": pd.Categorical(splits, ["train", "val", "test"]),
+        }
+    )
+    tasks = {"anomaly": BinaryTask(["Arson", "Fighting"])}
+    targets = {name: task.targets(frames) for name, task in tasks.items()}
+    features = np.zeros((len(codes), 2), np.float32)
+    assert Validation(Dataset(features, targets, frames), tasks).undefined("anomaly") == reason
