@@ -20,6 +20,7 @@ from mtl.job.context import StoppedError, SweepContext, UntrainedError, check_wo
 from mtl.job.failure import closing_run, one_line, track_failure
 from mtl.job.fingerprint import code_digest, data_digest, fingerprint
 from mtl.job.record import read_job
+from mtl.job.resume import forget, killed_before
 from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
@@ -91,11 +92,13 @@ def run(config: DictConfig) -> float:
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
             arithmetic.require()
-            tracked = tracking.start(name, asked.folder, parent, tags)
+            killed = killed_before(config, sweep)
+            tracked = tracking.start(name, asked.folder, parent, tags, killed)
             with closing_run(tracked, asked.folder):
                 result = train_and_judge(asked, tracked)
-                spent = {"time/tracking_s": tracking.seconds, "time/run_s": time.perf_counter() - began}
-                tracked.metrics(spent, step=0)
+                whole = time.perf_counter() - began + result.earlier_seconds
+                tracked.metrics({"time/tracking_s": tracking.seconds, "time/run_s": whole}, step=0)
+            forget(config, tracked.fingerprint)
             memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
@@ -177,9 +180,12 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         write_model(artifacts, model, backbone, features.vectors.shape[1:], made)
         _write_results(artifacts, evaluated, related, trace, history)
     scores, seconds = evaluated.scores, dict(stages.seconds)
+    seconds["training"] += history.earlier_seconds
     objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")
     named = (tuple(tasks), config.main_task)
-    result = Result(*named, scores, related, trace, predictions, objective, tracked.id, seconds)
+    result = Result(
+        *named, scores, related, trace, predictions, objective, tracked.id, seconds, history.earlier_seconds
+    )
     tracked.tags(metrics.untrained_classes(tasks, trained))
     metrics.log_result(tracked, result, history, features, len(predictions))
     tracked.artifacts(artifacts)
@@ -246,7 +252,14 @@ def _train(
     def on_epoch(number: int, epoch: Epoch) -> None:
         log_epoch(tracked, main_task, config.training.epochs, number, epoch)
 
-    return build(config.training).train(model, dataset, weighting, measurements, main_task, on_epoch)
+    training = build(config.training)
+    with training.checkpoint.of(tracked.fingerprint, tracked.folder).held() as checkpoint:
+        trained: tuple[Trace, History] = training.train(
+            model, dataset, weighting, measurements, main_task, on_epoch, checkpoint
+        )
+    if checkpoint.n_written:
+        log.info(checkpoint.text(trained[1].seconds))
+    return trained
 
 
 def _predict(model: MultiTaskModel, dataset: Dataset, tasks: Mapping[str, Task], history: History) -> Any:

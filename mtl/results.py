@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class Result:
         Where it was tracked; empty where it was not.
     seconds : mapping of str to float
         Wall time of each stage.
+    earlier_seconds : float
+        Of these what processes took that were killed, and with which this one went on.
     """
 
     tasks: tuple[str, ...]
@@ -108,6 +111,22 @@ class Result:
     objective: float = float("nan")
     run_id: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A run that was killed within its training, and left a checkpoint.
+
+    Attributes
+    ----------
+    fingerprint : str
+    record : Path or None
+        Folder of its record, where that is known.
+    """
+
+    fingerprint: str
+    record: Path | None
 
 
 def pairs(tasks: Sequence[str]) -> list[tuple[str, int, int]]:

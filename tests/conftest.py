@@ -7,9 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from mtl.tracking.mlflow_tracking import MLflowTracking
 
 # many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -62,3 +66,10 @@ def call(folder: Path, *words: str, timeout: float = 900, **environment: str) ->
 def tiny() -> tuple[str, ...]:
     """Overrides that make a run last seconds."""
     return TINY
+
+
+def tracking_of_folder(folder: Path, experiment: str = "mtl") -> MLflowTracking:
+    """The store that runs typed in this folder write to."""
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", experiment, None, timeout_s=20.0)

@@ -12,7 +12,7 @@ from mtl.config.switches import CONF, switches
 from mtl.results import ASKED
 
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra")
+NOT_PARAMETERS = ("tracking", "features", "hydra", "training.checkpoint")
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,8 +21,9 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
     def flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
         if isinstance(value, Mapping) and value:
             for key, inner in value.items():
-                if not str(key).startswith("_"):
-                    yield from flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+                name = f"{prefix}.{key}" if prefix else str(key)
+                if not str(key).startswith("_") and name not in NOT_PARAMETERS:
+                    yield from flatten(name, inner)
         else:
             yield prefix, value
 

@@ -15,6 +15,14 @@ RENAMED = {"probes": "gradient_measurements"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
     "mtl.model.MultiTaskModel": {"standardise": False},
+    "mtl.training.Training": {
+        "checkpoint": {
+            "_target_": "mtl.training.checkpoint.Checkpoints",
+            "epochs": None,
+            "seconds": 300,
+            "dir": ".cache/checkpoints",
+        }
+    },
 }
 
 _OLD = "|".join(map(re.escape, RENAMED))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
-# Where the data lie; the data's digest says what lies there.
-PLACES = ("root", "annotations")
+# Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
+NEUTRAL_IN = {"data": ("root", "annotations"), "training": ("checkpoint",)}
 # Modules that only launch, say, draw or keep; all others count as code of the result.
 NEUTRAL_CHAPTERS = frozenset(
     (
@@ -40,16 +40,17 @@ def fingerprint(config: Mapping[str, Any], data: str) -> str:
     Parameters
     ----------
     config : mapping
-        Plain values, interpolations resolved. Keys of `NEUTRAL`, switches and the
-        places of the data do not count; a value that names a file counts as the file's bytes.
+        Plain values, interpolations resolved. Keys of `NEUTRAL` and `NEUTRAL_IN`, and
+        switches, do not count; a value that names a file counts as the file's bytes.
         Under `numerics` what does the arithmetic on this machine counts.
     data : str
         Digest of the frames, of whatever kind.
     """
     counting = {key: value for key, value in config.items() if key not in (*NEUTRAL, *switches())}
-    own = counting.get("data")
-    if isinstance(own, Mapping):
-        counting["data"] = {key: value for key, value in own.items() if key not in PLACES}
+    for group, neutral in NEUTRAL_IN.items():
+        own = counting.get(group)
+        if isinstance(own, Mapping):
+            counting[group] = {key: value for key, value in own.items() if key not in neutral}
     tasks = config.get("tasks")
     order = list(tasks) if isinstance(tasks, Mapping) else []  # the heads' order is part of the model
     content = {"config": _with_files(counting), "order": order, "data": data, "code": code_digest()}

@@ -24,7 +24,7 @@ class Job:
         Of its folder; -1 where that is no number.
     name, status, failure : str
     seconds : float
-        From start to end; 0 while it runs.
+        From start to end, of a run that was gone on with from where it was taken up; 0 while it runs.
     ended : float
         Seconds since 1970.
     reused : bool
@@ -51,7 +51,8 @@ def read_job(folder: Path) -> Job | None:
     if not record.entries:
         return None
     tags, status = record.tags(), record.status
-    first, last = record.first["time"] / 1000, record.entries[-1]["time"] / 1000
+    last = record.entries[-1]["time"] / 1000
+    first = [entry["time"] / 1000 for entry in record.entries if entry["call"] in ("start", "again")][-1]
     if status == "RUNNING" and is_dead(tags):
         status = "KILLED"
     metrics = {key: value for entry in record.entries for key, value in entry.get("metrics", {}).items()}

@@ -99,10 +99,9 @@ def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> N
 def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epoch) -> None:
     """One line and one set of metrics per epoch, whose number counts from 0."""
     losses = ", ".join(f"{task} {loss:.3f}" for task, loss in zip(epoch.tasks, epoch.train_losses, strict=True))
-    log.info(
-        "epoch %d/%d: train loss %s; val AUC of %s %.3f, each video counting alike %.3f",
-        number + 1, epochs, losses, main_task, epoch.val_auc(main_task), epoch.weighted_val_auc(main_task),
-    )  # fmt: skip
+    auc, weighted = epoch.val_auc(main_task), epoch.weighted_val_auc(main_task)
+    judged = f"; val AUC of {main_task} {auc:.3f}, each video counting alike {weighted:.3f}"
+    log.info("epoch %d/%d: train loss %s%s", number + 1, epochs, losses, "" if np.isnan(auc) else judged)
     tracked.metrics(epoch_metrics(epoch), step=number + 1)
 
 
@@ -139,6 +138,8 @@ def log_result(
         reasons |= {key: relation.reason for key, value in values.items() if np.isnan(value)}
     metrics |= {f"time/{stage}_s": seconds for stage, seconds in result.seconds.items()}
     metrics |= {"time/steps_s": history.seconds, "time/gradient_measurements_s": history.measurement_seconds}
+    if history.checkpoint_seconds:
+        metrics["time/checkpoints_s"] = history.checkpoint_seconds
     steps = max(history.seconds, 1e-9)
     metrics |= {
         "time/first_gradient_measurement_s": history.first_measurement_seconds,

@@ -15,7 +15,7 @@ from pydantic import PositiveFloat
 
 from mtl import results
 from mtl.errors import UserError
-from mtl.results import FAILURE, HOST, PARENT, PROCESS, TrackedRun
+from mtl.results import FAILURE, HOST, PARENT, PROCESS, Killed, TrackedRun
 from mtl.tracking import journal, process, renamed
 from mtl.tracking.address import absolute_uri, masked
 from mtl.tracking.database import create_database
@@ -104,7 +104,9 @@ class MLflowTracking:
                 f"`mlflow db upgrade {shlex.quote(self.uri)}`, or set tracking.uri to a new one."
             ) from error
 
-    def start(self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str]) -> Run:
+    def start(
+        self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str], killed: Killed | None = None
+    ) -> Run:
         """A run, its record in the folder.
 
         A run of the same folder that was killed before its end is taken up
@@ -118,6 +120,8 @@ class MLflowTracking:
         parent : str or None
             Id of the run it belongs to.
         tags : mapping of str to str
+        killed : Killed, optional
+            The run that this one goes on with: its record is moved here, so that both are one run.
 
         Raises
         ------
@@ -127,7 +131,7 @@ class MLflowTracking:
         if not self._prepared and not self._down:
             self.prepare()
         where = {"uri": masked(self.uri), "experiment": self.experiment, "artifacts": self._store.artifacts}
-        return Run(begin_record(name, folder, parent, tags, where), self._store, self._down)
+        return Run(begin_record(name, folder, parent, tags, where, killed), self._store, self._down)
 
     def runs(
         self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtl.errors import UserError
-from mtl.results import TrackedRun
+from mtl.results import Killed, TrackedRun
 from mtl.tracking.run import Run, begin_record
 
 
@@ -20,9 +20,11 @@ class NoTracking:
     def prepare(self) -> None:
         """Nothing to make."""
 
-    def start(self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str]) -> Run:
+    def start(
+        self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str], killed: Killed | None = None
+    ) -> Run:
         """A run that is written down in its folder only; its id is empty."""
-        return Run(begin_record(name, folder, parent, tags, {"uri": ""}), None)
+        return Run(begin_record(name, folder, parent, tags, {"uri": ""}, killed), None)
 
     def runs(
         self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None

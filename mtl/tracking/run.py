@@ -8,22 +8,20 @@ import logging
 import math
 import os
 import shlex
+import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mtl.errors import UserError
-from mtl.results import FINGERPRINT, HOST, PROCESS
+from mtl.results import FINGERPRINT, HOST, PROCESS, Killed
 from mtl.tracking import journal, process
 from mtl.tracking.address import masked
 from mtl.tracking.journal import Journal
 from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
 from mtl.tracking.provenance import source_tags
 from mtl.tracking.store import RefusedError, Store, UnreachableError
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +56,11 @@ class Run:
         if self._store is None:
             return ""
         return self._journal.run_id or f"local-{self._journal.first['key']}"
+
+    @property
+    def fingerprint(self) -> str:
+        """What determines the run's numbers, as its tag says; empty as long as that is not known."""
+        return self._journal.tags().get(FINGERPRINT, "")
 
     def params(self, params: Mapping[str, object]) -> None:
         """Parameters, nested ones flattened with dots; values as text."""
@@ -201,9 +204,17 @@ def legal_tags(tags: Mapping[str, object]) -> dict[str, str]:
 
 
 def begin_record(
-    name: str, folder: Path, parent: str | None, tags: Mapping[str, str], where: Mapping[str, str | None]
+    name: str,
+    folder: Path,
+    parent: str | None,
+    tags: Mapping[str, str],
+    where: Mapping[str, str | None],
+    killed: Killed | None = None,
 ) -> Journal:
     """The record to write to: a killed run's is continued, any other is put aside."""
+    if killed is not None:
+        _take_over(killed, folder, where)
+        tags = {**tags, FINGERPRINT: killed.fingerprint}
     record = Journal(folder / journal.JOURNAL)
     tags = source_tags() | legal_tags(tags) | process.this_process()
     if record.entries:
@@ -218,3 +229,20 @@ def begin_record(
         record = record.put_aside()
     record.add("start", key=uuid.uuid4().hex, name=name, parent=parent or None, tags=tags, **where)
     return record
+
+
+def _take_over(killed: Killed, folder: Path, where: Mapping[str, str | None]) -> None:
+    """Move a killed run's record into the folder of the run that goes on with it: it stays one run."""
+    if killed.record is None or (folder / journal.JOURNAL).exists():
+        return
+    path = killed.record / journal.JOURNAL
+    if path.is_symlink() or not path.is_file():
+        return
+    left = Journal(path)
+    same = bool(left.entries) and all(left.first.get(key) == value for key, value in where.items())
+    if not same or left.tags().get(FINGERPRINT) != killed.fingerprint:
+        return
+    if left.status == "KILLED" or (left.status == "RUNNING" and process.is_dead(left.tags())):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, folder / journal.JOURNAL)
+        log.info("The run of %s goes on here.", killed.record)

@@ -81,6 +81,10 @@ class GradientMeter:
     ----------
     groups : tuple of str
         Names of the layer groups.
+    found : list of Measurement
+        What was measured so far.
+    steps : list of int
+        After which steps: one entry per batch.
     """
 
     def __init__(self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset) -> None:
@@ -96,8 +100,8 @@ class GradientMeter:
             ("gradient_measurements", settings.affinity_step), lambda: measure(model, settings.affinity_step)
         )
         self.groups = tuple(model.layer_groups)
-        self._steps: list[int] = []
-        self._found: list[Measurement] = []
+        self.steps: list[int] = []
+        self.found: list[Measurement] = []
 
     def measure(self, step: int) -> None:
         """Measure after so many steps of training."""
@@ -107,8 +111,8 @@ class GradientMeter:
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
         stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
-        self._found.append(self._measure(held_out, permuted, stepped, len(self._found)))
-        self._steps += [step] * len(self._held_out)
+        self.found.append(self._measure(held_out, permuted, stepped, len(self.found)))
+        self.steps += [step] * len(self._held_out)
 
     def _batches(self, name: str, positions: np.ndarray) -> Batches:
         """Feature vectors and targets at these positions; kept where they are small."""
@@ -123,14 +127,14 @@ class GradientMeter:
     def arrays(self) -> dict[str, np.ndarray]:
         """What the Trace takes, by its names."""
         n, n_groups = len(self._model.tasks), len(self.groups)
-        gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self._found)])
+        gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self.found)])
         nothing = np.empty((0, n, n))
-        baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self._found]
-        tried = [nothing if one.affinities is None else one.affinities for one in self._found]
+        baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self.found]
+        tried = [nothing if one.affinities is None else one.affinities for one in self.found]
         return {
             "gramians": gramians.sum(axis=1),
-            "measurement_steps": np.array(self._steps, dtype=int),
-            "mean_gramians": np.reshape([one.mean_gramian for one in self._found], (-1, n, n)),
+            "measurement_steps": np.array(self.steps, dtype=int),
+            "mean_gramians": np.reshape([one.mean_gramian for one in self.found], (-1, n, n)),
             "group_gramians": gramians,
             "permuted_cosines": np.concatenate([nothing, *baselines]),
             "affinities": np.concatenate([nothing, *tried]),

@@ -58,12 +58,16 @@ class History:
         nothing that it says counts.
     batch_size : int
     seconds : float
-        Wall time of the steps alone.
+        Wall time of the steps alone, in processes before this one too.
     measurement_seconds : float
         Wall time of the measurements.
     first_measurement_seconds : float
         Of these the first one's, which compiles; about that of any other where a
         job before it in the same process compiled them.
+    earlier_seconds : float
+        Wall time of the training in processes before this one, which were killed.
+    checkpoint_seconds : float
+        Wall time of writing checkpoints.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -74,6 +78,8 @@ class History:
     seconds: float = 0.0
     measurement_seconds: float = 0.0
     first_measurement_seconds: float = 0.0
+    earlier_seconds: float = 0.0
+    checkpoint_seconds: float = 0.0
 
     @property
     def best(self) -> Epoch | None:

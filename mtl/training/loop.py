@@ -17,11 +17,13 @@ from mtl.tasks import Task
 from mtl.terminal import progress
 from mtl.trace import Trace
 from mtl.training.best_epoch import BestEpoch
+from mtl.training.checkpoint import NO_CHECKPOINT, Checkpoint, Checkpoints
 from mtl.training.dataset import Dataset
 from mtl.training.divergence import fault_of_losses, fault_of_parameters, fault_of_steps
 from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.history import Epoch, History, epoch_means
 from mtl.training.source import Source
+from mtl.training.state import State
 from mtl.training.steps import compiled_steps
 from mtl.training.validation import Validation
 from mtl.weighting.base import Weighting
@@ -45,6 +47,8 @@ class Training:
         Keep the epoch with the best validation AUC of the main task, each video counting alike; else the last.
     patience : int
         Epochs without a better one before training stops early.
+    checkpoint : Checkpoints
+        How often the state is written, and where, so that a killed training goes on.
     seed : int
     """
 
@@ -56,6 +60,7 @@ class Training:
         sampling: Literal["natural", "balanced"],
         early_stopping: bool,
         patience: PositiveInt,
+        checkpoint: Checkpoints,
         seed: int,
     ) -> None:
         self.epochs = epochs
@@ -64,6 +69,7 @@ class Training:
         self.sampling = sampling
         self.early_stopping = early_stopping
         self.patience = patience
+        self.checkpoint = checkpoint
         self.seed = seed
 
     def train(
@@ -74,6 +80,7 @@ class Training:
         measurements: GradientMeasurements,
         main_task: str,
         on_epoch: Callable[[int, Epoch], None],
+        checkpoint: Checkpoint | None = None,
     ) -> tuple[Trace, History]:
         """Train the model in place; leave the best epoch's weights in it.
 
@@ -88,7 +95,11 @@ class Training:
         main_task : str
             Judges the epochs.
         on_epoch : callable
-            Takes the epoch's number, from 0, and what it brought.
+            Takes the epoch's number, from 0, and what it brought; of a training that goes on, all
+            epochs so far as well.
+        checkpoint : Checkpoint, optional
+            Where the state after an epoch is written, and what is gone on from: held by the caller.
+            None is kept without it.
 
         Returns
         -------
@@ -98,17 +109,21 @@ class Training:
         classes = dataset.frames["class_name"].cat.codes.to_numpy()[train]
         order = _orders(classes, self.sampling, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
-        meter = measurements.on(model, dataset)
         steps = compiled_steps(model, weighting, self.optimizer())
-        weighting = steps.weighting
-        source = Source(dataset, self.batch_size)
-        losses: list[np.ndarray] = []
-        weights: list[np.ndarray] = []
-        best = BestEpoch()
-        history = History(batch_size=self.batch_size)
+        state = State(model, steps, measurements.on(model, dataset), History(batch_size=self.batch_size))
+        source, began = Source(dataset, self.batch_size), time.perf_counter()
+        checkpoint = checkpoint or NO_CHECKPOINT
+        begin = _gone_on(state, checkpoint, on_epoch)
+        losses, weights, best, history = state.losses, state.weights, state.best, state.history
+        self._say_undefined(validation.undefined(main_task))
+        for _ in range(begin):  # the orders of the epochs that are done
+            next(order)
         with progress("training", self.epochs * steps_per_epoch * self.batch_size, "frames") as advance:
-            for epoch in range(self.epochs):
-                weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
+            advance(begin * steps_per_epoch * self.batch_size, "")
+            for epoch in range(begin, self.epochs):
+                if self._is_enough(best, epoch - 1):
+                    break
+                steps.weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
                 start = time.perf_counter()
                 for features, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
                     step_losses, step_weights = steps.run(features, targets, at)
@@ -119,7 +134,7 @@ class Training:
                 fault = fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or fault_of_parameters(model)
                 if measurements.due(epoch + 1) and not fault:
                     start = time.perf_counter()
-                    meter.measure((epoch + 1) * steps_per_epoch)
+                    state.meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
                     history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
                 validated = validation.of(model)
@@ -138,16 +153,18 @@ class Training:
                 if fault:
                     history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
-                judged = brought.weighted_val_auc(main_task) if self.early_stopping else float(epoch)
-                best.offer(epoch, judged, model, val_losses)
-                if self.early_stopping and best.age(epoch) >= self.patience:
-                    break
+                best.offer(
+                    epoch, brought.weighted_val_auc(main_task) if self.early_stopping else epoch, model, val_losses
+                )
+                if checkpoint.is_due(epoch + 1):
+                    took = history.earlier_seconds + time.perf_counter() - began
+                    checkpoint.write(epoch + 1, state.arrays(), {**state.facts(), "took": took})
         if best.weights is None:
             history.sound = not model.broken() and bool(np.isfinite(val_losses).all())
             best.offer(epoch, 0.0, model, val_losses if history.sound else np.full_like(val_losses, np.nan))
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
-        history.best_epoch = best.epoch
+        history.best_epoch, history.checkpoint_seconds = best.epoch, checkpoint.seconds
         if history.diverged:
             history.diverged += f"; {history.kept()}"
             log.warning("Training stopped: %s.", history.diverged)
@@ -157,8 +174,8 @@ class Training:
             losses=np.concatenate(losses),
             weights=np.concatenate(weights),
             steps_per_epoch=steps_per_epoch,
-            layer_groups=meter.groups,
-            **meter.arrays(),
+            layer_groups=state.meter.groups,
+            **state.meter.arrays(),
             val_losses=best.val_losses,
             val_videos=dataset.frames["video"].cat.codes.to_numpy()[validation.positions],
             val_classes=dataset.frames["class_name"].cat.codes.to_numpy()[validation.positions],
@@ -167,6 +184,36 @@ class Training:
             label_videos=label_videos,
         )
         return trace, history
+
+    def _is_enough(self, best: BestEpoch, epoch: int) -> bool:
+        """Whether after this epoch too many have gone by without a better one."""
+        return self.early_stopping and best.weights is not None and best.age(epoch) >= self.patience
+
+    def _say_undefined(self, reason: str) -> None:
+        """Say once that there will be no validation AUC of the main task, why, and which epoch is kept."""
+        if reason:
+            so = "no epoch is better than another, so all are trained" if self.early_stopping else "it stays undefined"
+            log.warning("validation AUC of the main task: %s; %s, and the last one is kept.", reason, so)
+
+
+def _gone_on(state: State, checkpoint: Checkpoint, on_epoch: Callable[[int, Epoch], None]) -> int:
+    """Epochs that are done already, by a process that was killed; their state is put in place."""
+    left = checkpoint.read()
+    if left is None:
+        checkpoint.goes_on(0)
+        return 0
+    try:
+        done = state.restore(*left)
+        state.history.earlier_seconds = float(left[1]["took"])  # type: ignore[arg-type]
+    except (KeyError, ValueError, TypeError) as error:
+        log.warning("The checkpoint in %s cannot be used (%s): the training starts anew.", checkpoint.folder, error)
+        checkpoint.goes_on(0)
+        return 0
+    log.info("The training goes on after epoch %d, from the checkpoint in %s.", done, checkpoint.folder)
+    for number, epoch in enumerate(state.history.epochs):
+        on_epoch(number, epoch)
+    checkpoint.goes_on(done)
+    return done
 
 
 def _orders(classes: np.ndarray, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:

@@ -69,6 +69,7 @@ def training(**changes):
         "sampling": "natural",
         "early_stopping": False,
         "patience": 2,
+        "checkpoint": None,
         "seed": 0,
     }
     return Training(**settings | changes)
