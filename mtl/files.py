@@ -7,9 +7,10 @@ import errno
 import json
 import os
 import shutil
+import stat
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,65 @@ TEMPORARY = ".writing-"
 READ_BYTES = 2**22  # at a time, when a checksum is recomputed
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
+NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})  # what opening a link, a pipe, a folder answers
 NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+
+def open_own(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+    """Descriptor of a file that stands where its path says, in a folder whose content others may have made.
+
+    Neither is a link followed nor a pipe waited for.
+
+    Raises
+    ------
+    UserError
+        If it is a link, or no file at all.
+    OSError
+        As the system says it.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            raise _no_file(path) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise _no_file(path)
+
+
+def _no_file(path: Path) -> UserError:
+    """The one line on a path that is no file itself; what it leads to was not touched."""
+    what = "a link" if path.is_symlink() else "no regular file"
+    return UserError(f"{path} is {what}; right would be a file of its own, or to remove it (rm {path}).")
+
+
+def read_own(path: Path) -> bytes:
+    """Content of a file, as `open_own` opens it."""
+    with os.fdopen(open_own(path), "rb") as file:
+        return file.read()
+
+
+def own_folder() -> Path:
+    """A folder that belongs to this user alone, for locks; made where it is missing.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made, or others may write to it.
+    """
+    above = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    folder = above / "mtl"
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UserError(f"Cannot make {folder}: {os.strerror(error.errno or 0)}. XDG_CACHE_HOME moves it.") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise UserError(f"{folder} must be a folder that only you may write to (chmod 700). XDG_CACHE_HOME moves it.")
+    return folder
 
 
 def publish(path: Path, *chunks: bytes | memoryview) -> None:
@@ -50,7 +109,8 @@ def published(path: Path, size: int) -> Iterator[BinaryIO]:
     # unique, since not every writer holds a lock
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{path.name}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a killed process with this number
+        with temporary.open("xb") as file:  # a link that somebody put there is not followed
             _reserve(file.fileno(), size)
             yield file
             file.flush()
@@ -114,38 +174,61 @@ def write_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     publish(path, "".join(f"{zlib.crc32(text.encode()):08x} {text}\n" for text in texts).encode())
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines whose checksum holds; no file is no lines."""
-    return _lines(path)[0]
+def read_lines(path: Path, check: Callable[..., object] = dict) -> list[dict[str, Any]]:
+    """The lines whose checksum holds and whose content is right; no file is no lines.
+
+    Parameters
+    ----------
+    path : Path
+    check : callable
+        Takes what a line holds as keywords, and raises where that is wrong: who can write the file can write checksums.
+    """
+    return _lines(path, check)[0]
 
 
-def damaged_lines(path: Path) -> list[int]:
-    """Numbers of the lines whose checksum does not hold."""
-    return _lines(path)[1]
+def damaged_lines(path: Path, check: Callable[..., object] = dict) -> list[int]:
+    """Numbers of the other lines."""
+    return _lines(path, check)[1]
 
 
-def _lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+def _lines(path: Path, check: Callable[..., object]) -> tuple[list[dict[str, Any]], list[int]]:
     """The whole lines, and the numbers of the others."""
     whole: list[dict[str, Any]] = []
     damaged: list[int] = []
     try:
-        data = path.read_bytes()
+        data = read_own(path)
     except FileNotFoundError:
         return whole, damaged
     for number, line in enumerate(data.split(b"\n"), start=1):
         checksum, _, text = line.partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(text):
-            whole.append(json.loads(text))
-        elif line:
+        if not line:
+            continue
+        try:
+            if checksum != b"%08x" % zlib.crc32(text):
+                raise ValueError
+            found = json.loads(text)
+            check(**found)
+        except (ValueError, TypeError, RecursionError):
             damaged.append(number)
+        else:
+            whole.append(found)
     return whole, damaged
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object of JSON; empty where there is none."""
+def read_json(path: Path, own: bool = False) -> dict[str, Any]:
+    """An object of JSON; empty where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    own : bool
+        Whether links are refused, as `open_own` does.
+    """
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(read_own(path) if own else path.read_bytes())
+    except UserError:  # a ValueError too
+        raise
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -154,7 +237,7 @@ def damage(path: Path, size: int, crc: int) -> str:
     """What is wrong with a file of known size and CRC-32; empty if nothing."""
     found, n = 0, 0
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_own(path), "rb") as file:
             while chunk := file.read(READ_BYTES):
                 found = zlib.crc32(chunk, found)
                 n += len(chunk)

@@ -129,3 +129,21 @@ def test_damage_names_what_is_wrong(tmp_path):
 def test_json_that_is_no_object_is_empty(tmp_path, text):
     (tmp_path / "j").write_bytes(text.encode("latin-1"))
     assert files.read_json(tmp_path / "j") == {}
+
+
+def test_locks_lie_in_a_folder_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = files.own_folder()
+    assert (folder, folder.stat().st_mode & 0o777) == (tmp_path / "cache" / "mtl", 0o700)
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match="only you may write to"):
+        files.own_folder()
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="only you may write to"):
+        files.own_folder()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot make .*XDG_CACHE_HOME moves it"):
+        files.own_folder()

@@ -130,7 +130,10 @@ def _described(spec: Mapping[str, object]) -> list[str]:
 
 
 def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    try:
+        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):  # a time of the file that is no year of ours
+        return "?"
 
 
 def _verify(asked: argparse.Namespace) -> int:

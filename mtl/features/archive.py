@@ -11,7 +11,7 @@ An archive is a folder that holds the feature vectors of one key:
     000000-<crc>.npy, 000000-<crc>.ids.npy     the part's feature vectors and their identities
 
 A kill costs two parts at most, the one that fills and the one being written; a rotten byte costs one.
-Reading takes no lock. Nothing is pickled.
+Reading takes no lock. Nothing is pickled. No link below the store is followed: a store may be of others' making.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import os
 import shutil
 import socket
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -34,13 +34,14 @@ import numpy as np
 
 from mtl import files
 from mtl.errors import UserError
-from mtl.features.places import Part, Places, lookup, picked, vector_bytes
+from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, printable, vector_bytes
 
 log = logging.getLogger(__name__)
 
 MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
 NOTES = "notes.json"
 REMOVED = ".removed-"
+OWNER_BYTES = 200  # of the lock file, that are shown
 SHORT = 8  # characters of a key or a hash, shown
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 REMEDY = (
@@ -62,28 +63,36 @@ class Archive:
         self.folder = folder
         self.key = folder.name
 
+    def _at(self, name: str) -> Path:
+        """Path of one of its files, once the archive is a folder of the store and no link out of it."""
+        refuse_link(self.folder)
+        return self.folder / name
+
     # reading
 
     def parts(self) -> list[Part]:
         """The parts that the manifest names, in the order they were written."""
-        return [Part(**line) for line in files.read_lines(self.folder / MANIFEST)]
+        return [Part(**line) for line in files.read_lines(self._at(MANIFEST), Part)]
 
     def bad(self) -> dict[bytes, str]:
         """Reason by identity of what has no feature vector."""
-        return {bytes.fromhex(line["id"]): line["reason"] for line in files.read_lines(self.folder / BAD)}
+        return dict(bad_line(**line) for line in files.read_lines(self._at(BAD), bad_line))
 
     def find(self, ids: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Places:
         """Where the feature vectors of identities (n, 2) are."""
         parts = self.parts()
+        unusable = [part for part in parts if not self._there(part)]
+        parts = [part for part in parts if part not in unusable]
         n = sum(part.rows for part in parts)
         known, part_of, row_of = np.empty((n, 2), np.uint64), np.empty(n, np.int32), np.empty(n, np.int32)
         maps: list[np.memmap] = []
-        unusable = []
         n = 0
         for part in parts:
             here = slice(n, n + part.rows)
             try:
                 known[here], rows = self._open(part, shape, dtype)
+            except UserError:  # a link, and a ValueError too
+                raise
             except (FileNotFoundError, ValueError):  # any other error is the machine's, not the part's
                 unusable.append(part)
                 continue
@@ -100,35 +109,46 @@ class Archive:
 
         The size is compared first: reading a mapped file past its end is a signal, not an exception.
         """
-        path = self.folder / f"{part.name}.npy"
-        size = path.stat().st_size
-        if size != part.bytes:
-            raise ValueError(f"it has {size:,} bytes instead of {part.bytes:,}")
-        data = (self.folder / f"{part.name}.ids.npy").read_bytes()
+        start = part.bytes - part.rows * vector_bytes(shape, dtype)  # behind the header, which says what the key says
+        if start < 0:
+            raise ValueError(f"it has {part.bytes:,} bytes, too few for {part.rows:,} feature vectors")
+        data = files.read_own(self.folder / f"{part.name}.ids.npy")
         if zlib.crc32(data) != part.ids_crc:
             raise ValueError("the checksum of its identities is wrong")
-        ids = np.load(BytesIO(data), allow_pickle=False)
-        start = size - part.rows * vector_bytes(shape, dtype)  # behind the header, which says what the key says
-        return ids, np.memmap(path, dtype, "r", start, (part.rows, *shape))
+        ids = identities_in(data, part.rows)
+        with os.fdopen(files.open_own(self.folder / f"{part.name}.npy"), "rb") as file:
+            if os.fstat(file.fileno()).st_size != part.bytes:
+                raise ValueError(f"it has not {part.bytes:,} bytes any more")
+            return ids, np.memmap(file, dtype, "r", start, (part.rows, *shape))
+
+    def _there(self, part: Part) -> bool:
+        """Whether a part's files have their sizes; a size that is only claimed takes no memory."""
+        with contextlib.suppress(FileNotFoundError):
+            sizes = [(self.folder / f"{part.name}{suffix}").lstat().st_size for suffix in (".npy", ".ids.npy")]
+            links = any((self.folder / f"{part.name}{suffix}").is_symlink() for suffix in (".npy", ".ids.npy"))
+            return links or sizes == [part.bytes, part.ids_bytes]  # opening says what is wrong with a link
+        return False
 
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(entry.stat().st_size for entry in self.folder.iterdir() if entry.is_file())
+        with os.scandir(self._at("")) as entries:
+            own = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in own)
 
     def spec(self) -> Mapping[str, object]:
         """What determines the numbers; empty where that cannot be read any more."""
-        return files.read_json(self.folder / SPEC)
+        return files.read_json(self._at(SPEC), own=True)
 
     def roots(self) -> list[str]:
         """Data roots it served."""
-        found = files.read_json(self.folder / USED).get("roots", [])
+        found = files.read_json(self._at(USED), own=True).get("roots", [])
         return [str(root) for root in found] if isinstance(found, list) else []
 
     def last_used(self) -> float:
         """Seconds since the epoch."""
         with contextlib.suppress(OSError):
-            return (self.folder / USED).stat().st_mtime
-        return self.folder.stat().st_mtime
+            return (self.folder / USED).lstat().st_mtime
+        return self.folder.lstat().st_mtime
 
     def touch(self, root: Path) -> None:
         """Note a use; a store that may only be read serves all the same."""
@@ -136,34 +156,33 @@ class Archive:
         try:
             if str(root) not in roots:
                 files.publish(self.folder / USED, json.dumps({"roots": [*roots, str(root)]}).encode())
-            os.utime(self.folder / USED)
+            os.utime(self.folder / USED, follow_symlinks=False)
         except OSError:
             log.debug("The use of %s could not be noted.", self.folder)
 
     def noted(self, name: str) -> float | None:
         """A number that was measured on these feature vectors; None where none was."""
-        found = files.read_json(self.folder / NOTES).get(name)
-        return float(found) if isinstance(found, int | float) else None
+        found = files.read_json(self._at(NOTES), own=True).get(name)
+        return found if isinstance(found, float) else None
 
     def note(self, name: str, value: float) -> None:
         """Keep a number beside the feature vectors; a store that may only be read, or holds none, does without."""
         try:
-            files.publish(
-                self.folder / NOTES, json.dumps({**files.read_json(self.folder / NOTES), name: value}).encode()
-            )
+            known = files.read_json(self._at(NOTES), own=True)
+            files.publish(self.folder / NOTES, json.dumps({**known, name: float(value)}).encode())
         except OSError:
             log.debug("%s of %s could not be noted.", name, self.folder)
 
     def owner(self) -> str:
         """Process and host of who wrote last."""
         with contextlib.suppress(OSError):
-            return (self.folder / LOCK).read_text(encoding="utf-8", errors="replace") or "unknown"
+            return printable(files.read_own(self._at(LOCK))[:OWNER_BYTES].decode(errors="replace")) or "unknown"
         return "unknown"
 
     def busy(self) -> bool:
         """Whether somebody is writing now."""
         try:
-            descriptor = os.open(self.folder / LOCK, os.O_RDONLY)
+            descriptor = files.open_own(self._at(LOCK))
         except OSError:
             return False
         try:
@@ -177,11 +196,19 @@ class Archive:
     def damaged(self, part: Part) -> str:
         """What is wrong with a part's files; empty if nothing."""
         rows = files.damage(self.folder / f"{part.name}.npy", part.bytes, part.crc)
-        return rows or files.damage(self.folder / f"{part.name}.ids.npy", part.ids_bytes, part.ids_crc)
+        ids = self.folder / f"{part.name}.ids.npy"
+        if wrong := rows or files.damage(ids, part.ids_bytes, part.ids_crc):
+            return wrong
+        try:
+            identities_in(files.read_own(ids), part.rows)
+        except ValueError as error:
+            return f"{ids.name}: {error}"
+        return ""
 
     def damaged_lines(self) -> list[str]:
         """Which lines of the two lists are damaged."""
-        return [f"{name}: line {n}" for name in (MANIFEST, BAD) for n in files.damaged_lines(self.folder / name)]
+        checks: dict[str, Callable[..., object]] = {MANIFEST: Part, BAD: bad_line}
+        return [f"{name}: line {n}" for name in checks for n in files.damaged_lines(self._at(name), checks[name])]
 
     # writing, by the owner of the lock only
 
@@ -225,7 +252,7 @@ class Archive:
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # removed since the line above
-                descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                descriptor = files.open_own(self._at(LOCK), os.O_RDWR | os.O_CREAT)
                 try:
                     try:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,6 +265,7 @@ class Archive:
                             told = True
                         fcntl.flock(descriptor, fcntl.LOCK_EX)
                     if self._is_lock(descriptor):
+                        self._refuse_second_name(descriptor)
                         os.ftruncate(descriptor, 0)
                         os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
                         return descriptor
@@ -249,8 +277,14 @@ class Archive:
     def _is_lock(self, descriptor: int) -> bool:
         """Whether the lock file is still the one that was opened: the archive may have been removed meanwhile."""
         with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(descriptor), (self.folder / LOCK).stat())
+            return os.path.samestat(os.fstat(descriptor), (self.folder / LOCK).lstat())
         return False
+
+    def _refuse_second_name(self, descriptor: int) -> None:
+        """Refuse a lock file that is another file too: it would be overwritten, or two archives be one to the lock."""
+        if os.fstat(descriptor).st_nlink > 1:
+            path = self.folder / LOCK
+            raise UserError(f"{path} has a second name (a hard link); right would be to remove it (rm {path}).")
 
     def _tidy(self) -> None:
         """Remove what killed writers left behind, files that the manifest does not name, and lines that rotted."""
@@ -260,9 +294,18 @@ class Archive:
             self._save(self.parts())
             self.remember_bad({})
         named = {f"{part.name}{suffix}" for part in self.parts() for suffix in (".npy", ".ids.npy")}
-        for entry in self.folder.iterdir():
-            if entry.name not in named and (entry.suffix == ".npy" or entry.name.startswith(files.TEMPORARY)):
-                entry.unlink(missing_ok=True)
+        try:
+            folder = os.open(self._at(""), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except NotADirectoryError:
+            refuse_link(self.folder)
+            raise
+        try:  # by the open folder: what takes its place meanwhile is not touched
+            for name in [entry.name for entry in os.scandir(folder)]:
+                if name not in named and (name.endswith(".npy") or name.startswith(files.TEMPORARY)):
+                    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                        os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(folder)
 
     def describe(self, spec: Mapping[str, object]) -> None:
         """Write what determines the numbers, for people."""
@@ -286,7 +329,7 @@ class Archive:
     def _publish(self, name: str, *chunks: bytes | memoryview) -> None:
         """Write a file of the archive, or say what is in the way."""
         try:
-            files.publish(self.folder / name, *chunks)
+            files.publish(self._at(name), *chunks)
         except OSError as error:
             needed = sum(memoryview(chunk).nbytes for chunk in chunks)
             raise files.disk_error(error, self.folder, needed, REMEDY) from error
@@ -294,7 +337,7 @@ class Archive:
     def _save(self, parts: Sequence[Part]) -> None:
         """Replace the manifest."""
         try:
-            files.write_lines(self.folder / MANIFEST, [asdict(part) for part in parts])
+            files.write_lines(self._at(MANIFEST), [asdict(part) for part in parts])
         except OSError as error:
             raise files.disk_error(error, self.folder, 200 * len(parts), REMEDY) from error
 
@@ -302,7 +345,7 @@ class Archive:
         """Add identities that have no feature vector."""
         known = {**self.bad(), **reasons}
         try:
-            files.write_lines(self.folder / BAD, [{"id": one.hex(), "reason": why} for one, why in known.items()])
+            files.write_lines(self._at(BAD), [{"id": one.hex(), "reason": why} for one, why in known.items()])
         except OSError as error:
             raise files.disk_error(error, self.folder, 100 * len(known), REMEDY) from error
 
@@ -330,11 +373,24 @@ def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
     return header.getvalue(), array.reshape(-1).view(np.uint8).data
 
 
+def refuse_link(folder: Path) -> None:
+    """Raise `UserError` where an archive is a link; what it leads to is not touched."""
+    if folder.is_symlink():
+        raise UserError(
+            f"{folder} is a link. A feature store may be one itself (features.dir), what lies in it may not; "
+            f"right would be to remove the link (rm {folder})."
+        )
+
+
 def archives(folder: Path) -> list[Archive]:
     """Every archive of a store's folder, the last used first."""
     if not folder.is_dir():
         return []
-    found = [Archive(entry) for entry in folder.iterdir() if (entry / LOCK).exists() and entry.name[0] != "."]
+    found = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name[0] != "." and os.path.lexists(entry / LOCK):
+            refuse_link(entry)
+            found.append(Archive(entry))
     return sorted(found, key=Archive.last_used, reverse=True)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 
 ID_BYTES = 16
+NAME = re.compile(r"[0-9]{6,12}-[0-9a-f]{8}")
 LOOKED_UP = 2**16  # identities at a time, so that a million take no more memory than their answer
 
 
@@ -19,7 +22,8 @@ class Part:
     ----------
     name : str
         Number and checksum, so that a name never comes back with other feature vectors.
-    feature vectors : int
+    rows : int
+        Its feature vectors.
     bytes, ids_bytes : int
         Size of the two files.
     crc, ids_crc : int
@@ -32,6 +36,39 @@ class Part:
     crc: int
     ids_bytes: int
     ids_crc: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no writer writes: a name becomes a path, and numbers become memory."""
+        numbers = (self.rows, self.bytes, self.crc, self.ids_bytes, self.ids_crc)
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise ValueError("its name is no part's")
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError("its numbers are none")
+        if not 0 < self.rows <= min(self.bytes, self.ids_bytes // ID_BYTES) or max(self.crc, self.ids_crc) >= 2**32:
+            raise ValueError("its numbers do not fit each other")
+
+
+def bad_line(*, id: str, reason: str) -> tuple[bytes, str]:
+    """One line of the list of bad identities."""
+    if not isinstance(reason, str) or len(identity := bytes.fromhex(id)) != ID_BYTES:
+        raise ValueError("it is no identity with a reason")
+    return identity, printable(reason)
+
+
+def printable(text: str) -> str:
+    """A text without what would move a terminal's cursor."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def identities_in(data: bytes, rows: int) -> np.ndarray:
+    """Identities (rows, 2) of an `.npy`; its header is believed in nothing that would take memory."""
+    file = BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("its identities have another format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if shape != (rows, 2) or fortran or dtype != np.uint64 or len(data) - file.tell() != rows * ID_BYTES:
+        raise ValueError(f"its identities are not {rows:,}")
+    return np.frombuffer(data, dtype, offset=file.tell()).reshape(rows, 2)
 
 
 @dataclass(frozen=True)

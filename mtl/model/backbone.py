@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from mtl import moved
 from mtl.errors import UserError, nearest
+from mtl.model import weights_file
 from mtl.model.device import all_devices, best_batch_size, best_precision, computing_in, computing_on
 from mtl.model.digests import architecture_digest, weights_digest
 from mtl.model.networks import pooled, resized
@@ -105,27 +105,14 @@ class Backbone:
         shape = (self.image_size, self.image_size, 3)
         if self.weights == "random":
             return network(weights=None, input_shape=shape)
-        if self.weights != "imagenet" and not Path(self.weights).expanduser().is_file():
-            meant = Path(self.weights).expanduser().absolute()
-            where = "" if str(meant) == self.weights else f" (that is {meant})"
-            raise UserError(
-                f"backbone.weights: no file '{self.weights}'{where}. "
-                "Right would be 'imagenet', 'random' or the path of a weights file."
-            )
-        try:
-            if self.weights == "imagenet":
-                return network(weights="imagenet", input_shape=shape)
+        if self.weights != "imagenet":
+            path = weights_file.found(self.weights)
             built = network(weights=None, input_shape=shape)
-            with warnings.catch_warnings():
-                # Keras warns where a part of the file does not fit, and leaves that part random
-                warnings.simplefilter("error", UserWarning)
-                built.load_weights(str(Path(self.weights).expanduser()))
+            weights_file.load(built, path, self.name)
             _check_finite(built, f"backbone.weights={self.weights}")
             return built
-        except UserError:
-            raise
-        except UserWarning as error:
-            raise UserError(f"backbone.weights={self.weights}: no weights of {self.name}: {error}") from error
+        try:
+            return network(weights="imagenet", input_shape=shape)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"backbone.weights={self.weights}: {' '.join(str(error).split())}") from error
         except Exception as error:  # keras wraps whatever the download met in a bare Exception

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import os
 from pathlib import Path
 
-from mtl import results
+from mtl import files, results
 from mtl.errors import UserError
 from mtl.results import FAILURE, HOST
 from mtl.tracking import journal, process
@@ -48,9 +48,16 @@ def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
     lines = []
     for path in found:
         name = f"mtl-send-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]}.lock"
-        with one_process_at_a_time(Path(tempfile.gettempdir()) / name):
+        with one_process_at_a_time(_lock(name)):
             lines.append(f"{path.parent}: {_send_one(Journal(path), timeout_s, uri)}")
     return lines
+
+
+def _lock(name: str) -> Path:
+    """A lock file where only this user can have put it; a record's own folder may be one that cannot lock."""
+    path = files.own_folder() / name
+    os.close(files.open_own(path, os.O_RDWR | os.O_CREAT, 0o600))
+    return path
 
 
 def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
-from mtl.files import TEMPORARY, published
+from mtl.files import TEMPORARY, open_own, published
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Checkpoint:
         try:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                descriptor = open_own(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._is_held = True
             except BlockingIOError:
