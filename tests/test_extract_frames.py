@@ -388,6 +388,62 @@ def test_folders_tell_the_split(tmp_path, parts, split):
     assert [video.folder_split for video in find_videos(tmp_path, tmp_path / "out")] == [split]
 
 
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("Training-Normal-Videos-Part-1", "train"),
+        ("Training-Normal-Videos-Part-2/Training-Normal-Videos-Part-2", "train"),
+        ("Training_Normal_Videos_Anomaly", "train"),
+        ("training normal videos anomaly", "train"),
+        ("TrainingNormalVideosAnomaly", "train"),
+        ("Testing_Normal_Videos_Anomaly", "test"),
+        ("TESTING-NORMAL-VIDEOS", "test"),
+        ("Test-Normal-Videos", "test"),
+        ("Normal_Videos_for_Event_Recognition", None),
+        ("Normal-Videos-Event", None),
+        ("NormalVideos", None),
+        ("Train/Normal", "train"),
+        ("UCF_Crimes/Videos/normal_videos", None),
+    ],
+)
+def test_a_folder_of_normal_videos_is_known_however_it_is_spelled(tmp_path, folder, split):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "Normal_Videos001_x264.mp4").touch()
+    [video] = find_videos(tmp_path, tmp_path / "out")
+    assert (video.class_name, video.folder_split) == ("Normal", split)
+
+
+def test_the_official_release_is_understood_as_it_unpacks(tmp_path):
+    for name in (
+        "Anomaly-Videos-Part-1/Abuse/Abuse001_x264.mp4",
+        "Anomaly-Videos-Part-4/Road_Accident/RoadAccidents002_x264.mp4",
+        "Training-Normal-Videos-Part-1/Normal_Videos001_x264.mp4",
+        "Training-Normal-Videos-Part-2/Normal_Videos501_x264.mp4",
+        "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4",
+        "Normal_Videos_for_Event_Recognition/Normal_Videos_003_x264.mp4",  # a copy
+        "Normal_Videos_for_Event_Recognition/Normal_Videos_004_x264.mp4",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "train.txt").write_text(
+        "Abuse/Abuse001_x264.mp4\nRoadAccidents/RoadAccidents002_x264.mp4\n"
+        "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4\n"
+        "Training_Normal_Videos_Anomaly/Normal_Videos501_x264.mp4\n"
+    )
+    (tmp_path / "test.txt").write_text("Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4\n")
+    found = find_videos(tmp_path, tmp_path / "out")
+    lists = read_lists(tmp_path / "train.txt", tmp_path / "test.txt")
+    assert split_videos(one_of_each(found, lists), lists, {}, 0.2, 0) == {
+        "Abuse001_x264": "train", "RoadAccidents002_x264": "train", "Normal_Videos001_x264": "train",
+        "Normal_Videos501_x264": "train", "Normal_Videos_003_x264": "test",
+    }  # fmt: skip
+    told = {video.name: video.folder_split for video in one_of_each(found, SplitLists())}
+    assert told == {
+        "Abuse001_x264": None, "RoadAccidents002_x264": None, "Normal_Videos001_x264": "train",
+        "Normal_Videos501_x264": "train", "Normal_Videos_003_x264": "test", "Normal_Videos_004_x264": None,
+    }  # fmt: skip
+
+
 def test_videos_in_out_and_links_back_are_passed_over(tmp_path):
     for folder in ("Abuse", "out/Abuse"):
         (tmp_path / folder).mkdir(parents=True)
