@@ -17,6 +17,7 @@ from conftest import ROOT, heeded
 
 from mtl import extract_frames
 from mtl.data import video_frames
+from mtl.data.extraction import STATE
 from mtl.data.making import EXTRACTION
 from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
@@ -208,7 +209,7 @@ def uninterrupted(long_films, tmp_path_factory):
 @pytest.mark.parametrize("moment", ["unfinished", "publishing", "second done"])
 def test_killed_command_goes_on_and_ends_alike(tmp_path, long_films, uninterrupted, moment):
     out = tmp_path / "killed"
-    state = out / extract_frames.STATE
+    state = out / STATE
     moments = {
         "unfinished": lambda: any((state / "partial").rglob("*.png")),
         "publishing": lambda: any(out.glob("T*/*/*.png")),
@@ -239,7 +240,7 @@ def test_interrupted_command_says_so_in_one_line(tmp_path, long_films):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         preexec_fn=heeded,
     )  # fmt: skip
-    wait_for(lambda: any((tmp_path / "o" / extract_frames.STATE / "partial").rglob("*.png")), process)
+    wait_for(lambda: any((tmp_path / "o" / STATE / "partial").rglob("*.png")), process)
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 130
@@ -340,12 +341,44 @@ def test_lists_beside_the_videos_are_used(tmp_path, official):
     for file in lists.iterdir():
         (tmp_path / "v" / file.name).write_bytes(file.read_bytes())
     code, said = run(tmp_path / "v", tmp_path / "o")
-    assert code == 1  # three listed videos are not there
+    assert code == 0, said
     assert "The split is that of" in said
-    assert "Normal_Videos001_x264.mp4: on the list, but not below VIDEOS" in said
     assert {path.rpartition("_")[0] for path in frames_below(tmp_path / "o")} == {
         "Train/Abuse/Abuse001_x264", "Test/Abuse/Abuse028_x264",
     }  # fmt: skip
+
+
+def test_absent_videos_are_one_count_and_no_failure(tmp_path, caplog):
+    film(tmp_path / "v" / "Abuse" / "Abuse001.mp4", 11)
+    for i in (2, 3):
+        (tmp_path / "v" / "Abuse" / f"Abuse00{i}.mp4").touch()
+    (tmp_path / "list.txt").write_text("".join(f"Abuse/Abuse{i:03d}.mp4\n" for i in range(1, 61)))
+    arguments = [str(tmp_path / "v"), str(tmp_path / "o"), "--train-list", str(tmp_path / "list.txt"), "--workers", "1"]
+    caplog.set_level("INFO")
+    assert extract_frames.main(arguments) == 1
+    said = [record.message for record in caplog.records]
+    first = said.index("Abuse/Abuse002.mp4: empty")
+    assert said[first + 1] == "Abuse/Abuse003.mp4: empty"
+    assert said[first + 2].startswith("2 videos failed; all are listed in")
+    assert said[first + 3].startswith("57 of the 60 listed videos are not below VIDEOS and left out")
+    assert (
+        tmp_path / "o" / "failed_videos.txt"
+    ).read_text() == "Abuse/Abuse002.mp4\tempty\nAbuse/Abuse003.mp4\tempty\n"
+    assert (tmp_path / "o" / "absent_videos.txt").read_text().splitlines()[0] == "Abuse/Abuse004.mp4"
+    for i in (2, 3):
+        (tmp_path / "v" / "Abuse" / f"Abuse00{i}.mp4").unlink()
+    assert extract_frames.main(arguments) == 0
+    assert not (tmp_path / "o" / "failed_videos.txt").exists()
+
+
+def test_lists_that_name_none_of_the_videos_are_refused(tmp_path, caplog):
+    (tmp_path / "v" / "Abuse").mkdir(parents=True)
+    (tmp_path / "v" / "Abuse" / "mine.mp4").touch()
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"Abuse/{name}.mp4\n")
+    lists = ["--train-list", str(tmp_path / "train.txt"), "--test-list", str(tmp_path / "test.txt")]
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), *lists]) == 1
+    assert "None of the 1 videos is on either list" in caplog.text
 
 
 def videos_of(**classes):
@@ -542,7 +575,7 @@ def test_two_at_once_are_refused(tmp_path, monkeypatch, caplog):
     fcntl = pytest.importorskip("fcntl")
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
-    lock = tmp_path / "o" / extract_frames.STATE / "lock"
+    lock = tmp_path / "o" / STATE / "lock"
     lock.parent.mkdir(parents=True)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -574,7 +607,7 @@ def test_damaged_marker_means_done_again(tmp_path, monkeypatch):
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
-    marker = tmp_path / "o" / extract_frames.STATE / "done" / "a.json"
+    marker = tmp_path / "o" / STATE / "done" / "a.json"
     marker.write_text('{"bytes": 1')
     assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
     assert json.loads(marker.read_text())["written"] == 2

@@ -163,7 +163,9 @@ def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:
     chosen = []
     for name, same in by_name.items():
         entry = Path(lists.entry_of.get(name, ""))
-        listed = [v for v in same if (folded(v.file.parent.name), v.file.name) == (folded(entry.parent.name), entry.name)]
+        listed = [
+            v for v in same if (folded(v.file.parent.name), v.file.name) == (folded(entry.parent.name), entry.name)
+        ]
         told = [v for v in same if v.folder_split is not None]
         single = next((few for few in (same, listed, told) if len(few) == 1), None)
         if single is None:
