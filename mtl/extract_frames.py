@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -191,13 +190,16 @@ def _say_absent(videos: list[Video], lists: SplitLists, out: Path) -> None:
 
 
 def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tuple[int, list[tuple[Path, str]]]:
-    """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason."""
+    """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason.
+
+    Videos whose container cannot tell whether they are whole are named in one line.
+    """
     from mtl.terminal import progress
 
     size = {job.video.name: job.video.size / 1e6 for job in jobs}  # MB: frames are not known before decoding
     total = max(round(sum(size.values())), 1)
     going: dict[str, Progress] = {}
-    done, told, n_written, bad = 0.0, 0, 0, []
+    done, told, n_written, bad, unsure = 0.0, 0, 0, [], []
     with progress("extracting", total, "MB") as advance:
         for job, answer in _answers(jobs, cut, n_workers):
             name = job.video.name
@@ -210,10 +212,18 @@ def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tupl
                 n_written += answer.n_frames
             if answer.kind == "bad":
                 bad.append((job.video.file, answer.reason))
+            if not answer.surely_whole:
+                unsure.append(job.video.file)
             now = min(round(done + sum(size[name] * said.share for name, said in going.items())), total)
             n_now = n_written + sum(said.n_frames for said in going.values())
             advance(max(now - told, 0), note=f"{len(jobs) - len(size)}/{len(jobs)} videos, {n_now} frames")
             told = max(now, told)
+    if unsure:
+        log.warning(
+            "%d videos (%s) do not say where they end, such as %s: every frame that is there decodes, "
+            "but whether the end is missing this kind of file cannot tell.",
+            len(unsure), ", ".join(sorted({file.suffix.lower() for file in unsure})), min(unsure),
+        )  # fmt: skip
     return n_written, bad
 
 
@@ -229,9 +239,6 @@ def _answers(jobs: list[VideoJob], cut: Sampling, n_workers: int) -> Iterator[tu
 
     from mtl.data.video_frames import Progress, serve
 
-    # the decoder's own words about a broken video; ours say which one it is
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
     workers: dict[Connection, tuple[SpawnProcess, VideoJob]] = {}
