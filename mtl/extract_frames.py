@@ -118,7 +118,7 @@ def _extract_all(given: argparse.Namespace) -> int:
     from mtl.data.decoding import n_cores
     from mtl.data.extraction import earlier_splits, jobs_left, only_one, refuse_moved
     from mtl.data.making import EXTRACTION
-    from mtl.data.video_frames import Sampling, resizing
+    from mtl.data.video_frames import Sampling, decoding, resizing
     from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
 
@@ -130,7 +130,7 @@ def _extract_all(given: argparse.Namespace) -> int:
         earlier = earlier_splits(out, cut)
         split_of = split_videos(videos, lists, earlier, given.test_fraction, given.seed)
         refuse_moved(videos, split_of, earlier, out)
-        plan = {"cut": vars(cut), **resizing(), "split_of": earlier | split_of}
+        plan = {"cut": vars(cut), **resizing(), **decoding(), "split_of": earlier | split_of}
         _say_splits(videos, split_of, lists, given.test_fraction)
         publish(out / EXTRACTION, json.dumps(plan).encode())
         jobs = jobs_left(videos, split_of, out)
@@ -160,8 +160,9 @@ def _lists(given: argparse.Namespace, root: Path) -> SplitLists:
 
 def _say_splits(videos: list[Video], split_of: dict[str, str], lists: SplitLists, test_fraction: float) -> None:
     """One line on where the videos go, one on those that chance sent there, one on those left out."""
-    n_test = sum(split == "test" for split in split_of.values())
-    log.info("%d videos: %d to Train, %d to Test.", len(split_of), len(split_of) - n_test, n_test)
+    n_in = {split: list(split_of.values()).count(split) for split in ("train", "val", "test")}
+    parts = [f"{n} to {split.title()}" for split, n in n_in.items() if n or split != "val"]
+    log.info("%d videos: %s.", len(split_of), ", ".join(parts))
     untold = [video for video in videos if video.folder_split is None]
     if not lists.split_of and untold:
         log.warning(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,7 @@ def test_the_marker_says_how_the_frames_were_made(cut):
     plan = json.loads((cut[0] / EXTRACTION).read_text(encoding="utf-8"))
     assert plan["cut"] == {"step": 10, "width": 64, "height": 64}
     assert (plan["interpolation"], plan["opencv"]) == ("INTER_AREA", cv2.__version__)
+    assert re.fullmatch(r"PyAV \(libavcodec \d+, libswscale \d+\)", plan["decoder"])
 
 
 def test_names_and_folders_are_those_of_the_usual_set(cut):
@@ -569,6 +571,72 @@ def test_other_step_or_split_into_the_same_folder_is_refused(tmp_path, monkeypat
     assert "holds frames of step 10 and size 64x64, asked for are step 5" in caplog.text
     assert extract_frames.main(["v", "o", "--test-list", "test.txt"]) == 1
     assert "'a' belongs to test, but" in caplog.text
+
+
+def rewritten(plan, **changes):
+    said = json.loads(plan.read_text()) | changes
+    plan.write_text(json.dumps({name: value for name, value in said.items() if value is not None}))
+
+
+def test_frames_of_another_decoder_are_not_gone_on_with(tmp_path, monkeypatch, caplog):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    go_on = ["v", "o", "--workers", "1"]
+    assert extract_frames.main(go_on) == 0
+    plan = tmp_path / "o" / EXTRACTION
+    made_with = json.loads(plan.read_text())["decoder"]
+    for changes, said in (
+        (
+            {"decoder": "PyAV (libavcodec 61, libswscale 8)"},
+            "frames decoded by PyAV (libavcodec 61, libswscale 8), here",
+        ),
+        ({"decoder": None, "opencv": "4.12.0"}, "frames decoded by OpenCV 4.12.0, here is PyAV"),
+        ({"decoder": None, "opencv": None}, "frames decoded by OpenCV of an unknown version, here is PyAV"),
+    ):
+        rewritten(plan, **changes)
+        caplog.clear()
+        assert extract_frames.main(go_on) == 1
+        [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert said in record.message
+        assert "\n" not in record.message
+    rewritten(plan, opencv="4.13.0")  # made the same pixels: it goes on, and the plan says by what
+    assert extract_frames.main(go_on) == 0
+    assert json.loads(plan.read_text())["decoder"] == made_with
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"split_of": {"a": "../../elsewhere"}},
+            "video 'a' is in split '../../elsewhere', right would be",
+        ),
+        ({"split_of": {"a": ["test"]}}, "video 'a' is in split ['test']"),
+        ({"split_of": None}, "no step, size and splits"),
+        ({"cut": {"step": "10", "width": 64, "height": 64}}, "no step, size and splits"),
+        ({"cut": [10, 64, 64]}, "no step, size and splits"),
+    ],
+)
+def test_a_damaged_plan_leads_nowhere_else(tmp_path, monkeypatch, caplog, changes, said):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    rewritten(tmp_path / "o" / EXTRACTION, **changes)
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 1
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "plan.json is damaged" in record.message
+    assert said in record.message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_videos_that_cannot_tell_their_end_are_named_once(tmp_path, caplog):
+    for name in ("a", "b"):
+        film(tmp_path / "v" / "Abuse" / f"{name}.mpg", 20, codec="PIM1")
+    arguments = [str(tmp_path / "v"), str(tmp_path / "o"), "--workers", "1"]
+    assert extract_frames.main(arguments) == 0
+    [said] = [record.message for record in caplog.records if "do not say where they end" in record.message]
+    assert said.startswith("2 videos (.mpg) do not say where they end, such as")
 
 
 def test_two_at_once_are_refused(tmp_path, monkeypatch, caplog):

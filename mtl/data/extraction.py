@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from mtl.data.class_names import SPLITS
+from mtl.data.folders import or_list
 from mtl.data.making import EXTRACTION
-from mtl.data.video_frames import Sampling, VideoJob, frame_folder, record
+from mtl.data.video_frames import Sampling, VideoJob, decoding, frame_folder, record
 from mtl.data.videos import Video
 from mtl.errors import UserError
 from mtl.files import read_json
 
+OPENCV_ALIKE = (4, 13)  # from here on OpenCV made the pixels that PyAV makes, colours by the video's tag
 STATE = ".extraction"  # folder within OUT: what was asked for, what is done, what is unfinished
 
 
@@ -42,19 +47,59 @@ def only_one(out: Path) -> Iterator[None]:
 
 def earlier_splits(out: Path, cut: Sampling) -> dict[str, str]:
     """Split by video of an earlier extraction into OUT, which must have cut frames alike."""
-    frames = [name for name in ("Train", "Test") if (out / name).exists()]
+    frames = [split.title() for split in SPLITS if (out / split.title()).exists()]
     if not frames:
         return {}
     plan = read_json(out / EXTRACTION)
     if not plan:
         raise UserError(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
-    if plan["cut"] != vars(cut):
-        was = plan["cut"]
+    was, split_of = _said(plan, out)
+    if was != cut:
         raise UserError(
-            f"{out} holds frames of step {was['step']} and size {was['width']}x{was['height']}, asked for are step "
+            f"{out} holds frames of step {was.step} and size {was.width}x{was.height}, asked for are step "
             f"{cut.step} and size {cut.width}x{cut.height}. Give an empty folder."
         )
-    return plan["split_of"]
+    _refuse_other_decoder(plan, out)
+    return split_of
+
+
+def _said(plan: dict[str, Any], out: Path) -> tuple[Sampling, dict[str, str]]:
+    """What a plan says of sampling and splits, if it is one of ours: names in it become paths."""
+    cut, split_of = plan.get("cut"), plan.get("split_of")
+    said = [cut.get(name) for name in ("step", "width", "height")] if isinstance(cut, dict) else []
+    numbers = [number for number in said if type(number) is int and number > 0]
+    if len(numbers) != 3 or not isinstance(split_of, dict):
+        raise UserError(f"{out / EXTRACTION} is damaged: no step, size and splits. Give an empty folder.")
+    for video, split in split_of.items():
+        if split not in SPLITS:
+            raise UserError(
+                f"{out / EXTRACTION} is damaged: video {video!r} is in split {split!r}, right would be "
+                f"{or_list(SPLITS)}. Give an empty folder."
+            )
+    return Sampling(*numbers), split_of
+
+
+def _refuse_other_decoder(plan: dict[str, Any], out: Path) -> None:
+    """Refuse to mix frames of decoders that may make other pixels of the same video."""
+    if plan.get("decoder") == decoding()["decoder"]:
+        return
+    if "decoder" in plan:
+        found = str(plan["decoder"])
+    else:  # from before videos were read by PyAV
+        opencv = str(plan.get("opencv", "of an unknown version"))
+        if _version(opencv) >= OPENCV_ALIKE:
+            return
+        found = f"OpenCV {opencv}"
+    raise UserError(
+        f"{out} holds frames decoded by {found}, here is {decoding()['decoder']}: colours could be mixed. "
+        "Give an empty folder, or install what it was made with."
+    )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The first two numbers of a version; none where it is not known."""
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else ()
 
 
 def refuse_moved(videos: list[Video], split_of: dict[str, str], earlier: dict[str, str], out: Path) -> None:

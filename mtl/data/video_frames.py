@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
+import av
 import cv2
 
 from mtl.data.class_names import FOLDERS
@@ -44,6 +45,12 @@ class Sampling:
 def resizing() -> dict[str, str]:
     """What an extraction's marker says of the resizing: interpolation and version of OpenCV."""
     return {"interpolation": INTERPOLATION, "opencv": cv2.__version__}
+
+
+def decoding() -> dict[str, str]:
+    """What an extraction's marker says of the decoding: the libraries that determine a frame's pixels."""
+    codec, colours = av.library_versions["libavcodec"], av.library_versions["libswscale"]
+    return {"decoder": f"PyAV (libavcodec {codec[0]}, libswscale {colours[0]})"}
 
 
 def frame_folder(class_name: str, split: str) -> Path:
