@@ -35,7 +35,7 @@ VIDEOS holds <Class>/<video>.mp4 (or .avi, ...) at any depth: the official relea
 of UCF-Crime as it was unpacked, or videos of your own in folders with its class names.
 
 A video's split is told by the lists, else by its folders (Train, Test,
-Training_Normal_Videos_Anomaly, ...), else a share of each class goes to Test.
+Training-Normal-Videos-Part-1, ...), else a share of each class goes to Test.
 Anomaly_Train.txt and Anomaly_Test.txt in VIDEOS itself are used without being asked for.
 
 The same command again goes on where it was stopped, and redoes what failed."""
