@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help answers at once
 
 log = logging.getLogger(__name__)
 
-STATE = ".extraction"  # folder within OUT: what was asked for, what is done, what is unfinished
 FAILED = "failed_videos.txt"
+ABSENT = "absent_videos.txt"
 OFFICIAL_LISTS = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 SHOWN = 20  # failed videos named on the terminal; the file has all
 
@@ -36,7 +35,7 @@ VIDEOS holds <Class>/<video>.mp4 (or .avi, ...) at any depth: the official relea
 of UCF-Crime as it was unpacked, or videos of your own in folders with its class names.
 
 A video's split is told by the lists, else by its folders (Train, Test,
-Training_Normal_Videos_Anomaly, ...), else a share of each class goes to Test.
+Training-Normal-Videos-Part-1, ...), else a share of each class goes to Test.
 Anomaly_Train.txt and Anomaly_Test.txt in VIDEOS itself are used without being asked for.
 
 The same command again goes on where it was stopped, and redoes what failed."""
@@ -117,8 +116,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
     from mtl.data.decoding import n_cores
+    from mtl.data.extraction import earlier_splits, jobs_left, only_one, refuse_moved
     from mtl.data.making import EXTRACTION
-    from mtl.data.video_frames import Sampling, resizing
+    from mtl.data.video_frames import Sampling, decoding, resizing
     from mtl.data.videos import find_videos, one_of_each, split_videos
     from mtl.files import publish
 
@@ -126,23 +126,24 @@ def _extract_all(given: argparse.Namespace) -> int:
     lists = _lists(given, root)
     videos = one_of_each(find_videos(root, without=out), lists)
     cut = Sampling(given.step, *given.size)
-    with _only_one(out):
-        earlier = _earlier(out, cut)
+    with only_one(out):
+        earlier = earlier_splits(out, cut)
         split_of = split_videos(videos, lists, earlier, given.test_fraction, given.seed)
-        _refuse_moved(videos, split_of, earlier, out)
-        plan = {"cut": vars(cut), **resizing(), "split_of": earlier | split_of}
-        publish(out / EXTRACTION, json.dumps(plan).encode())
+        refuse_moved(videos, split_of, earlier, out)
+        plan = {"cut": vars(cut), **resizing(), **decoding(), "split_of": earlier | split_of}
         _say_splits(videos, split_of, lists, given.test_fraction)
-        jobs = _plan(videos, split_of, out)
+        publish(out / EXTRACTION, json.dumps(plan).encode())
+        jobs = jobs_left(videos, split_of, out)
         n_done = len(split_of) - len(jobs)
-        failed = [(entry, "on the list, but not below VIDEOS") for entry in _absent(videos, lists)]
         n_written, bad = _run(jobs, cut, given.workers or n_cores(), out)
-        failed += [(str(video.relative_to(root)), reason) for video, reason in bad]
-    log.info(
-        "%d videos cut into %d frames below %s; %d were done before, %d failed.",
-        len(jobs) - len(bad), n_written, out, n_done, len(failed),
-    )  # fmt: skip
-    return _say_failed(sorted(failed), out)
+        failed = sorted((str(video.relative_to(root)), reason) for video, reason in bad)
+        log.info(
+            "%d videos cut into %d frames below %s; %d were done before, %d failed.",
+            len(jobs) - len(bad), n_written, out, n_done, len(failed),
+        )  # fmt: skip
+        _say_failed(failed, out)
+        _say_absent(videos, lists, out)
+    return 1 if failed else 0
 
 
 def _lists(given: argparse.Namespace, root: Path) -> SplitLists:
@@ -157,69 +158,11 @@ def _lists(given: argparse.Namespace, root: Path) -> SplitLists:
     return read_lists(train, test)
 
 
-@contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Hold OUT for this process, and clear what a killed one left unfinished."""
-    import shutil
-
-    try:
-        (out / STATE).mkdir(parents=True, exist_ok=True)
-        lock = (out / STATE / "lock").open("w")
-    except OSError as error:
-        raise UserError(f"Cannot write to {out}: {error.strerror} ({error.filename}).") from error
-    with lock:
-        try:
-            import fcntl  # the system gives the lock back when its owner dies, however it dies
-        except ImportError:  # Windows
-            pass
-        else:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UserError(f"Another extraction is writing to {out}.") from error
-        shutil.rmtree(out / STATE / "partial", ignore_errors=True)
-        yield
-        shutil.rmtree(out / STATE / "partial", ignore_errors=True)
-
-
-def _earlier(out: Path, cut: Sampling) -> dict[str, str]:
-    """Split by video of an earlier extraction into OUT, which must have cut frames alike."""
-    from mtl.data.making import EXTRACTION
-    from mtl.files import read_json
-
-    frames = [name for name in ("Train", "Test") if (out / name).exists()]
-    if not frames:
-        return {}
-    plan = read_json(out / EXTRACTION)
-    if not plan:
-        raise UserError(f"{out} holds a '{frames[0]}' that was not made by this command. Give an empty folder.")
-    if plan["cut"] != vars(cut):
-        was = plan["cut"]
-        raise UserError(
-            f"{out} holds frames of step {was['step']} and size {was['width']}x{was['height']}, asked for are step "
-            f"{cut.step} and size {cut.width}x{cut.height}. Give an empty folder."
-        )
-    return plan["split_of"]
-
-
-def _refuse_moved(videos: list[Video], split_of: dict[str, str], earlier: dict[str, str], out: Path) -> None:
-    """Refuse to leave frames of one video in two splits."""
-    from mtl.data.video_frames import frame_folder
-
-    for video in videos:
-        now, before = split_of.get(video.name), earlier.get(video.name)
-        if now and before and now != before:
-            folder = out / frame_folder(video.class_name, before)
-            if video.name in _frames_by_video(folder):
-                raise UserError(
-                    f"Video '{video.name}' belongs to {now}, but {folder} holds frames of it. Give an empty folder."
-                )
-
-
 def _say_splits(videos: list[Video], split_of: dict[str, str], lists: SplitLists, test_fraction: float) -> None:
     """One line on where the videos go, one on those that chance sent there, one on those left out."""
-    n_test = sum(split == "test" for split in split_of.values())
-    log.info("%d videos: %d to Train, %d to Test.", len(split_of), len(split_of) - n_test, n_test)
+    n_in = {split: list(split_of.values()).count(split) for split in ("train", "val", "test")}
+    parts = [f"{n} to {split.title()}" for split, n in n_in.items() if n or split != "val"]
+    log.info("%d videos: %s.", len(split_of), ", ".join(parts))
     untold = [video for video in videos if video.folder_split is None]
     if not lists.split_of and untold:
         log.warning(
@@ -227,57 +170,37 @@ def _say_splits(videos: list[Video], split_of: dict[str, str], lists: SplitLists
             "give --train-list and --test-list.", len(untold), 100 * test_fraction,
         )  # fmt: skip
     left_out = [str(video.file) for video in videos if video.name not in split_of]
+    if left_out and not split_of:
+        raise UserError(f"None of the {len(left_out)} videos is on either list, not even {left_out[0]}.")
     if left_out:
         log.warning("%d videos are on neither list and left out, such as %s.", len(left_out), left_out[0])
 
 
-def _absent(videos: list[Video], lists: SplitLists) -> list[str]:
-    """Lines of the lists whose video was not found."""
+def _say_absent(videos: list[Video], lists: SplitLists, out: Path) -> None:
+    """One line on the videos of the lists that were not found: who has a part of them did nothing wrong."""
+    from mtl.data.text import write_lines
+
     names = {video.name for video in videos}
-    return [entry for name, entry in lists.entry_of.items() if name not in names]
-
-
-def _plan(videos: list[Video], split_of: dict[str, str], out: Path) -> list[VideoJob]:
-    """What is left to do, the largest first so that no core waits at the end."""
-    from mtl.data.video_frames import VideoJob, frame_folder, record
-    from mtl.files import read_json
-
-    there: dict[Path, dict[str, int]] = {}
-    jobs = []
-    for video in videos:
-        if video.name not in split_of:
-            continue
-        folder = out / frame_folder(video.class_name, split_of[video.name])
-        if folder not in there:
-            there[folder] = _frames_by_video(folder)
-        n_there = there[folder].get(video.name, 0)
-        marker = out / STATE / "done" / f"{video.name}.json"
-        done = read_json(marker)
-        if done.get("written") == n_there and n_there and record(video).items() <= done.items():
-            continue
-        jobs.append(VideoJob(video, folder, marker, out / STATE / "partial", n_there > 0))
-    return sorted(jobs, key=lambda job: -job.video.size)
-
-
-def _frames_by_video(folder: Path) -> dict[str, int]:
-    """Number of frames of each video in a folder."""
-    counted: dict[str, int] = {}
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name.rpartition("_")[0]
-                counted[name] = counted.get(name, 0) + 1
-    return counted
+    absent = [entry for name, entry in lists.entry_of.items() if name not in names]
+    write_lines(out / ABSENT, absent)
+    if absent:
+        log.info(
+            "%d of the %d listed videos are not below VIDEOS and left out; %s names them.",
+            len(absent), len(lists.entry_of), out / ABSENT,
+        )  # fmt: skip
 
 
 def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tuple[int, list[tuple[Path, str]]]:
-    """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason."""
+    """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason.
+
+    Videos whose container cannot tell whether they are whole are named in one line.
+    """
     from mtl.terminal import progress
 
     size = {job.video.name: job.video.size / 1e6 for job in jobs}  # MB: frames are not known before decoding
     total = max(round(sum(size.values())), 1)
     going: dict[str, Progress] = {}
-    done, told, n_written, bad = 0.0, 0, 0, []
+    done, told, n_written, bad, unsure = 0.0, 0, 0, [], []
     with progress("extracting", total, "MB") as advance:
         for job, answer in _answers(jobs, cut, n_workers):
             name = job.video.name
@@ -290,10 +213,18 @@ def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tupl
                 n_written += answer.n_frames
             if answer.kind == "bad":
                 bad.append((job.video.file, answer.reason))
+            if not answer.surely_whole:
+                unsure.append(job.video.file)
             now = min(round(done + sum(size[name] * said.share for name, said in going.items())), total)
             n_now = n_written + sum(said.n_frames for said in going.values())
             advance(max(now - told, 0), note=f"{len(jobs) - len(size)}/{len(jobs)} videos, {n_now} frames")
             told = max(now, told)
+    if unsure:
+        log.warning(
+            "%d videos (%s) do not say where they end, such as %s: every frame that is there decodes, "
+            "but whether the end is missing this kind of file cannot tell.",
+            len(unsure), ", ".join(sorted({file.suffix.lower() for file in unsure})), min(unsure),
+        )  # fmt: skip
     return n_written, bad
 
 
@@ -309,9 +240,6 @@ def _answers(jobs: list[VideoJob], cut: Sampling, n_workers: int) -> Iterator[tu
 
     from mtl.data.video_frames import Progress, serve
 
-    # the decoder's own words about a broken video; ours say which one it is
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
     workers: dict[Connection, tuple[SpawnProcess, VideoJob]] = {}
@@ -358,19 +286,19 @@ def _answers(jobs: list[VideoJob], cut: Sampling, n_workers: int) -> Iterator[tu
             process.join()
 
 
-def _say_failed(failed: list[tuple[str, str]], out: Path) -> int:
-    """List the failures on the terminal and in a file; the exit code."""
-    file = out / FAILED
-    if not failed:
-        file.unlink(missing_ok=True)
-        return 0
-    file.write_text("".join(f"{video}\t{reason}\n" for video, reason in failed), encoding="utf-8", errors="replace")
+def _say_failed(failed: list[tuple[str, str]], out: Path) -> None:
+    """List the failures on the terminal and in a file."""
+    from mtl.data.text import write_lines
+
+    write_lines(out / FAILED, [f"{video}\t{reason}" for video, reason in failed])
     for video, reason in failed[:SHOWN]:
         log.warning("%s: %s", video, reason)
     if len(failed) > SHOWN:
         log.warning("and %d more", len(failed) - SHOWN)
-    log.error("%d videos failed; all are listed in %s. The same command tries them again.", len(failed), file)
-    return 1
+    if failed:
+        log.error(
+            "%d videos failed; all are listed in %s. The same command tries them again.", len(failed), out / FAILED
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from conftest import ROOT, heeded
 
 from mtl import extract_frames
 from mtl.data import video_frames
+from mtl.data.extraction import STATE
 from mtl.data.making import EXTRACTION
 from mtl.data.ucf_crime import UCFCrime
 from mtl.data.videos import SplitLists, Video, find_videos, one_of_each, read_lists, split_videos
@@ -121,6 +123,7 @@ def test_the_marker_says_how_the_frames_were_made(cut):
     plan = json.loads((cut[0] / EXTRACTION).read_text(encoding="utf-8"))
     assert plan["cut"] == {"step": 10, "width": 64, "height": 64}
     assert (plan["interpolation"], plan["opencv"]) == ("INTER_AREA", cv2.__version__)
+    assert re.fullmatch(r"PyAV \(libavcodec \d+, libswscale \d+\)", plan["decoder"])
 
 
 def test_names_and_folders_are_those_of_the_usual_set(cut):
@@ -208,7 +211,7 @@ def uninterrupted(long_films, tmp_path_factory):
 @pytest.mark.parametrize("moment", ["unfinished", "publishing", "second done"])
 def test_killed_command_goes_on_and_ends_alike(tmp_path, long_films, uninterrupted, moment):
     out = tmp_path / "killed"
-    state = out / extract_frames.STATE
+    state = out / STATE
     moments = {
         "unfinished": lambda: any((state / "partial").rglob("*.png")),
         "publishing": lambda: any(out.glob("T*/*/*.png")),
@@ -239,7 +242,7 @@ def test_interrupted_command_says_so_in_one_line(tmp_path, long_films):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         preexec_fn=heeded,
     )  # fmt: skip
-    wait_for(lambda: any((tmp_path / "o" / extract_frames.STATE / "partial").rglob("*.png")), process)
+    wait_for(lambda: any((tmp_path / "o" / STATE / "partial").rglob("*.png")), process)
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 130
@@ -294,7 +297,7 @@ def test_bad_videos_are_listed_and_the_others_go_on(tmp_path):
     }  # fmt: skip
     assert failed["Arson/empty.mp4"] == "empty"
     assert failed["Arson/text.mp4"].startswith("not a video")
-    assert failed["Arson/half.avi"].startswith("cut: ")
+    assert failed["Arson/half.avi"].startswith("cut")
     assert failed["Arson/folder.mp4"] == "no such file or directory"
     for video, reason in failed.items():
         assert f"{video}: {reason}" in said
@@ -340,12 +343,44 @@ def test_lists_beside_the_videos_are_used(tmp_path, official):
     for file in lists.iterdir():
         (tmp_path / "v" / file.name).write_bytes(file.read_bytes())
     code, said = run(tmp_path / "v", tmp_path / "o")
-    assert code == 1  # three listed videos are not there
+    assert code == 0, said
     assert "The split is that of" in said
-    assert "Normal_Videos001_x264.mp4: on the list, but not below VIDEOS" in said
     assert {path.rpartition("_")[0] for path in frames_below(tmp_path / "o")} == {
         "Train/Abuse/Abuse001_x264", "Test/Abuse/Abuse028_x264",
     }  # fmt: skip
+
+
+def test_absent_videos_are_one_count_and_no_failure(tmp_path, caplog):
+    film(tmp_path / "v" / "Abuse" / "Abuse001.mp4", 11)
+    for i in (2, 3):
+        (tmp_path / "v" / "Abuse" / f"Abuse00{i}.mp4").touch()
+    (tmp_path / "list.txt").write_text("".join(f"Abuse/Abuse{i:03d}.mp4\n" for i in range(1, 61)))
+    arguments = [str(tmp_path / "v"), str(tmp_path / "o"), "--train-list", str(tmp_path / "list.txt"), "--workers", "1"]
+    caplog.set_level("INFO")
+    assert extract_frames.main(arguments) == 1
+    said = [record.message for record in caplog.records]
+    first = said.index("Abuse/Abuse002.mp4: empty")
+    assert said[first + 1] == "Abuse/Abuse003.mp4: empty"
+    assert said[first + 2].startswith("2 videos failed; all are listed in")
+    assert said[first + 3].startswith("57 of the 60 listed videos are not below VIDEOS and left out")
+    assert (
+        tmp_path / "o" / "failed_videos.txt"
+    ).read_text() == "Abuse/Abuse002.mp4\tempty\nAbuse/Abuse003.mp4\tempty\n"
+    assert (tmp_path / "o" / "absent_videos.txt").read_text().splitlines()[0] == "Abuse/Abuse004.mp4"
+    for i in (2, 3):
+        (tmp_path / "v" / "Abuse" / f"Abuse00{i}.mp4").unlink()
+    assert extract_frames.main(arguments) == 0
+    assert not (tmp_path / "o" / "failed_videos.txt").exists()
+
+
+def test_lists_that_name_none_of_the_videos_are_refused(tmp_path, caplog):
+    (tmp_path / "v" / "Abuse").mkdir(parents=True)
+    (tmp_path / "v" / "Abuse" / "mine.mp4").touch()
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"Abuse/{name}.mp4\n")
+    lists = ["--train-list", str(tmp_path / "train.txt"), "--test-list", str(tmp_path / "test.txt")]
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), *lists]) == 1
+    assert "None of the 1 videos is on either list" in caplog.text
 
 
 def videos_of(**classes):
@@ -386,6 +421,62 @@ def test_folders_tell_the_split(tmp_path, parts, split):
     (tmp_path / parts).mkdir(parents=True)
     (tmp_path / parts / "a.MP4").touch()
     assert [video.folder_split for video in find_videos(tmp_path, tmp_path / "out")] == [split]
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("Training-Normal-Videos-Part-1", "train"),
+        ("Training-Normal-Videos-Part-2/Training-Normal-Videos-Part-2", "train"),
+        ("Training_Normal_Videos_Anomaly", "train"),
+        ("training normal videos anomaly", "train"),
+        ("TrainingNormalVideosAnomaly", "train"),
+        ("Testing_Normal_Videos_Anomaly", "test"),
+        ("TESTING-NORMAL-VIDEOS", "test"),
+        ("Test-Normal-Videos", "test"),
+        ("Normal_Videos_for_Event_Recognition", None),
+        ("Normal-Videos-Event", None),
+        ("NormalVideos", None),
+        ("Train/Normal", "train"),
+        ("UCF_Crimes/Videos/normal_videos", None),
+    ],
+)
+def test_a_folder_of_normal_videos_is_known_however_it_is_spelled(tmp_path, folder, split):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "Normal_Videos001_x264.mp4").touch()
+    [video] = find_videos(tmp_path, tmp_path / "out")
+    assert (video.class_name, video.folder_split) == ("Normal", split)
+
+
+def test_the_official_release_is_understood_as_it_unpacks(tmp_path):
+    for name in (
+        "Anomaly-Videos-Part-1/Abuse/Abuse001_x264.mp4",
+        "Anomaly-Videos-Part-4/Road_Accident/RoadAccidents002_x264.mp4",
+        "Training-Normal-Videos-Part-1/Normal_Videos001_x264.mp4",
+        "Training-Normal-Videos-Part-2/Normal_Videos501_x264.mp4",
+        "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4",
+        "Normal_Videos_for_Event_Recognition/Normal_Videos_003_x264.mp4",  # a copy
+        "Normal_Videos_for_Event_Recognition/Normal_Videos_004_x264.mp4",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "train.txt").write_text(
+        "Abuse/Abuse001_x264.mp4\nRoadAccidents/RoadAccidents002_x264.mp4\n"
+        "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4\n"
+        "Training_Normal_Videos_Anomaly/Normal_Videos501_x264.mp4\n"
+    )
+    (tmp_path / "test.txt").write_text("Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4\n")
+    found = find_videos(tmp_path, tmp_path / "out")
+    lists = read_lists(tmp_path / "train.txt", tmp_path / "test.txt")
+    assert split_videos(one_of_each(found, lists), lists, {}, 0.2, 0) == {
+        "Abuse001_x264": "train", "RoadAccidents002_x264": "train", "Normal_Videos001_x264": "train",
+        "Normal_Videos501_x264": "train", "Normal_Videos_003_x264": "test",
+    }  # fmt: skip
+    told = {video.name: video.folder_split for video in one_of_each(found, SplitLists())}
+    assert told == {
+        "Abuse001_x264": None, "RoadAccidents002_x264": None, "Normal_Videos001_x264": "train",
+        "Normal_Videos501_x264": "train", "Normal_Videos_003_x264": "test", "Normal_Videos_004_x264": None,
+    }  # fmt: skip
 
 
 def test_videos_in_out_and_links_back_are_passed_over(tmp_path):
@@ -482,11 +573,77 @@ def test_other_step_or_split_into_the_same_folder_is_refused(tmp_path, monkeypat
     assert "'a' belongs to test, but" in caplog.text
 
 
+def rewritten(plan, **changes):
+    said = json.loads(plan.read_text()) | changes
+    plan.write_text(json.dumps({name: value for name, value in said.items() if value is not None}))
+
+
+def test_frames_of_another_decoder_are_not_gone_on_with(tmp_path, monkeypatch, caplog):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    go_on = ["v", "o", "--workers", "1"]
+    assert extract_frames.main(go_on) == 0
+    plan = tmp_path / "o" / EXTRACTION
+    made_with = json.loads(plan.read_text())["decoder"]
+    for changes, said in (
+        (
+            {"decoder": "PyAV (libavcodec 61, libswscale 8)"},
+            "frames decoded by PyAV (libavcodec 61, libswscale 8), here",
+        ),
+        ({"decoder": None, "opencv": "4.12.0"}, "frames decoded by OpenCV 4.12.0, here is PyAV"),
+        ({"decoder": None, "opencv": None}, "frames decoded by OpenCV of an unknown version, here is PyAV"),
+    ):
+        rewritten(plan, **changes)
+        caplog.clear()
+        assert extract_frames.main(go_on) == 1
+        [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert said in record.message
+        assert "\n" not in record.message
+    rewritten(plan, opencv="4.13.0")  # made the same pixels: it goes on, and the plan says by what
+    assert extract_frames.main(go_on) == 0
+    assert json.loads(plan.read_text())["decoder"] == made_with
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"split_of": {"a": "../../elsewhere"}},
+            "video 'a' is in split '../../elsewhere', right would be",
+        ),
+        ({"split_of": {"a": ["test"]}}, "video 'a' is in split ['test']"),
+        ({"split_of": None}, "no step, size and splits"),
+        ({"cut": {"step": "10", "width": 64, "height": 64}}, "no step, size and splits"),
+        ({"cut": [10, 64, 64]}, "no step, size and splits"),
+    ],
+)
+def test_a_damaged_plan_leads_nowhere_else(tmp_path, monkeypatch, caplog, changes, said):
+    prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    rewritten(tmp_path / "o" / EXTRACTION, **changes)
+    assert extract_frames.main(["v", "o", "--workers", "1"]) == 1
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "plan.json is damaged" in record.message
+    assert said in record.message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_videos_that_cannot_tell_their_end_are_named_once(tmp_path, caplog):
+    for name in ("a", "b"):
+        film(tmp_path / "v" / "Abuse" / f"{name}.mpg", 20, codec="PIM1")
+    arguments = [str(tmp_path / "v"), str(tmp_path / "o"), "--workers", "1"]
+    assert extract_frames.main(arguments) == 0
+    [said] = [record.message for record in caplog.records if "do not say where they end" in record.message]
+    assert said.startswith("2 videos (.mpg) do not say where they end, such as")
+
+
 def test_two_at_once_are_refused(tmp_path, monkeypatch, caplog):
     fcntl = pytest.importorskip("fcntl")
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
-    lock = tmp_path / "o" / extract_frames.STATE / "lock"
+    lock = tmp_path / "o" / STATE / "lock"
     lock.parent.mkdir(parents=True)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -518,7 +675,7 @@ def test_damaged_marker_means_done_again(tmp_path, monkeypatch):
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
-    marker = tmp_path / "o" / extract_frames.STATE / "done" / "a.json"
+    marker = tmp_path / "o" / STATE / "done" / "a.json"
     marker.write_text('{"bytes": 1')
     assert extract_frames.main(["v", "o", "--workers", "1"]) == 0
     assert json.loads(marker.read_text())["written"] == 2

@@ -46,6 +46,7 @@ BASES = {
 DOORS = {
     "mlflow": {"tracking"},
     "cv2": {"data", "drawing"},
+    "av": {"data"},
     "hydra": {"config", "sweep"},
     "omegaconf": {"config", "experiment", "load_run", "job", "sweep"},
     "tensorflow": {"model", "weighting", "training", "experiment"},

@@ -23,19 +23,20 @@ CLASSES = (*ANOMALIES, "Normal")
 SPLITS = ("train", "val", "test")
 # the folder of each class in the usual frame set
 FOLDERS = {name: "NormalVideos" if name == "Normal" else name for name in CLASSES}
-# other spellings in circulation; letter case, spaces, dashes and underscores are not held against anyone
-ALIASES = {
-    "roadaccident": "RoadAccidents",
-    "normalvideos": "Normal",
-    "normalvideosevent": "Normal",
-    "trainingnormalvideosanomaly": "Normal",
-    "testingnormalvideosanomaly": "Normal",
-    "normalvideosforeventrecognition": "Normal",
-    **{name.casefold(): name for name in CLASSES},
-}
+# other spellings in circulation, by their folded name
+ALIASES = {"roadaccident": "RoadAccidents", **{name.casefold(): name for name in CLASSES}}
+# the official release keeps its normal videos in folders such as Training-Normal-Videos-Part-1,
+# Testing_Normal_Videos_Anomaly and Normal_Videos_for_Event_Recognition
+NORMAL = re.compile(r"(train|training|test|testing)?normalvideos?(anomaly|event|foreventrecognition)?(part\d+)?")
 SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+
+
+def folded(name: str) -> str:
+    """A name without what is not held against anyone: letter case, spaces, dashes and underscores."""
+    return re.sub(r"[\s_-]+", "", name).casefold()
 
 
 def class_of(name: str) -> str | None:
     """The canonical class a folder or label means, None where it means none."""
-    return ALIASES.get(re.sub(r"[\s_-]+", "", name).casefold())
+    plain = folded(name)
+    return "Normal" if NORMAL.fullmatch(plain) else ALIASES.get(plain)

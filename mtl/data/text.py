@@ -1,7 +1,8 @@
-"""Text files of a user: annotation files and lists of videos."""
+"""Text files: annotation files and lists of videos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.errors import UserError
@@ -24,3 +25,11 @@ def read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(f"{file}:{line}: not UTF-8 text.") from error
+
+
+def write_lines(file: Path, lines: Sequence[str]) -> None:
+    """A text file of lines; where there are none, no file."""
+    if lines:
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="replace")
+    else:
+        file.unlink(missing_ok=True)

@@ -7,26 +7,22 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
+import av
 import cv2
 
 from mtl.data.class_names import FOLDERS
-from mtl.data.frames import MAX_PIXELS
 from mtl.data.making import INTERPOLATION, Making, made_alike
+from mtl.data.video_reader import BadVideo, VideoReader, picture
 from mtl.data.videos import Video
 from mtl.files import publish
 
-# a container's count of frames may be an estimate; a video that lacks more than this share of it was cut
-MAX_MISSING_SHARE = 0.05
 SECONDS_BETWEEN_REPORTS = 0.5
-
-
-class BadVideo(ValueError):
-    """A file of which no video can be read; the message is the short reason."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,35 @@ def resizing() -> dict[str, str]:
     return {"interpolation": INTERPOLATION, "opencv": cv2.__version__}
 
 
+def decoding() -> dict[str, str]:
+    """What an extraction's marker says of the decoding: the libraries that determine a frame's pixels."""
+    codec, colours = av.library_versions["libavcodec"], av.library_versions["libswscale"]
+    return {"decoder": f"PyAV (libavcodec {codec[0]}, libswscale {colours[0]})"}
+
+
 def frame_folder(class_name: str, split: str) -> Path:
     """Where the frames of a video belong below the root of a frame tree."""
     return Path(split.title()) / FOLDERS[class_name]
 
 
-def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, int], None]) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Cut:
+    """What was cut out of a video.
+
+    Attributes
+    ----------
+    n_frames, n_written : int
+        Frames the video has, and frames written.
+    surely_whole : bool
+        Whether the file says where its pictures end.
+    """
+
+    n_frames: int
+    n_written: int
+    surely_whole: bool
+
+
+def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, int], None]) -> Cut:
     """Write every step-th frame of a video as ``<video>_<number>.png`` into an existing folder.
 
     Areas are averaged (INTER_AREA), as in the usual frame set of UCF-Crime, which
@@ -67,60 +86,29 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
     report : callable
         Told the share of the video that is done and the frames written, frame by frame written.
 
-    Returns
-    -------
-    int, int
-        Frames the video has, frames written.
-
     Raises
     ------
     BadVideo
-        If the file is no video, has no frame, or ends before its header says.
+        If the file is no video, has no frame, is damaged, or ends before it says.
     OSError
         If a frame cannot be written.
     """
-    _check_file(video)
+    _check_name(video)
     making = Making(cut.height, cut.width, INTERPOLATION, "")
-    # named backend: the others take digits in a file name for a numbered series of pictures;
-    # one thread: the videos themselves run in parallel
-    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        if not capture.isOpened():
-            raise BadVideo("not a video, or cut before its index")
-        pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if pixels > MAX_PIXELS:
-            raise BadVideo(f"too large: {pixels:.0f} pixels per frame")
-        declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        n_frames = n_written = 0
-        while capture.grab():
+    n_frames = n_written = 0
+    with closing(VideoReader(video)) as reader:
+        for frame in reader.frames():
             if n_frames % cut.step == 0:
-                there, image = capture.retrieve()
-                if not there:
-                    raise BadVideo(f"frame {n_frames} does not decode")
-                small = made_alike(image, making)
+                small = made_alike(picture(frame), making)
                 (into / f"{video.stem}_{n_frames}.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
                 n_written += 1
-                report(min(n_frames / declared, 1.0) if declared > 0 else 0.0, n_written)
+                report(reader.share, n_written)
             n_frames += 1
-    except cv2.error as error:
-        raise BadVideo(f"does not decode: {error.err}") from error
-    finally:
-        capture.release()
-    if n_frames == 0:
-        raise BadVideo("no frame decodes")
-    if n_frames < declared * (1 - MAX_MISSING_SHARE):
-        raise BadVideo(f"cut: {n_frames} of {declared} frames decode")
-    return n_frames, n_written
+        return Cut(n_frames, n_written, reader.tells_end)
 
 
-def _check_file(video: Path) -> None:
-    """Refuse what cannot be a video before the decoder sees it."""
-    try:
-        with video.open("rb") as file:
-            if not file.read(1):
-                raise BadVideo("empty")
-    except OSError as error:
-        raise BadVideo((error.strerror or str(error)).lower()) from error
+def _check_name(video: Path) -> None:
+    """Refuse a name that no list of frames could hold."""
     try:
         name = video.stem.encode()
     except UnicodeEncodeError as error:
@@ -158,16 +146,11 @@ def record(video: Video) -> dict[str, object]:
     return {"bytes": video.size, "modified_ns": video.modified_ns}
 
 
-def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) -> int:
-    """Sampling a video, publish its frames, and say that it is done.
+def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) -> Cut:
+    """Sample a video, publish its frames, and say that it is done.
 
     A frame gets its final name by an atomic rename, after the whole video was
     read; the marker comes last. So what a kill leaves is found and done again.
-
-    Returns
-    -------
-    int
-        Frames written.
 
     Raises
     ------
@@ -180,7 +163,7 @@ def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) 
     shutil.rmtree(written_to, ignore_errors=True)
     written_to.mkdir(parents=True)
     try:
-        n_frames, n_written = cut_frames(job.video.file, cut, written_to, report)
+        made = cut_frames(job.video.file, cut, written_to, report)
         job.folder.mkdir(parents=True, exist_ok=True)
         if job.leftovers:
             job.marker.unlink(missing_ok=True)
@@ -192,8 +175,8 @@ def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) 
     finally:
         shutil.rmtree(written_to, ignore_errors=True)
     job.marker.parent.mkdir(exist_ok=True)
-    publish(job.marker, json.dumps(record(job.video) | {"frames": n_frames, "written": n_written}).encode())
-    return n_written
+    publish(job.marker, json.dumps(record(job.video) | {"frames": made.n_frames, "written": made.n_written}).encode())
+    return made
 
 
 @dataclass(frozen=True)
@@ -211,12 +194,15 @@ class Progress:
         Frames written.
     reason : str
         Why it ended badly.
+    surely_whole : bool
+        Whether the file says where its pictures end.
     """
 
     kind: Literal["going", "done", "bad", "stop"]
     share: float = 1.0
     n_frames: int = 0
     reason: str = ""
+    surely_whole: bool = True
 
 
 def serve(connection: Connection, cut: Sampling) -> None:
@@ -235,7 +221,8 @@ def serve(connection: Connection, cut: Sampling) -> None:
         try:
             job = connection.recv()
             try:
-                answer = Progress("done", n_frames=extract(job, cut, report))
+                made = extract(job, cut, report)
+                answer = Progress("done", n_frames=made.n_written, surely_whole=made.surely_whole)
             except BadVideo as error:
                 answer = Progress("bad", reason=str(error))
             except (BrokenPipeError, EOFError):

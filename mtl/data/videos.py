@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
+from mtl.data.class_names import CLASSES, FOLDERS, NORMAL, SPLIT_FOLDERS, class_of, folded
 from mtl.data.splits import hold_out_videos
 from mtl.data.text import read_text
 from mtl.errors import UserError, nearest
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
-# where the official release keeps its normal videos
 SPLIT_OF_PREFIX = re.compile(r"(training|testing)[_ -]", re.IGNORECASE)
 
 
@@ -104,12 +103,17 @@ def _video(file: Path, root: Path) -> Video:
         raise UserError(f"{file} lies in '{file.parent.name}', which is no class of UCF-Crime. {hint}")
     split = None
     for part in file.relative_to(root).parts[:-1]:
-        prefix = SPLIT_OF_PREFIX.match(part)
-        split = SPLIT_FOLDERS.get(prefix[1].casefold() if prefix else part.casefold(), split)
+        split = _split_of_folder(part) or split
     if not file.exists():  # a link to nowhere: listed as bad when its turn comes
         return Video(file, class_name, split)
     found = file.stat()
     return Video(file, class_name, split, found.st_size, found.st_mtime_ns)
+
+
+def _split_of_folder(name: str) -> str | None:
+    """The split that a folder's name tells, if it does."""
+    prefix = NORMAL.fullmatch(folded(name)) or SPLIT_OF_PREFIX.match(name)
+    return SPLIT_FOLDERS.get((prefix[1] or "").casefold() if prefix else name.casefold())
 
 
 def read_lists(train: Path | None, test: Path | None) -> SplitLists:
@@ -158,7 +162,10 @@ def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:
         by_name.setdefault(video.name, []).append(video)
     chosen = []
     for name, same in by_name.items():
-        listed = [v for v in same if lists.entry_of.get(name) == f"{v.file.parent.name}/{v.file.name}"]
+        entry = Path(lists.entry_of.get(name, ""))
+        listed = [
+            v for v in same if (folded(v.file.parent.name), v.file.name) == (folded(entry.parent.name), entry.name)
+        ]
         told = [v for v in same if v.folder_split is not None]
         single = next((few for few in (same, listed, told) if len(few) == 1), None)
         if single is None:
