@@ -162,6 +162,8 @@ def _only_one(out: Path) -> Iterator[None]:
     """Hold OUT for this process, and clear what a killed one left unfinished."""
     import shutil
 
+    from mtl.files import NO_LOCKS
+
     try:
         (out / STATE).mkdir(parents=True, exist_ok=True)
         lock = (out / STATE / "lock").open("w")
@@ -176,6 +178,10 @@ def _only_one(out: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                if error.errno in NO_LOCKS:
+                    raise UserError(
+                        f"The file system of {out} cannot lock files; give an OUT on a disk that can."
+                    ) from error
                 raise UserError(f"Another extraction is writing to {out}.") from error
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
         yield
