@@ -21,6 +21,7 @@ READ_BYTES = 2**22  # at a time, when a checksum is recomputed
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})  # what opening a link, a pipe, a folder answers
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 

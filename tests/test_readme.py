@@ -86,7 +86,13 @@ def test_every_other_command_runs(line, tmp_path):
 
 
 def test_the_picture_and_the_links_are_there():
-    for name in re.findall(r"\]\(([^)]+)\)", README):
+    for name in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / name).is_file(), name
     for name in re.findall(r"`(tests/\S+?\.py|conf/\w+/|mtl/\w+/)`", README):
         assert (ROOT / name).exists(), name
+
+
+def test_a_server_listens_on_this_machine_or_asks_who_it_is():
+    servers = [line for line in LINES if line.startswith("mlflow server")]
+    assert len(servers) == 2
+    assert all("--host 127.0.0.1" in line or "--app-name basic-auth" in line for line in servers)

@@ -10,6 +10,11 @@ from mtl.config.build import hydra_options
 from mtl.config.switches import CONF
 from mtl.errors import UserError, nearest
 
+RAY_TOKEN = (
+    "RAY_AUTH_MODE must say the same (token, or disabled) on every node of a Ray cluster and where the sweep is typed; "
+    "with token all need the same one (~/.ray/auth_token, or RAY_AUTH_TOKEN)."
+)
+
 
 def explain(error: BaseException) -> str | None:
     """The one line that tells a user what to change; None where the fault is not the user's."""
@@ -22,7 +27,18 @@ def explain(error: BaseException) -> str | None:
         return _missing_choice(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _bad_override(error)
-    return None
+    return _no_entry(error)
+
+
+def _no_entry(error: BaseException) -> str | None:
+    """A Ray cluster that lets nobody in; it does not always say that it was for the token."""
+    text = _flat(str(error))
+    kind = type(error)
+    if not (kind.__module__ == "ray.exceptions" and kind.__name__ == "AuthenticationError"):
+        if not (isinstance(error, ConnectionError) and text.startswith("Failed to connect to Ray cluster")):
+            return None
+        return f"{text}: if it runs, it asks for a token. {RAY_TOKEN}"
+    return f"{text.partition('. ')[0]}. {RAY_TOKEN}"
 
 
 def _missing_choice(error: Exception) -> str:

@@ -16,7 +16,7 @@ from mtl.data.making import EXTRACTION
 from mtl.data.video_frames import Sampling, VideoJob, decoding, frame_folder, record
 from mtl.data.videos import Video
 from mtl.errors import UserError
-from mtl.files import read_json
+from mtl.files import NO_LOCKS, read_json
 
 OPENCV_ALIKE = (4, 13)  # from here on OpenCV made the pixels that PyAV makes, colours by the video's tag
 STATE = ".extraction"  # folder within OUT: what was asked for, what is done, what is unfinished
@@ -39,6 +39,10 @@ def only_one(out: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                if error.errno in NO_LOCKS:
+                    raise UserError(
+                        f"The file system of {out} cannot lock files; give an OUT on a disk that can."
+                    ) from error
                 raise UserError(f"Another extraction is writing to {out}.") from error
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
         yield

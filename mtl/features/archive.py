@@ -17,7 +17,6 @@ Reading takes no lock. Nothing is pickled. No link below the store is followed: 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -43,7 +42,6 @@ NOTES = "notes.json"
 REMOVED = ".removed-"
 OWNER_BYTES = 200  # of the lock file, that are shown
 SHORT = 8  # characters of a key or a hash, shown
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 REMEDY = (
     "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
     "or let features.max_gib be smaller than these feature vectors, so that they are not kept."
@@ -189,6 +187,9 @@ class Archive:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError as error:  # where nothing can be locked, nobody writes
+            if error.errno not in files.NO_LOCKS:
+                raise
         finally:
             os.close(descriptor)
         return False
@@ -234,8 +235,11 @@ class Archive:
         try:
             descriptor = self._lock(wait)
         except OSError as error:
-            if error.errno in NO_LOCKS:
-                raise UserError(f"The file system of {self.folder} cannot lock files. {REMEDY}") from error
+            if error.errno in files.NO_LOCKS:
+                raise UserError(
+                    f"The file system of {self.folder} cannot lock files; right would be a features.dir "
+                    "(MTL_FEATURES_DIR) on a disk that can, or features.max_gib=1e-9, which keeps none."
+                ) from error
             raise files.disk_error(error, self.folder, 0, REMEDY) from error
         if descriptor is None:
             yield False

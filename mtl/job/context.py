@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mtl.errors import UserError
+from mtl.files import NO_LOCKS
 from mtl.job.record import failed_alike, read_jobs
 from mtl.results import HOST, PROCESS
 from mtl.tracking.process import is_dead
@@ -164,7 +165,12 @@ def turn(sweep: SweepContext | None) -> Iterator[None]:
         with (Path(sweep.folder) / f".slot-{attempt % sweep.slots}").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    raise UserError(
+                        f"The file system of {sweep.folder} cannot lock files, so jobs cannot wait for their turn; "
+                        "right would be hydra.sweep.dir on a disk that can, or hydra/launcher=processes."
+                    ) from error
                 if is_gone(sweep):
                     raise StoppedError("The sweep's own process is gone.") from None
                 time.sleep(0.2)

@@ -24,7 +24,8 @@ def seconds_left(jobs: Sequence[Job], sweep: SweepContext) -> float | None:
     if not took or sweep.n_jobs == 0:
         return None
     now, each = time.time(), sum(took) / len(took)
-    running = [now - job.began for job in trained if job.status == "RUNNING"]
+    # never less than nothing: the clock may have been set back since
+    running = [max(now - job.began, 0.0) for job in trained if job.status == "RUNNING"]
     busy = sum(running) + sum(job.seconds for job in trained if job.status != "RUNNING")
     # how many were at work at a time, on the average: what was reused took none of it
     at_once = busy / max(now - min(job.began for job in trained), 1e-9)

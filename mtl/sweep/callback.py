@@ -22,7 +22,7 @@ from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record
 from mtl.results import HOST, PROCESS
-from mtl.sweep.launchers import ALL_AT_ONCE, check_launcher, jobs_at_once
+from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.watch import Watch
 from mtl.terminal import hush, show
@@ -85,6 +85,7 @@ class SweepCallback(Callback):
         check_switches(config)
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
+        check_cluster(config.hydra.launcher)
         self._tracking = instantiate(config.tracking)
         if config.dry_run:
             plan = planned(config, finished_runs(self._tracking))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import socket
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl.errors import UserError
 
+SECONDS_TO_ANSWER = 5.0  # that the head of a cluster has; Ray itself would ask for minutes
 ALL_AT_ONCE = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
 
 
@@ -27,6 +29,27 @@ def check_launcher(target: str) -> None:
         extra = re.match(r"hydra_plugins\.hydra_(\w+)_launcher\.", target)
         right = f'; right would be `pip install -e ".[{extra[1]}]"`' if extra else ""
         raise UserError(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
+
+
+def check_cluster(launcher: DictConfig) -> None:
+    """Raise `UserError` where nobody answers at the address of the Ray cluster that is to run the jobs.
+
+    Parameters
+    ----------
+    launcher : DictConfig
+        The node ``hydra.launcher``; of other launchers, and where Ray finds the cluster by itself, nothing is asked.
+    """
+    address = str(OmegaConf.select(launcher, "ray.init.address") or "")
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"hydra.launcher.ray.init.address={address}: nobody answers there ({error}); right would be what "
+            "`ray start --head` says, or `auto` on a machine of the cluster."
+        ) from error
 
 
 def jobs_at_once(config: DictConfig) -> int:

@@ -34,6 +34,7 @@ class Journal:
         self.entries: list[dict] = []
         self.run_id = ""
         self._done: set[int] = set()
+        self._offset = time.time() - time.monotonic()  # of the clock on the wall, which may be set anew meanwhile
         if path.exists():
             self._read()
 
@@ -80,9 +81,10 @@ class Journal:
         return tags
 
     def add(self, call: str, **details: object) -> None:
-        """Write one call down."""
+        """Write one call down; its time is never before that of the call before it, whatever the clock does."""
         n = self.entries[-1]["n"] + 1 if self.entries else 0
-        entry = {"n": n, "call": call, "time": int(time.time() * 1000), **details}
+        now = int(1000 * (self._offset + time.monotonic()))
+        entry = {"n": n, "call": call, "time": max(now, *(entry["time"] for entry in self.entries[-1:]), 0), **details}
         self._write(entry)
         self.entries.append(entry)
 

@@ -184,3 +184,14 @@ def test_text_holds_what_a_store_cannot():
     assert names.as_text("a\0b\udcff", 100) == "a\\0b\\udcff"
     assert names.as_text("x" * 10, 5) == "xx..."
     assert names.as_text(None, 5) == "None"
+
+
+def test_a_clock_set_back_turns_no_times_round(tmp_path, monkeypatch):
+    record = started(tmp_path)
+    monkeypatch.setattr(journal.time, "time", lambda: 1000.0)
+    record.add("metrics", metrics={"a": 1.0}, step=1)
+    again = Journal(record.path)  # of a process that began after the clock was set back
+    again.add("end", status="FINISHED")
+    times = [entry["time"] for entry in again.entries]
+    assert times == sorted(times)
+    assert times[0] > 1000 * 1000

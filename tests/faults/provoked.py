@@ -1,0 +1,44 @@
+"""Faults of the machine, put into a real process before its first line: a `sitecustomize` on its path."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from conftest import ROOT
+
+NO_LOCKS = """
+import errno, fcntl, os
+def refused(*given):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+fcntl.flock = fcntl.lockf = refused
+"""
+
+# after the metrics of one step are written down: a word to the test, and its answer waited for
+AT_STEP = """
+import os, time
+from pathlib import Path
+from mtl.tracking import journal
+sleep, add = time.sleep, journal.Journal.add
+def at_step(self, call, **details):
+    add(self, call, **details)
+    if call == "metrics" and details["step"] == {step} and not Path({word!r}).exists():
+        Path({word!r}).touch()
+        while not Path({answer!r}).exists():
+            sleep(.05)
+journal.Journal.add = at_step
+"""
+
+CLOCK_JUMPS_BACK = """
+import os, time
+now = time.time
+time.time = lambda: now() - 3600 * os.path.exists({word!r})
+"""
+
+
+def with_fault(folder: Path, program: str) -> dict[str, str]:
+    """Environment of a process that does this before anything else; its own processes inherit it."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(program, encoding="utf-8")
+    before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), *before])}
