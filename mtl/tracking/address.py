@@ -37,6 +37,18 @@ def absolute_uri(uri: str) -> tuple[str, Path | None]:
     return f"{scheme}:///{database.as_posix()}{mark}{query}", database
 
 
+def is_near(uri: str, folder: Path) -> bool:
+    """Whether an address is a local database of the work folder that a run's folder is in, or of the working directory.
+
+    Such a store may be written to because a record names it; any other is asked for.
+    """
+    try:
+        _, database = absolute_uri(uri)
+    except UserError:
+        return False
+    return database is not None and database.parent in (Path.cwd(), *folder.absolute().parents)
+
+
 def masked(uri: str) -> str:
     """The address without its password."""
     return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)

@@ -55,6 +55,19 @@ class Journal:
         """The call that started the run."""
         return self.entries[0]
 
+    def store_uri(self) -> str:
+        """Address of the run's store; a local database is looked for from here, as the folder may have been moved."""
+        uri = self.first.get("uri") or ""
+        if not uri.startswith("sqlite"):
+            return uri
+        here, recorded = self.path.parent.absolute(), Path(uri.partition(":///")[2].partition("?")[0])
+        if "database" in self.first:
+            near = [Path(os.path.normpath(here / self.first["database"]))]
+        else:  # a record of before keeps the old place alone
+            near = [] if recorded.is_file() else [folder / recorded.name for folder in here.parents]
+        found = next((path for path in near if path.is_file()), None)
+        return uri if found is None or found == recorded else f"sqlite:///{found.as_posix()}"
+
     @property
     def pending(self) -> list[dict]:
         """Calls the store has not taken yet, in order."""
