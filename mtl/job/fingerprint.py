@@ -24,7 +24,7 @@ PLACES = ("root", "annotations")
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
-        *("config", "errors", "formatting", "moved", "numbers", "terminal"),
+        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal"),
         *("job", "sweep", "memory", "extract_frames"),
     )
 )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mtl.config.build import plain_config
 from mtl.config.request import RunRequest
@@ -84,7 +84,7 @@ def reuse(
         tracked.params(asked.parameters() | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
-        OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
+        asked.write_config()
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
     return before.metrics.get(f"{OBJECTIVE}/{config.main_task}", float("nan"))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.terminal import show
-from mtl.tracking.address import absolute_uri, masked
+from mtl.tracking.address import absolute_uri
 from mtl.tracking.beside import move
 from mtl.tracking.mlflow_tracking import MLflowTracking
 from mtl.tracking.send import send

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mtl.masking import masked, masked_in
 from mtl.results import FAILURE, JOB, NO_WORD, PARENT, TrackedRun
 from mtl.tracking import renamed
 from mtl.tracking.process import is_dead
@@ -95,14 +96,14 @@ class Journal:
     def add(self, call: str, **details: object) -> None:
         """Write one call down."""
         n = self.entries[-1]["n"] + 1 if self.entries else 0
-        entry = {"n": n, "call": call, "time": int(time.time() * 1000), **details}
+        entry = masked_in({"n": n, "call": call, "time": int(time.time() * 1000), **details})  # the one door to MLflow
         self._write(entry)
         self.entries.append(entry)
 
     def done(self, entry: Mapping[str, object], run_id: str, refused: str = "") -> None:
         """Write down that the store took a call, or refused it for good."""
         line = {"done": entry["n"]} | ({"id": run_id} if run_id != self.run_id else {})
-        self._write(line | ({"refused": refused} if refused else {}))
+        self._write(line | ({"refused": masked(refused)} if refused else {}))
         self._done.add(entry["n"])  # type: ignore[arg-type]
         self.run_id = run_id
 

@@ -17,9 +17,10 @@ from pydantic import PositiveFloat
 
 from mtl import results
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, TrackedRun
 from mtl.tracking import beside, journal, process, renamed
-from mtl.tracking.address import absolute_uri, masked
+from mtl.tracking.address import absolute_uri
 from mtl.tracking.below import below
 from mtl.tracking.database import create_database
 from mtl.tracking.run import Run, begin_record

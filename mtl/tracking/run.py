@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FINGERPRINT, HOST, PROCESS
 from mtl.tracking import journal, process
-from mtl.tracking.address import is_near, masked
+from mtl.tracking.address import is_near
 from mtl.tracking.journal import Journal
 from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
 from mtl.tracking.provenance import source_tags

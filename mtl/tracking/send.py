@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mtl import results
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, HOST
 from mtl.tracking import journal, process
-from mtl.tracking.address import absolute_uri, is_near, masked
+from mtl.tracking.address import absolute_uri, is_near
 from mtl.tracking.beside import beside
 from mtl.tracking.database import one_process_at_a_time
 from mtl.tracking.journal import Journal

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
 from mtl.tracking.below import below
 
@@ -302,7 +303,7 @@ def _reason(error: Exception) -> str:
     """The first line of an error, without the noise around it."""
     line = next(iter(str(error).strip().splitlines()), "")
     root = re.search(r"Connection refused|timed out|Name or service not known|No route to host", str(error))
-    return root.group() if root else (line[:200] or type(error).__name__)
+    return root.group() if root else (masked(line)[:200] or type(error).__name__)
 
 
 @contextmanager
