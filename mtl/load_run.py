@@ -277,12 +277,11 @@ def _store_of(folder: Path) -> MLflowTracking:
     """The store that a run's record names."""
     from mtl.tracking.mlflow_tracking import MLflowTracking
 
-    first = Journal(folder / JOURNAL).first
-    if "***" in first["uri"]:
-        raise UserError(
-            f"{folder}: the password of {first['uri']} is not kept; load_run(folder, tracking) takes a store."
-        )
-    return MLflowTracking(first["uri"], first.get("experiment") or "mtl", first.get("artifacts"), TIMEOUT_S)
+    record = Journal(folder / JOURNAL)
+    uri = record.store_uri()
+    if "***" in uri:
+        raise UserError(f"{folder}: the password of {uri} is not kept; load_run(folder, tracking) takes a store.")
+    return MLflowTracking(uri, record.first.get("experiment") or "mtl", record.first.get("artifacts"), TIMEOUT_S)
 
 
 def _tracked_files(run_id: str, tracking: MLflowTracking | None) -> tuple[str, dict[str, Path]]:

@@ -23,6 +23,7 @@ from rich.progress import Task as Bar
 from rich.text import Text
 
 from mtl.errors import UserError
+from mtl.masking import masked
 
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 
@@ -34,6 +35,7 @@ _prefix = ""
 
 def show(renderable: RenderableType) -> None:
     """Put a table or a text before the person's eyes; what looks like markup in a text stays as it is."""
+    renderable = masked(renderable) if isinstance(renderable, str) else renderable
     _console.print(renderable, soft_wrap=isinstance(renderable, str), markup=False, emoji=False)
 
 
@@ -59,7 +61,7 @@ class ConsoleHandler(logging.Handler):
         if _prefix and record.levelno < logging.WARNING:
             return
         console = Console(highlight=False) if _prefix else _console
-        console.print(Text(_prefix + prefix + self.format(record)), soft_wrap=True)
+        console.print(Text(masked(_prefix + prefix + self.format(record))), soft_wrap=True)
 
 
 class _Rate(ProgressColumn):

@@ -20,7 +20,9 @@ from mtl.errors import UserError
 PACKAGE = ROOT / "mtl"
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 # one node without arrows: the page says so and names them
-TOOLS = {"errors", "files", "formatting", "memory", "moved", "numerics", "seeds", "statistics", "terminal"}
+TOOLS = {"errors", "files", "formatting", "masking", "memory", "moved", "numerics", "seeds", "statistics"} | {
+    "terminal"
+}
 COPIED = ("mtl", "conf", "tests", "hydra_plugins", "docs")
 
 Edges = set[tuple[str, str]]

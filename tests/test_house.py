@@ -17,7 +17,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # from the ground up: a chapter, or a module outside of one, imports only what stands further down
 FLOORS = (
-    ("moved", "errors", "formatting", "terminal", "files", "memory", "numerics", "seeds", "statistics"),  # small tools
+    (
+        "moved",
+        "errors",
+        "masking",
+        "formatting",
+        "terminal",
+        "files",
+        "memory",
+        "numerics",
+        "seeds",
+        "statistics",
+    ),  # small tools
     ("trace", "results", "tasks", "numbers"),
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
@@ -35,6 +46,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 BASES = {
     "moved",
     "errors",
+    "masking",
     "terminal",
     "memory",
     "numerics",

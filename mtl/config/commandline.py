@@ -8,14 +8,17 @@ import re
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from mtl.config.credentials import taken_out
 from mtl.config.explain import explain
 from mtl.config.renamed import lines, override, renamed
 from mtl.errors import UserError
+from mtl.masking import masked
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,8 +39,16 @@ def launch(main: Callable[[], object]) -> None:
     main : callable
         A function decorated by `hydra.main`. With ``hydra.verbose=true`` on the
         command line its exceptions pass through as they are. Overrides under old
-        names are rewritten before Hydra sees them.
+        names, and those that hold a password, are rewritten before Hydra sees them.
     """
+    sys.excepthook = lambda *error: _say("".join(traceback.format_exception(*error)).rstrip())
+    try:
+        sys.argv[1:], said = taken_out(sys.argv[1:])
+    except UserError as mistake:
+        _say(str(mistake))
+        sys.exit(1)
+    for told in said:
+        _say(told)
     for old in lines(sys.argv[1:]):
         _say(old)
     sys.argv[1:] = map(override, sys.argv[1:])
@@ -73,7 +84,7 @@ def launch(main: Callable[[], object]) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    print(masked(line), file=sys.stderr)  # noqa: T201
 
 
 def _close(interrupted: bool) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.choices import departed, told
 from mtl.config.parameters import parameters, run_name, tags_of
+from mtl.masking import masked
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,14 @@ class RunRequest:
         """What is tracked as parameters."""
         return parameters(self.config, self.choices)
 
+    def write_config(self) -> None:
+        """Write the config, interpolations resolved, passwords left out."""
+        text = masked(OmegaConf.to_yaml(self.config, resolve=True))
+        (self.artifacts / "config.yaml").write_text(text, encoding="utf-8")
+
     def write(self) -> None:
         """Write config and overrides beside the run's other files."""
         self.artifacts.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, self.artifacts / "config.yaml", resolve=True)
-        text = "".join(f"{word}\n" for word in self.overrides)
+        self.write_config()
+        text = masked("".join(f"{word}\n" for word in self.overrides))
         (self.artifacts / "overrides.txt").write_text(text, encoding="utf-8")

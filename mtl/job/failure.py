@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mtl.config.build import build
 from mtl.errors import UserError
 from mtl.job.record import read_job
+from mtl.masking import masked
 
 if TYPE_CHECKING:
     from mtl.tracking.run import Run
@@ -45,7 +46,7 @@ def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None
     """The reason as a tag, and what is known beyond one line as an artifact."""
     failure = folder / "failure"
     failure.mkdir(parents=True, exist_ok=True)
-    (failure / "traceback.txt").write_text(details, encoding="utf-8")
+    (failure / "traceback.txt").write_text(masked(details), encoding="utf-8")
     tracked.tags({"failure": reason})
     tracked.artifacts(failure)
 

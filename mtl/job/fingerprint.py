@@ -24,7 +24,7 @@ NEUTRAL_IN = {"data": ("root", "annotations"), "training": ("checkpoint",)}
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
-        *("config", "errors", "formatting", "moved", "numbers", "terminal"),
+        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal"),
         *("job", "sweep", "memory", "extract_frames"),
     )
 )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mtl.config.build import plain_config
 from mtl.config.request import RunRequest
@@ -39,7 +39,7 @@ def done_before(config: DictConfig, sweep: SweepContext, tracking: MLflowTrackin
 def finished_runs(tracking: MLflowTracking) -> list[TrackedRun]:
     """Finished runs that were trained themselves, first started first; none without a store."""
     try:
-        found = tracking.runs(status="FINISHED")
+        found = tracking.without_deleted(tracking.runs(status="FINISHED"))
     except UserError:  # a store that does not answer is spoken of when the run starts
         return []
     return [run for run in found if REUSED_FROM not in run.tags and run.tags.get("sweep") != "parent"]
@@ -48,7 +48,7 @@ def finished_runs(tracking: MLflowTracking) -> list[TrackedRun]:
 def finished_before(tracking: MLflowTracking, wanted: str) -> TrackedRun | None:
     """The last finished run of this fingerprint that was trained itself; None without one, or without a store."""
     try:
-        found = tracking.runs(tags={"fingerprint": wanted}, status="FINISHED")
+        found = tracking.without_deleted(tracking.runs(tags={"fingerprint": wanted}, status="FINISHED"))
     except UserError:  # a store that does not answer is spoken of when the run starts
         return None
     return next((run for run in reversed(found) if REUSED_FROM not in run.tags), None)
@@ -73,8 +73,8 @@ def reuse(
     try:
         for each in REUSED_ARTIFACTS:
             shutil.copyfile(tracking.download(before.id, each), artifacts / each)
-    except (UserError, OSError):
-        log.warning("Run %s is done already, but its artifacts are gone: it is run again.", before.id)
+    except (UserError, OSError) as error:
+        log.warning("Run %s is done already, but its artifacts cannot be had (%s): it is run again.", before.id, error)
         return None
     names = ("fingerprint", CODE, DATA, "undefined", DIVERGED, UNTRAINED)
     kept = {key: before.tags[key] for key in names if key in before.tags}
@@ -84,7 +84,7 @@ def reuse(
         tracked.params(asked.parameters() | found)
         tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
-        OmegaConf.save(config, artifacts / "config.yaml", resolve=True)
+        asked.write_config()
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
     return before.metrics.get(f"{OBJECTIVE}/{config.main_task}", float("nan"))

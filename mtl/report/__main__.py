@@ -50,7 +50,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
         where = f"below run {what} in experiment '{experiment}' of {uri}; use --experiment and --uri to look elsewhere"
     else:
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
-        found = tracking.runs()
+        found = tracking.without_deleted(tracking.runs())
         where = f"in a folder '{what}' or in an experiment of that name in {uri}; use --uri to look elsewhere"
     jobs = [_with_true_status(run) for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
     if not jobs:

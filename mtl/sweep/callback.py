@@ -18,9 +18,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import commandline, explain
+from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record
+from mtl.masking import masked
 from mtl.results import HOST, PROCESS
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
@@ -60,13 +62,21 @@ class SweepCallback(Callback):
         commandline.expect_presets()
         self.__dict__.update(state)
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse a single run's config that holds a password before Hydra writes it down."""
+        try:
+            check_credentials(config)
+        except UserError as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            sys.exit(1)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create store, experiment and parent once, before any job could race for them."""
         try:
             self._open(config)
         except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
             said = explain.explain(error)
-            print(said or traceback.format_exc(), file=sys.stderr)  # noqa: T201
+            print(masked(said or traceback.format_exc()), file=sys.stderr)  # noqa: T201
             if self._parent is not None:
                 self._parent.end("FAILED")
             sys.exit(1)
@@ -78,7 +88,7 @@ class SweepCallback(Callback):
         from mtl.config.switches import check_switches
         from mtl.job.reuse import finished_runs
 
-        OmegaConf.resolve(config.tracking)
+        check_credentials(config)
         rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
         explain.check_choices(words)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mtl.masking import masked, masked_in
 from mtl.results import FAILURE, JOB, NO_WORD, PARENT, TrackedRun
 from mtl.tracking import renamed
 from mtl.tracking.process import is_dead
@@ -56,6 +57,19 @@ class Journal:
         """The call that started the run."""
         return self.entries[0]
 
+    def store_uri(self) -> str:
+        """Address of the run's store; a local database is looked for from here, as the folder may have been moved."""
+        uri = self.first.get("uri") or ""
+        if not uri.startswith("sqlite"):
+            return uri
+        here, recorded = self.path.parent.absolute(), Path(uri.partition(":///")[2].partition("?")[0])
+        if "database" in self.first:
+            near = [Path(os.path.normpath(here / self.first["database"]))]
+        else:  # a record of before keeps the old place alone
+            near = [] if recorded.is_file() else [folder / recorded.name for folder in here.parents]
+        found = next((path for path in near if path.is_file()), None)
+        return uri if found is None or found == recorded else f"sqlite:///{found.as_posix()}"
+
     @property
     def pending(self) -> list[dict]:
         """Calls the store has not taken yet, in order."""
@@ -84,14 +98,15 @@ class Journal:
         """Write one call down; its time is never before that of the call before it, whatever the clock does."""
         n = self.entries[-1]["n"] + 1 if self.entries else 0
         now = int(1000 * (self._offset + time.monotonic()))
-        entry = {"n": n, "call": call, "time": max(now, *(entry["time"] for entry in self.entries[-1:]), 0), **details}
+        moment = max(now, *(entry["time"] for entry in self.entries[-1:]), 0)
+        entry = masked_in({"n": n, "call": call, "time": moment, **details})  # the one door to MLflow
         self._write(entry)
         self.entries.append(entry)
 
     def done(self, entry: Mapping[str, object], run_id: str, refused: str = "") -> None:
         """Write down that the store took a call, or refused it for good."""
         line = {"done": entry["n"]} | ({"id": run_id} if run_id != self.run_id else {})
-        self._write(line | ({"refused": refused} if refused else {}))
+        self._write(line | ({"refused": masked(refused)} if refused else {}))
         self._done.add(entry["n"])  # type: ignore[arg-type]
         self.run_id = run_id
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import shlex
-import urllib.request
+import shutil
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,11 @@ from pydantic import PositiveFloat
 
 from mtl import results
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, Killed, TrackedRun
-from mtl.tracking import journal, process, renamed
-from mtl.tracking.address import absolute_uri, masked
+from mtl.tracking import beside, journal, process, renamed
+from mtl.tracking.address import absolute_uri
+from mtl.tracking.below import below
 from mtl.tracking.database import create_database
 from mtl.tracking.run import Run, begin_record
 from mtl.tracking.store import UPLOAD_TIMEOUT_S, RefusedError, Store, T, UnreachableError, limits
@@ -25,6 +29,9 @@ from mtl.tracking.store import UPLOAD_TIMEOUT_S, RefusedError, Store, T, Unreach
 if TYPE_CHECKING:
     import mlflow.entities
 
+log = logging.getLogger(__name__)
+
+SAID = "MTL_TRACKING_SAID"  # what the process that started this one has said of the store
 DEFAULT_PAGE = "http://127.0.0.1:5000"
 MODEL_TRAINING = "workflowType=machine_learning"  # else the page opens with its menu for language models
 MOST_COMPARED = 20  # links longer than that are no longer clicked
@@ -55,9 +62,11 @@ class MLflowTracking:
     def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat) -> None:
         self.uri, self._database = absolute_uri(uri)
         if artifacts is None and not self._is_server:
-            artifacts = str((self._database or Path.cwd() / "mlflow.db").with_name("mlartifacts"))
+            artifacts = str(beside.beside(self._database or Path.cwd() / "mlflow.db"))
         if artifacts is not None and "://" not in artifacts:
             artifacts = Path(artifacts).absolute().as_uri()
+        # a place that was chosen is meant; else artifacts lie beside the database, wherever that is now
+        self._beside = self._database if self._database and artifacts == _usual(self._database) else None
         self._store = Store(self.uri, experiment, artifacts, timeout_s)
         self.experiment = experiment
         self._prepared = False
@@ -94,6 +103,8 @@ class MLflowTracking:
 
         if self._database:
             create_database(self._database, str(self._store.artifacts))
+        if self._beside:
+            _say_once(*beside.settle(self._beside))
         try:
             self._store.create_experiment()
         except MlflowException as error:
@@ -103,6 +114,8 @@ class MLflowTracking:
                 f"The store {masked(self.uri)} was made by another version of MLflow: keep a copy, then run "
                 f"`mlflow db upgrade {shlex.quote(self.uri)}`, or set tracking.uri to a new one."
             ) from error
+        if self._beside:
+            _say_once(beside.elsewhere(self._beside, self.experiment))
 
     def start(
         self, name: str, folder: Path, parent: str | None, tags: Mapping[str, str], killed: Killed | None = None
@@ -131,6 +144,8 @@ class MLflowTracking:
         if not self._prepared and not self._down:
             self.prepare()
         where = {"uri": masked(self.uri), "experiment": self.experiment, "artifacts": self._store.artifacts}
+        if self._database:
+            where["database"] = Path(os.path.relpath(self._database, folder.absolute())).as_posix()
         return Run(begin_record(name, folder, parent, tags, where, killed), self._store, self._down)
 
     def runs(
@@ -152,7 +167,7 @@ class MLflowTracking:
             If the store does not answer.
         """
         wanted = dict(tags or {}) | ({PARENT: parent} if parent else {})
-        return [_tracked(run) for run in self._read(lambda: self._store.find(wanted, status))]
+        return [self._tracked(run) for run in self._read(lambda: self._store.find(wanted, status))]
 
     def children(self, run_id: str) -> list[TrackedRun]:
         """The children of a run in its own experiment, whichever that is, first started first.
@@ -167,7 +182,19 @@ class MLflowTracking:
             experiment = self._store.client.get_run(run_id).info.experiment_id
             return self._store.find({PARENT: run_id}, experiment=experiment)
 
-        return [_tracked(run) for run in self._read(found)]
+        return [self._tracked(run) for run in self._read(found)]
+
+    def without_deleted(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+        """Those whose sweep was not deleted; MLflow deletes a sweep's own run and leaves those of its jobs.
+
+        Raises
+        ------
+        UserError
+            If the store does not answer.
+        """
+        parents = {run.tags[PARENT] for run in runs if PARENT in run.tags}
+        deleted = self._read(lambda: self._store.deleted_among(parents)) if parents else set()
+        return [run for run in runs if run.tags.get(PARENT) not in deleted]
 
     def run(self, run_id: str) -> TrackedRun:
         """The run of this id.
@@ -177,7 +204,7 @@ class MLflowTracking:
         UserError
             If there is none, or the store does not answer.
         """
-        return _tracked(self._read(lambda: self._store.client.get_run(run_id)))
+        return self._tracked(self._read(lambda: self._store.client.get_run(run_id)))
 
     def download(self, run_id: str, path: str, to: Path | None = None) -> Path:
         """A run's artifact as a local file or folder.
@@ -194,12 +221,12 @@ class MLflowTracking:
         UserError
             If there is no such run or artifact, or the store does not answer.
         """
-        if to is None:
-            place = urllib.parse.urlparse(self.run(run_id).artifact_uri)
-            local = Path(urllib.request.url2pathname(place.path)) / path
-            if place.scheme == "file" and local.exists():
-                return local
-        else:
+        place = self.run(run_id).artifact_uri
+        folder = beside.local_path(place) if place.startswith("file:") else None
+        if folder is not None and (folder / path).exists():
+            below(folder, path)
+            return folder / path if to is None else _copied(folder / path, to / path)
+        if to is not None:
             to.mkdir(parents=True, exist_ok=True)
         question = functools.partial(self._store.client.download_artifacts, run_id, path, str(to) if to else None)
         with limits(UPLOAD_TIMEOUT_S):
@@ -275,6 +302,19 @@ class MLflowTracking:
         query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)
         return [*lines, f"charts   {page}/experiments/{experiment}/runs?{MODEL_TRAINING}&{query}"]
 
+    def _tracked(self, run: mlflow.entities.Run) -> TrackedRun:
+        return renamed.tracked_run(
+            id=run.info.run_id,
+            name=run.info.run_name,
+            status=run.info.status,
+            params=run.data.params,
+            metrics=run.data.metrics,
+            tags=run.data.tags,
+            start=journal.moment(run.info.start_time),
+            end=journal.moment(run.info.end_time),
+            artifact_uri=beside.found_here(self._database, run.info.artifact_uri),
+        )
+
     @property
     def _is_server(self) -> bool:
         return self.uri.startswith(("http://", "https://"))
@@ -290,15 +330,25 @@ def _in_link(names: Sequence[str]) -> str:
     return urllib.parse.quote(json.dumps(list(names), separators=(",", ":")))
 
 
-def _tracked(run: mlflow.entities.Run) -> TrackedRun:
-    return renamed.tracked_run(
-        id=run.info.run_id,
-        name=run.info.run_name,
-        status=run.info.status,
-        params=run.data.params,
-        metrics=run.data.metrics,
-        tags=run.data.tags,
-        start=journal.moment(run.info.start_time),
-        end=journal.moment(run.info.end_time),
-        artifact_uri=run.info.artifact_uri,
-    )
+def _usual(database: Path) -> str:
+    """Address of the folder beside a local database."""
+    return beside.beside(database).as_uri()
+
+
+def _copied(path: Path, to: Path) -> Path:
+    """A file or folder in another place."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, to, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(path, to)
+    return to
+
+
+def _say_once(*lines: str) -> None:
+    """Warn, but not again in the processes that this one starts."""
+    said = os.environ.get(SAID, "").split("\n")
+    for line in lines:
+        if line and line not in said:
+            log.warning("%s", line)
+            os.environ[SAID] = "\n".join([*said, line])

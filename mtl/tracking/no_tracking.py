@@ -41,6 +41,10 @@ class NoTracking:
         """
         return [self.run(run_id)]
 
+    def without_deleted(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+        """All of them."""
+        return list(runs)
+
     def run(self, run_id: str) -> TrackedRun:
         """There is none to be had.
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FINGERPRINT, HOST, PROCESS, Killed
 from mtl.tracking import journal, process
-from mtl.tracking.address import masked
+from mtl.tracking.address import is_near
 from mtl.tracking.journal import Journal
 from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
 from mtl.tracking.provenance import source_tags
@@ -160,10 +161,11 @@ class Run:
             self._warned = True
             log.warning(
                 "MLflow at %s cannot be had (%s): the run goes on, and what is missing there can be sent later by "
-                "`python -m mtl.tracking send %s`.",
+                "`python -m mtl.tracking send %s%s`.",
                 masked(self._store.uri),
                 reason,
                 shlex.quote(str(self.folder)),
+                "" if is_near(self._store.uri, self.folder) else f" --uri {shlex.quote(masked(self._store.uri))}",
             )
 
 
@@ -182,7 +184,7 @@ def send_pending(record: Journal, store: Store) -> int:
         except RefusedError as error:
             if entry["call"] in ("start", "again") or not _takes_calls(store, record.run_id):
                 raise UnreachableError(str(error)) from error
-            log.warning("MLflow refused %s of run %s: %s", entry["call"], record.run_id, error)
+            log.warning("Not sent: %s of run %s: %s", entry["call"], record.run_id, error)
             record.done(entry, record.run_id, str(error))
         else:
             record.done(entry, run_id)
@@ -222,8 +224,8 @@ def begin_record(
         is_ours = before[PROCESS] == tags[PROCESS] or before[HOST] != tags[HOST] or process.is_dead(before)
         if record.status == "RUNNING" and not is_ours:
             raise UserError(f"{folder} belongs to a run that is still going on (process {before[PROCESS]}).")
-        same = all(record.first.get(key) == value for key, value in where.items())
-        if same and before.get(FINGERPRINT) == tags.get(FINGERPRINT) and record.status in ("RUNNING", "KILLED"):
+        same = _same_store(record.first, where) and before.get(FINGERPRINT) == tags.get(FINGERPRINT)
+        if same and record.status in ("RUNNING", "KILLED"):
             record.add("again", parent=parent or None, tags=tags)
             return record
         record = record.put_aside()
@@ -239,10 +241,17 @@ def _take_over(killed: Killed, folder: Path, where: Mapping[str, str | None]) ->
     if path.is_symlink() or not path.is_file():
         return
     left = Journal(path)
-    same = bool(left.entries) and all(left.first.get(key) == value for key, value in where.items())
+    same = bool(left.entries) and _same_store(left.first, where)
     if not same or left.tags().get(FINGERPRINT) != killed.fingerprint:
         return
     if left.status == "KILLED" or (left.status == "RUNNING" and process.is_dead(left.tags())):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.move(path, folder / journal.JOURNAL)
         log.info("The run of %s goes on here.", killed.record)
+
+
+def _same_store(first: Mapping[str, str | None], where: Mapping[str, str | None]) -> bool:
+    """Whether a record was begun for this store; a local one is known by its place as seen from the record."""
+    near = bool(first.get("database") and where.get("database"))
+    keys = ("database", "experiment") if near else ("uri", "experiment", "artifacts")
+    return all(first.get(key) == where.get(key) for key in keys)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from pathlib import Path
 
 from mtl import files, results
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, HOST
 from mtl.tracking import journal, process
-from mtl.tracking.address import masked
+from mtl.tracking.address import absolute_uri, is_near
+from mtl.tracking.beside import beside
 from mtl.tracking.database import one_process_at_a_time
 from mtl.tracking.journal import Journal
 from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -18,7 +21,8 @@ from mtl.tracking.run import send_pending
 from mtl.tracking.store import UnreachableError
 
 
-def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
+
+def send(folder: Path, timeout_s: float, uri: str | None = None, artifacts: str | None = None) -> list[str]:
     """Bring over what the stores lack of the runs recorded below a folder; to do it twice changes nothing.
 
     A run whose process died without a word is closed as KILLED; one that is
@@ -30,7 +34,11 @@ def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
     timeout_s : float
         Longest wait in seconds for a store.
     uri : str, optional
-        Instead of the address in the record, where a password is not kept.
+        The store. A record's own address is enough only where it is a database of the
+        same work folder, `address.is_near`: whoever can write a record shall not choose
+        where its files go.
+    artifacts : str, optional
+        Where the artifacts of a new experiment go, where that is not what is usual.
 
     Returns
     -------
@@ -49,7 +57,7 @@ def send(folder: Path, timeout_s: float, uri: str | None = None) -> list[str]:
     for path in found:
         name = f"mtl-send-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:16]}.lock"
         with one_process_at_a_time(_lock(name)):
-            lines.append(f"{path.parent}: {_send_one(Journal(path), timeout_s, uri)}")
+            lines.append(f"{path.parent}: {_send_one(Journal(path), timeout_s, uri, artifacts)}")
     return lines
 
 
@@ -60,15 +68,14 @@ def _lock(name: str) -> Path:
     return path
 
 
-def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
+def _send_one(record: Journal, timeout_s: float, uri: str | None, artifacts: str | None) -> str:
     """Send one record and say what came of it."""
     if not record.entries:
         return "its record is empty"
-    uri = uri or record.first["uri"]
+    uri = uri or _own_address(record)
+    artifacts = artifacts or _own_artifacts(record)
     if not uri:
         return "was not to be tracked (tracking=none); --uri says where to send it all the same"
-    if "***" in uri:
-        raise UserError(f"{record.path.parent}: the password of {uri} is not kept; --uri takes the whole address.")
     if record.status == "RUNNING":
         tags = record.tags()
         if not process.is_dead(tags):
@@ -76,7 +83,7 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
             return f"left alone, it is still going on{where}"
         record.add("tags", tags={FAILURE: results.NO_WORD})
         record.add("end", status="KILLED")
-    tracking = MLflowTracking(uri, record.first.get("experiment") or "mtl", record.first.get("artifacts"), timeout_s)
+    tracking = MLflowTracking(uri, record.first.get("experiment") or "mtl", artifacts, timeout_s)
     tracking.prepare()
     try:
         if tracking._down:
@@ -85,3 +92,27 @@ def _send_one(record: Journal, timeout_s: float, uri: str | None) -> str:
     except UnreachableError as error:
         raise UserError(f"{record.path.parent}: MLflow at {masked(uri)}: {error}.") from error
     return f"{sent} calls sent to run {record.run_id}" if sent else "nothing was missing"
+
+
+def _own_address(record: Journal) -> str:
+    """The record's own store, where that may be written to unasked; empty where the run was not to be tracked."""
+    uri = record.store_uri()
+    if uri and not is_near(uri, record.path.parent):
+        whole = ", with the password, which is not kept" if "***" in uri else ""
+        raise UserError(
+            f"{record.path.parent}: its record names the store {uri}, which is not in this work folder; "
+            f"nothing was sent. If it is yours: --uri {shlex.quote(uri)}{whole}."
+        )
+    return uri
+
+
+def _own_artifacts(record: Journal) -> str | None:
+    """None, the usual place; a record that names another one is not followed."""
+    place, uri = record.first.get("artifacts"), record.first.get("uri") or ""
+    _, database = absolute_uri(uri) if uri.startswith("sqlite") else ("", None)
+    if place is None or (database is not None and place == beside(database).as_uri()):
+        return None
+    raise UserError(
+        f"{record.path.parent}: its record names the place {place} for artifacts; nothing was sent. "
+        f"If it is yours: --artifacts {shlex.quote(place)}."
+    )

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mtl.errors import UserError
+from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
+from mtl.tracking.below import below
 
 if TYPE_CHECKING:
     import mlflow.entities
@@ -131,12 +133,40 @@ class Store:
                 found = self.client.get_experiment_by_name(self.experiment)
                 if found is None:  # else another process was faster
                     raise
+        if found is not None and found.lifecycle_stage == "deleted":
+            return self._make_room(found)
         if found is not None:
-            if found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(found.experiment_id)
-                log.warning("Experiment '%s' had been deleted: it is restored.", self.experiment)
             self._experiment_id = found.experiment_id
         return str(self._experiment_id)
+
+    def _make_room(self, deleted: mlflow.entities.Experiment) -> str:
+        """Id of a new experiment; the deleted one stays so, with its runs, under another name.
+
+        MLflow keeps the name of a deleted experiment, and renames none before it is restored.
+        """
+        name = f"{self.experiment} (deleted {deleted.experiment_id})"
+        self.client.restore_experiment(deleted.experiment_id)
+        self.client.rename_experiment(deleted.experiment_id, name)
+        self.client.delete_experiment(deleted.experiment_id)
+        log.warning(
+            "Experiment '%s' had been deleted: it stays so, as '%s', and a new one is begun.", self.experiment, name
+        )
+        return self.create_experiment()
+
+    def deleted_among(self, parents: set[str]) -> set[str]:
+        """Those of these runs that were deleted, or are gone for good."""
+        known = {run.info.run_id for run in self.find({"sweep": "parent"})}
+        return {parent for parent in parents - known if not self._is_active(parent)}
+
+    def _is_active(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
 
     def find(
         self, tags: Mapping[str, str], status: str | None = None, experiment: str | None = None
@@ -173,9 +203,9 @@ class Store:
         elif call == "dataset":
             self._log_dataset(run_id, entry)
         elif call == "artifacts":
-            self._upload(run_id, folder / entry["folder"], entry["under"])
+            self._upload(run_id, _sendable(folder, entry["folder"]), entry["under"])
         elif call == "file":
-            self._upload(run_id, folder / entry["file"], "")
+            self._upload(run_id, _sendable(folder, entry["file"]), "")
         elif call == "end":
             self.client.set_terminated(run_id, entry["status"], entry["time"])
         return run_id
@@ -251,6 +281,14 @@ class Store:
                 self.client.log_artifact(run_id, str(path), under or None)
 
 
+def _sendable(folder: Path, name: str) -> Path:
+    """What a record names below its folder; anything else is never sent."""
+    try:
+        return below(folder, name)
+    except UserError as error:
+        raise RefusedError(str(error)) from error
+
+
 def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (rows[i : i + size] for i in range(0, len(rows), size))
 
@@ -265,7 +303,7 @@ def _reason(error: Exception) -> str:
     """The first line of an error, without the noise around it."""
     line = next(iter(str(error).strip().splitlines()), "")
     root = re.search(r"Connection refused|timed out|Name or service not known|No route to host", str(error))
-    return root.group() if root else (line[:200] or type(error).__name__)
+    return root.group() if root else (masked(line)[:200] or type(error).__name__)
 
 
 @contextmanager

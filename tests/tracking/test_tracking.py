@@ -22,6 +22,7 @@ from mlflow_server import Server
 
 from mtl import results
 from mtl.errors import UserError
+from mtl.job.reuse import finished_runs
 from mtl.results import FAILURE, FINGERPRINT, HOST, PARENT, PROCESS
 from mtl.tracking import __main__, journal, provenance, send
 from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -307,12 +308,42 @@ def test_a_variable_with_a_run_id_is_not_heeded(tracked, tmp_path, monkeypatch):
     assert tracked.start("job", tmp_path / "0", parent.id, {}).id != parent.id
 
 
-def test_a_deleted_experiment_is_restored_and_said(tracked, caplog):
-    tracked._store.client.delete_experiment(tracked._store.experiment_id())
-    again = MLflowTracking(tracked.uri, tracked.experiment, None, 5)
-    again.prepare()
-    assert "is restored" in caplog.text
-    assert again.runs() == []
+def test_a_deleted_experiment_stays_deleted_and_a_new_one_is_begun_and_said(tracked, tmp_path, caplog):
+    for attempt in range(2):
+        here = MLflowTracking(tracked.uri, tracked.experiment, None, 5)
+        here.prepare()
+        assert here.runs() == []
+        run = whole_run(here, tmp_path / str(attempt))
+        assert [found.id for found in here.runs()] == [run.id]
+        here._store.client.delete_experiment(here._store.experiment_id())
+    last = MLflowTracking(tracked.uri, tracked.experiment, None, 5)
+    last.prepare()
+    assert last.runs() == []
+    assert caplog.text.count("had been deleted: it stays so, as") == 2
+    assert last._store.client.get_run(run.id).info.lifecycle_stage == "deleted"
+
+
+def sweep_of_two(found: MLflowTracking, folder: Path) -> tuple[str, list[str]]:
+    """A finished sweep: its own run's id, and its jobs'."""
+    parent = found.start("sweep", folder, None, {"sweep": "parent"})
+    jobs = [whole_run(found, folder / str(job), parent.id) for job in range(2)]
+    parent.end("FINISHED")
+    return parent.id, [job.id for job in jobs]
+
+
+@pytest.mark.parametrize("gone", ["the sweep", "the sweep for good", "one job"])
+def test_what_was_deleted_does_not_count_as_done(tracked, tmp_path, gone):
+    parent, jobs = sweep_of_two(tracked, tmp_path / "deleted")
+    _, kept = sweep_of_two(tracked, tmp_path / "kept")
+    alone = whole_run(tracked, tmp_path / "alone").id
+    tracked._store.client.delete_run(jobs[0] if gone == "one job" else parent)  # the page deletes no child
+    if gone == "the sweep for good":
+        with closing(sqlite3.connect(tracked._database)) as connection:  # as `mlflow gc` does
+            for table in ("tags", "latest_metrics", "metrics", "params", "runs"):
+                connection.execute(f"delete from {table} where run_uuid = ?", (parent,))
+            connection.commit()
+    left = {*kept, alone} | ({jobs[1]} if gone == "one job" else set())
+    assert {run.id for run in finished_runs(tracked)} == left
 
 
 def test_an_unknown_run_or_artifact_is_one_clear_line(tracked, tmp_path):
@@ -427,7 +458,7 @@ def test_a_process_killed_by_the_system_is_closed_or_taken_up_again(tracked, tmp
         with pytest.raises(UserError, match="still going on"):
             tracked.start("all", tmp_path, None, {})
         assert tracked.close_stale() == []
-        assert "still going on" in send.send(tmp_path, 5)[0]
+        assert "still going on" in send.send(tmp_path, 5, tracked.uri)[0]
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -503,10 +534,10 @@ def test_a_local_store_that_breaks_in_the_middle_costs_nothing(store, tmp_path, 
 def test_to_send_what_arrived_already_changes_nothing(tracked, tmp_path):
     run = whole_run(tracked, tmp_path)
     before = everything(tracked, run.id)
-    assert send.send(tmp_path, 5) == [f"{tmp_path}: nothing was missing"]
+    assert send.send(tmp_path, 5, tracked.uri) == [f"{tmp_path}: nothing was missing"]
     path = tmp_path / journal.JOURNAL
     path.write_text("".join(line for line in path.read_text().splitlines(True) if '"done"' not in line))
-    assert "calls sent" in send.send(tmp_path, 5)[0]  # as if killed between every call and its receipt
+    assert "calls sent" in send.send(tmp_path, 5, tracked.uri)[0]  # as if killed between every call and its receipt
     assert everything(tracked, run.id) == before
     assert len(tracked.runs()) == 1
     assert history(tracked, run.id) == before["metrics"]
@@ -628,14 +659,14 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server, tmp_path, 
     run = whole_run(found, tmp_path / "run", at_epoch=lambda epoch: server.kill() if epoch == 2 else None)
     assert time.monotonic() - began < 15
     assert len(warnings_in(caplog)) == 1
-    assert f"python -m mtl.tracking send {tmp_path}/run" in warnings_in(caplog)[0]
+    assert f"`python -m mtl.tracking send {tmp_path}/run --uri {server.uri}`" in warnings_in(caplog)[0]
     with pytest.raises(UserError, match="Connection refused"):
-        send.send(tmp_path / "run", 0.5)
+        send.send(tmp_path / "run", 0.5, server.uri)
     server.start()
     assert found.run(run.id).status == "RUNNING"
-    assert __main__.main(["send", str(tmp_path)]) == 0
+    assert __main__.main(["send", str(tmp_path), "--uri", server.uri]) == 0
     assert everything(found, run.id) == undisturbed
-    assert __main__.main(["send", str(tmp_path)]) == 0
+    assert __main__.main(["send", str(tmp_path), "--uri", server.uri]) == 0
     assert everything(found, run.id) == undisturbed
     assert len(found.runs()) == 2
 
@@ -658,8 +689,8 @@ def test_a_sweep_without_a_server_is_sent_later_as_a_family(server, tmp_path, ca
     assert len([run for run in journal.recorded(tmp_path) if run.tags.get(PARENT) == parent.id]) == 2
     server.start()
     with pytest.raises(UserError, match="parent"):
-        send.send(tmp_path / "0", 5)
-    assert len(send.send(tmp_path, 5)) == 3
+        send.send(tmp_path / "0", 5, server.uri)
+    assert len(send.send(tmp_path, 5, server.uri)) == 3
     fresh = MLflowTracking(server.uri, "family", None, 5)
     (top,) = fresh.runs(tags={"sweep": "parent"})
     assert [run.status for run in fresh.runs(parent=top.id)] == ["FINISHED", "FINISHED"]
