@@ -101,7 +101,7 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     composed = list(_composed(config))
     common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
     for words, choices, job in composed:
-        named = told(job, choices)
+        named = told(job, choices, config)
         plain = plain_config(job)
         key, before = data_key(plain), None
         if by_fingerprint:
