@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mtl.config.explain import explain
 from mtl.config.renamed import lines, override, renamed
+from mtl.config.swept import deferred
 from mtl.config.words import at_home, check_paths
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def launch(main: Callable[[], object]) -> None:
     for old in lines(sys.argv[1:]):
         _say(old)
     sys.argv[1:] = map(at_home, map(override, sys.argv[1:]))
+    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv[1:]):
+        sys.argv[1:] = deferred(sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
         main()
