@@ -74,9 +74,10 @@ def check_keys(jobs: Sequence[Sequence[str]], compose: Callable[[list[str]], Dic
             known = [choice for choice, config in configs.items() if _knows(config, path, is_added=True)]
         unknown = [choice for choice in choices if choice not in known]
         if known and unknown:
+            apart = f"-m {_together(group, known)} {word.lstrip('+')}, and -m {_together(group, unknown)} without it"
             raise UserError(
                 f"{group}.{rest} is a key of {', '.join(known)}, not of {', '.join(unknown)}. Right would be two "
-                f"sweeps: -m {_together(group, known)} {word.lstrip('+')}, and -m {_together(group, unknown)} without it."
+                f"sweeps: {apart}."
             )
         if unknown and not sign:
             parent, _, name = f"{group}.{rest}".rpartition(".")

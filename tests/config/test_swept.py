@@ -46,7 +46,7 @@ def test_a_key_of_no_choice_gets_the_nearest_of_them_all():
         ("+weighting.x=[1,2]", "+weighting.x=choice([1,2])"),
         ("weighting.x=1,2", "weighting.x=1,2"),
         ("weighting.x=null", "weighting.x=null"),
-        ("weighting.x=${seed}", "weighting.x=${seed}"),
+        ("weighting.x=${seed}", "weighting.x=choice(${seed})"),
         ("training.epochs=3", "training.epochs=3"),
     ],
 )
