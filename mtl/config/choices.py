@@ -6,13 +6,13 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mtl.config.searchpath import repository
 
-def told(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+
+def told(config: DictConfig, choices: Mapping[str, Any], sweep: DictConfig | None = None) -> dict[str, Any]:
     """The choices with every group under the name that its resolved node bears out.
 
     Overrides can turn a choice into another one: ``freeze=all freeze.stages=2``
@@ -25,6 +25,9 @@ def told(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
         Of a job.
     choices : mapping
         By group the choice as it was asked for.
+    sweep : DictConfig or None
+        Of the sweep, which knows Hydra's search path, where neither the job's config
+        nor a job at work does.
 
     Returns
     -------
@@ -35,10 +38,10 @@ def told(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
         tasks, joined by ``+``. As asked for, where Hydra is not there to say which
         choices a group has, or where a choice is not in the group's folder.
     """
-    if not GlobalHydra.instance().is_initialized():
+    known = repository(config if sweep is None else sweep)
+    if known is None:
         return dict(choices)
-    loader = GlobalHydra.instance().config_loader()  # it knows the folders of --config-dir too
-    return {group: _told(loader, config, str(group), asked) for group, asked in choices.items()}
+    return {group: _told(known, config, str(group), asked) for group, asked in choices.items()}
 
 
 def departed(named: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
@@ -46,7 +49,7 @@ def departed(named: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     return " ".join(f"{group}={choice}" for group, choice in asked.items() if named[group] != choice)
 
 
-def _told(loader: ConfigLoader, config: DictConfig, group: str, asked: object) -> object:
+def _told(known: Any, config: DictConfig, group: str, asked: object) -> object:
     """The name of a group's node."""
     if not isinstance(asked, str) or group not in config:
         return asked
@@ -54,10 +57,10 @@ def _told(loader: ConfigLoader, config: DictConfig, group: str, asked: object) -
         node = OmegaConf.to_container(config[group], resolve=True)
     except (OmegaConfBaseException, ValueError):  # what cannot be resolved is spoken of by the check
         return asked
-    own = _own(loader, group, asked)
+    own = _own(known, group, asked)
     if own is None or not isinstance(node, Mapping):
         return asked
-    others = {choice: _own(loader, group, choice) for choice in _options(loader, group)}
+    others = {choice: _own(known, group, choice) for choice in _options(known, group)}
     alike = {choice: other for choice, other in others.items() if other and _kind(other) == _kind(node)}
     if not alike:
         return "+".join(map(str, node)) if "_target_" not in node else asked
@@ -108,15 +111,15 @@ def _leaves(node: Mapping[Any, Any], prefix: str = "") -> dict[str, object]:
 
 
 @functools.lru_cache(maxsize=100)
-def _options(loader: ConfigLoader, group: str) -> Sequence[str]:
+def _options(known: Any, group: str) -> Sequence[str]:
     """The names of a group's choices."""
-    return tuple(loader.get_group_options(group))
+    return tuple(known.get_group_options(group))
 
 
 @functools.lru_cache(maxsize=1000)  # a sweep asks the same of every job
-def _own(loader: Any, group: str, choice: str) -> dict[str, Any] | None:
+def _own(known: Any, group: str, choice: str) -> dict[str, Any] | None:
     """What a choice's yaml gives with nothing overridden; None where it is none, or is made in another way."""
-    found = loader.repository.load_config(f"{group}/{choice}")
+    found = known.load_config(f"{group}/{choice}")
     if found is None or not isinstance(found.config, DictConfig):
         return None
     own: Any = OmegaConf.to_container(found.config)
@@ -129,7 +132,7 @@ def _own(loader: Any, group: str, choice: str) -> dict[str, Any] | None:
             continue
         for name in inner or [""]:
             where, _, last = name.removeprefix("/").rpartition("/")
-            part = _own(loader, where or group, last) if name else None
+            part = _own(known, where or group, last) if name else None
             if part is None:
                 return None
             parts.append(part)

@@ -10,13 +10,17 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from mtl.config.credentials import taken_out
 from mtl.config.explain import explain
 from mtl.config.renamed import lines, override, renamed
+from mtl.config.swept import deferred
+from mtl.config.words import at_home, check_paths
 from mtl.errors import UserError
 from mtl.masking import masked
 
@@ -27,6 +31,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 TERMINATED = 143
+NO_CHDIR = "hydra.job.chdir=true changes nothing here: paths belong to the folder the command was typed in."
 # what is to be done before the process ends, while everything still works; told whether it was interrupted
 closing: list[Callable[[bool], None]] = []
 
@@ -51,7 +56,9 @@ def launch(main: Callable[[], object]) -> None:
         _say(told)
     for old in lines(sys.argv[1:]):
         _say(old)
-    sys.argv[1:] = map(override, sys.argv[1:])
+    sys.argv[1:] = map(at_home, map(override, sys.argv[1:]))
+    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv[1:]):
+        sys.argv[1:] = deferred(sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
         main()
@@ -123,13 +130,37 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    now = renamed(config, HydraConfig.get().overrides.task)
+    hydra = HydraConfig.get()
+    now = renamed(config, hydra.overrides.task)
     for line in [] if now is config else lines([f"~{key!s}" for key in config]):
         log.warning(line)
+    is_alone = hydra.mode != RunMode.MULTIRUN
+    if hydra.job.chdir and is_alone:
+        log.warning(NO_CHDIR)
     try:
-        return job(now)
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
+        with _where_typed(Path(hydra.runtime.cwd)):
+            check_paths(now, list(hydra.overrides.task))
+            return job(now)
+    except Exception as error:
+        said = explain(error) if is_alone and not hydra.verbose else None
+        if said is None:
             raise
-        _say(str(error))
+        _say(said)
         sys.exit(1)
+
+
+@contextmanager
+def _where_typed(folder: Path) -> Iterator[None]:
+    """Work in the folder the command was typed in, whatever `hydra.job.chdir` says.
+
+    The one place where relative paths get their meaning: of data, features, weights
+    and store, in single runs and in the jobs of every launcher. A machine of a
+    cluster that lacks the folder stays where its worker was started.
+    """
+    before = Path.cwd()
+    if before != folder and folder.is_dir():
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

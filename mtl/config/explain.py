@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+from omegaconf import DictConfig
+
+from mtl.config import searchpath
 from mtl.config.build import hydra_options
 from mtl.config.switches import CONF
+from mtl.config.words import ambiguous, check_commas, in_quotes, unreadable
 from mtl.errors import UserError, nearest
+from mtl.files import NO_ROOM, NOT_ALLOWED
 
 RAY_TOKEN = (
     "RAY_AUTH_MODE must say the same (token, or disabled) on every node of a Ray cluster and where the sweep is typed; "
@@ -20,14 +28,29 @@ def explain(error: BaseException) -> str | None:
     """The one line that tells a user what to change; None where the fault is not the user's."""
     if isinstance(error, UserError):
         return str(error)
-    from hydra.errors import HydraException, MissingConfigException
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
+    if isinstance(error, OverrideParseException):
+        return unreadable(error.override, sys.argv[1:])
     if isinstance(error, MissingConfigException):
         return _missing_choice(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _bad_override(error)
-    return _no_entry(error)
+    return (_refused_path(error) or _no_entry(error)) if isinstance(error, OSError) else _no_entry(error)
+
+
+def _refused_path(error: OSError) -> str | None:
+    """A path that the system will not have written, or read; None where something else is wrong."""
+    if error.filename is None or error.errno not in NOT_ALLOWED | NO_ROOM:
+        return None
+    path = Path(str(error.filename)).absolute()
+    if traceback.extract_tb(error.__traceback__)[-1].name != "mkdir":
+        return f"{path}: {error.strerror}."
+    return (
+        f"{path} cannot be made ({error.strerror}): type the command in a folder that can be written, or set "
+        "hydra.run.dir, of a sweep hydra.sweep.dir, to one."
+    )
 
 
 def _no_entry(error: BaseException) -> str | None:
@@ -50,13 +73,22 @@ def _missing_choice(error: Exception) -> str:
         options = sorted(path.stem for path in (CONF / group).glob("*.yaml")) if group else _groups()
     if not choice:
         return _flat(str(error))
-    return f"{group}={choice}: there is no conf/{wanted}.yaml. {nearest(choice, options)}"
+    return _no_choice(group, choice, options, searchpath.asked_folders())
+
+
+def _no_choice(group: str, choice: str, options: Iterable[str], others: Sequence[str]) -> str:
+    """What is said of a choice that neither `conf/` nor the other folders of the search path have."""
+    elsewhere = f", nor {group}/{choice}.yaml in {' or '.join(others)}" if others else ""
+    return f"{group}={choice}: there is no conf/{group}/{choice}.yaml{elsewhere}. {nearest(choice, options)}"
 
 
 def _bad_override(error: BaseException) -> str:
     """An override that does not fit the config; the nearest key where a key was wrong."""
     text = _flat(str(error))
     cause = _flat(str(error.__cause__ or ""))
+    doubtful = re.search(r"Ambiguous value for argument '(.+)' 1\. To use it as a list", text)
+    if doubtful:
+        return ambiguous(doubtful[1])
     key = re.search(r"full_key: (\S+)", cause)
     if key and ("not in struct" in cause or "is not in" in cause):
         parent, _, name = key[1].rpartition(".")
@@ -84,11 +116,13 @@ def _keys(parent: str) -> list[str]:
     GlobalHydra.instance().clear()
     groups = set(_groups())
     chosen = [word for word in sys.argv[1:] if "," not in word and word.split("=")[0] in groups]
+    places = ",".join(in_quotes(place) for place in searchpath.typed())
+    path = [f"hydra.searchpath=[{places}]"] if places else []
     base = {key: value for key, value in hydra_options().items() if key == "version_base"}
     with initialize_config_dir(str(CONF), **base):
         for words in (chosen, []):
             try:
-                config = compose("config", words)
+                config = compose("config", [*path, *words])
             except Exception:  # the choices themselves may be what is wrong
                 continue
             node = OmegaConf.select(config, parent) if parent else config
@@ -100,24 +134,24 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def check_choices(words: Sequence[str]) -> None:
-    """Raise `UserError` where an override of a sweep names a choice that no group has.
+def check_choices(config: DictConfig) -> None:
+    """Raise `UserError` where an override of a sweep names a choice that no group has, or cuts a path at a comma.
 
     Hydra itself would say so too, but after the sweep has been opened.
 
     Parameters
     ----------
-    words : sequence of str
-        Overrides, such as ``tasks=anomaly,all``.
+    config : DictConfig
+        As Hydra composes it for a multirun.
     """
-    from hydra.core.global_hydra import GlobalHydra
-
-    loader = GlobalHydra.instance().config_loader()  # it knows the folders of --config-dir too
+    words = [str(word) for word in config.hydra.overrides.task]
+    check_commas(words)
+    known: Any = searchpath.repository(config)
     for word in words:
         group, _, values = word.partition("=")
-        if group not in _groups():
+        options = known.get_group_options(group) if re.fullmatch(r"[\w/]+", group) else []
+        if not options or not re.fullmatch(r"[\w./,-]+", values):
             continue
-        known = loader.get_group_options(group)
-        for choice in re.findall(r"[\w./-]+", values) if re.fullmatch(r"[\w./,-]+", values) else []:
-            if choice not in ("null", *known):
-                raise UserError(f"{group}={choice}: there is no conf/{group}/{choice}.yaml. {nearest(choice, known)}")
+        for choice in re.findall(r"[\w./-]+", values):
+            if choice not in ("null", *options):
+                raise UserError(_no_choice(group, choice, options, searchpath.folders(known)))

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mtl.config.build import plain_config
+from mtl.config.searchpath import repository
 from mtl.config.switches import CONF, switches
 from mtl.results import ASKED
 
@@ -34,8 +35,10 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _task_names() -> list[str]:
-    """Every task that `conf/task/` has."""
-    return sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
+    """Every task that `conf/task/` has, and what else Hydra's search path has there."""
+    found = repository()
+    others = found.get_group_options("task") if found else []
+    return sorted({*(path.stem for path in (CONF / "task").glob("*.yaml")), *others})
 
 
 def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[str] = ()) -> str:

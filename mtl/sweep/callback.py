@@ -91,7 +91,7 @@ class SweepCallback(Callback):
         check_credentials(config)
         rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
-        explain.check_choices(words)
+        explain.check_choices(config)
         check_switches(config)
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
@@ -131,6 +131,8 @@ class SweepCallback(Callback):
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
             show(_opening(plan, self._handed))
+        if config.hydra.job.chdir:
+            show(commandline.NO_CHDIR)
         for line in (*plan.alike, *_never_reused(config, plan, self._tracking.uri)):
             show(line)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, open_dict, read_write
 
 from mtl.config.renamed import renamed
+from mtl.config.swept import check_keys
 from mtl.errors import UserError
 from mtl.job import progress
 
@@ -101,7 +102,7 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     composed = list(_composed(config))
     common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
     for words, choices, job in composed:
-        named = told(job, choices)
+        named = told(job, choices, config)
         plain = plain_config(job)
         key, before = data_key(plain), None
         if by_fingerprint:
@@ -167,7 +168,9 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
 
     loader = GlobalHydra.instance().config_loader()
     composed: dict[tuple[str, ...], DictConfig] = {}
-    for words in _expanded(config, loader):
+    jobs = _expanded(config, loader)
+    check_keys(jobs, lambda words: loader.load_sweep_config(config, words))
+    for words in jobs:
         rest = tuple(word for word in words if not word.startswith("seed="))
         if rest not in composed:
             composed[rest] = loader.load_sweep_config(config, list(words))

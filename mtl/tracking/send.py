@@ -21,7 +21,6 @@ from mtl.tracking.run import send_pending
 from mtl.tracking.store import UnreachableError
 
 
-
 def send(folder: Path, timeout_s: float, uri: str | None = None, artifacts: str | None = None) -> list[str]:
     """Bring over what the stores lack of the runs recorded below a folder; to do it twice changes nothing.
 

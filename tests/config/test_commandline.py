@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import call, slow
+from conftest import BARE, ROOT, call, slow
+
+from mtl.config import commandline
 
 MISTAKES = {
     "tasks=al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
@@ -67,3 +72,72 @@ def test_help_answers_at_once(words, tmp_path):
     assert not imported & {"tensorflow", "keras", "mlflow", "cv2", "sklearn", "matplotlib", "pandas", "numpy"}
     # the bound is loose because a busy machine is no fault of ours; what is imported is the real check
     assert os.times().children_user - before < 10
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    """A file in the way is refused whoever asks; permissions do not hold for every person who runs tests."""
+    (tmp_path / "outputs").touch()
+    done = call(tmp_path, "tasks=anomaly")
+    assert done.returncode == 1
+    assert f"{tmp_path}/outputs" in done.stderr
+    assert "cannot be made (Not a directory): type the command in a folder that can be written" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_job_works_where_the_command_was_typed(tmp_path, monkeypatch):
+    """The place is given back afterwards, as Hydra left it."""
+    elsewhere = tmp_path / "job"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with commandline._where_typed(tmp_path):
+        assert Path.cwd() == tmp_path
+    assert Path.cwd() == elsewhere
+    with commandline._where_typed(tmp_path / "of another machine"):
+        assert Path.cwd() == elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "processes"])
+def test_a_sweep_with_chdir_has_one_store_where_it_was_typed(launcher, tmp_path):
+    words = ("tasks=anomaly,anomaly_violence", "hydra.job.chdir=true", f"hydra/launcher={launcher}", *BARE)
+    done = call(tmp_path, "-m", *words)
+    assert done.returncode == 0
+    assert commandline.NO_CHDIR in done.stdout
+    assert [path.parent for path in tmp_path.rglob("mlflow.db")] == [tmp_path]
+    assert [path.parent for path in tmp_path.rglob(".cache")] == [tmp_path]
+    assert len(list((tmp_path / "mlartifacts").rglob("predictions.parquet"))) == 2
+
+
+def test_a_home_folder_is_found_behind_an_equals_sign(tmp_path):
+    """No shell replaces the sign there, and Hydra's grammar has none."""
+    done = call(tmp_path, "data=ucf_crime", "data.root=~/nothing", HOME=str(tmp_path))
+    assert done.stderr.strip() == f"data.root is not there: {tmp_path}/nothing (its path ends at {tmp_path})."
+
+
+def test_a_path_that_hydra_refuses_is_typed_as_the_line_says(tmp_path):
+    """Through a real shell: the form that is told is the form that works."""
+    folder = tmp_path / "it's (1) [2], видео=視頻"
+    refused = call(tmp_path, "data=ucf_crime", f"data.root={folder}")
+    told = refused.stderr.strip()
+    assert told.startswith(f"data.root: characters of {folder} have")
+    command = f"{sys.executable} {ROOT / 'run.py'} data=ucf_crime {told.partition('Right would be: ')[2]}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == f"data.root is not there: {folder} (its path ends at {tmp_path})."
+
+
+SEARCHED = """
+defaults:
+  - /task@_here_: [general_anomaly, violence]
+"""
+
+
+@pytest.mark.parametrize("words", ["--config-dir mine", "hydra.searchpath=[mine]"])
+def test_a_sweep_finds_what_the_search_path_has(words, tmp_path):
+    (tmp_path / "mine" / "tasks").mkdir(parents=True)
+    (tmp_path / "mine" / "tasks" / "own.yaml").write_text(SEARCHED)
+    found = call(tmp_path, *words.split(), "-m", "tasks=anomaly,own", "dry_run=true")
+    assert found.returncode == 0, found.stderr
+    assert "2 jobs: 0 done already, 2 would run." in found.stdout
+    missed = call(tmp_path, *words.split(), "-m", "tasks=anomaly,owm", "dry_run=true")
+    told = f"there is no conf/tasks/owm.yaml, nor tasks/owm.yaml in {tmp_path}/mine. Did you mean 'own'?"
+    assert missed.stderr.strip() == f"tasks=owm: {told}"
