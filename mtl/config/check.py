@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
     Data = UCFCrime | RelatedTasks
 
-PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
-    "model": frozenset({"trained", "n_features", "tasks"}),
-    "weighting": frozenset({"tasks"}),
-    "relations": frozenset({"trace"}),
-}
 NO_BACKBONE = "mtl.model.backbone.NoBackbone"
 
 
@@ -47,8 +42,7 @@ def check(config: DictConfig) -> None:
             raise UserError(f"{key}: there is no such key. {nearest(str(key), known)}")
     if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
         raise UserError(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
-    for path, node in schema.nodes("", plain):
-        schema.check_node(path, node, PASSED_BY_CODE.get(path.split(".")[0], frozenset()))
+    schema.check_nodes(plain)
     _check_members("tasks", plain.get("tasks"))
     if "relations" in plain:  # relations=[] leaves no such key
         _check_members("relations", plain["relations"])
