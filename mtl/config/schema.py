@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mtl import moved
 from mtl.config.keras_signature import Signature, keras_signature
-from mtl.config.targets import check_target, check_targets, of_keras
+from mtl.config.targets import TARGET, check_target, check_targets, of_keras
 from mtl.errors import UserError, nearest
 
 OWN = "mtl."
@@ -28,7 +28,7 @@ PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
 }
 PACKAGE = Path(__file__).resolve().parents[1]
 BARE = frozenset({"ABC", "Protocol", "Generic", "object"})  # bases that take no arguments
-RESERVED = frozenset({"_target_", "_partial_"})
+RESERVED = frozenset({TARGET, "_partial_"})
 
 
 @cache
@@ -174,8 +174,8 @@ def check_node(path: str, node: Mapping[str, Any], given: frozenset[str] = froze
         For an untrusted target, an unknown or missing key, a value of the wrong
         type or out of range.
     """
-    target = node["_target_"]
-    check_target(f"{path}._target_", target)
+    target = node[TARGET]
+    check_target(f"{path}.{TARGET}", target)
     expected = signature(target)
     for key in node:
         if key not in expected.annotations and key not in RESERVED and not expected.open_ended:
@@ -186,7 +186,7 @@ def check_node(path: str, node: Mapping[str, Any], given: frozenset[str] = froze
     if missing and not node.get("_partial_"):
         raise UserError(f"{path}: key '{missing[0]}' is missing.")
     for key, annotation in expected.annotations.items():
-        if key in node and not (isinstance(node[key], Mapping) and "_target_" in node[key]):
+        if key in node and not (isinstance(node[key], Mapping) and TARGET in node[key]):
             _check_value(f"{path}.{key}", node[key], annotation)
 
 
@@ -217,7 +217,7 @@ def _lower_first(text: str) -> str:
 def nodes(path: str, config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every node below `config` that has a `_target_`, with its dotted path."""
     if isinstance(config, Mapping):
-        if "_target_" in config:
+        if TARGET in config:
             yield path, config
         for key, value in config.items():
             yield from nodes(f"{path}.{key}" if path else str(key), value)
