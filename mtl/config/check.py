@@ -43,6 +43,13 @@ def check(config: DictConfig) -> None:
     if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
         raise UserError(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
     schema.check_nodes(plain)
+    optimizer = plain["training"].get("optimizer")
+    if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
+        known = sorted(path.stem for path in (CONF / "training" / "optimizer").glob("*.yaml"))
+        raise UserError(
+            f"training.optimizer: has no _target_, found {optimizer!r}. Right would be training.optimizer=NAME on the "
+            f"command line, `override /training/optimizer: NAME` in a yaml's defaults. Known: {', '.join(known)}."
+        )
     _check_members("tasks", plain.get("tasks"))
     if "relations" in plain:  # relations=[] leaves no such key
         _check_members("relations", plain["relations"])

@@ -48,8 +48,8 @@ def read_stored(path: Path, name: str, parts: Sequence[str]) -> DictConfig:
     for place, text in _texts("", plain):
         if REFERENCE in text:
             raise UserError(
-                f"{name}: its {path.name} refers to something else at {place}, found {text[:80]!r}. A run writes values; "
-                "right would be the config as the run wrote it."
+                f"{name}: its {path.name} refers to something else at {place}, found {text[:80]!r}. "
+                "A run writes values; right would be the config as the run wrote it."
             )
     today = of_today(stored)
     built: Any = {
