@@ -11,6 +11,7 @@ from mtl.config import schema
 from mtl.config.build import build, plain_config
 from mtl.config.switches import CONF, primary
 from mtl.errors import UserError, nearest
+from mtl.tasks import check_name
 from mtl.terminal import quiet
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def _check_members(group: str, members: object) -> None:
     if not isinstance(members, Mapping) or not members:
         raise UserError(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
     for name, member in members.items():
+        try:
+            check_name(str(name))
+        except UserError as error:
+            raise UserError(f"{group}: {str(name)!r} {error}") from None
         if not isinstance(member, Mapping) or "_target_" not in member:
             raise UserError(
                 f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}"
