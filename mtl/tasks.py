@@ -61,8 +61,8 @@ def check_name(name: str) -> None:
     right = re.sub(r"[^\w .-]+", "_", name).strip("_ .-")[:LONGEST_NAME].rstrip("_ ")
     more = f" Right would be '{right}'." if right else ""
     raise UserError(
-        f"is no name: one should begin with a letter or digit and hold letters, digits, blanks, '_', '-' and '.' alone, "
-        f"at most {LONGEST_NAME} in all, found {name!r}.{more}"
+        f"is no name: right are letters and digits of any script, then blanks, '_', '-' and '.' too, at most "
+        f"{LONGEST_NAME} in all, found {name!r}.{more}"
     )
 
 

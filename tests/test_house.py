@@ -167,6 +167,9 @@ def yaml_nodes() -> list:
         if path.is_relative_to(ROOT / "conf" / "hydra"):
             continue  # what Hydra itself builds; test_launchers looks at those
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if isinstance(content, dict):  # a group within the group sets a key too: `optimizer: adam`
+            entries = [entry for entry in content.pop("defaults", []) if isinstance(entry, dict)]
+            content |= {key: value for entry in entries for key, value in entry.items() if key.isidentifier()}
         for where, node in schema.nodes("", content):
             nodes.append(pytest.param(node, id=f"{path.relative_to(ROOT / 'conf').as_posix()}:{where}"))
     return nodes

@@ -46,10 +46,10 @@ def check(config: DictConfig) -> None:
     schema.check_nodes(plain)
     optimizer = plain["training"].get("optimizer")
     if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
-        known = sorted(path.stem for path in (CONF / "training" / "optimizer").glob("*.yaml"))
+        choices = sorted(path.stem for path in (CONF / "training" / "optimizer").glob("*.yaml"))
         raise UserError(
             f"training.optimizer: has no _target_, found {optimizer!r}. Right would be training.optimizer=NAME on the "
-            f"command line, `override /training/optimizer: NAME` in a yaml's defaults. Known: {', '.join(known)}."
+            f"command line, `override /training/optimizer: NAME` in a yaml's defaults. Known: {', '.join(choices)}."
         )
     _check_members("tasks", plain.get("tasks"))
     if "relations" in plain:  # relations=[] leaves no such key
