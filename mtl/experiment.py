@@ -142,9 +142,11 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.report import run_tables
         from mtl.tracking import metrics
         from mtl.training.dataset import Dataset
+        from mtl.training.optimizer import check_optimizer
 
         if numerics.is_portable():
             tf.config.experimental.enable_op_determinism()
+        check_optimizer(build(config.training).optimizer)  # before the data are read
         backbone = split_backbone(config)
         keras.utils.set_random_seed(config.seed)
         weighting = build(config.weighting, tasks=tuple(tasks))

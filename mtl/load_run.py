@@ -10,12 +10,13 @@ from itertools import groupby
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mtl.config.build import build
-from mtl.config.renamed import of_today
+from mtl.config.stored import read_stored
 from mtl.errors import UserError
 from mtl.formatting import plural
 from mtl.job.record import REUSED_FROM, Job, read_job, read_jobs
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NEEDED = ("config.yaml", "model.json", "weights.npz")
+BUILT = ("backbone", "freeze", "model", "tasks")  # of the stored config
 SHOWN = 10  # runs of a sweep that are named; the others are counted
 LONGEST = 60  # characters of a name in such a list; what all runs of a sweep have in common comes last in it
 TIMEOUT_S = 10.0
@@ -192,8 +194,8 @@ def load_run(run: str | Path, tracking: MLflowTracking | None = None) -> LoadedR
         from mtl.model.multitask import assemble
         from mtl.tracking.artifacts import read_weights
 
-        config = of_today(OmegaConf.load(files["config.yaml"]))
-        stored = json.loads(files["model.json"].read_text(encoding="utf-8"))
+        config = read_stored(files["config.yaml"], name, BUILT)
+        stored = _described(files["model.json"], name)
         if stored["frozen"]["backbone"] is None:
             config.backbone.weights = "random"  # nothing of it is frozen: all of it was tracked
         if "precision" in stored and "precision" in config.backbone:  # "auto" may be another one here
@@ -207,9 +209,25 @@ def load_run(run: str | Path, tracking: MLflowTracking | None = None) -> LoadedR
             )
     tasks = build(config.tasks)
     model = assemble(build(config.model), backbone, tasks, tuple(stored["features"]))
-    model.set_weights(read_weights(files["weights.npz"]))
+    try:
+        model.set_weights(read_weights(files["weights.npz"]))
+    except (OSError, ValueError, EOFError, BadZipFile) as error:  # pickled arrays are a ValueError
+        raise UserError(f"{name}: its weights.npz is damaged: {' '.join(str(error).split())[:200]}") from None
     made = None if backbone.frozen.takes == "features" else _training_frames(stored, name)
     return LoadedRun(config, tasks, backbone, model, made)
+
+
+def _described(path: Path, name: str) -> dict[str, Any]:
+    """What a run wrote of its model beside the weights."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        frozen, shape, frames = found["frozen"], found["features"], found.get("frames")
+        sound = isinstance(frozen, dict) and "backbone" in frozen and all(isinstance(n, int) and n > 0 for n in shape)
+        if not sound or not isinstance(frames, dict | None) or not shape:
+            raise ValueError("it does not describe a model")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{name}: its model.json is damaged: {' '.join(str(error).split())[:200]}.") from None
+    return found
 
 
 def _training_frames(stored: Mapping[str, Any], name: str) -> Making | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Protocol
 
@@ -13,6 +14,9 @@ from scipy.special import expit, logsumexp, softmax
 from mtl.errors import UserError, nearest
 
 NORMAL = "Normal"  # the class that is no anomaly
+LONGEST_NAME = 100  # characters, so that a file may be named after a task in any script
+# what every place takes where a name stands: columns, metrics of MLflow, names of files; other scripts have letters too
+_NAME = re.compile(r"(?!.*\s$)\w[\w .-]*")
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -48,6 +52,18 @@ class Task(Protocol):
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """Whether each class is the right one, bool of shape (n_frames, len(classes))."""
+
+
+def check_name(name: str) -> None:
+    """Raise `UserError` where a task, or a measure, has a name that columns, metrics and files could not bear."""
+    if _NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
+        return
+    right = re.sub(r"[^\w .-]+", "_", name).strip("_ .-")[:LONGEST_NAME].rstrip("_ ")
+    more = f" Right would be '{right}'." if right else ""
+    raise UserError(
+        f"is no name: right are letters and digits of any script, then blanks, '_', '-' and '.' too, at most "
+        f"{LONGEST_NAME} in all, found {name!r}.{more}"
+    )
 
 
 def check_classes(named: Sequence[str], known: Sequence[str]) -> None:

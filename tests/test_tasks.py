@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mtl.errors import UserError
-from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, log_odds
+from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, check_name, log_odds
 
 FRAMES = pd.DataFrame(
     {
@@ -79,3 +79,28 @@ def test_log_odds_tell_apart_what_probabilities_do_not():
     assert log_odds(np.empty((0, 3))).shape == (0, 3)
     assert CategoricalTask("abc").scores(np.zeros((1, 3))) == pytest.approx(np.full((1, 3), -two))
     assert BinaryTask("a").scores(np.float32([3.0, -3.0])).tolist() == [[3.0], [-3.0]]
+
+
+@pytest.mark.parametrize("name", ["weapons strict", "Gewalt_für_Straße", "暴力", "a-b.c", "1st"])
+def test_a_task_may_have_a_name_of_any_script_with_blanks(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("street/fire", "Right would be 'street_fire'."),
+        ("weapons (strict)", "Right would be 'weapons _strict'."),
+        ("../up", "Right would be 'up'."),
+        ("a\nb", "Right would be 'a_b'."),
+        (" a ", "Right would be 'a'."),
+        ("a\x1b[31m", "Right would be 'a_31m'."),
+        ("x" * 101, "Right would be '" + "x" * 100 + "'."),
+        ("", "found ''."),
+    ],
+)
+def test_a_name_that_columns_metrics_or_files_could_not_bear_is_one_line_with_one_that_they_can(name, right):
+    with pytest.raises(UserError) as caught:
+        check_name(name)
+    assert str(caught.value).endswith(right)
+    assert "\n" not in str(caught.value)

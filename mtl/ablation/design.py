@@ -84,7 +84,7 @@ def axes(runs: Sequence[TrackedRun]) -> list[str]:
         for key in differing
         if "." in key
         and not key.startswith("task.")
-        and not all(_follows(each, key, ("tasks", key.split(".")[0])) for each in (parameters, asked))
+        and not all(_follows(each, key, ("tasks", *_groups_above(each, key))) for each in (parameters, asked))
     ]
     departed = {group for run in runs for group in _asked(run)}
     told = {group for group in departed.intersection(groups) if _made_by(parameters, group, differing, free)}
@@ -222,6 +222,13 @@ def _follows(parameters: Sequence[Mapping[str, str]], key: str, given: Sequence[
         if key in each:
             values.setdefault(tuple(each.get(name) for name in given), set()).add(each[key])
     return all(len(found) == 1 for found in values.values())
+
+
+def _groups_above(parameters: Sequence[Mapping[str, str]], key: str) -> list[str]:
+    """The key's group, and the groups within it that the key stands below: `training`, `training.optimizer`."""
+    parts = key.split(".")
+    above = [".".join(parts[:i]) for i in range(2, len(parts))]
+    return [parts[0], *(name for name in above if all(name in each for each in parameters if key in each))]
 
 
 def _label(keys: Sequence[str], values: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from mtl.config import schema
 from mtl.config.build import build, plain_config
 from mtl.config.switches import CONF, primary
 from mtl.errors import UserError, nearest
+from mtl.tasks import check_name
 from mtl.terminal import quiet
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
     Data = UCFCrime | RelatedTasks
 
-PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
-    "model": frozenset({"trained", "n_features", "tasks"}),
-    "weighting": frozenset({"tasks"}),
-    "relations": frozenset({"trace"}),
-}
 NO_BACKBONE = "mtl.model.backbone.NoBackbone"
 
 
@@ -47,8 +43,14 @@ def check(config: DictConfig) -> None:
             raise UserError(f"{key}: there is no such key. {nearest(str(key), known)}")
     if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or plain["seed"] < 0:
         raise UserError(f"seed: should be a whole number from 0 on, found {plain['seed']!r}.")
-    for path, node in schema.nodes("", plain):
-        schema.check_node(path, node, PASSED_BY_CODE.get(path.split(".")[0], frozenset()))
+    schema.check_nodes(plain)
+    optimizer = plain["training"].get("optimizer")
+    if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
+        choices = sorted(path.stem for path in (CONF / "training" / "optimizer").glob("*.yaml"))
+        raise UserError(
+            f"training.optimizer: has no _target_, found {optimizer!r}. Right would be training.optimizer=NAME on the "
+            f"command line, `override /training/optimizer: NAME` in a yaml's defaults. Known: {', '.join(choices)}."
+        )
     _check_members("tasks", plain.get("tasks"))
     if "relations" in plain:  # relations=[] leaves no such key
         _check_members("relations", plain["relations"])
@@ -85,6 +87,10 @@ def _check_members(group: str, members: object) -> None:
     if not isinstance(members, Mapping) or not members:
         raise UserError(f"{group}: nothing is in it; right would be a set of conf/{group}/.")
     for name, member in members.items():
+        try:
+            check_name(str(name))
+        except UserError as error:
+            raise UserError(f"{group}: {str(name)!r} {error}") from None
         if not isinstance(member, Mapping) or "_target_" not in member:
             raise UserError(
                 f"{group}.{name}: has no _target_, found {member!r}. {nearest(str(name), set(members) - {name})}"

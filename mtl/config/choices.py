@@ -51,10 +51,11 @@ def departed(named: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 def _told(known: Any, config: DictConfig, group: str, asked: object) -> object:
     """The name of a group's node."""
-    if not isinstance(asked, str) or group not in config:
+    own_node = None if group.startswith("hydra/") else OmegaConf.select(config, group.replace("/", "."))
+    if not isinstance(asked, str) or not isinstance(own_node, DictConfig):
         return asked
     try:
-        node = OmegaConf.to_container(config[group], resolve=True)
+        node = OmegaConf.to_container(own_node, resolve=True)
     except (OmegaConfBaseException, ValueError):  # what cannot be resolved is spoken of by the check
         return asked
     own = _own(known, group, asked)
@@ -130,6 +131,12 @@ def _own(known: Any, group: str, choice: str) -> dict[str, Any] | None:
             parts.append(own)
             own = {}
             continue
+        if below := _below(default):  # a group within the group: its choice stands under a key of its own
+            part = _own(loader, f"{group}/{below}", str(default.value))
+            if part is None:
+                return None
+            parts.append({below: part})
+            continue
         for name in inner or [""]:
             where, _, last = name.removeprefix("/").rpartition("/")
             part = _own(known, where or group, last) if name else None
@@ -138,6 +145,13 @@ def _own(known: Any, group: str, choice: str) -> dict[str, Any] | None:
             parts.append(part)
     merged = OmegaConf.to_container(OmegaConf.merge(*parts, own))
     return {str(key): value for key, value in merged.items()} if isinstance(merged, dict) else None
+
+
+def _below(default: Any) -> str:
+    """The group within the group that an entry of a defaults list chooses from; empty where it does not."""
+    name = str(getattr(default, "group", None) or "/")
+    is_one = isinstance(getattr(default, "value", None), str) and getattr(default, "package", None) is None
+    return name if is_one and "/" not in name and not getattr(default, "override", False) else ""
 
 
 def _names(default: Any) -> list[str]:

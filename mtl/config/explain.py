@@ -94,6 +94,12 @@ def _bad_override(error: BaseException) -> str:
         parent, _, name = key[1].rpartition(".")
         return f"{key[1]}: there is no such key. {nearest(name, _keys(parent))}"
     group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
+    if group and "/" in group[1] and group[1] in _groups():
+        outer, _, inner = group[1].rpartition("/")
+        return (
+            f"{group[1]}: the chosen {outer} does not choose one. Right would be `defaults: [{inner}: NAME, _self_]` "
+            f"in its yaml, as conf/{outer}/default.yaml has it."
+        )
     if group:
         return f"{group[1]}: there is no such group. {nearest(group[1].split('@')[0], _groups())}"
     key = re.search(r"Could not override '([^']+)'", text)
@@ -103,8 +109,9 @@ def _bad_override(error: BaseException) -> str:
 
 
 def _groups() -> list[str]:
-    """Names of the config groups."""
-    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+    """Names of the config groups, those within a group too: `training/optimizer`."""
+    folders = [folder.relative_to(CONF).as_posix() for folder in CONF.rglob("*") if folder.is_dir()]
+    return sorted(folder for folder in folders if not folder.startswith("hydra/"))
 
 
 def _keys(parent: str) -> list[str]:

@@ -30,6 +30,11 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
 
     plain = {key: value for key, value in plain_config(config).items() if key not in (*NOT_PARAMETERS, *switches())}
     chosen = {group: choices[group] for group in plain if isinstance(choices.get(group), str)}
+    chosen |= {  # of a group within a group: `training.optimizer`
+        group.replace("/", "."): choice
+        for group, choice in choices.items()
+        if "/" in group and group.split("/")[0] in plain and isinstance(choice, str)
+    }
     flags = {f"task.{name}": int(name in plain["tasks"]) for name in _task_names()}
     return dict(flatten("", plain)) | chosen | flags
 

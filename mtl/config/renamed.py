@@ -12,6 +12,8 @@ from mtl import moved
 
 # top-level keys of before, and what they are called now
 RENAMED = {"probes": "gradient_measurements"}
+# keys that are a group of their own: a choice for one may be typed as a value is (`training.optimizer=sgd`)
+GROUPS = {"training.optimizer": "training/optimizer"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
     "mtl.model.MultiTaskModel": {"standardise": False},
@@ -27,6 +29,7 @@ COMPLETED: dict[str, dict[str, object]] = {
 
 _OLD = "|".join(map(re.escape, RENAMED))
 _WORD = re.compile(rf"(?P<sign>\+{{0,2}}|~)(?P<old>{_OLD})(?P<rest>(?:[.=].*)?)", re.DOTALL)
+_CHOICE = re.compile(rf"(?:\+\+)?(?P<key>{'|'.join(map(re.escape, GROUPS))})=(?P<choice>\w+(?:,\w+)*)")
 _REFERENCE = re.compile(rf"(?<=\$\{{)({_OLD})(?=[.}}])")
 
 
@@ -42,10 +45,12 @@ def override(word: str) -> str:
     Parameters
     ----------
     word : str
-        Such as ``probes.batches=0``, ``+probes.x=1`` or ``~probes``; any other
-        word, an option's value for example, comes back as it is.
+        Such as ``probes.batches=0``, ``+probes.x=1``, ``~probes`` or
+        ``training.optimizer=sgd``; any other word, an option's value for example, comes back as it is.
     """
     word = _references(word)
+    if chosen := _CHOICE.fullmatch(word):
+        return f"{GROUPS[chosen['key']]}={chosen['choice'].lower()}"
     found = _WORD.fullmatch(word)
     if found is None or (found["sign"] != "~" and "=" not in found["rest"]):
         return word
@@ -84,10 +89,14 @@ def renamed(config: DictConfig, words: Sequence[str] = ()) -> DictConfig:
 def rename_sweep(config: DictConfig) -> None:
     """Put what a recipe has the sweeper turn (`hydra.sweeper.params`) under the names of today, in place."""
     params = config.hydra.sweeper.get("params")
-    if params and any(override(f"{name}=") != f"{name}=" for name in params):
-        now = {override(f"{name}=").removesuffix("="): value for name, value in params.items()}
+    if not params:
+        return
+    now = dict(override(f"{name}={value}").split("=", 1) for name, value in params.items())
+    if list(now) != list(params):
         OmegaConf.set_readonly(config.hydra.sweeper, False)
-        config.hydra.sweeper.params = now
+        config.hydra.sweeper.params = {
+            name: value if name in params else now[name] for name, value in zip(now, params.values(), strict=True)
+        }
 
 
 def of_today(stored: DictConfig | ListConfig) -> DictConfig:

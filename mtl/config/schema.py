@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,54 +16,54 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mtl import moved
+from mtl.config.keras_signature import Signature, keras_signature
+from mtl.config.targets import TARGET, check_target, check_targets, of_keras
 from mtl.errors import UserError, nearest
 
 OWN = "mtl."
+PASSED_BY_CODE = {  # what the code hands to a constructor beside its config
+    "model": frozenset({"trained", "n_features", "tasks"}),
+    "weighting": frozenset({"tasks"}),
+    "relations": frozenset({"trace"}),
+}
 PACKAGE = Path(__file__).resolve().parents[1]
-TRUSTED = (OWN, "keras.")
-RESERVED = frozenset({"_target_", "_partial_", "_convert_", "_recursive_", "_args_"})
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Parameters of a constructor or function.
-
-    Attributes
-    ----------
-    annotations : mapping of str to object
-        Per parameter its evaluated annotation; `Any` where it needs a heavy module.
-    open_ended : bool
-        Whether it takes any further keyword.
-    """
-
-    annotations: Mapping[str, Any]
-    open_ended: bool
+BARE = frozenset({"ABC", "Protocol", "Generic", "object"})  # bases that take no arguments
+RESERVED = frozenset({TARGET, "_partial_"})
 
 
 @cache
 def signature(target: str) -> Signature:
-    """Signature of a class or function of ours by its dotted path.
+    """Signature of a class or function of ours, or of a public one of Keras, by its dotted path.
 
     Raises
     ------
     UserError
         If there is no such module, or nothing of that name in it.
     """
+    if target in of_keras():
+        return keras_signature(target)
     module, _, name = moved.current(target).rpartition(".")
-    tree, names = _module(module)
-    found = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-    handed_on = _handed_on(tree)
+    tree, _ = _module(module)
+    found, handed_on = _defined(tree), _handed_on(tree)
     if name in handed_on:
         return signature(handed_on[name])
     if name not in found:
         known = {*found, *handed_on}
         raise UserError(f"_target_ {target}: module {module} has no '{name}'. {nearest(name, known)}")
-    function = _constructor(found[name], found)
+    where = _constructor(module, name)
+    if where is None:
+        return Signature({}, open_ended=True, required=frozenset())
+    function, names = where
     if function is None:
-        return Signature({}, open_ended=True)
+        return Signature({}, open_ended=False, required=frozenset())
     arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     annotations = {a.arg: _evaluate(a.annotation, names) for a in arguments if a.arg != "self"}
-    return Signature(annotations, open_ended=function.args.kwarg is not None)
+    return Signature(annotations, function.args.kwarg is not None, frozenset(annotations))
+
+
+def _defined(tree: ast.Module) -> dict[str, ast.ClassDef | ast.FunctionDef]:
+    """Classes and functions of a module."""
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
 def _handed_on(tree: ast.Module) -> dict[str, str]:
@@ -113,16 +112,38 @@ def _module(module: str) -> tuple[ast.Module, dict[str, Any]]:
     return tree, names
 
 
-def _constructor(node: ast.AST, found: Mapping[str, ast.AST]) -> ast.FunctionDef | None:
-    """The function whose arguments count: a class's own `__init__`, or its first base's in the module."""
+def _constructor(module: str, name: str) -> tuple[ast.FunctionDef | None, Mapping[str, Any]] | None:
+    """The function whose arguments count, and the names its annotations may use.
+
+    A class's own `__init__`, or that of its first base that has one, in whatever module
+    of ours: no function where there is none; nothing where a base is not ours.
+    """
+    tree, names = _module(module)
+    node = _defined(tree)[name]
     if isinstance(node, ast.FunctionDef):
-        return node
-    assert isinstance(node, ast.ClassDef)
+        return node, names
     for part in node.body:
         if isinstance(part, ast.FunctionDef) and part.name == "__init__":
-            return part
-    bases = [found[b.id] for b in node.bases if isinstance(b, ast.Name) and b.id in found]
-    return _constructor(bases[0], found) if bases else None
+            return part, names
+    for base in node.bases:
+        word = ast.unparse(base).partition("[")[0]
+        place = module if word in _defined(tree) else _imported(tree).get(word)
+        if place is None and word not in BARE:
+            return None
+        found = _constructor(place, word) if place else (None, names)
+        if found is None or found[0] is not None:
+            return found
+    return None, names
+
+
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """Modules of ours by the names that are imported from them."""
+    return {
+        alias.name: str(node.module)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and _is_file(node.module or "")
+        for alias in node.names
+    }
 
 
 def _evaluate(annotation: ast.expr | None, names: Mapping[str, Any]) -> Any:
@@ -153,21 +174,27 @@ def check_node(path: str, node: Mapping[str, Any], given: frozenset[str] = froze
         For an untrusted target, an unknown or missing key, a value of the wrong
         type or out of range.
     """
-    target = str(node["_target_"])
-    if not target.startswith(TRUSTED):
-        raise UserError(f"{path}._target_: '{target}' is not trusted; only targets under {' and '.join(TRUSTED)} are.")
-    if not target.startswith(OWN):
-        return
+    target = node[TARGET]
+    check_target(f"{path}.{TARGET}", target)
     expected = signature(target)
     for key in node:
         if key not in expected.annotations and key not in RESERVED and not expected.open_ended:
-            raise UserError(f"{path}.{key}: no such key. {nearest(str(key), set(expected.annotations) - given)}")
-    missing = [key for key in expected.annotations if key not in node and key not in given]
+            known = set(expected.annotations) - given
+            hint = nearest(str(key), known) if known else f"{target.rpartition('.')[2]} takes none."
+            raise UserError(f"{path}.{key}: no such key. {hint}")
+    missing = [key for key in expected.annotations if key in expected.required - given and key not in node]
     if missing and not node.get("_partial_"):
         raise UserError(f"{path}: key '{missing[0]}' is missing.")
     for key, annotation in expected.annotations.items():
-        if key in node and not (isinstance(node[key], Mapping) and "_target_" in node[key]):
+        if key in node and not (isinstance(node[key], Mapping) and TARGET in node[key]):
             _check_value(f"{path}.{key}", node[key], annotation)
+
+
+def check_nodes(plain: Mapping[str, Any]) -> None:
+    """Compare every node of a config with its target's signature, see `check_node`; refuse what may not be built."""
+    check_targets("", plain)
+    for path, node in nodes("", plain):
+        check_node(path, node, PASSED_BY_CODE.get(path.split(".")[0], frozenset()))
 
 
 def _check_value(path: str, value: Any, annotation: Any) -> None:
@@ -190,7 +217,7 @@ def _lower_first(text: str) -> str:
 def nodes(path: str, config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every node below `config` that has a `_target_`, with its dotted path."""
     if isinstance(config, Mapping):
-        if "_target_" in config:
+        if TARGET in config:
             yield path, config
         for key, value in config.items():
             yield from nodes(f"{path}.{key}" if path else str(key), value)

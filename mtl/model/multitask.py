@@ -72,10 +72,10 @@ class MultiTaskModel:
         )
         self.dropout = keras.layers.Dropout(dropout, seed=seed_of(seed, "dropout"))
         self.heads = {
-            name: keras.layers.Dense(
-                task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=name
+            name: keras.layers.Dense(  # Keras takes no slash in a layer's name, so a task's name is not one
+                task.units, kernel_initializer=_initializer("glorot_uniform", seed, name), name=f"head_{i}"
             )
-            for name, task in tasks.items()
+            for i, (name, task) in enumerate(tasks.items())
         }
         self._losses = {
             name: keras.losses.get({"class_name": task.loss, "config": {"from_logits": True, "reduction": None}})
@@ -181,8 +181,7 @@ class MultiTaskModel:
             yield from self.standardisation.named_variables()
         for i, variable in enumerate(self.trained.variables):
             yield f"backbone/{i:04d}/{variable.path}", variable
-        for layer in (self.shared, *self.heads.values()):
-            place = "shared" if layer is self.shared else f"head/{layer.name}"
+        for place, layer in (("shared", self.shared), *((f"head/{name}", head) for name, head in self.heads.items())):
             for variable in layer.variables:
                 yield f"{place}/{variable.name}", variable
 

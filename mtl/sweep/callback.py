@@ -83,8 +83,8 @@ class SweepCallback(Callback):
 
     def _open(self, config: DictConfig) -> None:
         """Check and plan the sweep, and open its own run."""
-        from hydra.utils import instantiate
-
+        from mtl.config.build import build
+        from mtl.config.schema import check_nodes
         from mtl.config.switches import check_switches
         from mtl.job.reuse import finished_runs
 
@@ -96,7 +96,8 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
-        self._tracking = instantiate(config.tracking)
+        check_nodes({"tracking": OmegaConf.to_container(config.tracking)})
+        self._tracking = build(config.tracking)
         if config.dry_run:
             plan = planned(config, finished_runs(self._tracking))
             for line in (*plan.alike, *dry_run(plan, jobs_at_once(config))):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from mtl.errors import UserError
 
 
 def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> Callable[[list[tf.Tensor]], None]:
@@ -41,6 +44,23 @@ def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> 
         optimizer.iterations.assign_add(1)
 
     return apply
+
+
+def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:
+    """Build the optimizer and let it take a step of one weight.
+
+    Raises
+    ------
+    UserError
+        If Keras refuses a value, or needs one: found here instead of after the data have been read.
+    """
+    try:
+        optimizer = make()
+        weight = keras.Variable(np.ones(1, np.float32), name="tried")
+        optimizer.build([weight])
+        tf.function(stepper(optimizer, [weight]), autograph=False)([tf.ones(1)])
+    except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError, tf.errors.OpError) as error:
+        raise UserError(f"training.optimizer: {' '.join(str(error).split())[:300]}") from error
 
 
 def _is_plain_adam(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> bool:

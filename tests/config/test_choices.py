@@ -39,6 +39,9 @@ def asked_and_told(*words: str):
         (["training.early_stopping=false", "training.epochs=3"], {"training": "fixed_epochs"}),
         (["training=fixed_epochs", "training.early_stopping=true"], {"training": "default"}),
         (["training=fixed_epochs", "training.epochs=1", "seed=7"], {}),
+        (["training/optimizer=sgd", "training.optimizer.learning_rate=0.5"], {}),
+        (["training=fixed_epochs", "training/optimizer=rmsprop"], {}),
+        (["training.optimizer._target_=keras.optimizers.RMSprop"], {"training/optimizer": "rmsprop"}),
         (["weighting=notebook", "weighting.weights.violence=0.1"], {}),
         (["weighting=fixed", "+weighting.weights.violence=0.5"], {}),
         (

@@ -155,3 +155,25 @@ def test_a_run_by_a_file_of_before_is_the_run_of_today(tmp_path):
     assert [run.params["gradient_measurements.epochs"] for run in runs] == ["1", "2"]
     assert {run.params["gradient_measurements.batches"] for run in runs} == {"0"}
     assert not any(key.startswith("probes") for run in runs for key in run.params)
+
+
+@pytest.mark.parametrize(
+    ("word", "now"),
+    [
+        ("training.optimizer=sgd", "training/optimizer=sgd"),
+        ("training.optimizer=SGD,adam", "training/optimizer=sgd,adam"),
+        ("++training.optimizer=AdamW", "training/optimizer=adamw"),
+        ("training.optimizer.learning_rate=0.1", "training.optimizer.learning_rate=0.1"),
+        ("training.optimizer={_target_:keras.optimizers.Lamb}", "training.optimizer={_target_:keras.optimizers.Lamb}"),
+        ("training/optimizer=sgd", "training/optimizer=sgd"),
+    ],
+)
+def test_an_optimizer_is_chosen_by_its_short_name_in_either_spelling(word, now):
+    assert keys.override(word) == now
+    assert keys.lines([word]) == []  # nothing has a new name
+
+
+def test_a_recipe_may_turn_an_optimizer_by_its_short_name():
+    config = OmegaConf.create({"hydra": {"sweeper": {"params": {"training.optimizer": "sgd,adam", "seed": "0,1"}}}})
+    keys.rename_sweep(config)
+    assert config.hydra.sweeper.params == {"training/optimizer": "sgd,adam", "seed": "0,1"}
