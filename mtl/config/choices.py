@@ -132,7 +132,7 @@ def _own(known: Any, group: str, choice: str) -> dict[str, Any] | None:
             own = {}
             continue
         if below := _below(default):  # a group within the group: its choice stands under a key of its own
-            part = _own(loader, f"{group}/{below}", str(default.value))
+            part = _own(known, f"{group}/{below}", str(default.value))
             if part is None:
                 return None
             parts.append({below: part})

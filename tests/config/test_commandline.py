@@ -135,9 +135,9 @@ defaults:
 def test_a_sweep_finds_what_the_search_path_has(words, tmp_path):
     (tmp_path / "mine" / "tasks").mkdir(parents=True)
     (tmp_path / "mine" / "tasks" / "own.yaml").write_text(SEARCHED)
-    found = call(tmp_path, *words.split(), "-m", "tasks=anomaly,own", "dry_run=true")
+    found = call(tmp_path, "-m", *words.split(), "tasks=anomaly,own", "dry_run=true")
     assert found.returncode == 0, found.stderr
     assert "2 jobs: 0 done already, 2 would run." in found.stdout
-    missed = call(tmp_path, *words.split(), "-m", "tasks=anomaly,owm", "dry_run=true")
+    missed = call(tmp_path, "-m", *words.split(), "tasks=anomaly,owm", "dry_run=true")
     told = f"there is no conf/tasks/owm.yaml, nor tasks/owm.yaml in {tmp_path}/mine. Did you mean 'own'?"
     assert missed.stderr.strip() == f"tasks=owm: {told}"

@@ -12,7 +12,7 @@ from mtl.results import JOB
 from mtl.sweep.process_launcher import OUTPUT, Processes, Working
 from mtl.tracking.journal import Journal
 
-CONFIG = {"tracking": {"_target_": "mtl.tracking.no_tracking.NoTracking"}}
+CONFIG = {"tracking": {"_target_": "mtl.tracking.NoTracking"}}
 
 
 def uploaded(folder) -> list[str]:
@@ -29,7 +29,7 @@ def test_a_job_refused_before_its_run_was_opened_has_its_traceback(tmp_path):
 
 
 def test_of_a_dead_job_the_end_of_what_it_wrote_is_kept(tmp_path):
-    hydra = {"runtime": {"choices": {"tasks": "all"}}, "overrides": {"task": ["seed=3"]}}
+    hydra = {"runtime": {"choices": {"tasks": "all"}, "config_sources": []}, "overrides": {"task": ["seed=3"]}}
     config = OmegaConf.create(CONFIG | {"hydra": hydra, "numerics": {"portable": False}})
     (tmp_path / OUTPUT).write_text("begin" + "x" * 30_000 + "\nlast words\n")
     with subprocess.Popen(["true"]) as process:
