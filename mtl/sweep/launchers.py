@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
+from pathlib import Path
 
 from omegaconf import DictConfig
 
 from mtl.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
 ALL_AT_ONCE = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
 
 
@@ -27,6 +30,22 @@ def check_launcher(target: str) -> None:
         extra = re.match(r"hydra_plugins\.hydra_(\w+)_launcher\.", target)
         right = f'; right would be `pip install -e ".[{extra[1]}]"`' if extra else ""
         raise UserError(f"hydra/launcher: {target} cannot be imported ({error}){right}.") from error
+
+
+def import_as_here() -> None:
+    """Have the processes that a launcher starts import from where this one does, not from the working folder.
+
+    Notes
+    -----
+    Python knows `PYTHONSAFEPATH` from 3.11 on. With 3.10 the workers of joblib, submitit and ray,
+    which are started as ``python -m``, look into the working folder first; those of
+    `process_launcher` never do.
+    """
+    main = sys.modules["__main__"]
+    beside = [str(Path(main.__file__).absolute().parent)] if main.__spec__ is None and main.__file__ else []
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, [*beside, str(ROOT), *given])))
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def jobs_at_once(config: DictConfig) -> int:
