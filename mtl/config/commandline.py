@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mtl.config.explain import explain
 from mtl.config.renamed import lines, override, renamed
 from mtl.errors import UserError
+from mtl.terminal import complain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,7 +40,7 @@ def launch(main: Callable[[], object]) -> None:
         names are rewritten before Hydra sees them.
     """
     for old in lines(sys.argv[1:]):
-        _say(old)
+        complain(old)
     sys.argv[1:] = map(override, sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
         os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -53,7 +54,7 @@ def launch(main: Callable[[], object]) -> None:
         main()
     except KeyboardInterrupt:
         _close(interrupted=True)
-        _say("interrupted")
+        complain("interrupted")
         sys.exit(INTERRUPTED)
     except SystemExit as leaving:
         _close(interrupted=leaving.code == TERMINATED)
@@ -65,15 +66,11 @@ def launch(main: Callable[[], object]) -> None:
             _close(interrupted=False)
         if line is None:
             raise
-        _say(line)
+        complain(line)
         sys.exit(1)
     finally:
         if before is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
 
 
 def _close(interrupted: bool) -> None:
@@ -120,5 +117,5 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
     except UserError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or HydraConfig.get().verbose:
             raise
-        _say(str(error))
+        complain(str(error))
         sys.exit(1)
