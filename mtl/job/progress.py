@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from mtl.formatting import interval, number
 from mtl.job.context import SweepContext
 from mtl.job.record import Job
 from mtl.results import DIVERGED, NO_WORD
@@ -73,6 +72,8 @@ def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: f
     left : float or None
         Seconds.
     """
+    from mtl.formatting import interval, number  # with pandas, which `--help` does without
+
     of = f"/{sweep.n_jobs}" if sweep.n_jobs else ""
     low, auc, high = (job.metrics.get(f"auc{end}/{main_task}", float("nan")) for end in ("_low", "", "_high"))
     between = f" ({interval(low, high)})" if low <= high else ""

@@ -15,9 +15,10 @@ from mtl.job import progress, record, said
 from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
-from mtl.results import HOST, PROCESS
+from mtl.results import HOST, JOB, PROCESS
 from mtl.sweep import callback
 from mtl.sweep.watch import Watch
+from mtl.tracking.journal import recorded
 from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.process import this_process
 
@@ -170,6 +171,37 @@ def test_a_sweep_goes_through_the_environment(monkeypatch):
     assert current() == sweep
     leave()
     assert current() is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "3",
+        "[]",
+        '{"n": 1}',
+        '{"call": "end", "n": 1, "time": 1}',
+        "{",
+        "[" * 100_000,
+        '{"call": "tags", "n": 1, "time": 1, "tags": {"mtl.process": 7}}',
+        '{"done": []}',
+        "\x00",
+    ],
+)
+def test_a_damaged_line_of_a_record_is_said_and_left_out(folder, line, caplog):
+    with (folder / "0" / "tracking.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert next(job.status for job in read_jobs(folder)) == "FINISHED"
+    assert "is not whole and is left out" in caplog.text
+    assert len(recorded(folder)) == 6
+
+
+def test_a_damaged_number_or_process_of_a_job_is_none(tmp_path):
+    tracking = NoTracking()
+    tags = {"mtl.process": "²@x", "mtl.host": this_process()[HOST], JOB: "²"}
+    tracking.start("a", tmp_path / "²", None, tags)
+    (found,) = read_jobs(tmp_path)
+    assert found.number == -1
+    assert len(recorded(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"parent": "a"}', '{"parent": "a", "folder": 3}', "\x1b[2J"])
