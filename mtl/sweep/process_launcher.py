@@ -160,7 +160,7 @@ class Processes(Launcher):
         status = job.process.returncode
         result = process_job.answered(_content(job.answer), job.config)
         if self._config.hydra.verbose:
-            show(_last(job.folder / OUTPUT))
+            show((job.folder / OUTPUT).read_text(encoding="utf-8", errors="replace"))
         if result is not None:
             return result
         reason = _cause_of_death(status, job.folder / OUTPUT)
