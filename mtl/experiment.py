@@ -157,7 +157,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         tracked.tags(_identity(config, data, frames, found))
     with stages("features"):
         features = features_of(data, frames, backbone.frozen, build(config.features), found)
-    require_every_split(features.frames)
+    require_every_split(features.frames, frames, features.bad)
     made = how_made(data.root, features.frames)
     metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)

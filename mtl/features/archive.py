@@ -46,6 +46,7 @@ REMEDY = (
     "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
     "or let features.max_gib be smaller than these feature vectors, so that they are not kept."
 )
+NO_LOCKS_REMEDY = "Set features.dir (MTL_FEATURES_DIR) to a disk that can, or features.max_gib=1e-9, which keeps none."
 
 
 class Archive:
@@ -235,12 +236,8 @@ class Archive:
         try:
             descriptor = self._lock(wait)
         except OSError as error:
-            if error.errno in files.NO_LOCKS:
-                raise UserError(
-                    f"The file system of {self.folder} cannot lock files; right would be a features.dir "
-                    "(MTL_FEATURES_DIR) on a disk that can, or features.max_gib=1e-9, which keeps none."
-                ) from error
-            raise files.disk_error(error, self.folder, 0, REMEDY) from error
+            remedy = NO_LOCKS_REMEDY if error.errno in files.NO_LOCKS else REMEDY
+            raise files.disk_error(error, self.folder, 0, remedy) from error
         if descriptor is None:
             yield False
             return
