@@ -67,8 +67,6 @@ class Archive:
         refuse_link(self.folder)
         return self.folder / name
 
-    # reading
-
     def parts(self) -> list[Part]:
         """The parts that the manifest names, in the order they were written."""
         return [Part(**line) for line in files.read_lines(self._at(MANIFEST), Part)]
@@ -209,8 +207,8 @@ class Archive:
 
     def damaged_lines(self) -> list[str]:
         """Which lines of the two lists are damaged."""
-        checks: dict[str, Callable[..., object]] = {MANIFEST: Part, BAD: bad_line}
-        return [f"{name}: line {n}" for name in checks for n in files.damaged_lines(self._at(name), checks[name])]
+        lists: dict[str, Callable[..., object]] = {MANIFEST: Part, BAD: bad_line}
+        return [f"{name}: line {n}" for name, of in lists.items() for n in files.damaged_lines(self._at(name), of)]
 
     # writing, by the owner of the lock only
 
