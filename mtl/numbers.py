@@ -41,7 +41,7 @@ class Number:
 
 
 KEPT, EVERY, END = "the kept one", "every one", "the end of training"
-TEST, VAL = "all test frames", "all validation frames: whole videos held out of Train"
+TEST, VAL = "all test frames", "all validation frames: whole videos, held out of Train or given"
 ONE_SIDED = (
     "where all test frames have the same label, where training frames showed one outcome only, or where predictions "
     "are not finite, as of a run that diverged"

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
+from mtl.config.words import quoted as override
 from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
 from mtl.data.folders import is_image, subfolders
 from mtl.errors import UserError, misspelt
@@ -167,9 +168,8 @@ def _holds_image(folder: Path, depth: int) -> bool:
 
 def _typed(root: Path) -> str:
     """The override that makes a folder the root, as it is typed in a shell."""
-    if re.fullmatch(r"[\w./-]+", str(root), re.ASCII):
-        return f"data.root={root}"
-    return shlex.quote('data.root="' + str(root).replace('"', '\\"') + '"')
+    plain = re.fullmatch(r"[\w./-]+", str(root), re.ASCII)
+    return f"data.root={root}" if plain else override("data.root", str(root))
 
 
 def quoted(names: Collection[str]) -> str:

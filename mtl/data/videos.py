@@ -11,7 +11,7 @@ from pathlib import Path
 from mtl.data.class_names import CLASSES, FOLDERS, NORMAL, SPLIT_FOLDERS, class_of, folded
 from mtl.data.splits import hold_out_videos
 from mtl.data.text import read_text
-from mtl.errors import UserError, nearest
+from mtl.errors import UserError, misspelt
 
 EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 SPLIT_OF_PREFIX = re.compile(r"(training|testing)[_ -]", re.IGNORECASE)
@@ -99,7 +99,7 @@ def _video(file: Path, root: Path) -> Video:
     """A video with what its folders say."""
     class_name = class_of(file.parent.name)
     if class_name is None:
-        hint = nearest(file.parent.name, {*CLASSES, *FOLDERS.values()})
+        hint = misspelt(file.parent.name, {*CLASSES, *FOLDERS.values()})
         raise UserError(f"{file} lies in '{file.parent.name}', which is no class of UCF-Crime. {hint}")
     split = None
     for part in file.relative_to(root).parts[:-1]:

@@ -5,7 +5,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import call
 from test_data_ucf_crime import REAL, data, grow
 
 from mtl.data.split_folders import split_of
@@ -239,3 +243,24 @@ def test_one_training_video_per_class_is_the_reason_that_is_said(tmp_path):
 def test_no_thinning_empties_a_split(tmp_path, options, tree):
     frames = data(grow(tmp_path, tree), **options).frames()
     assert set(frames["split"]) == {"train", "val", "test"}
+
+
+# a whole run
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_run_validates_on_the_folder_alone(tmp_path):
+    grow(tmp_path / "ucf", REAL | {"Validation": VAL})
+    rng = np.random.default_rng(0)
+    for file in (tmp_path / "ucf").rglob("*.png"):
+        cv2.imwrite(str(file), rng.integers(0, 255, (16, 16, 3), dtype=np.uint8))
+    words = ["data=ucf_crime", f"data.root={tmp_path / 'ucf'}", "backbone=small_cnn", "tracking=none", "tasks=anomaly"]
+    done = call(tmp_path, *words, "training.epochs=1", "evaluation.resamples=50", "relations=[]")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("Validation is ") + done.stdout.count("Validation is ") == 1
+    (artifacts,) = tmp_path.glob("outputs/*/*/artifacts")
+    predictions = pd.read_parquet(artifacts / "predictions.parquet")
+    assert predictions["split"].value_counts().to_dict() == {"test": 25, "val": 12}
+    assert len((artifacts / "val_annotations.txt").read_text(encoding="utf-8").splitlines()) == 12
+    assert "Validation/" not in (artifacts / "train_annotations.txt").read_text(encoding="utf-8")
