@@ -16,6 +16,7 @@ from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.request import RunRequest
 from mtl.config.switches import check_switches
+from mtl.files import check_room
 from mtl.job.context import StoppedError, SweepContext, UntrainedError, check_worth_it, current, turn
 from mtl.job.failure import closing_run, one_line, track_failure
 from mtl.job.fingerprint import code_digest, data_digest, fingerprint
@@ -141,6 +142,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.relations.labels import as_text
         from mtl.report import run_tables
         from mtl.tracking import metrics
+        from mtl.tracking.artifacts import ROOM, whole_artifacts
         from mtl.training.dataset import Dataset
         from mtl.training.optimizer import check_optimizer
 
@@ -166,6 +168,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     dataset = Dataset(features.vectors, targets, features.frames)
     model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
     metrics.log_model(backbone, model, tracked)
+    check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
     _report_spread(model, dataset, tracked)
     log.info("labels before training: %s", as_text(tuple(tasks), *dataset.label_combinations("train")[:2]))
     with stages("training"):
@@ -177,10 +180,13 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
-    with stages("record"):
-        predictions.to_parquet(artifacts / "predictions.parquet", index=False)
-        write_model(artifacts, model, backbone, features.vectors.shape[1:], made)
-        _write_results(artifacts, evaluated, related, trace, history)
+    with stages("record"):  # one after the other, so that a disk that fills has what went before
+        with whole_artifacts(artifacts) as new:
+            predictions.to_parquet(new / "predictions.parquet", index=False)
+        with whole_artifacts(artifacts, model.n_bytes) as new:
+            write_model(new, model, backbone, features.vectors.shape[1:], made)
+        with whole_artifacts(artifacts) as new:
+            _write_results(new, evaluated, related, trace, history)
     scores, seconds = evaluated.scores, dict(stages.seconds)
     seconds["training"] += history.earlier_seconds
     objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")

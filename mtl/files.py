@@ -117,7 +117,7 @@ def published(path: Path, size: int) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -135,9 +135,9 @@ def _reserve(descriptor: int, size: int) -> None:
             raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's content, or the renames in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -157,13 +157,49 @@ def check_room(folder: Path, needed: int, remedy: str) -> None:
         raise UserError(f"No room in {folder}: {needed:,} bytes needed, {free:,} free. {remedy}")
 
 
+@contextlib.contextmanager
+def whole_files(folder: Path, size: int, remedy: str) -> Iterator[Path]:
+    """A folder to write to, whose files get their names in `folder` only when the block was left without an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Only one process writes there.
+    size : int
+        Bytes that will be written, or less; 0 where that is not known.
+    remedy : str
+        What a person can do where there is no room.
+
+    Raises
+    ------
+    UserError
+        If there is no room, or nothing may be written there; nothing is left behind then.
+    """
+    check_room(folder, size, remedy)
+    new = folder.with_name(f"{TEMPORARY}{folder.name}")
+    shutil.rmtree(new, ignore_errors=True)  # of a killed process
+    try:
+        new.mkdir(parents=True)
+        yield new
+        for path in sorted(path for path in new.rglob("*") if path.is_file()):
+            to = folder / path.relative_to(new)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            _sync(path)  # the content is on the disk before the name is
+            path.replace(to)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise disk_error(error, folder, size if size > free_bytes(folder) else 0, remedy) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
 def disk_error(error: OSError, folder: Path, needed: int, remedy: str) -> OSError | UserError:
     """The one line a person can act on, where the fault is the disk's or the permission's; else the error."""
     said = os.strerror(error.errno or 0)
     if error.errno in NO_ROOM:
-        return UserError(
-            f"No room in {folder} ({said}): {needed:,} bytes needed, {free_bytes(folder):,} free. {remedy}"
-        )
+        free = free_bytes(folder)  # what was written in vain is gone already
+        wanted = f"{needed:,}" if needed else f"more than {free:,}"
+        return UserError(f"No room in {folder} ({said}): {wanted} bytes needed, {free:,} free. {remedy}")
     if error.errno in NOT_ALLOWED:
         return UserError(f"Cannot write to {error.filename or folder}: {said}. {remedy}")
     if error.errno in NO_LOCKS:

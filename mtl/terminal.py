@@ -10,7 +10,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
@@ -103,6 +104,21 @@ class ConsoleHandler(logging.Handler):
         line = masked(prefix + self.format(record))
         if _take is None or not _take(record, line):
             _console.print(Text(line), soft_wrap=True)
+
+
+class LogFile(logging.FileHandler):
+    """A file of log lines; a full disk is no tale of its own: whoever needs the room says so in one line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave out what the disk does not take."""
+        error = sys.exc_info()[1]
+        if not (isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT)):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whether the disk takes its last lines or not."""
+        with suppress(OSError):
+            super().close()
 
 
 class _Rate(ProgressColumn):

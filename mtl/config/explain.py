@@ -16,7 +16,7 @@ from mtl.config.build import hydra_options
 from mtl.config.switches import CONF
 from mtl.config.words import ambiguous, check_commas, in_quotes, unreadable
 from mtl.errors import UserError, nearest
-from mtl.files import NO_ROOM, NOT_ALLOWED
+from mtl.files import NO_ROOM, NOT_ALLOWED, free_bytes
 
 RAY_TOKEN = (
     "RAY_AUTH_MODE must say the same (token, or disabled) on every node of a Ray cluster and where the sweep is typed; "
@@ -42,7 +42,14 @@ def explain(error: BaseException) -> str | None:
 
 def _refused_path(error: OSError) -> str | None:
     """A path that the system will not have written, or read; None where something else is wrong."""
-    if error.filename is None or error.errno not in NOT_ALLOWED | NO_ROOM:
+    if error.errno in NO_ROOM:
+        where = Path(str(error.filename)).absolute().parent if error.filename else None
+        free = "" if where is None else f" in {where}: {free_bytes(where):,} bytes are free"
+        return (
+            f"No room{free} ({error.strerror}). Make room, or set hydra.run.dir, of a sweep hydra.sweep.dir, to "
+            "another disk; then the same command again."
+        )
+    if error.filename is None or error.errno not in NOT_ALLOWED:
         return None
     path = Path(str(error.filename)).absolute()
     if traceback.extract_tb(error.__traceback__)[-1].name != "mkdir":

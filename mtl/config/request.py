@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.choices import departed, told
 from mtl.config.parameters import parameters, run_name, tags_of
+from mtl.files import publish
 from mtl.masking import masked
 
 
@@ -71,11 +72,11 @@ class RunRequest:
     def write_config(self) -> None:
         """Write the config, interpolations resolved, passwords left out."""
         text = masked(OmegaConf.to_yaml(self.config, resolve=True))
-        (self.artifacts / "config.yaml").write_text(text, encoding="utf-8")
+        publish(self.artifacts / "config.yaml", text.encode())
 
     def write(self) -> None:
         """Write config and overrides beside the run's other files."""
         self.artifacts.mkdir(parents=True, exist_ok=True)
         self.write_config()
         text = masked("".join(f"{word}\n" for word in self.overrides))
-        (self.artifacts / "overrides.txt").write_text(text, encoding="utf-8")
+        publish(self.artifacts / "overrides.txt", text.encode())

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mtl.config.build import build
 from mtl.errors import UserError
+from mtl.files import NO_ROOM, publish
 from mtl.job.record import read_job
 from mtl.masking import masked
 
@@ -32,23 +33,38 @@ def closing_run(tracked: Run, folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
+        tracked.closing()
         tracked.tags({"failure": "interrupted"})
         tracked.end("KILLED")
         raise
     except BaseException as error:
-        _keep_failure(tracked, folder, one_line(error), traceback.format_exc())
-        tracked.end("FAILED")
+        _close_failed(tracked, folder, one_line(error), traceback.format_exc())
         raise
-    tracked.end("FINISHED")
+    try:
+        tracked.end("FINISHED")
+    except (OSError, UserError) as error:  # a disk that fills at the very end
+        _close_failed(tracked, folder, one_line(error), traceback.format_exc())
+        raise
+
+
+def _close_failed(tracked: Run, folder: Path, reason: str, details: str) -> None:
+    tracked.closing()
+    _keep_failure(tracked, folder, reason, details)
+    tracked.end("FAILED")
 
 
 def _keep_failure(tracked: Run, folder: Path, reason: str, details: str) -> None:
     """The reason as a tag, and what is known beyond one line as an artifact."""
     failure = folder / "failure"
-    failure.mkdir(parents=True, exist_ok=True)
-    (failure / "traceback.txt").write_text(masked(details), encoding="utf-8")
     tracked.tags({"failure": reason})
-    tracked.artifacts(failure)
+    try:
+        failure.mkdir(parents=True, exist_ok=True)
+        publish(failure / "traceback.txt", masked(details).encode())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+    else:
+        tracked.artifacts(failure)
 
 
 def one_line(error: BaseException) -> str:
@@ -95,5 +111,4 @@ def track_failure(
             time.sleep(wait_s)
         else:
             break
-    _keep_failure(tracked, folder, reason, details)
-    tracked.end("FAILED")
+    _close_failed(tracked, folder, reason, details)

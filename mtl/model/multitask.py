@@ -189,6 +189,11 @@ class MultiTaskModel:
         """Names of the variables of the trained parts that hold a NaN or an infinity."""
         return [name for name, variable in self.named_variables() if not np.isfinite(variable.numpy()).all()]
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of `get_weights`."""
+        return sum(array.nbytes for array in self.get_weights().values())
+
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all variables of the trained parts, by name."""
         return {name: np.array(variable.numpy()) for name, variable in self.named_variables()}

@@ -5,20 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from mtl import files
 from mtl.data.annotations import annotation_lines
 from mtl.results import Relation, directions, pairs
 from mtl.trace import Trace
+from mtl.tracking.journal import ROOM as ROOM
 
 if TYPE_CHECKING:
     from mtl.evaluation.evaluation import Evaluated
 
 ROWS_AT_ONCE = 2**16  # as python strings, which take several times their text
+
+
+def whole_artifacts(artifacts: Path, size: int = 0) -> AbstractContextManager[Path]:
+    """A folder to write to, whose files become artifacts only when the block was left without an error.
+
+    Parameters
+    ----------
+    artifacts : Path
+    size : int
+        Bytes that will be written, or less.
+
+    Raises
+    ------
+    UserError
+        If there is no room; nothing is left behind then.
+    """
+    return files.whole_files(artifacts, size, ROOM)
 
 
 def table_digest(frames: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def one_process_at_a_time(lock: Path) -> Iterator[None]:
         yield
 
 
-def _schema_version(database: Path) -> str | None:
+def schema_version(database: Path) -> str | None:
     """The schema's version, empty where tables are without one, None where there is no database."""
     if not database.exists() or not database.stat().st_size:
         return None
@@ -49,13 +50,13 @@ def create_database(database: Path, artifacts: str) -> None:
             raise UserError(
                 f"{path} cannot be written (permission): set tracking.uri to a store that can, or tracking=none."
             )
-    version = _schema_version(database)
+    version = schema_version(database)
     if version is None:
         database.parent.mkdir(parents=True, exist_ok=True)
         with one_process_at_a_time(database.with_name(f"{database.name}.lock")):
-            if _schema_version(database) is None:
+            if schema_version(database) is None:
                 _create_whole(database, artifacts)
-        version = _schema_version(database)
+        version = schema_version(database)
     if not version:
         raise UserError(f"{database} is no whole MLflow store: move it away, or set tracking.uri to another one.")
 
@@ -67,5 +68,20 @@ def _create_whole(database: Path, artifacts: str) -> None:
     import_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
+    with logging_kept():
+        SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts).engine.dispose()
     new.replace(database)
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Handlers and level of the root logger as they were: migrations of older versions of MLflow replace them."""
+    root = logging.getLogger()
+    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
+    logging.disable(logging.INFO)  # a line per migration
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mtl import files
 from mtl.masking import masked, masked_in
 from mtl.results import FAILURE, JOB, NO_WORD, PARENT, TrackedRun
 from mtl.tracking import renamed
@@ -19,6 +20,7 @@ from mtl.tracking.process import is_dead
 log = logging.getLogger(__name__)
 
 JOURNAL = "tracking.jsonl"
+ROOM = "Make room, or set hydra.run.dir, of a sweep hydra.sweep.dir, to another disk; then the same command again."
 _told: set[tuple[Path, int]] = set()  # damaged lines that were spoken of
 
 
@@ -35,6 +37,9 @@ class Journal:
         self.path = path
         self.entries: list[dict] = []
         self.run_id = ""
+        self.is_closing = (
+            False  # then what the disk does not take is left out: the store is to know the end all the same
+        )
         self._done: set[int] = set()
         self._offset = time.time() - time.monotonic()  # of the clock on the wall, which may be set anew meanwhile
         if path.exists():
@@ -123,12 +128,20 @@ class Journal:
     def _write(self, entry: Mapping[str, object]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(entry).encode("ascii") + b"\n"
-        with self.path.open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # the last writer was killed within a line
-                    line = b"\n" + line
-            file.write(line)
+        before = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("ab+") as file:
+                if before:
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # the last writer was killed within a line
+                        line = b"\n" + line
+                file.write(line)
+        except OSError as error:
+            if error.errno not in files.NO_ROOM:
+                raise
+            os.truncate(self.path, before)  # no half line
+            if not self.is_closing:
+                raise files.disk_error(error, self.path.parent, len(line), ROOM) from error
 
 
 def _is_whole(entry: object) -> bool:

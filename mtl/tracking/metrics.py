@@ -61,15 +61,16 @@ def log_data(data: Data, frames: Any) -> None:
 
 def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -> None:
     """Versions of packages, frame counts, annotation files and bad frames; the dataset as the run's input."""
-    from mtl.tracking.artifacts import table_digest, write_annotations, write_json
+    from mtl.tracking.artifacts import table_digest, whole_artifacts, write_annotations, write_json
     from mtl.tracking.provenance import package_versions
 
-    write_json(artifacts / "packages.json", package_versions())
-    data.kept.to_csv(artifacts / "frame_counts.csv")
-    for split in ("train", "val", "test"):
-        write_annotations(artifacts / f"{split}_annotations.txt", features.frames, split)
-    data.skipped.to_csv(artifacts / "skipped_files.csv", index=False)
-    features.bad.to_csv(artifacts / "bad_frames.csv", index=False)
+    with whole_artifacts(artifacts) as new:
+        write_json(new / "packages.json", package_versions())
+        data.kept.to_csv(new / "frame_counts.csv")
+        for split in ("train", "val", "test"):
+            write_annotations(new / f"{split}_annotations.txt", features.frames, split)
+        data.skipped.to_csv(new / "skipped_files.csv", index=False)
+        features.bad.to_csv(new / "bad_frames.csv", index=False)
     if len(features.bad):
         log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")
     at_test = (features.frames["split"] == "test").to_numpy()

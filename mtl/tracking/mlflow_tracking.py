@@ -19,10 +19,10 @@ from mtl import results
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, Killed, TrackedRun
-from mtl.tracking import beside, journal, process, renamed
+from mtl.tracking import beside, journal, process, renamed, versions
 from mtl.tracking.address import absolute_uri
 from mtl.tracking.below import below
-from mtl.tracking.database import create_database
+from mtl.tracking.database import create_database, logging_kept, schema_version
 from mtl.tracking.run import Run, begin_record
 from mtl.tracking.store import UPLOAD_TIMEOUT_S, RefusedError, Store, T, UnreachableError, limits
 
@@ -99,21 +99,21 @@ class MLflowTracking:
             self._prepared, self._down = True, ""
 
     def _create(self) -> None:
-        from mlflow.exceptions import MlflowException
-
-        if self._database:
-            create_database(self._database, str(self._store.artifacts))
-        if self._beside:
-            _say_once(*beside.settle(self._beside))
         try:
-            self._store.create_experiment()
-        except MlflowException as error:
-            if "out-of-date database schema" not in str(error):
+            if self._database:
+                create_database(self._database, str(self._store.artifacts))
+                before = schema_version(self._database)
+            if self._beside:
+                _say_once(*beside.settle(self._beside))
+            with logging_kept():  # a version of MLflow that opens an older store may migrate it unasked
+                self._store.create_experiment()
+            if self._database:
+                _say_once(versions.migrated(self._database, before, schema_version(self._database)))
+        except Exception as error:
+            line = versions.unfit(error, masked(self.uri))
+            if line is None:
                 raise
-            raise UserError(
-                f"The store {masked(self.uri)} was made by another version of MLflow: keep a copy, then run "
-                f"`mlflow db upgrade {shlex.quote(self.uri)}`, or set tracking.uri to a new one."
-            ) from error
+            raise UserError(line) from error
         if self._beside:
             _say_once(beside.elsewhere(self._beside, self.experiment))
 

@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from mtl import files
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FINGERPRINT, HOST, PROCESS, Killed
 from mtl.tracking import journal, process
-from mtl.tracking.address import is_near
+from mtl.tracking.address import absolute_uri, is_near
+from mtl.tracking.beside import beside
 from mtl.tracking.journal import Journal
 from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
 from mtl.tracking.provenance import source_tags
-from mtl.tracking.store import RefusedError, Store, UnreachableError
+from mtl.tracking.store import NoRoomError, RefusedError, Store, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Run:
         self._journal = record
         self._store = store
         self._down, self._warned = "", False
+        self._no_room = False  # the store answers, but the files found no room
         self._seen = {
             (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
         }
@@ -127,18 +130,38 @@ class Run:
         path = os.path.relpath(folder.resolve(), self.folder.resolve())
         self._call("artifacts", folder=Path(path).as_posix(), under=under)
 
+    def closing(self) -> None:
+        """From now on a full disk is no reason to stop: the store is to know how the run ended."""
+        self._journal.is_closing = True
+
     def end(self, status: Status) -> None:
-        """Close the run; a store that had gone is asked once more."""
+        """Close the run; a store that had gone is asked once more.
+
+        Raises
+        ------
+        UserError
+            If the disk is full; not after `closing`.
+        """
         was_down, self._down = self._down, ""
         if self._undefined():
-            (self.folder / UNDEFINED).write_text(json.dumps(self._undefined(), indent=2), encoding="utf-8")
-            self._call("file", file=UNDEFINED)
+            self._publish_undefined()
         if not self._down:
             self._call("end", status=status)
         else:
             self._journal.add("end", status=status)
         if was_down and not self._down:
             log.info("MLflow answers again: everything was sent.")
+        if self._no_room and self._store is not None and self._journal.run_id:
+            self._store.close_unsent(self._journal.run_id, self._down)
+
+    def _publish_undefined(self) -> None:
+        try:
+            files.publish(self.folder / UNDEFINED, json.dumps(self._undefined(), indent=2).encode())
+        except OSError as error:
+            if not self._journal.is_closing:
+                raise files.disk_error(error, self.folder, 0, journal.ROOM) from error
+        else:
+            self._call("file", file=UNDEFINED)
 
     def _call(self, call: str, **details: object) -> None:
         self._journal.add(call, **details)
@@ -152,7 +175,10 @@ class Run:
         try:
             send_pending(self._journal, self._store)
         except UnreachableError as error:
+            self._no_room = isinstance(error.__cause__, NoRoomError)
             self._go_on_alone(str(error))
+        else:
+            self._no_room = False
 
     def _go_on_alone(self, reason: str) -> None:
         """Say once that the rest stays on disk."""
@@ -165,8 +191,18 @@ class Run:
                 masked(self._store.uri),
                 reason,
                 shlex.quote(str(self.folder)),
-                "" if is_near(self._store.uri, self.folder) else f" --uri {shlex.quote(masked(self._store.uri))}",
+                self._what_is_asked_for(),
             )
+
+    def _what_is_asked_for(self) -> str:
+        """The options of `send` without which it does not follow this record."""
+        store = self._store
+        assert store is not None
+        near, database = is_near(store.uri, self.folder), absolute_uri(store.uri)[1]
+        usual = None if database is None else beside(database).as_uri()
+        asked = {} if near else {"--uri": masked(store.uri)}
+        asked |= {} if store.artifacts in (None, usual) else {"--artifacts": masked(store.artifacts)}
+        return "".join(f" {key} {shlex.quote(value)}" for key, value in asked.items())
 
 
 def send_pending(record: Journal, store: Store) -> int:

@@ -10,14 +10,16 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mtl import files
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
 from mtl.tracking.below import below
+from mtl.tracking.beside import local_path
 
 if TYPE_CHECKING:
     import mlflow.entities
@@ -45,6 +47,10 @@ REFUSALS = {
 
 class UnreachableError(ConnectionError):
     """The store does not answer, or cannot write, after the bounded wait."""
+
+
+class NoRoomError(OSError):
+    """The place of the artifacts is a full disk; the store itself answers."""
 
 
 class RefusedError(ValueError):
@@ -207,8 +213,19 @@ class Store:
         elif call == "file":
             self._upload(run_id, _sendable(folder, entry["file"]), "")
         elif call == "end":
-            self.client.set_terminated(run_id, entry["status"], entry["time"])
+            self._end(run_id, entry)
         return run_id
+
+    def _end(self, run_id: str, entry: Mapping) -> None:
+        if entry["status"] == "FINISHED" and FAILURE in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, FAILURE)  # of when it was closed in between, not all being sent
+        self.client.set_terminated(run_id, entry["status"], entry["time"])
+
+    def close_unsent(self, run_id: str, reason: str) -> None:
+        """Close a run as FAILED whose files are still to be sent, so that it neither runs for ever nor looks whole."""
+        with suppress(Exception), limits(self.timeout_s):  # a store that is gone now closes it when all is sent
+            self.client.set_tag(run_id, FAILURE, f"not all was sent: {reason}")
+            self.client.set_terminated(run_id, "FAILED")
 
     def _reopen(self, run_id: str, tags: Mapping[str, str]) -> None:
         run = self.client.get_run(run_id)
@@ -273,12 +290,28 @@ class Store:
     def _upload(self, run_id: str, path: Path, under: str) -> None:
         if not path.exists():
             raise RefusedError(f"{path} is not there any more")
-        self.client.get_run(run_id)  # a store that is gone is found out here, within the short wait
+        run = self.client.get_run(run_id)  # a store that is gone is found out here, within the short wait
+        place = local_path(run.info.artifact_uri)
+        if place is not None:
+            _check_room(path, place / under)
         with limits(UPLOAD_TIMEOUT_S):
             if path.is_dir():
                 self.client.log_artifacts(run_id, str(path), under or None)
             else:
                 self.client.log_artifact(run_id, str(path), under or None)
+
+
+def _check_room(source: Path, to: Path) -> None:
+    """Find a full disk before half a file stands there under its name; what is there already is written over."""
+    if source.is_dir():
+        pairs = [(path, to / path.relative_to(source)) for path in source.rglob("*") if path.is_file()]
+    else:
+        pairs = [(source, to / source.name)]
+    there = sum(new.stat().st_size for _, new in pairs if new.is_file())
+    needed = sum(path.stat().st_size for path, _ in pairs) - there
+    free = files.free_bytes(to)
+    if needed > free:
+        raise NoRoomError(f"no room in {to}: {needed:,} bytes needed, {free:,} free")
 
 
 def _sendable(folder: Path, name: str) -> Path:
