@@ -230,13 +230,13 @@ class Archive:
         Raises
         ------
         UserError
-            If the folder cannot be written to, or its file system locks nothing.
+            If the folder cannot be written to; `NoLocksError` if its file system locks nothing.
         """
         try:
             descriptor = self._lock(wait)
         except OSError as error:
             if error.errno in files.NO_LOCKS:
-                raise UserError(
+                raise files.NoLocksError(
                     f"The file system of {self.folder} cannot lock files; right would be a features.dir "
                     "(MTL_FEATURES_DIR) on a disk that can, or features.max_gib=1e-9, which keeps none."
                 ) from error
