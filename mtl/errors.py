@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -35,3 +36,37 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if near:
         return f"Did you mean '{by_folded[near[0]]}'?"
     return f"Known: {', '.join(known)}." if known else "Nothing is known there."
+
+
+def misspelt(name: str, known: Iterable[str]) -> str:
+    """A hint as of `nearest`, but for names whose mistaking would change what is learned: classes.
+
+    Only what is one slip of typing away is suggested: a letter too many, too few or another one, or
+    two neighbours that changed places; letter case, blanks, dashes and underscores do not count. The first
+    letter must be right, because a word that turns another one round differs there: Anormal is not Normal.
+    """
+    known = sorted(known)
+    typed = _letters(name)
+    near = [option for option in known if _is_one_slip(typed, _letters(option))]
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    return f"Known: {', '.join(known)}." if known else "Nothing is known there."
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _is_one_slip(typed: str, right: str) -> bool:
+    """Whether one slip of typing, not in the first letter, leads from one to the other."""
+    start = _n_alike(typed, right)
+    typed, right = typed[start:], right[start:]
+    end = _n_alike(typed[::-1], right[::-1])
+    typed, right = typed[: len(typed) - end], right[: len(right) - end]
+    is_swapped = len(typed) == 2 and typed[::-1] == right
+    return start > 0 and (max(len(typed), len(right)) <= 1 or is_swapped)
+
+
+def _n_alike(one: str, other: str) -> int:
+    """Length of the beginning that two words share."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

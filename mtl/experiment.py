@@ -26,7 +26,7 @@ from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
 from mtl.results import CODE, DATA, JOB, NUMERICS, Result
-from mtl.terminal import quiet, show
+from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         tracked.tags(_identity(config, data, frames, found))
     with stages("features"):
         features = features_of(data, frames, backbone.frozen, build(config.features), found)
-    require_every_split(features.frames)
+    require_every_split(features.frames, frames, features.bad)
     made = how_made(data.root, features.frames)
     metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
@@ -191,8 +191,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     tracked.tags(metrics.untrained_classes(tasks, trained))
     metrics.log_result(tracked, result, history, features, len(predictions))
     tracked.artifacts(artifacts)
-    for shown in run_tables.run_tables(result):
-        show(shown)
+    for table in run_tables.run_tables(result):
+        report(table)
     return result
 
 

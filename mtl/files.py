@@ -170,6 +170,8 @@ def disk_error(error: OSError, folder: Path, needed: int, remedy: str) -> OSErro
         )
     if error.errno in NOT_ALLOWED:
         return UserError(f"Cannot write to {error.filename or folder}: {said}. {remedy}")
+    if error.errno in NO_LOCKS:
+        return NoLocksError(f"The file system of {folder} cannot lock files. {remedy}")
     return error
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, logsumexp, softmax
 
-from mtl.errors import UserError, nearest
+from mtl.errors import UserError, misspelt
 
 NORMAL = "Normal"  # the class that is no anomaly
 LONGEST_NAME = 100  # characters, so that a file may be named after a task in any script
@@ -70,7 +70,7 @@ def check_classes(named: Sequence[str], known: Sequence[str]) -> None:
     """Raise `UserError` where classes are named that the data set lacks, or named twice."""
     lacking = [name for name in named if name not in known]
     if lacking:
-        raise UserError(f"names classes the data set lacks: {lacking}. {nearest(lacking[0], known)}")
+        raise UserError(f"names classes the data set lacks: {lacking}. {misspelt(lacking[0], known)}")
     twice = sorted({name for name in named if list(named).count(name) > 1})
     if twice:
         raise UserError(f"names classes twice: {twice}.")

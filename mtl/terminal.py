@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,17 +23,40 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Task as Bar
+from rich.segment import Segment
 from rich.text import Text
 
 from mtl.errors import UserError
 from mtl.masking import masked
 
+COLUMNS_OF_LOG = 120
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 
 Advance = Callable[..., None]
+Take = Callable[[logging.LogRecord, str], bool]
 
-_console = Console(highlight=False)
-_prefix = ""
+# what moves the cursor, colours, rings, or turns the direction of writing; a line's end and a tab stay
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+IN_LOG = "in_log_alone"  # of a record that was shown already, or is not to be
+
+
+def plain(text: str) -> str:
+    """Text without control characters: names come from files and stores of others."""
+    return _CONTROL.sub("", text)
+
+
+class _Terminal(Console):
+    """A console that shows control characters of nobody but itself."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Parts of the text as they are written."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(plain(part.text), part.style)
+
+
+_console = _Terminal(highlight=False)
+_take: Take | None = None
+_bars: Progress | None = None
 
 
 def show(renderable: RenderableType) -> None:
@@ -39,17 +65,31 @@ def show(renderable: RenderableType) -> None:
     _console.print(renderable, soft_wrap=isinstance(renderable, str), markup=False, emoji=False)
 
 
-def hush(prefix: str) -> None:
-    """From now on only warnings are shown, and say whose they are: other jobs write to the same terminal.
+def report(renderable: RenderableType) -> None:
+    """Put what a run found into its log, and before the person's eyes where no sweep speaks for the run."""
+    if _take is None:
+        show(renderable)
+    text = io.StringIO()
+    Console(file=text, width=COLUMNS_OF_LOG, color_system=None).print(renderable)
+    lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    logging.getLogger(__name__).info("\n%s", lines, extra={IN_LOG: True})
+
+
+def complain(line: str) -> None:
+    """Say on the error stream what went wrong."""
+    print(plain(masked(line)), file=sys.stderr)  # noqa: T201
+
+
+def hush(take: Take | None) -> None:
+    """From now on log lines are given to `take`, and shown only where it returns False; bars are not shown.
 
     Parameters
     ----------
-    prefix : str
-        Empty: everything is shown again.
+    take : callable or None
+        Of the record and its line. None: everything is shown again.
     """
-    global _prefix
-    _prefix = prefix
-    _console.quiet = bool(prefix)
+    global _take
+    _take = take
 
 
 class ConsoleHandler(logging.Handler):
@@ -57,11 +97,12 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line."""
-        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        if _prefix and record.levelno < logging.WARNING:
+        if getattr(record, IN_LOG, False):
             return
-        console = Console(highlight=False) if _prefix else _console
-        console.print(Text(masked(_prefix + prefix + self.format(record))), soft_wrap=True)
+        prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        line = masked(prefix + self.format(record))
+        if _take is None or not _take(record, line):
+            _console.print(Text(line), soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
@@ -71,18 +112,24 @@ class _Rate(ProgressColumn):
         """The rate, once there is one."""
         if not task.elapsed or not task.completed:
             return Text("")
-        return Text(f"{task.completed / task.elapsed:,.0f} {task.fields['unit']}/s")
+        rate = task.completed / task.elapsed
+        return Text(f"{rate:,.0f} {task.fields['unit']}/s" if rate >= 1 else "")
+
+
+def is_watched() -> bool:
+    """Whether what is shown is shown on a terminal."""
+    return _console.is_terminal
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+def progress(title: str, total: int | None, unit: str) -> Iterator[Advance]:
     """A bar with rate and time left; away from a terminal a line now and then.
 
     Parameters
     ----------
     title : str
-    total : int
-        Number of units there are.
+    total : int or None
+        Number of units there are; None where that is not known.
     unit : str
         What is counted, in the plural.
 
@@ -91,8 +138,27 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     callable
         ``advance(n, note="")`` counts n more units; the note stands behind the bar.
     """
-    if not _console.is_terminal:
-        yield _lines(title, total, unit)
+    if not is_watched() or (_take is not None and _bars is None):  # a job beside others has no terminal of its own
+        yield _lines(title, total or 0, unit)
+        return
+    with _shown_bars() as bars:
+        bar = bars.add_task(title, total=total, unit=unit, note="")
+
+        def advance(n: int, note: str = "") -> None:
+            bars.update(bar, advance=n, note=plain(note))
+
+        try:
+            yield advance
+        finally:
+            bars.remove_task(bar)
+
+
+@contextmanager
+def _shown_bars() -> Iterator[Progress]:
+    """The bars on the terminal: a job's stand below its sweep's."""
+    global _bars
+    if _bars is not None:
+        yield _bars
         return
     columns = (
         TextColumn("{task.description}"),
@@ -102,15 +168,14 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=_console, transient=True) as bars:
-        bar = bars.add_task(title, total=total, unit=unit, note="")
-
-        def advance(n: int, note: str = "") -> None:
-            bars.update(bar, advance=n, note=note)
-
-        yield advance
+        _bars = bars
+        try:
+            yield bars
+        finally:
+            _bars = None
 
 
 def _lines(title: str, total: int, unit: str) -> Advance:

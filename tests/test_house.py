@@ -157,6 +157,13 @@ def test_one_door_per_library(library):
     assert through <= DOORS[library]
 
 
+@pytest.mark.parametrize("path", [*MODULES, *sorted((ROOT / "hydra_plugins").rglob("*.py"))], ids=str)
+def test_nothing_is_pickled(path):
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert "allow_pickle=True" not in path.read_text(encoding="utf-8")
+
+
 def test_run_imports_nothing_heavy():
     assert set(imports(ROOT / "run.py")) == {"hydra", "mtl.config.build", "mtl.config.commandline", "mtl.experiment"}
 

@@ -22,7 +22,7 @@ from mtl.config.renamed import lines, override, renamed
 from mtl.config.swept import deferred
 from mtl.config.words import at_home, check_paths
 from mtl.errors import UserError
-from mtl.masking import masked
+from mtl.terminal import complain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,16 +46,16 @@ def launch(main: Callable[[], object]) -> None:
         command line its exceptions pass through as they are. Overrides under old
         names, and those that hold a password, are rewritten before Hydra sees them.
     """
-    sys.excepthook = lambda *error: _say("".join(traceback.format_exception(*error)).rstrip())
+    sys.excepthook = lambda *error: complain("".join(traceback.format_exception(*error)).rstrip())
     try:
         sys.argv[1:], said = taken_out(sys.argv[1:])
     except UserError as mistake:
-        _say(str(mistake))
+        complain(str(mistake))
         sys.exit(1)
     for told in said:
-        _say(told)
+        complain(told)
     for old in lines(sys.argv[1:]):
-        _say(old)
+        complain(old)
     sys.argv[1:] = map(at_home, map(override, sys.argv[1:]))
     if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv[1:]):
         sys.argv[1:] = deferred(sys.argv[1:])
@@ -71,7 +71,7 @@ def launch(main: Callable[[], object]) -> None:
         main()
     except KeyboardInterrupt:
         _close(interrupted=True)
-        _say("interrupted")
+        complain("interrupted")
         sys.exit(INTERRUPTED)
     except SystemExit as leaving:
         _close(interrupted=leaving.code == TERMINATED)
@@ -83,15 +83,11 @@ def launch(main: Callable[[], object]) -> None:
             _close(interrupted=False)
         if line is None:
             raise
-        _say(line)
+        complain(line)
         sys.exit(1)
     finally:
         if before is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
-
-
-def _say(line: str) -> None:
-    print(masked(line), file=sys.stderr)  # noqa: T201
 
 
 def _close(interrupted: bool) -> None:
@@ -145,7 +141,7 @@ def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
         said = explain(error) if is_alone and not hydra.verbose else None
         if said is None:
             raise
-        _say(said)
+        complain(said)
         sys.exit(1)
 
 

@@ -15,7 +15,7 @@ from mtl.data.class_names import CLASSES, class_of
 from mtl.data.folders import EXTENSIONS, image_paths, or_list, refuse_link_out
 from mtl.data.frame_table import Listing, sorted_codes
 from mtl.data.text import read_text
-from mtl.errors import UserError, nearest
+from mtl.errors import UserError, misspelt
 
 # <path> <class>; the path may contain spaces
 ANNOTATION = r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$"
@@ -69,7 +69,7 @@ def _label_codes(labels: pa.Array, file: Path, number: np.ndarray) -> np.ndarray
         label = distinct[codes[unknown[0]]]
         raise UserError(
             f"{file}:{number[unknown[0]]}: '{label}' is no class of UCF-Crime{and_more(len(unknown))}. "
-            f"{nearest(label, CLASSES)}"
+            f"{misspelt(label, CLASSES)}"
         )
     return np.array([CLASSES.index(name) for name in known if name is not None], np.int8)[codes]
 

@@ -51,6 +51,7 @@ def hold_out_videos(
     seed : int
     """
     length = dict(zip(videos, n_frames, strict=True))
+    single = []
     giant = LARGE_SHARE * fraction * sum(length.values())
     queues: dict[str, list[str]] = {}
     for video, name in zip(videos, classes, strict=True):
@@ -58,13 +59,15 @@ def hold_out_videos(
     held_out: set[str] = set()
     for name, queue in sorted(queues.items()):
         if len(queue) == 1:
-            log.warning("Class %s has a single video, %s: none is held out.", name, queue[0])
+            single.append(f"{name} ({queue[0]})")
             continue
         queue.sort(key=lambda video: (_place(video, seed), video))
         target = fraction * sum(length[video] for video in queue)
         usual = [video for video in queue if length[video] <= giant]
         enough = sum(length[video] for video in usual) >= target
         held_out |= _nearest(usual if enough else queue, length, target, len(queue) - 1)
+    if single:
+        log.warning("A single video each has %s: none of it is held out.", ", ".join(single))
     return frozenset(held_out)
 
 
@@ -197,11 +200,44 @@ def say_large_videos(frames: pd.DataFrame) -> None:
             )  # fmt: skip
 
 
-def require_every_split(frames: pd.DataFrame) -> None:
-    """Raise `UserError` where a split is empty: training needs frames to train on, and to judge by."""
-    counts = frames["split"].value_counts()
+def require_videos_to_hold_out(classes: pd.Series) -> None:
+    """Raise `UserError` where no validation video can be held out: every class has one, which stays in train.
+
+    Parameters
+    ----------
+    classes : Series of str
+        Class of each training video.
+    """
+    n_videos = classes.value_counts()
+    n_videos = n_videos[n_videos > 0]
+    if n_videos.max() < 2:
+        raise UserError(
+            f"No validation video can be held out of train: of each of its {len(n_videos)} classes "
+            f"({', '.join(sorted(n_videos.index.astype(str)))}) there is one video, and whole videos are held out. "
+            "Right would be a second training video of a class, a folder 'Val' beside 'Train', "
+            "or data.annotations.val=FILE."
+        )
+
+
+def require_every_split(left: pd.DataFrame, found: pd.DataFrame, bad: pd.DataFrame) -> None:
+    """Raise `UserError` where a split is empty: training needs frames to train on, and to judge by.
+
+    Thinning leaves every video a frame, or a split at least one, so frames that cannot be read are the cause.
+
+    Parameters
+    ----------
+    left, found : DataFrame
+        The frame table with and without the bad frames.
+    bad : DataFrame
+        `path` and `reason` of those.
+    """
     for split in ("train", "val", "test"):
-        if not counts.get(split, 0):
+        if not (left["split"] == split).any():
+            paths = found.loc[found["split"] == split, "path"]
+            if paths.empty:
+                raise UserError(f"Split '{split}' has no frame; the data set gives none.")
+            own = bad[bad["path"].isin(set(paths))]
+            examples = ", ".join(f"'{path}' ({reason})" for path, reason in own[["path", "reason"]].head(3).to_numpy())
             raise UserError(
-                f"Split '{split}' has no frame left; right would be a lower data.every or higher data.max_*."
+                f"Split '{split}' has no frame left: none of its {len(paths)} can be read, such as {examples}."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +14,18 @@ from pydantic import Field, PositiveInt
 
 from mtl import memory
 from mtl.data.annotations import read_annotations
-from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, SPLITS, class_of
-from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan, subfolders
+from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
-from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos, say_large_videos
+from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
+from mtl.data.splits import (
+    at_most,
+    at_most_per_video,
+    every_nth,
+    hold_out_videos,
+    require_videos_to_hold_out,
+    say_large_videos,
+)
 from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -25,6 +33,7 @@ log = logging.getLogger(__name__)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 # above this share the names follow another rule, and skipping would be the wrong thing to do
 MAX_SKIPPED_SHARE = 0.02
+SAID = 5  # folders that one line names
 
 
 class UCFCrime:
@@ -36,11 +45,11 @@ class UCFCrime:
         Folder that holds the split folders, and below which all paths lie.
     annotations : mapping of str to str or None
         For `train`, `val` and `test` a file of lines ``<path> <class>`` that takes
-        the place of the split's folder. Without one for `val`, validation videos
-        are held out of train.
+        the place of the split's folder. With neither a file nor a folder for `val`,
+        validation videos are held out of train.
     val_fraction : float
         Share of each class's training frames that is held out, as near as whole videos
-        come; counted as found, before thinning.
+        come; counted as found, before thinning. Without effect where `val` is given.
     split_seed : int
         Of the hold-out.
     every : int
@@ -100,7 +109,7 @@ class UCFCrime:
             if file is not None:
                 if not _annotation_file(file).is_file():
                     raise UserError(f"data.annotations.{split}: there is no file {_annotation_file(file)}.")
-            elif split != "val":
+            else:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
                         raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
@@ -117,14 +126,23 @@ class UCFCrime:
         ------
         UserError
             If a folder or a line is not understood, a video is in two splits or two
-            classes, a frame is there twice, or too many names do not say video and frame.
+            classes, a frame is there twice, too many names do not say video and frame,
+            or a split would have no frame.
         """
         self.check()
         skipped: list[tuple[str, str]] = []
-        found = frame_table(self._listings(skipped), skipped)
+        used: set[Path] = set()
+        found = frame_table(self._listings(skipped, used), skipped)
         self.skipped = _reported(skipped, len(found), self.root)
-        _say_missing(found)
-        found = self._hold_out(found)
+        val = self._given("val")
+        for split in ("train", "test") if val is None else SPLITS:
+            _require_frames(found, split, self._given(split), self.skipped)
+            _say_missing(found, split)
+        self._say_passed_over(used)
+        if val is None:
+            found = self._hold_out(found)
+        else:
+            log.info("Validation is %s; none is held out of train, data.val_fraction has no effect.", val)
         kept = self._thin(found)
         self.kept = counts(found, kept)
         say_large_videos(kept)
@@ -140,55 +158,53 @@ class UCFCrime:
         """None: no features are given, the frames lie as files below `root`."""
         return None
 
-    def _listings(self, skipped: list[tuple[str, str]]) -> Iterator[Listing]:
-        """What is there, split by split and class by class."""
+    def _listings(self, skipped: list[tuple[str, str]], used: set[Path]) -> Iterator[Listing]:
+        """What is there, split by split and class by class; the folders of images that were listed go to `used`."""
         listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
                 yield from read_annotations(_annotation_file(file), self.root, split, listed)
-            elif split != "val":
+                used.update(listed)
+            else:
                 for class_name, folder in self._class_folders(split):
+                    used.add(folder)
                     yield Listing(split, class_name, image_paths(folder, self.root, skipped))
 
     def _class_folders(self, split: str) -> list[tuple[str, Path]]:
-        """Class and folder of every class folder of a split, in order of name."""
-        split_folder = self._split_folder(split)
-        found = []
-        for entry in subfolders(split_folder, self.root):
-            class_name = class_of(entry.name)
-            if class_name is None:
-                hint = nearest(entry.name, {*CLASSES, *FOLDERS.values()})
-                raise UserError(f"Folder '{entry.name}' in {split_folder} is no class of UCF-Crime. {hint}")
-            found.append((class_name, Path(entry.path)))
-        if not found:
-            raise UserError(f"{split_folder} holds no class folder. Known: {', '.join(FOLDERS.values())}.")
-        return found
+        """Class and folder of every class folder of a split, in order of name; none where validation has no folder."""
+        folder = self._split_folder(split)
+        return [] if folder is None else class_folders(folder, self.root, self._needed())
 
-    def _split_folder(self, split: str) -> Path:
-        """The one folder of the root that means `split`."""
-        folders = subfolders(self.root, self.root)
-        found = [entry.name for entry in folders if SPLIT_FOLDERS.get(entry.name.casefold()) == split]
-        if len(found) > 1:
-            raise UserError(f"{self.root} holds {_and(found)}: both mean {split}. Keep one.")
-        if found:
-            return self.root / found[0]
-        names = [entry.name for entry in folders]
-        if not names:
-            raise UserError(f"data.root {self.root} holds no folder; it should hold 'Train' and 'Test'.")
-        for name in names:
-            if any(SPLIT_FOLDERS.get(entry.name.casefold()) == split for entry in scan(self.root / name)):
-                raise UserError(
-                    f"data.root {self.root} holds no '{split.title()}', but its '{name}' does: go one deeper."
-                )
-        raise UserError(f"data.root {self.root} holds no '{split.title()}', only {_and(names)}.")
+    def _split_folder(self, split: str) -> Path | None:
+        """The folder of a split; None where validation has none."""
+        return split_folder(self.root, split, self._needed())
+
+    def _needed(self) -> list[str]:
+        """Splits that must have a folder."""
+        return [split for split in ("train", "test") if self.annotations[split] is None]
+
+    def _given(self, split: str) -> Path | None:
+        """The annotation file or else the folder of a split; None where validation has neither."""
+        file = self.annotations[split]
+        return self._split_folder(split) if file is None else _annotation_file(file)
+
+    def _say_passed_over(self, used: set[Path]) -> None:
+        """Name folders whose images are in no split, where it is folders that say what is."""
+        folders = passed_over(self.root, used) if None in self.annotations.values() else []
+        if folders:
+            more = f" and {len(folders) - SAID} more" if len(folders) > SAID else ""
+            log.warning(
+                "Images in %s%s below %s are in no split and are passed over. Frames lie in <split>/<class>/; "
+                "folders of splits are named Train, Val and Test, or training, valid, validation and testing.",
+                quoted(folders[:SAID]), more, self.root,
+            )  # fmt: skip
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
-        """The table with validation videos taken out of train, unless they were given."""
-        if self.annotations["val"] is not None:
-            return frames
+        """The table with validation videos taken out of train."""
         in_train = frames[frames["split"] == "train"]
         n_frames = in_train["video"].value_counts()
         videos = in_train.drop_duplicates("video")
+        require_videos_to_hold_out(videos["class_name"])
         held_out = hold_out_videos(
             videos["video"].astype(str).tolist(),
             videos["class_name"].astype(str).tolist(),
@@ -242,20 +258,25 @@ def _reported(skipped: list[tuple[str, str]], n_frames: int, root: Path) -> pd.D
     return pd.DataFrame(skipped, columns=["path", "reason"], dtype=TEXT)
 
 
-def _say_missing(frames: pd.DataFrame) -> None:
+def _say_missing(frames: pd.DataFrame, split: str) -> None:
     """Say which classes a split lacks: what is asked of them cannot be learned, or not be scored."""
-    for split in ("train", "test"):
-        present = set(frames.loc[frames["split"] == split, "class_name"].unique())
-        missing = [name for name in CLASSES if name not in present]
-        if missing:
-            log.warning("No frame of %s in %s.", ", ".join(missing), split)
+    present = set(frames.loc[frames["split"] == split, "class_name"].unique())
+    missing = [name for name in CLASSES if name not in present]
+    if missing:
+        log.warning("No frame of %s in %s.", ", ".join(missing), split)
+
+
+def _require_frames(frames: pd.DataFrame, split: str, given: Path | None, skipped: pd.DataFrame) -> None:
+    """Refuse a split of which no image's name can be read; the others may be so many that its share is small."""
+    if not (frames["split"] == split).any():
+        examples = ", ".join(f"'{path}' ({reason})" for path, reason in skipped.head(3).itertuples(index=False))
+        raise UserError(
+            f"Split '{split}' has no frame: no image of {given} can be used, skipped were {examples}. "
+            f"Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
+        )
 
 
 def _within(folder: Path) -> str:
     """A hint where the frames lie a folder deeper."""
     deeper = sorted(entry.name for entry in scan(folder) if entry.is_dir())
     return f", only folders such as '{deeper[0]}'; frames should lie in the class folder itself" if deeper else ""
-
-
-def _and(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

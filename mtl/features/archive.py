@@ -46,6 +46,7 @@ REMEDY = (
     "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
     "or let features.max_gib be smaller than these feature vectors, so that they are not kept."
 )
+NO_LOCKS_REMEDY = "Set features.dir (MTL_FEATURES_DIR) to a disk that can, or features.max_gib=1e-9, which keeps none."
 
 
 class Archive:
@@ -65,8 +66,6 @@ class Archive:
         """Path of one of its files, once the archive is a folder of the store and no link out of it."""
         refuse_link(self.folder)
         return self.folder / name
-
-    # reading
 
     def parts(self) -> list[Part]:
         """The parts that the manifest names, in the order they were written."""
@@ -208,8 +207,8 @@ class Archive:
 
     def damaged_lines(self) -> list[str]:
         """Which lines of the two lists are damaged."""
-        checks: dict[str, Callable[..., object]] = {MANIFEST: Part, BAD: bad_line}
-        return [f"{name}: line {n}" for name in checks for n in files.damaged_lines(self._at(name), checks[name])]
+        lists: dict[str, Callable[..., object]] = {MANIFEST: Part, BAD: bad_line}
+        return [f"{name}: line {n}" for name, of in lists.items() for n in files.damaged_lines(self._at(name), of)]
 
     # writing, by the owner of the lock only
 
@@ -235,12 +234,8 @@ class Archive:
         try:
             descriptor = self._lock(wait)
         except OSError as error:
-            if error.errno in files.NO_LOCKS:
-                raise files.NoLocksError(
-                    f"The file system of {self.folder} cannot lock files; right would be a features.dir "
-                    "(MTL_FEATURES_DIR) on a disk that can, or features.max_gib=1e-9, which keeps none."
-                ) from error
-            raise files.disk_error(error, self.folder, 0, REMEDY) from error
+            remedy = NO_LOCKS_REMEDY if error.errno in files.NO_LOCKS else REMEDY
+            raise files.disk_error(error, self.folder, 0, remedy) from error
         if descriptor is None:
             yield False
             return

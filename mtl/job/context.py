@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from mtl.results import HOST, PROCESS
 from mtl.tracking.process import is_dead
 
 SWEEP = "MTL_SWEEP"
+CALLED_OFF = ".called_off"  # of a sweep's folder: whoever still works at it is to leave
 SECONDS_BETWEEN_LOOKS = 1.0  # at the records of jobs, or whether the sweep is alive
 SECONDS_TO_LEAVE = 20.0  # that a process has between SIGTERM and SIGKILL
 
@@ -44,15 +45,13 @@ class SweepContext:
     n_jobs : int
         0 where the sweeper decides as it goes.
     quiet : bool
-        Whether jobs run side by side, so that only the sweep itself writes to the terminal.
+        Whether only the sweep itself writes to the terminal, a line per job; else every job says all.
     digests : mapping of str to str
         Digest of the data by `fingerprint.data_key`.
     known : list of int
         Numbers of the jobs that were done before the sweep began.
     common : list of str
         Overrides that all jobs have; a job is told by the others.
-    output : str
-        The file its process writes to, so that a worker knows whether it writes to the same one.
     host, process : str
         Where the sweep itself runs, as `journal.this_process` says it.
     slots : int
@@ -68,34 +67,46 @@ class SweepContext:
     digests: Mapping[str, str] = field(default_factory=dict)
     known: Sequence[int] = ()
     common: Sequence[str] = ()
-    output: str = ""
     host: str = ""
     process: str = ""
     slots: int = 0
     trains: bool = True
 
     def label(self, name: str) -> str:
-        """A job's name without what all jobs have."""
-        return " ".join(word for word in name.split(" ") if word not in self.common)
+        """A job's name without what all jobs have, which comes last; a name may be cut off there."""
+        *words, last = name.split(" ")
+        kept = [word for word in words if word not in self.common]
+        cut = words and any(word.startswith(last) for word in self.common)
+        return " ".join(kept if cut else [*kept, last])
 
     def enter(self) -> None:
         """Make it the sweep of this process, and of those that it starts from now on."""
         os.environ[SWEEP] = json.dumps(asdict(self))
 
 
-def output() -> str:
-    """The file behind this process's standard output."""
-    try:
-        found = os.fstat(1)
-    except OSError:
-        return ""
-    return f"{found.st_dev}:{found.st_ino}"
-
-
 def current() -> SweepContext | None:
-    """The sweep this process is a job of; None outside a sweep."""
+    """The sweep this process is a job of; None outside a sweep.
+
+    Raises
+    ------
+    UserError
+        Where the environment variable that says it is damaged.
+    """
     text = os.environ.get(SWEEP)
-    return SweepContext(**json.loads(text)) if text else None
+    if not text:
+        return None
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(SweepContext).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"The environment variable {SWEEP}, by which a sweep tells its jobs of itself, is damaged "
+            f"({f'{where}: ' if where else ''}{first['msg']}). "
+            f"Outside a sweep: unset {SWEEP}; in a sweep: start it again."
+        ) from None
 
 
 def leave() -> None:
@@ -103,13 +114,22 @@ def leave() -> None:
     os.environ.pop(SWEEP, None)
 
 
+def call_off(sweep: SweepContext) -> None:
+    """Have jobs that are still at work end themselves, whatever process on whatever machine they are.
+
+    A process number that stands in a file may be anyone's by now, so nobody is signalled by one.
+    """
+    with suppress(OSError):
+        (Path(sweep.folder) / CALLED_OFF).touch()
+
+
 def is_gone(sweep: SweepContext) -> bool:
-    """Whether the sweep ran on this machine and its process is no more."""
-    return is_dead({HOST: sweep.host, PROCESS: sweep.process})
+    """Whether the sweep was called off, or ran on this machine and its process is no more."""
+    return (Path(sweep.folder) / CALLED_OFF).exists() or is_dead({HOST: sweep.host, PROCESS: sweep.process})
 
 
 def leave_with(sweep: SweepContext) -> None:
-    """End this process, truthfully, when the sweep's is gone: a sweep that was killed leaves nobody at work."""
+    """End this process, truthfully, when the sweep's is gone or calls it off: nobody is left at work."""
 
     def watch() -> None:
         while not is_gone(sweep):
@@ -162,7 +182,8 @@ def turn(sweep: SweepContext | None) -> Iterator[None]:
     import fcntl
 
     for attempt in itertools.count():
-        with (Path(sweep.folder) / f".slot-{attempt % sweep.slots}").open("w") as file:
+        path = Path(sweep.folder) / f".slot-{attempt % sweep.slots}"
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

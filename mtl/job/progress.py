@@ -55,13 +55,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def begun_line(job: Job, sweep: SweepContext) -> str:
-    """One line about a job that has begun, beside others."""
-    return f"job {job.number + 1}{f'/{sweep.n_jobs}' if sweep.n_jobs else ''} begins: {sweep.label(job.name)}"
+def at_work(names: Sequence[str]) -> str:
+    """Which jobs run now, in a few words."""
+    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}" if names else ""
 
 
 def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: float | None) -> str:
-    """One line about a job that has come to its end.
+    """One line about a job that has come to its end: which, its AUC with the 95 % interval, its time.
 
     Parameters
     ----------
@@ -73,11 +73,14 @@ def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: f
     left : float or None
         Seconds.
     """
+    from mtl.formatting import interval, number  # with pandas, which `--help` does without
+
     of = f"/{sweep.n_jobs}" if sweep.n_jobs else ""
-    auc = job.metrics.get(f"auc/{main_task}")
-    result = (", diverged" if DIVERGED in job.tags else "") + ("" if auc is None else f", AUC {auc:.3f}")
+    low, auc, high = (job.metrics.get(f"auc{end}/{main_task}", float("nan")) for end in ("_low", "", "_high"))
+    between = f" ({interval(low, high)})" if low <= high else ""
+    result = "diverged" if DIVERGED in job.tags else f"AUC {number(auc)}{between}"
     what = {
-        "FINISHED": f"reused{result}" if job.reused else f"finished{result} in {duration(job.seconds)}",
+        "FINISHED": f"{result}, {'reused' if job.reused else duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",
         "KILLED": f"KILLED: {job.failure or NO_WORD}",
     }[job.status]

@@ -57,7 +57,7 @@ def read_job(folder: Path) -> Job | None:
         status = "KILLED"
     metrics = {key: value for entry in record.entries for key, value in entry.get("metrics", {}).items()}
     return Job(
-        number=int(folder.name) if folder.name.isdigit() else -1,
+        number=int(folder.name) if folder.name.isdecimal() else -1,
         name=record.first["name"],
         status=status,
         failure=tags.get(FAILURE, ""),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import signal
 import sys
 import time
 import traceback
@@ -14,25 +13,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import commandline, explain
 from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
-from mtl.job import context, progress, record
-from mtl.masking import masked
+from mtl.job import context, progress, record, said
 from mtl.results import HOST, PROCESS
-from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, jobs_at_once
+from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.watch import Watch
-from mtl.terminal import hush, show
+from mtl.terminal import complain, hush, show
 from mtl.tracking.process import this_host, this_process
 
 log = logging.getLogger(__name__)
-
-ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SweepCallback(Callback):
@@ -75,8 +73,7 @@ class SweepCallback(Callback):
         try:
             self._open(config)
         except Exception as error:  # Hydra would make a warning of it and run the jobs without a sweep
-            said = explain.explain(error)
-            print(masked(said or traceback.format_exc()), file=sys.stderr)  # noqa: T201
+            complain(explain.explain(error) or traceback.format_exc())
             if self._parent is not None:
                 self._parent.end("FAILED")
             sys.exit(1)
@@ -114,20 +111,18 @@ class SweepCallback(Callback):
             parent=self._parent.id,
             folder=str(folder),
             n_jobs=len(plan.jobs),
-            quiet=launcher != ONE_BY_ONE,
+            quiet=not config.hydra.verbose,
             digests=plan.digests,
             known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
             common=plan.common,
-            output=context.output(),
             host=here[HOST],
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
         )
         self._owner = os.getpid()
         self._handed.enter()
+        import_as_here()
         self._watch = Watch(self._handed, self._main_task)
-        if self._handed.quiet:
-            self._watch.start()
         commandline.closing.append(self.finish)
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
@@ -136,28 +131,38 @@ class SweepCallback(Callback):
             show(commandline.NO_CHDIR)
         for line in (*plan.alike, *_never_reused(config, plan, self._tracking.uri)):
             show(line)
+        self._watch.start()
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say which job begins; in a launcher's worker, tell the job of its sweep and keep quiet."""
+        """Have the sweep alone speak; in a launcher's worker, tell the job of its sweep."""
+        if self._handed is None and config.hydra.mode == RunMode.MULTIRUN:  # made anew, in a process of the job's own
+            with suppress(UserError):  # the job says so itself
+                self._handed = context.current()
         if self._handed is None:
             return
-        number, of = int(config.hydra.job.num) + 1, f"/{self._handed.n_jobs}" if self._handed.n_jobs else ""
-        if self._owner == os.getpid():
-            if not self._handed.quiet:
-                from mtl.config.choices import told
-                from mtl.config.parameters import run_name
+        if self._owner != os.getpid():
+            self._handed.enter()
+            commandline.leave_on_sigterm()
+            context.leave_with(self._handed)
+        if self._handed.quiet:
+            said.listen(self._handed, Path(str(config.hydra.runtime.output_dir)))
+        else:
+            self._say_which(config, self._handed)
 
-                choices, task = told(config, config.hydra.runtime.choices), list(config.hydra.overrides.task)
-                words = [word for word in task if word not in self._handed.common]
-                left = self._watch.seconds_left() if self._watch else None
-                more = f" (about {progress.duration(left)} left for all)" if left else ""
-                show(f"\n[{number}{of}] {run_name(choices, words)}{more}")
-            return
-        self._handed.enter()
-        commandline.leave_on_sigterm()
-        context.leave_with(self._handed)
-        if self._handed.quiet and self._handed.output == context.output():
-            hush(f"[job {number}{of}] ")
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Say how a job of this process ended."""
+        hush(None)
+        if self._watch is not None:
+            self._watch.look()
+
+    def _say_which(self, config: DictConfig, sweep: context.SweepContext) -> None:
+        """A head over all that a job says."""
+        from mtl.config.choices import told
+        from mtl.config.parameters import run_name
+
+        choices, task = told(config, config.hydra.runtime.choices), list(config.hydra.overrides.task)
+        name = run_name(choices, [word for word in task if word not in sweep.common])
+        show(f"\n[{int(config.hydra.job.num) + 1}{f'/{sweep.n_jobs}' if sweep.n_jobs else ''}] {name}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """All jobs came to an end."""
@@ -178,7 +183,8 @@ class SweepCallback(Callback):
         if self.finish in commandline.closing:
             commandline.closing.remove(self.finish)
         context.leave()
-        _end_jobs(parent.folder) if interrupted else _await_jobs(self._handed)
+        hush(None)
+        _end_jobs(self._handed) if interrupted else _await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
         if self._answers:
@@ -216,8 +222,11 @@ class SweepCallback(Callback):
         if reused:
             yield f"{reused} of {len(found)} jobs were done already and are reused (rerun=true trains them again)."
         yield from progress.time_lines(found)
-        for trace in sorted(folder.rglob("failure/traceback.txt")):
-            yield f"traceback: {trace}"
+        traces = sorted(folder.rglob("failure/traceback.txt"))
+        if len(traces) == 1:
+            yield f"traceback: {traces[0]}"
+        elif traces:
+            yield f"{len(traces)} tracebacks, the first of them: {traces[0]}"
         reason = record.failed_alike(found, self._stop_after) if self._stop_after else ""
         missing = self._n_missing(len(found))
         if reason and missing > 0:
@@ -239,7 +248,8 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     done = f"; {len(sweep.known)} done already and reused" if sweep.known else ""
     todo = [job.seconds for job in plan.jobs if job.before is None and job.seconds is not None]
     rough = f"; about {progress.duration(sum(todo))} of work" if todo else ""
-    return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}"
+    logs = "; what a job says stands in the run.log of its folder" if sweep.quiet else ""
+    return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}{logs}"
 
 
 def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
@@ -274,33 +284,29 @@ def _own_folder(config: DictConfig) -> Path:
     return folder
 
 
-def _running(folder: Path) -> list[int]:
-    """Processes of this machine that still work at the sweep's jobs."""
+def _is_running(folder: Path) -> bool:
+    """Whether a process of this machine still works at one of the sweep's jobs."""
     running = [job.tags for job in record.read_jobs(folder) if job.status == "RUNNING"]
-    pids = {int(tags[PROCESS].partition("@")[0]) for tags in running if tags.get(HOST) == this_host()}
-    return sorted(pids - {os.getpid()})
+    return any(tags.get(HOST) == this_host() and tags.get(PROCESS) != this_process()[PROCESS] for tags in running)
 
 
 def _await_jobs(sweep: context.SweepContext) -> None:
     """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
     folder, last = Path(sweep.folder), time.monotonic()
-    while _running(folder) or (sweep.slots and time.monotonic() - last < context.SECONDS_TO_LEAVE):
-        if _running(folder):
+    while (running := _is_running(folder)) or (sweep.slots and time.monotonic() - last < context.SECONDS_TO_LEAVE):
+        if running:
             last = time.monotonic()
         if len([job for job in record.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
             break
         time.sleep(context.SECONDS_BETWEEN_LOOKS)
 
 
-def _end_jobs(folder: Path) -> None:
-    """Ask jobs of this machine that are still at work to end, and see that they do."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _running(folder):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-        end = time.monotonic() + context.SECONDS_TO_LEAVE
-        while _running(folder) and time.monotonic() < end:
-            time.sleep(0.1)
+def _end_jobs(sweep: context.SweepContext) -> None:
+    """Call jobs of this machine that are still at work off, and wait until they have left."""
+    context.call_off(sweep)
+    end = time.monotonic() + context.SECONDS_TO_LEAVE + 2 * context.SECONDS_BETWEEN_LOOKS
+    while _is_running(Path(sweep.folder)) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def _close_stale(tracking: Any) -> bool:

@@ -6,12 +6,15 @@ import importlib
 import os
 import re
 import socket
+import sys
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.errors import UserError
 
 SECONDS_TO_ANSWER = 5.0  # that the head of a cluster has; Ray itself would ask for minutes
+ROOT = Path(__file__).resolve().parents[2]
 ALL_AT_ONCE = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
 
 
@@ -50,6 +53,22 @@ def check_cluster(launcher: DictConfig) -> None:
             f"hydra.launcher.ray.init.address={address}: nobody answers there ({error}); right would be what "
             "`ray start --head` says, or `auto` on a machine of the cluster."
         ) from error
+
+
+def import_as_here() -> None:
+    """Have the processes that a launcher starts import from where this one does, not from the working folder.
+
+    Notes
+    -----
+    Python knows `PYTHONSAFEPATH` from 3.11 on. With 3.10 the workers of joblib, submitit and ray,
+    which are started as ``python -m``, look into the working folder first; those of
+    `process_launcher` never do.
+    """
+    main = sys.modules["__main__"]
+    beside = [str(Path(main.__file__).absolute().parent)] if main.__spec__ is None and main.__file__ else []
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, [*beside, str(ROOT), *given])))
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def jobs_at_once(config: DictConfig) -> int:

@@ -11,16 +11,14 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -28,28 +26,29 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
 from mtl import numerics
-from mtl.config import commandline
 from mtl.errors import UserError
 from mtl.job.context import SECONDS_TO_LEAVE, SweepContext, UntrainedError, check_worth_it, current
 from mtl.results import JOB, NUMERICS
+from mtl.sweep import process_job
+from mtl.terminal import show
 from mtl.tracking.journal import JOURNAL, Journal
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_POLLS = 0.1
-ROOT = Path(__file__).resolve().parents[2]
-JOB_FILE, RESULT_FILE, OUTPUT = ".job.pickle", ".result.pickle", "output.txt"
+OUTPUT, LOG = "output.txt", "run.log"  # what a job writes past its log, and its log
 LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
 
 
 @dataclass
 class Working:
-    """A job at work: its number in the sweep, its process and its folder."""
+    """A job at work: its number in the sweep, its process, its folder, and the pipe that its answer comes through."""
 
     number: int
     process: subprocess.Popen[bytes]
     config: DictConfig
     folder: Path
+    answer: int = -1
 
 
 class Processes(Launcher):
@@ -123,30 +122,32 @@ class Processes(Launcher):
 
     def _begin(self, number: int, overrides: Sequence[str]) -> Working:
         """Start a job's process, what it writes going to its own folder."""
-        import cloudpickle
-
         config = self._composed(number, overrides)
         HydraConfig.instance().set_config(config)
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / JOB_FILE).open("wb") as file:
-            cloudpickle.dump((self._context, self._task, config, Singleton.get_state()), file)
-        (folder / RESULT_FILE).unlink(missing_ok=True)
-        with (folder / OUTPUT).open("wb") as output:
+        said = process_job.told(self._task, config)
+        answer, theirs = os.pipe()
+        with _own_file(folder / OUTPUT) as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mtl.sweep.process_launcher", str(folder)],
-                stdin=subprocess.DEVNULL,
+                process_job.command(theirs),
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
+                pass_fds=[theirs],
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its jobs
             )
-        return Working(number, process, config, folder)
+        os.close(theirs)
+        with suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
+            pipe.write(said)
+        return Working(number, process, config, folder, answer)
 
     def _environment(self) -> dict[str, str]:
         threads = str(self.threads or max(1, (os.cpu_count() or 1) // self.n_jobs))
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # an empty one stands for the working folder
+        path = os.pathsep.join(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
         # else the first job takes the whole GPU's memory
         told = {
             name: value for name, value in os.environ.items() if name not in numerics.PORTABLE
@@ -156,14 +157,11 @@ class Processes(Launcher):
 
     def _ended(self, job: Working) -> JobReturn:
         """What a process left behind; a run with the reason where it left nothing."""
-        import cloudpickle
-
         status = job.process.returncode
-        (job.folder / JOB_FILE).unlink(missing_ok=True)
-        if (job.folder / RESULT_FILE).exists():
-            with (job.folder / RESULT_FILE).open("rb") as file:
-                result: JobReturn = cloudpickle.load(file)
-            (job.folder / RESULT_FILE).unlink()
+        result = process_job.answered(_content(job.answer), job.config)
+        if self._config.hydra.verbose:
+            show((job.folder / OUTPUT).read_text(encoding="utf-8", errors="replace"))
+        if result is not None:
             return result
         reason = _cause_of_death(status, job.folder / OUTPUT)
         if Journal(job.folder / JOURNAL).status == "RUNNING":  # or it had not even begun
@@ -182,11 +180,26 @@ class Processes(Launcher):
         tags = tags_of(named, departed(named, asked)) | {JOB: str(job.number)}
         tags |= {NUMERICS: numerics.of_config(job.config.numerics).text}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
-        output = job.folder / OUTPUT
-        written = output.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if output.exists() else ""
-        track_failure(
-            config, job.folder, name, tags, sweep.parent if sweep else "", reason, f"{written.rstrip()}\n\n{reason}\n"
-        )
+        written = "\n".join(filter(None, (_last(job.folder / name).rstrip() for name in (LOG, OUTPUT))))
+        track_failure(config, job.folder, name, tags, sweep.parent if sweep else "", reason, f"{written}\n\n{reason}\n")
+
+
+def _own_file(path: Path) -> IO[bytes]:
+    """A new file to write to; what stood under its name is gone, and not followed where it was a link."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
+
+
+def _content(pipe: int) -> bytes:
+    """All that waits in a pipe whose writer is dead."""
+    os.set_blocking(pipe, False)  # a process that the job left behind may hold the other end
+    with os.fdopen(pipe, "rb") as file:
+        return file.read() or b""
+
+
+def _last(path: Path) -> str:
+    """The end of what a file holds; nothing where there is none."""
+    return path.read_bytes()[-LAST_BYTES:].decode("utf-8", "replace") if path.exists() else ""
 
 
 def _stopped(sweep: SweepContext, stop_after: int | None) -> bool:
@@ -222,48 +235,3 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-# --- the job's side ---------------------------------------------------------------------------------------------------
-
-
-def main(folder: Path) -> int:
-    """Run the job whose folder this is; what came of it lies there afterwards."""
-    import cloudpickle
-
-    commandline.leave_on_sigterm()
-    with (folder / JOB_FILE).open("rb") as file:
-        context, task, config, state = cloudpickle.load(file)
-    setup_globals()
-    Singleton.set_state(state)
-    result = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    _put(folder / RESULT_FILE, result)
-    return 0 if result.status == JobStatus.COMPLETED else 1
-
-
-def _put(path: Path, result: JobReturn) -> None:
-    """Write a result whole or not at all; an exception that cannot travel goes as its words."""
-    import cloudpickle
-
-    def words(value: Any) -> Any:
-        return RuntimeError(f"{type(value).__name__}: {value}") if isinstance(value, Exception) else value
-
-    try:
-        content = cloudpickle.dumps(result)
-        cloudpickle.loads(content)
-    except Exception:  # any class may refuse
-        result.return_value = words(result._return_value)
-        content = cloudpickle.dumps(result)
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(content)
-    new.replace(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -19,6 +19,7 @@ from mtl.tracking.process import is_dead
 log = logging.getLogger(__name__)
 
 JOURNAL = "tracking.jsonl"
+_told: set[tuple[Path, int]] = set()  # damaged lines that were spoken of
 
 
 class Journal:
@@ -43,8 +44,12 @@ class Journal:
         for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             try:
                 entry = json.loads(line)
-            except ValueError:
-                log.warning("%s: line %d is not whole and is left out.", self.path, number)
+            except (ValueError, RecursionError):
+                entry = None
+            if not _is_whole(entry):
+                if (self.path, number) not in _told:  # a sweep reads its jobs' records every second
+                    _told.add((self.path, number))
+                    log.warning("%s: line %d is not whole and is left out.", self.path, number)
                 continue
             if "done" in entry:
                 self._done.add(entry["done"])
@@ -126,6 +131,25 @@ class Journal:
             file.write(line)
 
 
+def _is_whole(entry: object) -> bool:
+    """Whether a line of a record is one that was written here: what is read of it has the kind that was written."""
+    if not isinstance(entry, dict):
+        return False
+    if "done" in entry:
+        return isinstance(entry["done"], int) and isinstance(entry.get("id", ""), str)
+    texts = [entry.get("call"), *([entry.get("name"), entry.get("key")] if entry.get("call") == "start" else [])]
+    texts += [entry.get("status")] if entry.get("call") == "end" else []
+    numbers = [entry.get("n"), entry.get("time")]
+    values = entry.get("metrics", {})
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in numbers)
+        and all(isinstance(entry.get(kind, {}), dict) for kind in ("tags", "params", "metrics"))
+        and all(isinstance(text, str) for text in entry.get("tags", {}).values())
+        and all(isinstance(value, int | float) for value in values.values())
+    )
+
+
 def journals(folder: Path) -> list[Path]:
     """The records below a folder, those put aside included; outer folders first."""
     return sorted(folder.rglob("tracking*.jsonl"), key=lambda path: (len(path.parts), path))
@@ -149,10 +173,14 @@ def in_order(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
     def started(run: TrackedRun) -> float:
         return run.start.timestamp() if run.start else 0.0
 
+    def number(run: TrackedRun) -> int:
+        said = run.tags.get(JOB, "")
+        return int(said) if said.isdecimal() else -1
+
     first: dict[str, float] = {}
     for run in runs:
         first[family(run)] = min(started(run), first.get(family(run), started(run)))
-    return sorted(runs, key=lambda run: (first[family(run)], family(run), int(run.tags.get(JOB, -1)), started(run)))
+    return sorted(runs, key=lambda run: (first[family(run)], family(run), number(run), started(run)))
 
 
 def _recorded(journal: Journal) -> TrackedRun:

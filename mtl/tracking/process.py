@@ -44,7 +44,7 @@ def is_dead(tags: Mapping[str, str]) -> bool:
     """Whether the process that wrote these tags ran on this host and is gone."""
     identity = tags.get(PROCESS, "")
     pid = identity.partition("@")[0]
-    return tags.get(HOST) == this_host() and pid.isdigit() and process_identity(int(pid)) != identity
+    return tags.get(HOST) == this_host() and pid.isdecimal() and process_identity(int(pid)) != identity
 
 
 def this_process() -> dict[str, str]:

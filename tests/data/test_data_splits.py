@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.splits import at_most, at_most_per_video, every_nth, hold_out_videos, quotas, say_large_videos
+from mtl.data.splits import (
+    at_most,
+    at_most_per_video,
+    every_nth,
+    hold_out_videos,
+    quotas,
+    require_every_split,
+    say_large_videos,
+)
+from mtl.errors import UserError
 
 
 def table(lengths):
@@ -134,10 +143,28 @@ def test_every_class_is_held_out_and_stays():
         assert {name[:5] for name in set(names(classes)) - held_out} == {"Abuse", "Arson"}
 
 
-def test_single_video_of_a_class_stays_and_is_said(caplog):
+def test_single_videos_of_classes_stay_and_are_said_in_one_line(caplog):
     with caplog.at_level(logging.WARNING):
-        assert hold_out_videos(["Abuse001"], ["Abuse"], [3], 0.5, 0) == frozenset()
-    assert "Abuse001" in caplog.text
+        held_out = hold_out_videos(["Abuse001", "Arson001", "Normal1", "Normal2"], [*"ABNN"], [3] * 4, 0.5, 0)
+    assert len(held_out) == 1
+    assert caplog.messages == ["A single video each has A (Abuse001), B (Arson001): none of it is held out."]
+
+
+def test_split_that_bad_frames_emptied_is_told_so():
+    found = pd.concat(
+        [table({"Abuse": [2]}).assign(split=split, path=lambda t, s=split: s + t["frame"].astype(str) + ".png")
+         for split in ("train", "val", "test")], ignore_index=True,
+    )  # fmt: skip
+    bad = pd.DataFrame({"path": ["val0.png", "val10.png", "test0.png"], "reason": ["cut", "empty", "cut"]})
+    left = found[~found["path"].isin(bad["path"])]
+    with pytest.raises(UserError) as raised:
+        require_every_split(left, found, bad)
+    assert str(raised.value) == (
+        "Split 'val' has no frame left: none of its 2 can be read, such as 'val0.png' (cut), 'val10.png' (empty)."
+    )
+    require_every_split(found, found, bad.iloc[:0])
+    with pytest.raises(UserError, match=r"Split 'test' has no frame; the data set gives none\."):
+        require_every_split(found[found["split"] != "test"], found[found["split"] != "test"], bad)
 
 
 def test_a_video_of_over_a_tenth_of_a_split_is_said_once_per_split(caplog):

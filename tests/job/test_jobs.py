@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import time
 from dataclasses import replace
 
 import pytest
 
-from mtl.job import progress, record
-from mtl.job.context import SWEEP, SweepContext, current, leave, turn
+from mtl import terminal
+from mtl.errors import UserError
+from mtl.job import progress, record, said
+from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
+from mtl.results import HOST, JOB, PROCESS
+from mtl.sweep import callback
 from mtl.sweep.watch import Watch
+from mtl.tracking.journal import recorded
 from mtl.tracking.no_tracking import NoTracking
+from mtl.tracking.process import this_process
 
 
 @pytest.fixture
@@ -24,6 +31,8 @@ def folder(tmp_path):
         tags = {"reused_from": "x"} if number == 1 else {"failure": "no frame 7"} if status == "FAILED" else {}
         run = tracking.start(f"set{number} seed=0 a=1", tmp_path / str(number), None, tags)
         run.metrics({"auc/main": 0.5 + number / 10}, step=0)
+        if number == 0:
+            run.metrics({"auc_low/main": 0.45, "auc_high/main": 0.55}, step=0)
         if status:
             run.end(status)
     tracking.start("sweep", tmp_path, None, {"sweep": "parent"})
@@ -40,8 +49,8 @@ def test_records_are_read_as_jobs(folder):
 def test_a_line_says_who_how_and_how_long(folder):
     sweep = SweepContext("", str(folder), n_jobs=6, common=["a=1"])
     lines = [ended_line(job, n, sweep, "main", None) for n, job in enumerate(read_jobs(folder)[:4], start=1)]
-    assert lines[0] == "[1/6] set0 seed=0: finished, AUC 0.500 in 0 s"
-    assert lines[1] == "[2/6] set1 seed=0: reused, AUC 0.600"
+    assert lines[0] == "[1/6] set0 seed=0: AUC 0.500 (0.450–0.550), 0 s"
+    assert lines[1] == "[2/6] set1 seed=0: AUC 0.600, reused"
     assert lines[2] == "[3/6] set2 seed=0: FAILED: no frame 7"
     assert lines[3].startswith("[4/6] set3 seed=0: KILLED")
 
@@ -51,18 +60,53 @@ def test_a_line_says_that_a_job_diverged(tmp_path):
     run.tags({"diverged": "loss of main is not finite in epoch 1; nothing sound is left"})
     run.end("FINISHED")
     (found,) = read_jobs(tmp_path)
-    assert ended_line(found, 1, SweepContext("", str(tmp_path), n_jobs=1), "main", None).endswith(
-        "finished, diverged in 0 s"
-    )
+    assert ended_line(found, 1, SweepContext("", str(tmp_path), n_jobs=1), "main", None).endswith(": diverged, 0 s")
 
 
-def test_a_job_beside_others_says_when_it_begins(folder, capsys):
-    watch = Watch(SweepContext("", str(folder), n_jobs=6, common=["a=1"]), "main")
+def test_a_job_is_one_line_and_what_jobs_say_is_said_once(folder, capsys):
+    sweep = SweepContext("", str(folder), n_jobs=6, common=["a=1"])
+    logger = logging.getLogger("mtl.data.anything")
+    handler = terminal.ConsoleHandler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        for number in (0, 1):
+            own = folder / str(number)
+            said.listen(sweep, own)
+            logger.info("707 videos in %.1f s", 1 + number)
+            logger.warning("2 frames are left out; %s says why.", own / "bad_frames.csv")
+            logging.getLogger("mtl.training").info("epoch 1")
+            terminal.report("a table")
+    finally:
+        terminal.hush(None)
+        logger.removeHandler(handler)
+    assert capsys.readouterr().out == ""
+    watch = Watch(sweep, "main")
     watch.look()
     watch.look()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "job 5/6 begins: set4 seed=0"
-    assert len(lines) == 5
+    assert lines[:2] == [
+        "707 videos in 1.0 s",
+        f"warning: 2 frames are left out; {folder / '0' / 'bad_frames.csv'} says why.",
+    ]
+    assert [line[:5] for line in lines[2:]] == ["[1/6]", "[2/6]", "[3/6]", "[4/6]"]
+
+
+def test_what_a_job_cannot_leave_for_its_sweep_it_says_itself(tmp_path, capsys):
+    said.listen(SweepContext("", str(tmp_path / "gone")), tmp_path)
+    try:
+        for handled in (logging.WARNING, logging.INFO):
+            terminal.ConsoleHandler().handle(logging.LogRecord("mtl.x", handled, "", 0, "line", (), None))
+    finally:
+        terminal.hush(None)
+    assert capsys.readouterr().out == "warning: line\n"
+
+
+def test_the_label_of_a_name_that_was_cut_off_has_no_rest_of_what_all_have():
+    sweep = SweepContext("", "/a", common=["training.epochs=2"])
+    assert sweep.label("all seed=0 training.epochs=2") == "all seed=0"
+    assert sweep.label("all seed=0 training.ep") == "all seed=0"
+    assert sweep.label("all") == "all"
 
 
 def job(number, status="FINISHED", ended=0.0, failure="", reused=False):
@@ -122,11 +166,61 @@ def test_durations_are_said_as_people_say_them():
 def test_a_sweep_goes_through_the_environment(monkeypatch):
     monkeypatch.setenv(SWEEP, "")
     assert current() is None
-    sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "1:2", "host", "1@boot/2", 2)
+    sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "host", "1@boot/2", 2)
     sweep.enter()
     assert current() == sweep
     leave()
     assert current() is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "3",
+        "[]",
+        '{"n": 1}',
+        '{"call": "end", "n": 1, "time": 1}',
+        "{",
+        "[" * 100_000,
+        '{"call": "tags", "n": 1, "time": 1, "tags": {"mtl.process": 7}}',
+        '{"done": []}',
+        "\x00",
+    ],
+)
+def test_a_damaged_line_of_a_record_is_said_and_left_out(folder, line, caplog):
+    with (folder / "0" / "tracking.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert next(job.status for job in read_jobs(folder)) == "FINISHED"
+    assert "is not whole and is left out" in caplog.text
+    assert len(recorded(folder)) == 6
+
+
+def test_a_damaged_number_or_process_of_a_job_is_none(tmp_path):
+    tracking = NoTracking()
+    tags = {"mtl.process": "²@x", "mtl.host": this_process()[HOST], JOB: "²"}
+    tracking.start("a", tmp_path / "²", None, tags)
+    (found,) = read_jobs(tmp_path)
+    assert found.number == -1
+    assert len(recorded(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"parent": "a"}', '{"parent": "a", "folder": 3}', "\x1b[2J"])
+def test_a_damaged_word_of_a_sweep_is_said_as_damage(monkeypatch, text):
+    monkeypatch.setenv(SWEEP, text)
+    with pytest.raises(UserError, match="MTL_SWEEP.* is damaged.*unset MTL_SWEEP"):
+        current()
+
+
+def test_a_sweep_that_is_called_off_is_gone_and_nobody_is_signalled_by_a_number_in_a_file(tmp_path, monkeypatch):
+    here = this_process()
+    sweep = SweepContext("", str(tmp_path), host=here[HOST], process=here[PROCESS])
+    assert not is_gone(sweep)
+    monkeypatch.setattr("os.kill", lambda *_: pytest.fail("signalled"))
+    run = NoTracking().start("job", tmp_path / "0", None, {})
+    run.tags({HOST: here[HOST], PROCESS: "1@another"})  # process 1 is the system's
+    assert not callback._is_running(tmp_path)
+    callback._end_jobs(sweep)
+    assert is_gone(sweep)
 
 
 def _occupy(sweep, began, hold):

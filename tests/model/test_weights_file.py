@@ -82,6 +82,7 @@ PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><head><title>Sign\x1b in</title></
         (packed(**{"m/data.pkl": b"x"})[:40], "damaged or cut zip archive", "Download it again"),
         (gzip.compress(b"x"), "an archive (gzip)", "unpack it"),
     ],
+    ids=["LFS pointer", "page", "xml", "empty", "zeros", "pickle", "PyTorch", "cut zip", "gzip"],
 )
 def test_what_is_no_weights_file_is_told_by_its_content_with_the_way_out(tmp_path, name, content, what, right):
     (tmp_path / name).write_bytes(content)

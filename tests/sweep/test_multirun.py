@@ -21,7 +21,7 @@ def test_a_launcher_that_is_not_installed_is_a_mistake_with_the_way_out():
     with pytest.raises(UserError, match=r'pip install -e "\.\[nowhere\]"'):
         launchers.check_launcher("hydra_plugins.hydra_nowhere_launcher.nowhere_launcher.NowhereLauncher")
     launchers.check_launcher("mtl.sweep.process_launcher.Processes")
-    launchers.check_launcher(callback.ONE_BY_ONE)
+    launchers.check_launcher("hydra._internal.core_plugins.basic_launcher.BasicLauncher")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,28 @@ def test_a_sweep_makes_one_parent_with_a_table(swept):
 
 
 def test_progress_says_which_of_how_many(swept):
-    assert "[1/4] anomaly seed=0" in swept[1]
-    assert "[2/4] anomaly seed=1 (about" in swept[1]
+    lines = [line for line in swept[1].splitlines() if line.startswith("[")]
+    assert len(lines) == 4
+    told = r"\[%d/4\] %s: AUC 0\.\d{3} \(0\.\d{3}–[01]\.\d{3}\), \d+ \w+"
+    assert re.match(told % (1, "anomaly seed=0"), lines[0])
+    assert re.match(told % (2, "anomaly seed=1") + "; about .* left", lines[1])
+
+
+def test_what_a_job_says_stands_in_its_own_log(swept):
+    folder, told = swept
+    assert "epoch 1/" not in told
+    assert "Test scores" not in told
+    for number in range(4):
+        log = (folder / "sweep" / str(number) / "run.log").read_text(encoding="utf-8")
+        assert "epoch 1/2" in log
+        assert log.count("Test scores") == 1
+
+
+def test_all_is_shown_to_who_asks_for_it(tmp_path):
+    done = call(tmp_path, "-m", "tasks=anomaly", "seed=0", *BARE, "hydra.verbose=true")
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/2" in done.stdout
+    assert done.stdout.count("Test scores") == 1
 
 
 def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(swept):
@@ -87,10 +108,9 @@ def test_an_interrupted_sweep_is_closed_truthfully(tmp_path, sent):
         text=True,
         preexec_fn=heeded,
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 2/"):
-            break
+    while not any("epoch 2/" in log.read_text(encoding="utf-8") for log in tmp_path.rglob("run.log")):
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(sent)
     rest, _ = process.communicate(timeout=200)
     assert process.returncode != 0
