@@ -49,7 +49,7 @@ def prepare_at_once(self):
 MLflowTracking.prepare = prepare_at_once
 """
 
-# a process that has a run may take so many bytes more than it has when the run begins
+# a process that has a run may take so many bytes of addresses more than it has when the run begins
 NO_MEMORY = """
 import resource
 from pathlib import Path
