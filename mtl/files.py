@@ -25,6 +25,10 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
+class NoLocksError(UserError):
+    """A file system locks nothing."""
+
+
 def open_own(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
     """Descriptor of a file that stands where its path says, in a folder whose content others may have made.
 
@@ -203,7 +207,7 @@ def disk_error(error: OSError, folder: Path, needed: int, remedy: str) -> OSErro
     if error.errno in NOT_ALLOWED:
         return UserError(f"Cannot write to {error.filename or folder}: {said}. {remedy}")
     if error.errno in NO_LOCKS:
-        return UserError(f"The file system of {folder} cannot lock files. {remedy}")
+        return NoLocksError(f"The file system of {folder} cannot lock files. {remedy}")
     return error
 
 

@@ -229,7 +229,7 @@ class Archive:
         Raises
         ------
         UserError
-            If the folder cannot be written to, or its file system locks nothing.
+            If the folder cannot be written to; `NoLocksError` if its file system locks nothing.
         """
         try:
             descriptor = self._lock(wait)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,16 @@ class Request:
         )
 
 
+class PrivateArchive(Archive):
+    """An archive whose folder no other process knows, so that nothing has to be locked."""
+
+    @contextmanager
+    def locked(self, wait: bool = True) -> Iterator[bool]:
+        """Be the only writer, without a lock."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        yield True
+
+
 class Extraction:
     """Feature vectors of one frozen part for one request: looked up, and computed where they are missing.
 
@@ -99,11 +109,20 @@ class Extraction:
     frozen : FeatureExtractor
     shape : tuple of int
         Of a feature vector.
+    private : bool
+        Whether no other process knows the folder.
     """
 
-    def __init__(self, folder: Path, request: Request, frozen: FeatureExtractor, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        request: Request,
+        frozen: FeatureExtractor,
+        shape: tuple[int, ...],
+        private: bool = False,
+    ) -> None:
         name, self.spec = key(frozen.spec, shape, frozen.dtype)
-        self.archive = Archive(folder / name)
+        self.archive = (PrivateArchive if private else Archive)(folder / name)
         self.request = request
         self.frozen = frozen
         self.shape = shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from mtl.features.feature_key import Stats, identities, stats
 from mtl.features.features import Features
 from mtl.features.places import Places, vector_bytes
 from mtl.features.vectors import FeatureVectors, MappedVectors
+from mtl.files import NoLocksError
 
 log = logging.getLogger(__name__)
 
@@ -151,13 +153,8 @@ class FeatureStore:
             extraction.bytes_of(n_missing) / GIB,
             self.max_gib,
         )
-        sizes = Extraction(self.dir, request, FrameSizes(frozen.batch_size), (2,))
-        known = sizes.complete(int(self.part_mib * MIB))
-        sizes.archive.touch(request.root.absolute())
-        if sizes.computed:
-            log.info("%s", sizes.summary())
+        found = self._sizes(request, frozen.batch_size)
         good = np.flatnonzero(~request.is_bad())
-        found = MappedVectors(known, good, (2,), sizes.dtype).take(np.arange(len(good)))
         for height, width in np.unique(found, axis=0).tolist():
             if (height, width) != request.frame_shape and frozen.feature_shape((height, width)) != extraction.shape:
                 odd = good[(found == (height, width)).all(axis=1)]
@@ -166,6 +163,23 @@ class FeatureStore:
         if not places.missing.all():
             extraction.archive.touch(request.root.absolute())
         return ComputedVectors(extraction, places)
+
+    def _sizes(self, request: Request, batch_size: int) -> np.ndarray:
+        """Height and width of the good frames, shape (n, 2), kept where that is possible."""
+        try:
+            return self._sizes_in(Extraction(self.dir, request, FrameSizes(batch_size), (2,)))
+        except NoLocksError:
+            log.info("The file system of %s cannot lock files: the sizes of the frames are not kept.", self.dir)
+            with tempfile.TemporaryDirectory() as own:
+                return self._sizes_in(Extraction(Path(own), request, FrameSizes(batch_size), (2,), private=True))
+
+    def _sizes_in(self, sizes: Extraction) -> np.ndarray:
+        known = sizes.complete(int(self.part_mib * MIB))
+        sizes.archive.touch(sizes.request.root.absolute())
+        if sizes.computed:
+            log.info("%s", sizes.summary())
+        good = np.flatnonzero(~sizes.request.is_bad())
+        return MappedVectors(known, good, (2,), sizes.dtype).take(np.arange(len(good)))
 
 
 def _nothing(n: int) -> None:

@@ -35,6 +35,34 @@ now = time.time
 time.time = lambda: now() - 3600 * os.path.exists({word!r})
 """
 
+# the first to prepare the store waits for the second
+AT_ONCE = """
+import os, time
+from pathlib import Path
+from mtl.tracking.mlflow_tracking import MLflowTracking
+prepare = MLflowTracking.prepare
+def prepare_at_once(self):
+    Path({folder!r}, str(os.getpid())).touch()
+    while len(os.listdir({folder!r})) < 2:
+        time.sleep(.01)
+    prepare(self)
+MLflowTracking.prepare = prepare_at_once
+"""
+
+# a process that has a run may take so many bytes of addresses more than it has when the run begins
+NO_MEMORY = """
+import resource
+from pathlib import Path
+from mtl.tracking import journal
+add = journal.Journal.add
+def limited(self, call, **details):
+    add(self, call, **details)
+    if call == "params":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + {more}, -1))
+journal.Journal.add = limited
+"""
+
 
 def with_fault(folder: Path, program: str) -> dict[str, str]:
     """Environment of a process that does this before anything else; its own processes inherit it."""

@@ -23,7 +23,10 @@ def test_a_run_says_it_in_one_line_and_does_without_on_demand(tmp_path):
     assert "Traceback" not in done.stderr
     assert SAID in done.stderr.splitlines()[-1]
     assert "features.max_gib=1e-9" in done.stderr.splitlines()[-1]
-    assert call(tmp_path, *words, "features.max_gib=1e-9", "freeze=none", **fault).returncode == 0
+    without = call(tmp_path, *words, "features.max_gib=1e-9", "freeze=none", **fault)
+    assert without.returncode == 0, without.stdout + without.stderr
+    assert f"{SAID}: the sizes of the frames are not kept" in without.stdout + without.stderr
+    assert "No checkpoint is kept" in without.stdout + without.stderr
 
 
 @pytest.mark.slow
