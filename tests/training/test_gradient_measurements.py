@@ -351,7 +351,7 @@ def test_layer_groups_are_the_trained_stages_and_the_shared_layer(name):
             "seed": 0,
             "backbone": OmegaConf.merge(conf, {"weights": "random", "image_size": 32, "seed": 0}),
             "model": {
-                "_target_": "mtl.model.multitask.MultiTaskModel",
+                "_target_": "mtl.model.MultiTaskModel",
                 "_partial_": True,
                 "shared_units": 4,
                 "dropout": 0.0,
