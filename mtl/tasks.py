@@ -58,7 +58,7 @@ def check_name(name: str) -> None:
     """Raise `UserError` where a task, or a measure, has a name that columns, metrics and files could not bear."""
     if _NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return
-    right = re.sub(r"[^\w .-]+", "_", name).strip("_ .-")[:LONGEST_NAME].rstrip("_ ")
+    right = re.sub(r"_* +_*", " ", re.sub(r"[^\w .-]+", "_", name)).strip("_ .-")[:LONGEST_NAME].rstrip("_ ")
     more = f" Right would be '{right}'." if right else ""
     raise UserError(
         f"is no name: right are letters and digits of any script, then blanks, '_', '-' and '.' too, at most "

@@ -644,6 +644,18 @@ def test_videos_that_cannot_tell_their_end_are_named_once(tmp_path, caplog):
     assert said.startswith("2 videos (.mpg) do not say where they end, such as")
 
 
+def test_files_that_are_no_videos_by_name_are_named_and_transport_streams_read(tmp_path, caplog):
+    folder = tmp_path / "v" / "Abuse"
+    film(folder / "a.ts", 20, codec="mp2v")
+    for name in ("b.flv", "c.FLV", "readme", ".hidden"):
+        (folder / name).touch()
+    (tmp_path / "v" / "lists.txt").touch()
+    assert extract_frames.main([str(tmp_path / "v"), str(tmp_path / "o"), "--workers", "1"]) == 0
+    [said] = [record.message for record in caplog.records if "no videos by their names" in record.message]
+    assert said.startswith("3 files in folders of classes are no videos by their names (.flv, no ending) and left out")
+    assert sorted(Path(name).name for name in frames_below(tmp_path / "o")) == ["a_0.png", "a_10.png"]
+
+
 def test_two_at_once_are_refused(tmp_path, monkeypatch, caplog):
     fcntl = pytest.importorskip("fcntl")
     prepared(tmp_path)

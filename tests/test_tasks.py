@@ -90,7 +90,7 @@ def test_a_task_may_have_a_name_of_any_script_with_blanks(name):
     ("name", "right"),
     [
         ("street/fire", "Right would be 'street_fire'."),
-        ("weapons (strict)", "Right would be 'weapons _strict'."),
+        ("weapons (strict)", "Right would be 'weapons strict'."),
         ("../up", "Right would be 'up'."),
         ("a\nb", "Right would be 'a_b'."),
         (" a ", "Right would be 'a'."),

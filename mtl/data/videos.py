@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,11 @@ from mtl.data.splits import hold_out_videos
 from mtl.data.text import read_text
 from mtl.errors import UserError, misspelt
 
-EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
+log = logging.getLogger(__name__)
+
+EXTENSIONS = (
+    ".mp4", ".avi", ".mkv", ".mov", ".m4v", ".3gp", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".asf"
+)  # fmt: skip
 SPLIT_OF_PREFIX = re.compile(r"(training|testing)[_ -]", re.IGNORECASE)
 
 
@@ -66,6 +71,8 @@ class SplitLists:
 def find_videos(root: Path, without: Path) -> list[Video]:
     """All videos below a folder in order of path, except those below `without`.
 
+    Other files in folders of classes are named in one line, as they may be videos of a kind that is not read.
+
     Raises
     ------
     UserError
@@ -73,7 +80,7 @@ def find_videos(root: Path, without: Path) -> list[Video]:
     """
     if not root.is_dir():
         raise UserError(f"There is no folder {root}; it should hold <Class>/<video>.mp4.")
-    found = []
+    found, others = [], []
     entered = set()
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
         here = Path(folder)
@@ -83,8 +90,17 @@ def find_videos(root: Path, without: Path) -> list[Video]:
         entered.add(here.resolve())
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")) and here / name != without)
         for name in sorted(files):
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(EXTENSIONS):
                 found.append(_video(here / name, root))
+            elif here != root and class_of(here.name) is not None:
+                others.append(here / name)
+    if others:
+        log.warning(
+            "%d files in folders of classes are no videos by their names (%s) and left out, such as %s.",
+            len(others), ", ".join(sorted({file.suffix.lower() or "no ending" for file in others})), others[0],
+        )  # fmt: skip
     if not found:
         raise UserError(f"No video below {root}: none of {' '.join('*' + e for e in EXTENSIONS)}.")
     return found
