@@ -108,12 +108,14 @@ def test_a_sweep_with_chdir_has_one_store_where_it_was_typed(launcher, tmp_path)
     assert len(list((tmp_path / "mlartifacts").rglob("predictions.parquet"))) == 2
 
 
+@pytest.mark.slow
 def test_a_home_folder_is_found_behind_an_equals_sign(tmp_path):
     """No shell replaces the sign there, and Hydra's grammar has none."""
     done = call(tmp_path, "data=ucf_crime", "data.root=~/nothing", HOME=str(tmp_path))
     assert done.stderr.strip() == f"data.root is not there: {tmp_path}/nothing (its path ends at {tmp_path})."
 
 
+@pytest.mark.slow
 def test_a_path_that_hydra_refuses_is_typed_as_the_line_says(tmp_path):
     """Through a real shell: the form that is told is the form that works."""
     folder = tmp_path / "it's (1) [2], видео=視頻"
@@ -131,7 +133,7 @@ defaults:
 """
 
 
-@pytest.mark.parametrize("words", ["--config-dir mine", "hydra.searchpath=[mine]"])
+@pytest.mark.parametrize("words", ["--config-dir mine", *slow("hydra.searchpath=[mine]")])
 def test_a_sweep_finds_what_the_search_path_has(words, tmp_path):
     (tmp_path / "mine" / "tasks").mkdir(parents=True)
     (tmp_path / "mine" / "tasks" / "own.yaml").write_text(SEARCHED)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, slow
 from mlflow.tracking._tracking_service import utils
 
 from mtl.errors import UserError
@@ -77,7 +77,7 @@ def uris(found: MLflowTracking) -> set[str]:
     return {each.artifact_location for each in experiments} | {each.info.artifact_uri for each in runs}
 
 
-@pytest.mark.parametrize("how", ["moved", "copied"])
+@pytest.mark.parametrize("how", ["moved", *slow("copied")])
 def test_artifacts_are_read_and_written_in_the_new_place_and_one_line_says_so(how, request, caplog):
     folder = request.getfixturevalue(how)
     found = store(folder)
@@ -93,6 +93,7 @@ def test_artifacts_are_read_and_written_in_the_new_place_and_one_line_says_so(ho
     assert not caplog.records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["moved", "copied"])
 def test_what_only_reads_finds_them_too_and_writes_nothing(how, request):
     folder = request.getfixturevalue(how)
@@ -105,6 +106,7 @@ def test_what_only_reads_finds_them_too_and_writes_nothing(how, request):
     assert (folder / "mlflow.db").read_bytes() == database
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_taken_up_again_in_the_new_place(tmp_path):
     run(store(tmp_path / "a"), tmp_path / "a", status="KILLED")
     (tmp_path / "a").rename(tmp_path / "b")
@@ -124,6 +126,7 @@ def test_a_record_of_before_finds_its_store_where_the_old_place_is_gone(moved):
     assert journal.Journal(path).store_uri() == f"sqlite:///{moved}/mlflow.db"
 
 
+@pytest.mark.slow
 def test_a_database_that_came_alone_says_where_it_writes_and_the_command_brings_all(worked_in, tmp_path, monkeypatch):
     monkeypatch.delenv(SAID, raising=False)
     folder = tmp_path / "m2"
@@ -144,6 +147,7 @@ def test_a_database_that_came_alone_says_where_it_writes_and_the_command_brings_
     assert move(folder / "mlflow.db") == [f"All artifacts of {folder}/mlflow.db are beside it already."]
 
 
+@pytest.mark.slow
 def test_a_place_that_was_chosen_is_kept_and_nothing_is_said(tmp_path, caplog):
     chosen = str(tmp_path / "large" / "mlartifacts")
     run(store(tmp_path / "a", chosen), tmp_path / "a")
@@ -155,6 +159,7 @@ def test_a_place_that_was_chosen_is_kept_and_nothing_is_said(tmp_path, caplog):
     assert f"tracking.artifacts={chosen} says that the place is meant" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_reached_by_a_link_was_not_moved(tmp_path, caplog):
     run(store(tmp_path / "a"), tmp_path / "a")
     (tmp_path / "link").symlink_to(tmp_path / "a")
@@ -184,6 +189,7 @@ def test_a_record_chooses_no_store(tmp_path):
     assert "calls sent" in send.send(record, 5, other.uri)[0]
 
 
+@pytest.mark.slow
 def test_a_record_chooses_no_place_for_artifacts(tmp_path):
     run(store(tmp_path, str(tmp_path / "place")), tmp_path)
     with pytest.raises(UserError, match=r"names the place file://.*/place for artifacts; nothing was sent"):
@@ -191,7 +197,7 @@ def test_a_record_chooses_no_place_for_artifacts(tmp_path):
     assert "nothing was missing" in send.send(tmp_path, 5, artifacts=str(tmp_path / "place"))[0]
 
 
-@pytest.mark.parametrize("kind", ["absolute", "above", "linked folder", "linked file"])
+@pytest.mark.parametrize("kind", ["above", "linked file", *slow("absolute", "linked folder")])
 def test_only_what_lies_below_a_runs_folder_is_sent(tmp_path, caplog, kind):
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -212,6 +218,7 @@ def test_only_what_lies_below_a_runs_folder_is_sent(tmp_path, caplog, kind):
     assert ("leads out of" if kind in ("absolute", "above") else "is a link") in caplog.text
 
 
+@pytest.mark.slow
 def test_an_artifact_that_is_a_link_is_not_read(tmp_path):
     (tmp_path / "secret.txt").write_text("do not copy")
     found = store(tmp_path / "work")
