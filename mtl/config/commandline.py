@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 INTERRUPTED = 130
 TERMINATED = 143
 NO_CHDIR = "hydra.job.chdir=true changes nothing here: paths belong to the folder the command was typed in."
+TAKE_A_WORD = frozenset({"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"})
 # what is to be done before the process ends, while everything still works; told whether it was interrupted
 closing: list[Callable[[bool], None]] = []
 
@@ -56,7 +57,7 @@ def launch(main: Callable[[], object]) -> None:
         complain(told)
     for old in lines(sys.argv[1:]):
         complain(old)
-    sys.argv[1:] = map(at_home, map(override, sys.argv[1:]))
+    sys.argv[1:] = options_first(list(map(at_home, map(override, sys.argv[1:]))))
     if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv[1:]):
         sys.argv[1:] = deferred(sys.argv[1:])
     if any(re.fullmatch(r"hydra\.verbose=(true|\[.*|\w+\..*)", word, re.IGNORECASE) for word in sys.argv[1:]):
@@ -88,6 +89,22 @@ def launch(main: Callable[[], object]) -> None:
     finally:
         if before is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def options_first(words: list[str]) -> list[str]:
+    """The same words with the overrides, ``key=value`` and ``~key``, behind the options and what belongs to these.
+
+    Python's parser refuses overrides on both sides of an option: ``seed=1 -m tasks=anomaly,all``.
+    """
+    before = ["", *words[:-1]]
+    moved = [
+        (word.startswith("~") or ("=" in word and not word.startswith("-"))) and option not in TAKE_A_WORD
+        for option, word in zip(before, words, strict=True)
+    ]
+    parts: dict[bool, list[str]] = {False: [], True: []}
+    for is_override, word in zip(moved, words, strict=True):
+        parts[is_override].append(word)
+    return parts[False] + parts[True]
 
 
 def _close(interrupted: bool) -> None:

@@ -37,7 +37,19 @@ def explain(error: BaseException) -> str | None:
         return _missing_choice(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _bad_override(error)
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be a string or a list"):
+        return _no_word_for_a_group()
     return (_refused_path(error) or _no_entry(error)) if isinstance(error, OSError) else _no_entry(error)
+
+
+def _no_word_for_a_group() -> str | None:
+    """A number, a mapping or null where a choice's name should stand; Hydra does not say which word it was."""
+    for word in sys.argv[1:]:
+        group, sign, value = word.lstrip("+").partition("=")
+        if sign and group in _groups() and not re.match(r"[\w./-]*[A-Za-z_]|\[", value.replace("null", "")):
+            known = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+            return f"{group}={value}: no choice of {group}. Known: {', '.join(known)}."
+    return None
 
 
 def _refused_path(error: OSError) -> str | None:

@@ -57,8 +57,8 @@ def check_keys(jobs: Sequence[Sequence[str]], compose: Callable[[list[str]], Dic
         The config of a job's overrides.
     """
     words = dict.fromkeys(word for job in jobs for word in job)
-    keys = {found.group("sign", "group", "rest"): word for word in words if (found := _KEY.fullmatch(word))}
-    for (sign, group, rest), word in keys.items():
+    keys = dict.fromkeys(found.group("sign", "group", "rest") for word in words if (found := _KEY.fullmatch(word)))
+    for sign, group, rest in keys:
         choices: dict[str, list[str]] = {}
         for job in jobs:
             mine = [each for each in job if each.startswith(f"{group}=")]
@@ -74,7 +74,11 @@ def check_keys(jobs: Sequence[Sequence[str]], compose: Callable[[list[str]], Dic
             known = [choice for choice, config in configs.items() if _knows(config, path, is_added=True)]
         unknown = [choice for choice in choices if choice not in known]
         if known and unknown:
-            apart = f"-m {_together(group, known)} {word.lstrip('+')}, and -m {_together(group, unknown)} without it"
+            key = f"{group}.{rest}="
+            values = [each.lstrip("+").removeprefix(key) for each in words if each.lstrip("+").startswith(key)]
+            apart = (
+                f"-m {_together(group, known)} {key}{','.join(values)}, and -m {_together(group, unknown)} without it"
+            )
             raise UserError(
                 f"{group}.{rest} is a key of {', '.join(known)}, not of {', '.join(unknown)}. Right would be two "
                 f"sweeps: {apart}."

@@ -34,6 +34,7 @@ import numpy as np
 from mtl import files
 from mtl.errors import UserError
 from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, printable, vector_bytes
+from mtl.features.remedies import disk_error
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,6 @@ NOTES = "notes.json"
 REMOVED = ".removed-"
 OWNER_BYTES = 200  # of the lock file, that are shown
 SHORT = 8  # characters of a key or a hash, shown
-REMEDY = (
-    "Make room (python -m mtl.features prune), set features.dir (MTL_FEATURES_DIR) to another folder, "
-    "or let features.max_gib be smaller than these feature vectors, so that they are not kept."
-)
-NO_LOCKS_REMEDY = "Set features.dir (MTL_FEATURES_DIR) to a disk that can, or features.max_gib=1e-9, which keeps none."
 
 
 class Archive:
@@ -234,8 +230,7 @@ class Archive:
         try:
             descriptor = self._lock(wait)
         except OSError as error:
-            remedy = NO_LOCKS_REMEDY if error.errno in files.NO_LOCKS else REMEDY
-            raise files.disk_error(error, self.folder, 0, remedy) from error
+            raise disk_error(error, self.folder, 0) from error
         if descriptor is None:
             yield False
             return
@@ -331,14 +326,14 @@ class Archive:
             files.publish(self._at(name), *chunks)
         except OSError as error:
             needed = sum(memoryview(chunk).nbytes for chunk in chunks)
-            raise files.disk_error(error, self.folder, needed, REMEDY) from error
+            raise disk_error(error, self.folder, needed) from error
 
     def _save(self, parts: Sequence[Part]) -> None:
         """Replace the manifest."""
         try:
             files.write_lines(self._at(MANIFEST), [asdict(part) for part in parts])
         except OSError as error:
-            raise files.disk_error(error, self.folder, 200 * len(parts), REMEDY) from error
+            raise disk_error(error, self.folder, 200 * len(parts)) from error
 
     def remember_bad(self, reasons: Mapping[bytes, str]) -> None:
         """Add identities that have no feature vector."""
@@ -346,7 +341,7 @@ class Archive:
         try:
             files.write_lines(self._at(BAD), [{"id": one.hex(), "reason": why} for one, why in known.items()])
         except OSError as error:
-            raise files.disk_error(error, self.folder, 100 * len(known), REMEDY) from error
+            raise disk_error(error, self.folder, 100 * len(known)) from error
 
     def drop(self, parts: Sequence[Part]) -> None:
         """Remove parts, so that the next run makes their feature vectors again."""
@@ -360,7 +355,7 @@ class Archive:
         try:
             self.folder.rename(aside)
         except OSError as error:
-            raise files.disk_error(error, self.folder, 0, REMEDY) from error
+            raise disk_error(error, self.folder, 0) from error
         shutil.rmtree(aside, ignore_errors=True)
 
 

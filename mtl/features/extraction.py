@@ -15,10 +15,11 @@ import pandas as pd
 from mtl import files
 from mtl.data.decoding import Batch, Decoder
 from mtl.errors import UserError
-from mtl.features.archive import REMEDY, Archive
+from mtl.features.archive import Archive
 from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_vectors
 from mtl.features.feature_key import key
 from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
+from mtl.features.remedies import NO_ROOM_REMEDY
 from mtl.features.writer import Writer
 from mtl.memory import finite_rows
 
@@ -163,7 +164,7 @@ class Extraction:
             if not len(todo):
                 return places
             self.archive.describe(self.spec)
-            files.check_room(self.archive.folder, self.bytes_of(len(todo)), REMEDY)
+            files.check_room(self.archive.folder, self.bytes_of(len(todo)), NO_ROOM_REMEDY)
             self.request.on_start(len(todo))
             self._compute(todo, part_bytes)
             return self.look()[0]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mtl.formatting import html_table
 from mtl.report.sections import headline, sections
 from mtl.report.summary import Summary
+from mtl.report.tables import job_table
 
 SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 STYLE = """
@@ -19,6 +20,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bo
 th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
 td { white-space: nowrap; } td.sentence { white-space: normal; min-width: 22rem; }
+details, summary { margin: .2rem 0; } summary { cursor: pointer; }
 img { max-width: 100%; display: block; margin: 1rem 0; }
 """
 
@@ -49,5 +51,20 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
                 width = int.from_bytes(pictures[name][16:20], "big") * SHOWN_SIZE
                 label = html.escape(name.replace("_", " "))
                 body.append(f'<img width="{width:.0f}" alt="{label}" src="data:image/png;base64,{data}">')
+    body += _jobs(summary)
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def _jobs(summary: Summary) -> list[str]:
+    """The scores of every job, folded: the terminal has one line of each."""
+    folded = []
+    for run, row in zip(summary.runs, summary.table.to_dict("records"), strict=True):
+        name = f"{row['set']}, seed {row['seed']}"
+        table = job_table(run)
+        if len(table):
+            folded.append(f"<details><summary>{html.escape(name)}</summary>{html_table(table)}</details>")
+        else:
+            why = f": {row['failure']}" if row["failure"] else ""
+            folded.append(f"<p>{html.escape(name)}, {html.escape(str(row['status']).lower() + why)}</p>")
+    return ["<h2>Scores of each job</h2>", *folded] if folded else []

@@ -10,10 +10,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mtl.formatting import interval, number, terminal_table
-from mtl.report.tables import INTERVAL, intervals
+from mtl.report.tables import INTERVAL, SCORES, intervals
 from mtl.results import Relation, Result, Score, pairs
 
-SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
 
 

@@ -7,10 +7,13 @@ from functools import partial
 
 import pandas as pd
 
+from mtl.ablation.design import tasks_of
 from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
 from mtl.report.summary import STATUSES, Summary, has_several
+from mtl.results import TrackedRun
 
 INTERVAL = f"95{SPACE}% interval"
+SCORES = ("auc", "average_precision", "balanced_accuracy", "f1")
 
 
 def intervals(table: pd.DataFrame, text: Callable[[float, float], str], prefix: str = "") -> list[str]:
@@ -72,6 +75,22 @@ def _bases_marked(sets: pd.DataFrame, base: str) -> list[str]:
         "base" if row["arm"] == base else signed(row["difference"])
         for row in sets[["arm", "difference"]].to_dict("records")
     ]
+
+
+def job_table(run: TrackedRun) -> pd.DataFrame:
+    """Tasks of one run down, its test scores across, from the metrics it tracked; no row for a run without any."""
+    found = run.metrics
+    tasks = sorted(task for task in tasks_of(run) if any(f"{name}/{task}" in found for name in SCORES))
+    nan = float("nan")
+    table = pd.DataFrame(index=pd.Index(tasks, name="task"))
+    table["AUC"] = [number(found.get(f"auc/{task}", nan)) for task in tasks]
+    table[INTERVAL] = [
+        interval(found.get(f"auc_low/{task}", nan), found.get(f"auc_high/{task}", nan)) for task in tasks
+    ]
+    for name in SCORES[1:]:
+        label = name.replace("_", " ").replace("f1", "F1")
+        table[label] = [number(found.get(f"{name}/{task}", nan)) for task in tasks]
+    return table
 
 
 def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:

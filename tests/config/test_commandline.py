@@ -29,10 +29,18 @@ MISTAKES = {
     "seed=-1": "seed: should be a whole number from 0 on, found -1.",
     "training._target_=os.system": "training._target_: 'os.system' is not trusted",
     "model.standardise=true": "model.standardise: is for features of a frozen part",
+    "training.optimizer=null": "training/optimizer=null: no choice of training/optimizer. Known: adagrad, adam,",
+    "seed=1 -m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
     "tasks=[]": "tasks: nothing is in it; right would be a set of conf/tasks/.",
     "tasks=all,anomaly": "add --multirun",
     "-m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
 }
+
+
+def test_overrides_may_stand_on_both_sides_of_an_option():
+    words = ["seed=1", "--config-dir", "a=b", "~data", "-m", "tasks=anomaly,all"]
+    assert commandline.options_first(words) == ["--config-dir", "a=b", "-m", "seed=1", "~data", "tasks=anomaly,all"]
+    assert commandline.options_first(["--cfg", "job"]) == ["--cfg", "job"]
 
 
 QUICK = ("tasks=al", "training.epochs=many", "-m tasks=anomaly,al")  # each composes the whole config

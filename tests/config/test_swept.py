@@ -30,6 +30,12 @@ def test_a_key_of_one_choice_is_told_with_who_knows_it(sign):
     )
 
 
+def test_the_way_out_has_every_value_that_was_typed():
+    both = [*jobs("equal,dwa", "weighting.temperature=3"), *jobs("equal,dwa", "weighting.temperature=5")]
+    with pytest.raises(UserError, match=r"-m weighting=dwa weighting\.temperature=3,5, and"):
+        check_keys(both, composed)
+
+
 def test_a_key_of_all_choices_is_none_to_speak_of():
     check_keys(jobs("dwa,warm", "weighting.temperature=3"), composed)
 

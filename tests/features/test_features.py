@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from mtl import terminal
 from mtl.data import decoding
 from mtl.data import frames as reading
 from mtl.errors import UserError
-from mtl.features import checked_vectors, extraction, feature_key, features
+from mtl.features import checked_vectors, extraction, feature_key, features, remedies
 from mtl.features.__main__ import main
 from mtl.features.archive import archives
 from mtl.features.feature_key import identities, key, stats
@@ -500,6 +501,13 @@ def test_a_cut_part_is_noticed_without_verify(root, kept, caplog):
     caplog.clear()
     assert kept.of(frames, root, Fake()).computed == 0
     assert "Damaged" not in caplog.text
+
+
+def test_where_writing_is_not_allowed_nobody_is_told_to_make_room(tmp_path):
+    refused = remedies.disk_error(PermissionError(errno.EACCES, "no", "f"), tmp_path, 1)
+    assert "Set features.dir" in str(refused)
+    assert "Make room" not in str(refused)
+    assert "Make room" in str(remedies.disk_error(OSError(errno.ENOSPC, "full"), tmp_path, 1))
 
 
 def test_a_full_disk_is_said_before_anything_is_computed(root, kept, monkeypatch):

@@ -22,6 +22,7 @@ from mtl.report import __main__, figures, run_tables, sections, write
 from mtl.report.page import page
 from mtl.report.sentences import footnotes
 from mtl.report.summary import Summary, summarise
+from mtl.report.tables import job_table
 from mtl.results import Relation, Result, Score, TrackedRun
 from mtl.trace import Trace
 from mtl.tracking.journal import recorded
@@ -113,6 +114,23 @@ def files(summary, tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("report") / "summary"
     write.write_summary(made, summary)
     return made
+
+
+def test_page_has_the_scores_of_every_job_folded_and_a_failed_one_with_its_reason(summary, files):
+    page = (files / "summary.html").read_text(encoding="utf-8")
+    named = [f"{name}, seed {seed}" for name, seed in zip(summary.table["set"], summary.table["seed"], strict=True)]
+    assert all(f"<summary>{name}</summary>" in page or f"<p>{name}, " in page for name in named)
+    assert page.count("<details>") == sum(run.status == "FINISHED" for run in summary.runs)
+    assert "typed, seed 7, failed: ResourceExhausted: out of memory" in " ".join(page.split())
+
+
+def test_a_jobs_table_holds_what_the_run_tracked():
+    metrics = {"auc/b": 0.75, "auc_low/b": 0.5, "auc_high/b": 0.875, "f1/b": 0.25, "auc/a": NAN, "auc/main_type": 1.0}
+    run = TrackedRun("1", "a job", "FINISHED", {"task.a": "1", "task.b": "1", "task.c": "0"}, metrics)
+    table = job_table(run)
+    assert list(table.index) == ["a", "b"]
+    assert list(table.loc["b"]) == ["0.750", "0.500–0.875", "–", "–", "0.250"]
+    assert list(table.loc["a"]) == ["–"] * 5
 
 
 def summarised(folder: Path, *runs: tuple, **params: object) -> Summary:
