@@ -40,6 +40,19 @@ def killed(folder: Path, words, after: str, number=signal.SIGKILL) -> str:
     return "".join(printed)
 
 
+def killed_within_a_job(folder: Path, words, after: str) -> None:
+    """Type the command of a sweep and kill it soon after a job's log has a line with these words."""
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    with (folder / "printed.txt").open("w") as printed:
+        process = subprocess.Popen(command, cwd=folder, stdout=printed, stderr=printed, start_new_session=True)
+        while process.poll() is None:
+            if any(after in path.read_text() for path in (folder / "multirun").rglob("run.log")):
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.02)
+    assert process.wait() == -signal.SIGKILL, (folder / "printed.txt").read_text()
+
+
 def finished(folder: Path, experiment: str = "mtl"):
     tracking = tracking_of_folder(folder, experiment)
     (run,) = tracking.runs(status="FINISHED")
@@ -111,7 +124,7 @@ def test_a_changed_config_is_another_run(whole, tmp_path):
 
 def test_a_killed_sweep_goes_on_within_its_job(whole, tmp_path):
     words = ("-m", *LONG, "seed=0,1")
-    killed(tmp_path, words, f"epoch 4/{EPOCHS}:")
+    killed_within_a_job(tmp_path, words, f"epoch 4/{EPOCHS}:")
     done = call(tmp_path, *words)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
