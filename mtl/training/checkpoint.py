@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 STATE = "state.npz"
 LOCK = "lock"
+ATTEMPTS = 10  # to make a folder that others remove
 FACTS = "facts"  # the array that holds what is no array, as JSON
 
 
@@ -93,10 +95,10 @@ class Checkpoint:
         import fcntl
 
         descriptor = -1
+        new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         try:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                descriptor = open_own(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+                descriptor = self._open_lock()
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._is_held = True
             except BlockingIOError:
@@ -113,7 +115,16 @@ class Checkpoint:
             with suppress(OSError):  # of a training too short for a checkpoint nothing is left
                 if not (self.folder / STATE).exists():
                     (self.folder / LOCK).unlink(missing_ok=True)
-                    self.folder.rmdir()
+                    for folder in new or [self.folder]:
+                        folder.rmdir()
+
+    def _open_lock(self) -> int:
+        """Descriptor of the lock file; others that leave may remove the folders above meanwhile."""
+        for _ in range(ATTEMPTS):
+            with suppress(FileNotFoundError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return open_own(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.folder))
 
     def _sweep(self) -> None:
         """Remove what a killed writer left unfinished."""

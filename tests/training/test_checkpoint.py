@@ -165,6 +165,16 @@ def test_it_is_due_after_epochs_and_seconds(tmp_path):
     assert not (tmp_path / "key").exists()
 
 
+def test_a_training_without_a_checkpoint_leaves_no_folder(tmp_path):
+    with checkpoints(tmp_path / ".cache" / "checkpoints", seconds=3600.0).of("key").held():
+        assert (tmp_path / ".cache" / "checkpoints" / "key" / "lock").is_file()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".cache").mkdir()
+    with checkpoints(tmp_path / ".cache" / "checkpoints", seconds=3600.0).of("key").held():
+        pass
+    assert list(tmp_path.rglob("*")) == [tmp_path / ".cache"]
+
+
 def test_removing_leaves_what_another_process_holds(tmp_path):
     settings = checkpoints(tmp_path)
     with settings.of("key").held() as checkpoint:
