@@ -7,6 +7,7 @@ import shutil
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from mtl.config import switches
@@ -99,7 +100,8 @@ def test_two_choices_of_one_content_have_one_name(tmp_path):
             assert told(config, config.hydra.runtime.choices)["weighting"] == "mine"
 
 
-def test_without_hydra_choices_are_told_as_typed():
+def test_without_hydra_choices_are_told_as_typed(monkeypatch):
     GlobalHydra.instance().clear()
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # which another test may have left
     config = OmegaConf.create({"freeze": {"_target_": "mtl.model.backbone.Freeze", "stages": 2}})
     assert told(config, {"freeze": "all"}) == {"freeze": "all"}
