@@ -154,6 +154,44 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def take_lock(path: Path, remedy: str) -> int | None:
+    """Descriptor of a lock file that this process alone has now; None where another one has it.
+
+    The system frees it when the descriptor is closed, or when its owner dies, however it dies.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is missing, in a folder that is there.
+    remedy : str
+        What a person can do where the file system locks nothing.
+
+    Raises
+    ------
+    NoLocksError
+        Where it locks nothing.
+    OSError
+        As the system says it.
+    """
+    import fcntl  # not on every system
+
+    while True:
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:  # its owner removed it between the two lines
+            pass
+        except OSError as error:
+            os.close(descriptor)
+            raise disk_error(error, path.parent, 0, remedy) from error
+        os.close(descriptor)
+
+
 def check_room(folder: Path, needed: int, remedy: str) -> None:
     """Raise `UserError` where the disk of `folder` has fewer bytes free than are needed."""
     free = free_bytes(folder)

@@ -147,3 +147,27 @@ def test_locks_lie_in_a_folder_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot make .*XDG_CACHE_HOME moves it"):
         files.own_folder()
+
+
+def test_a_lock_has_one_owner_and_is_free_when_that_one_lets_go(tmp_path):
+    first = files.take_lock(tmp_path / "lock", "")
+    assert files.take_lock(tmp_path / "lock", "") is None
+    os.close(first)
+    second = files.take_lock(tmp_path / "lock", "")
+    (tmp_path / "lock").unlink()
+    third = files.take_lock(tmp_path / "lock", "")  # a file of the same name is another lock
+    assert second is not None
+    assert third is not None
+    os.close(second)
+    os.close(third)
+
+
+def test_a_file_system_that_locks_nothing_is_one_line_with_the_way_out(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(files.NoLocksError, match="cannot lock files. Use another."):
+        files.take_lock(tmp_path / "lock", "Use another.")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
-from mtl.files import TEMPORARY, open_own, published
+from mtl.files import TEMPORARY, NoLocksError, published, take_lock
 
 log = logging.getLogger(__name__)
 
@@ -92,39 +91,42 @@ class Checkpoint:
         if self._settings.epochs is None:
             yield self
             return
-        import fcntl
-
-        descriptor = -1
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        descriptor = self._lock()
+        self._is_held = descriptor is not None
         try:
-            try:
-                descriptor = self._open_lock()
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._is_held = True
-            except BlockingIOError:
-                log.warning("The same run is going on in another process: this one keeps no checkpoint.")
-            except OSError as error:  # read-only, full, or a file system without locks
-                log.warning("No checkpoint is kept in %s: %s.", self.folder, os.strerror(error.errno or 0))
-            else:
+            if self._is_held:
                 self._sweep()
             yield self
         finally:
             self._is_held = False
-            if descriptor >= 0:
+            if descriptor is not None:
+                self._leave_nothing(new or [self.folder])
                 os.close(descriptor)
-            with suppress(OSError):  # of a training too short for a checkpoint nothing is left
-                if not (self.folder / STATE).exists():
-                    (self.folder / LOCK).unlink(missing_ok=True)
-                    for folder in new or [self.folder]:
-                        folder.rmdir()
 
-    def _open_lock(self) -> int:
-        """Descriptor of the lock file; others that leave may remove the folders above meanwhile."""
-        for _ in range(ATTEMPTS):
-            with suppress(FileNotFoundError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                return open_own(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.folder))
+    def _lock(self) -> int | None:
+        """Descriptor of the lock, made with its folder; None, with a warning, where it cannot be had."""
+        try:
+            for _ in range(ATTEMPTS):
+                with suppress(FileNotFoundError):  # another run that ended removed the folders above
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    descriptor = take_lock(self.folder / LOCK, "Set training.checkpoint.dir to a disk that can.")
+                    if descriptor is None:
+                        log.warning("The same run is going on in another process: this one keeps no checkpoint.")
+                    return descriptor
+        except NoLocksError as error:
+            log.warning("No checkpoint is kept: %s", error)
+        except OSError as error:  # read-only, or full
+            log.warning("No checkpoint is kept in %s: %s.", self.folder, os.strerror(error.errno or 0))
+        return None
+
+    def _leave_nothing(self, folders: Sequence[Path]) -> None:
+        """Remove the folders that a training without a checkpoint has made; while the lock is held still."""
+        with suppress(OSError):
+            if not self.exists:
+                (self.folder / LOCK).unlink(missing_ok=True)
+                for folder in folders:
+                    folder.rmdir()
 
     def _sweep(self) -> None:
         """Remove what a killed writer left unfinished."""
