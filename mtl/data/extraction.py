@@ -16,7 +16,7 @@ from mtl.data.making import EXTRACTION
 from mtl.data.video_frames import Sampling, VideoJob, decoding, frame_folder, record
 from mtl.data.videos import Video
 from mtl.errors import UserError
-from mtl.files import NO_LOCKS, read_json
+from mtl.files import read_json, take_lock
 
 OPENCV_ALIKE = (4, 13)  # from here on OpenCV made the pixels that PyAV makes, colours by the video's tag
 STATE = ".extraction"  # folder within OUT: what was asked for, what is done, what is unfinished
@@ -27,26 +27,17 @@ def only_one(out: Path) -> Iterator[None]:
     """Hold OUT for this process, and clear what a killed one left unfinished."""
     try:
         (out / STATE).mkdir(parents=True, exist_ok=True)
-        lock = (out / STATE / "lock").open("w")
+        held = take_lock(out / STATE / "lock", "Give an OUT on a disk that can.")
     except OSError as error:
         raise UserError(f"Cannot write to {out}: {error.strerror} ({error.filename}).") from error
-    with lock:
-        try:
-            import fcntl  # the system gives the lock back when its owner dies, however it dies
-        except ImportError:  # Windows
-            pass
-        else:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in NO_LOCKS:
-                    raise UserError(
-                        f"The file system of {out} cannot lock files; give an OUT on a disk that can."
-                    ) from error
-                raise UserError(f"Another extraction is writing to {out}.") from error
+    if held is None:
+        raise UserError(f"Another extraction is writing to {out}.")
+    try:
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
         yield
         shutil.rmtree(out / STATE / "partial", ignore_errors=True)
+    finally:
+        os.close(held)
 
 
 def earlier_splits(out: Path, cut: Sampling) -> dict[str, str]:

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mtl.errors import UserError
-from mtl.files import NO_LOCKS
+from mtl.files import take_lock
 from mtl.job.record import failed_alike, read_jobs
 from mtl.results import HOST, PROCESS
 from mtl.tracking.process import is_dead
 
 SWEEP = "MTL_SWEEP"
 CALLED_OFF = ".called_off"  # of a sweep's folder: whoever still works at it is to leave
+NO_TURNS = "Jobs cannot wait for their turn: set hydra.sweep.dir to a disk that can, or hydra/launcher=processes."
 SECONDS_BETWEEN_LOOKS = 1.0  # at the records of jobs, or whether the sweep is alive
 SECONDS_TO_LEAVE = 20.0  # that a process has between SIGTERM and SIGKILL
 
@@ -179,22 +180,14 @@ def turn(sweep: SweepContext | None) -> Iterator[None]:
     if sweep is None or not sweep.slots:
         yield
         return
-    import fcntl
-
     for attempt in itertools.count():
-        path = Path(sweep.folder) / f".slot-{attempt % sweep.slots}"
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as file:
+        held = take_lock(Path(sweep.folder) / f".slot-{attempt % sweep.slots}", NO_TURNS)
+        if held is not None:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in NO_LOCKS:
-                    raise UserError(
-                        f"The file system of {sweep.folder} cannot lock files, so jobs cannot wait for their turn; "
-                        "right would be hydra.sweep.dir on a disk that can, or hydra/launcher=processes."
-                    ) from error
-                if is_gone(sweep):
-                    raise StoppedError("The sweep's own process is gone.") from None
-                time.sleep(0.2)
-                continue
-            yield
+                yield
+            finally:
+                os.close(held)
             return
+        if is_gone(sweep):
+            raise StoppedError("The sweep's own process is gone.")
+        time.sleep(0.2)

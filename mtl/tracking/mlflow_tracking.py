@@ -351,4 +351,5 @@ def _say_once(*lines: str) -> None:
     for line in lines:
         if line and line not in said:
             log.warning("%s", line)
-            os.environ[SAID] = "\n".join([*said, line])
+            said.append(line)
+            os.environ[SAID] = "\n".join(said)
