@@ -62,13 +62,26 @@ def call(folder: Path, *words: str, timeout: float = 900, **environment: str) ->
     )
 
 
+def begun(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """`python run.py WORDS`, typed in a folder, in a group of its own; all that it prints comes through one pipe."""
+    return subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "run.py"), *words],
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
     """Overrides that make a run last seconds."""
     return TINY
 
 
-def tracking_of_folder(folder: Path, experiment: str = "mtl") -> MLflowTracking:
+def tracking_of(folder: Path, experiment: str = "mtl") -> MLflowTracking:
     """The store that runs typed in this folder write to."""
     from mtl.tracking.mlflow_tracking import MLflowTracking
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call
+from conftest import TINY, call, tracking_of
 
 from mtl.numbers import known
 
@@ -26,12 +26,6 @@ def folder(tmp_path_factory):
         assert done.returncode == 0, done.stderr
         (folder / f"{tasks}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     return folder
-
-
-def tracking_of(folder: Path, experiment: str = "mtl"):
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
-    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", experiment, None, timeout_s=20.0)
 
 
 def tracked(folder: Path):

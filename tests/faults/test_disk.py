@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BARE, ROOT, call, tracking_of_folder
+from conftest import BARE, ROOT, call, tracking_of
 from provoked import AT_STEP, with_fault
 
 from mtl.errors import UserError
@@ -113,12 +113,12 @@ def test_full_while_features_are_written(disk, folder):
     assert "Make room (python -m mtl.features prune)" in said
     assert not list(disk.rglob("*.npy"))
     assert not half_written(disk)
-    (run,) = tracking_of_folder(folder, "features").runs()
+    (run,) = tracking_of(folder, "features").runs()
     assert (run.status, run.tags["failure"]) == ("FAILED", said)
     make_room(disk)
     again = call(folder, *words)
     assert again.returncode == 0, again.stderr
-    assert len(tracking_of_folder(folder, "features").runs(status="FINISHED")) == 1
+    assert len(tracking_of(folder, "features").runs(status="FINISHED")) == 1
 
 
 @pytest.mark.tensorflow
@@ -128,7 +128,7 @@ def test_full_before_the_training_for_what_it_will_leave(disk, folder):
     said = last_line(call(folder, *RUN, f"hydra.run.dir={disk / 'run'}", "tracking.experiment=before"))
     assert said.startswith(f"No room in {disk / 'run' / 'artifacts'}: 266,244 bytes needed, ")
     assert said.endswith("to another disk; then the same command again.")
-    (run,) = tracking_of_folder(folder, "before").runs()
+    (run,) = tracking_of(folder, "before").runs()
     assert (run.status, run.tags["failure"]) == ("FAILED", said)
     assert "val_auc/general_anomaly" not in run.metrics
 
@@ -150,7 +150,7 @@ def test_full_while_the_results_are_written(disk, folder, tmp_path):
     said = last_line(subprocess.CompletedProcess(command, process.returncode, out, err))
     assert said.startswith(f"No room in {disk / 'run'}")
     assert " bytes needed, " in said
-    tracking = tracking_of_folder(folder, "results")
+    tracking = tracking_of(folder, "results")
     (run,) = tracking.runs()
     assert (run.status, run.tags["failure"]) == ("FAILED", said)
     assert not list(disk.rglob("*.parquet"))
@@ -174,7 +174,7 @@ def test_full_while_mlflow_takes_the_artifacts(disk, folder):
     assert " bytes needed, " in said
     assert "Test scores" in done.stdout  # nothing of the run is lost
     assert not [path for path in disk.rglob("*") if path.is_file() and path.name != FILLER]
-    tracking = tracking_of_folder(folder, "upload")
+    tracking = tracking_of(folder, "upload")
     (run,) = tracking.runs()
     assert run.status == "FAILED"  # neither running for ever nor whole
     assert run.tags["failure"].startswith("not all was sent: no room in ")

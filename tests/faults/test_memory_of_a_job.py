@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import BARE, call, tracking_of_folder
+from conftest import BARE, call, tracking_of
 from provoked import NO_MEMORY, with_fault
 
 LARGE = str(2**24)  # units of the shared layer, for each of which there are 128 weights: 8 GiB
@@ -18,7 +18,7 @@ def test_a_job_out_of_memory_is_a_row_with_the_reason_and_the_other_finishes(tmp
     done = call(tmp_path, *words, **fault)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    tracking = tracking_of_folder(tmp_path)
+    tracking = tracking_of(tmp_path)
     (parent,) = tracking.runs(tags={"sweep": "parent"})
     assert parent.status == "FAILED"
     jobs = {job.params["model.shared_units"]: job for job in tracking.runs(parent=parent.id)}

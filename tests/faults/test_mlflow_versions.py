@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import tracking_of_folder
+from conftest import tracking_of
 
 from mtl.errors import UserError
 from mtl.tracking import mlflow_tracking
@@ -15,7 +15,7 @@ from mtl.tracking.versions import migrated
 
 
 def test_a_store_of_a_newer_mlflow_is_one_line_and_stays_as_it_is(tmp_path):
-    tracking_of_folder(tmp_path).prepare()
+    tracking_of(tmp_path).prepare()
     newer = tmp_path / "newer"  # MLflow opens each store once per process
     newer.mkdir()
     shutil.copy(tmp_path / "mlflow.db", newer)
@@ -24,7 +24,7 @@ def test_a_store_of_a_newer_mlflow_is_one_line_and_stays_as_it_is(tmp_path):
         store.commit()
     said = r"was written by a newer MLflow than \d+\.\d+.*`pip install -U mlflow`, or set tracking.uri to a new one"
     with pytest.raises(UserError, match=f"{said}|made by another version of MLflow"):
-        tracking_of_folder(newer).prepare()
+        tracking_of(newer).prepare()
     with closing(sqlite3.connect(newer / "mlflow.db")) as store:
         assert store.execute("select version_num from alembic_version").fetchall() == [("ffffffffffff",)]
 
@@ -36,7 +36,7 @@ def test_an_mlflow_that_lacks_what_it_needs_is_one_line_before_any_data(tmp_path
     monkeypatch.setattr(mlflow_tracking, "create_database", lacking)
     said = r"cannot open sqlite:.*with what is installed beside it \(cannot import name .*requirements.lock"
     with pytest.raises(UserError, match=said):
-        tracking_of_folder(tmp_path).prepare()
+        tracking_of(tmp_path).prepare()
 
 
 def test_a_migrated_store_is_said(tmp_path):

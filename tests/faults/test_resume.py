@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BARE, ROOT, call, tracking_of_folder
+from conftest import BARE, ROOT, begun, call, tracking_of
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -24,11 +24,7 @@ LONG = (*LONG, "model.dropout=0.2", "training.checkpoint.seconds=0")
 
 def killed(folder: Path, words, after: str, number=signal.SIGKILL) -> str:
     """Type the command and send a signal soon after a line with these words; what was printed until then."""
-    command = [sys.executable, "-u", str(ROOT / "run.py"), *words]
-    printed = []
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    printed, process = [], begun(folder, *words)
     for line in process.stdout:
         printed.append(line)
         if after in line:
@@ -54,7 +50,7 @@ def killed_within_a_job(folder: Path, words, after: str) -> None:
 
 
 def finished(folder: Path, experiment: str = "mtl"):
-    tracking = tracking_of_folder(folder, experiment)
+    tracking = tracking_of(folder, experiment)
     (run,) = tracking.runs(status="FINISHED")
     return tracking, run
 
@@ -118,7 +114,7 @@ def test_a_changed_config_is_another_run(whole, tmp_path):
     assert "goes on after" not in said
     assert "1 checkpoint" in said
     assert call(tmp_path, *LONG).returncode == 0
-    statuses = sorted(run.status for run in tracking_of_folder(tmp_path).runs())
+    statuses = sorted(run.status for run in tracking_of(tmp_path).runs())
     assert statuses == ["FINISHED", "FINISHED"]
 
 
@@ -128,7 +124,7 @@ def test_a_killed_sweep_goes_on_within_its_job(whole, tmp_path):
     done = call(tmp_path, *words)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    tracking = tracking_of_folder(tmp_path)
+    tracking = tracking_of(tmp_path)
     jobs = [run for run in tracking.runs() if run.tags.get("sweep") != "parent"]
     assert sorted(run.status for run in jobs) == ["FINISHED", "FINISHED"]
     logs = "".join(path.read_text() for path in (tmp_path / "multirun").rglob("run.log"))

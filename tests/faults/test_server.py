@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BARE, ROOT
+from conftest import BARE, ROOT, begun
 from mlflow_server import Server
 from provoked import AT_STEP, with_fault
 
@@ -41,14 +41,7 @@ def test_a_server_that_dies_in_an_epoch_costs_one_warning_and_gets_the_rest_by_o
     fault = with_fault(tmp_path / "fault", AT_STEP.format(step=2, word=str(word), answer=str(answer)))
     words = ["tasks=anomaly", *BARE, "training.epochs=3", "training.early_stopping=false", "hydra.run.dir=outputs/one"]
     words += ["tracking=server", f"tracking.uri={server.uri}", "tracking.timeout_s=20"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *words],
-        cwd=tmp_path,
-        env=os.environ | fault,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = begun(tmp_path, *words, **fault)
     wait_for(word, process)
     server.kill()
     answer.touch()

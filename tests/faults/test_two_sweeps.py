@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
-from conftest import BARE, ROOT, tracking_of_folder
+from conftest import BARE, begun, tracking_of
 from provoked import AT_ONCE, with_fault
 
 
@@ -17,22 +13,12 @@ def test_two_sweeps_in_one_folder_at_once_on_a_fresh_store_both_finish_in_folder
     (tmp_path / "ready").mkdir()
     fault = with_fault(tmp_path / "fault", AT_ONCE.format(folder=str(tmp_path / "ready")))
     words = ["-m", "tasks=anomaly", "seed=0,1", *BARE, "training.epochs=1", "hydra.sweep.dir=sweep"]
-    sweeps = [
-        subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py"), *words],
-            cwd=tmp_path,
-            env=os.environ | fault,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    sweeps = [begun(tmp_path, *words, **fault) for _ in range(2)]
     said = [sweep.communicate(timeout=900)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], said
     assert not any("Traceback" in one for one in said)
 
-    tracking = tracking_of_folder(tmp_path)
+    tracking = tracking_of(tmp_path)
     parents = tracking.runs(tags={"sweep": "parent"})
     assert [parent.status for parent in parents] == ["FINISHED"] * 2
     families = [tracking.runs(parent=parent.id) for parent in parents]

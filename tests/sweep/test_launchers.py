@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import BARE, ROOT, call
+from conftest import BARE, ROOT, call, tracking_of
 
 from mtl.config import schema
 from mtl.job.record import Job, read_jobs
@@ -40,12 +40,6 @@ def _is_installed(plugin: str) -> bool:
 def words(launcher: str) -> list[str]:
     needs(launcher)
     return ["-m", f"hydra/launcher={launcher}", *BARE]
-
-
-def tracking_of(folder: Path):
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
-    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
 
 
 def families(folder: Path) -> list:

@@ -13,18 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BARE, ROOT, TINY, call, heeded
+from conftest import BARE, ROOT, TINY, call, heeded, tracking_of
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 MAIN = "auc/general_anomaly"
 SWEPT = ("-m", "tasks=anomaly,anomaly_violence", "seed=0,1", *TINY, "relations=[gradient_similarity]")
-
-
-def tracking_of(folder: Path):
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
-    return MLflowTracking(f"sqlite:///{folder}/mlflow.db", "mtl", None, timeout_s=20.0)
 
 
 def family(folder: Path):
