@@ -34,7 +34,7 @@ OUT/Train/<Class>/<video>_<frame number>.png and OUT/Test/...
 VIDEOS holds <Class>/<video>.mp4 (or .avi, ...) at any depth: the official release
 of UCF-Crime as it was unpacked, or videos of your own in folders with its class names.
 
-A video's split is told by the lists, else by its folders (Train, Test,
+A video's split is told by the lists, else by its folders (Train, Val, Test,
 Training-Normal-Videos-Part-1, ...), else a share of each class goes to Test.
 Anomaly_Train.txt and Anomaly_Test.txt in VIDEOS itself are used without being asked for.
 

@@ -420,7 +420,13 @@ def test_two_lists_leave_the_rest_out(tmp_path):
 
 @pytest.mark.parametrize(
     ("parts", "split"),
-    [("Train/Abuse", "train"), ("testing/Abuse", "test"), ("Testing_Normal_Videos_Anomaly", "test"), ("Abuse", None)],
+    [
+        ("Train/Abuse", "train"),
+        ("valid/Abuse", "val"),
+        ("testing/Abuse", "test"),
+        ("Testing_Normal_Videos_Anomaly", "test"),
+        ("Abuse", None),
+    ],
 )
 def test_folders_tell_the_split(tmp_path, parts, split):
     (tmp_path / parts).mkdir(parents=True)
@@ -436,6 +442,7 @@ def test_folders_tell_the_split(tmp_path, parts, split):
         ("Training_Normal_Videos_Anomaly", "train"),
         ("training normal videos anomaly", "train"),
         ("TrainingNormalVideosAnomaly", "train"),
+        ("Validation_Normal_Videos", "val"),
         ("Testing_Normal_Videos_Anomaly", "test"),
         ("TESTING-NORMAL-VIDEOS", "test"),
         ("Test-Normal-Videos", "test"),

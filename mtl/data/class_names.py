@@ -27,8 +27,15 @@ FOLDERS = {name: "NormalVideos" if name == "Normal" else name for name in CLASSE
 ALIASES = {"roadaccident": "RoadAccidents", **{name.casefold(): name for name in CLASSES}}
 # the official release keeps its normal videos in folders such as Training-Normal-Videos-Part-1,
 # Testing_Normal_Videos_Anomaly and Normal_Videos_for_Event_Recognition
-NORMAL = re.compile(r"(train|training|test|testing)?normalvideos?(anomaly|event|foreventrecognition)?(part\d+)?")
-SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+NORMAL = re.compile(
+    r"(train|training|val|valid|validation|test|testing)?normalvideos?(anomaly|event|foreventrecognition)?(part\d+)?"
+)
+# the split that a folder's name means, in any letter case
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 def folded(name: str) -> str:

@@ -14,8 +14,6 @@ from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
 from mtl.data.folders import is_image, subfolders
 from mtl.errors import UserError, misspelt
 
-# in any letter case
-MEANINGS = SPLIT_FOLDERS | dict.fromkeys(("val", "valid", "validation"), "val")
 DEPTH = 3  # folders below, or above, that are searched for what a person may have meant
 LOOKED_AT = 5000  # entries of a folder that are looked at for a hint
 NUMBERS = ("no", "one", "two", "three")
@@ -23,7 +21,7 @@ NUMBERS = ("no", "one", "two", "three")
 
 def split_of(name: str) -> str | None:
     """The split that a folder's name means, None where it means none."""
-    return MEANINGS.get(name.casefold())
+    return SPLIT_FOLDERS.get(name.casefold())
 
 
 def split_folder(root: Path, split: str, needed: Collection[str]) -> Path | None:

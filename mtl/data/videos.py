@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (
     ".mp4", ".avi", ".mkv", ".mov", ".m4v", ".3gp", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".asf"
 )  # fmt: skip
-SPLIT_OF_PREFIX = re.compile(r"(training|testing)[_ -]", re.IGNORECASE)
+SPLIT_OF_PREFIX = re.compile(r"(training|validation|testing)[_ -]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
