@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 STATE = "state.npz"
 LOCK = "lock"
-ATTEMPTS = 10  # to make a folder that others remove
 FACTS = "facts"  # the array that holds what is no array, as JSON
 
 
@@ -81,57 +80,52 @@ class Checkpoint:
         self._settings = settings
         self.folder = settings.dir / key
         self._record = record
-        self._is_held = False
+        self._descriptor: int | None = None  # of the lock, while it is held
+        self._is_refused = False  # nothing is kept any more
         self._last_epoch, self._last_time = 0, time.monotonic()
         self.seconds, self.n_written, self.n_bytes = 0.0, 0, 0
 
     @contextmanager
     def held(self) -> Iterator[Checkpoint]:
-        """Kept from other processes; a second process of the same run trains on its own and writes nothing."""
-        if self._settings.epochs is None:
-            yield self
-            return
-        new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
-        descriptor = self._lock()
-        self._is_held = descriptor is not None
+        """Kept from other processes from the first reading or writing on: a short training leaves no trace.
+
+        A second process of the same run trains on its own and writes nothing.
+        """
         try:
-            if self._is_held:
-                self._sweep()
             yield self
         finally:
-            self._is_held = False
-            if descriptor is not None:
-                self._leave_nothing(new or [self.folder])
-                os.close(descriptor)
+            if self._descriptor is not None:
+                if not self.exists:
+                    (self.folder / LOCK).unlink(missing_ok=True)
+                    with suppress(OSError):
+                        self.folder.rmdir()
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _take(self) -> bool:
+        """Whether this process has the checkpoint to itself; why not is said once."""
+        if self._descriptor is None and not self._is_refused:
+            self._descriptor = self._lock()
+            self._is_refused = self._descriptor is None
+            if self._descriptor is not None:
+                for left in self.folder.glob(f"{TEMPORARY}*"):  # of a writer that was killed
+                    left.unlink(missing_ok=True)
+        return self._descriptor is not None
 
     def _lock(self) -> int | None:
         """Descriptor of the lock, made with its folder; None, with a warning, where it cannot be had."""
         try:
-            for _ in range(ATTEMPTS):
-                with suppress(FileNotFoundError):  # another run that ended removed the folders above
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    descriptor = take_lock(self.folder / LOCK, "Set training.checkpoint.dir to a disk that can.")
-                    if descriptor is None:
-                        log.warning("The same run is going on in another process: this one keeps no checkpoint.")
-                    return descriptor
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = take_lock(self.folder / LOCK, "Set training.checkpoint.dir to a disk that can.")
         except NoLocksError as error:
             log.warning("No checkpoint is kept: %s", error)
+            return None
         except OSError as error:  # read-only, or full
             log.warning("No checkpoint is kept in %s: %s.", self.folder, os.strerror(error.errno or 0))
-        return None
-
-    def _leave_nothing(self, folders: Sequence[Path]) -> None:
-        """Remove the folders that a training without a checkpoint has made; while the lock is held still."""
-        with suppress(OSError):
-            if not self.exists:
-                (self.folder / LOCK).unlink(missing_ok=True)
-                for folder in folders:
-                    folder.rmdir()
-
-    def _sweep(self) -> None:
-        """Remove what a killed writer left unfinished."""
-        for left in self.folder.glob(f"{TEMPORARY}*"):
-            left.unlink(missing_ok=True)
+            return None
+        if descriptor is None:
+            log.warning("The same run is going on in another process: this one keeps no checkpoint.")
+        return descriptor
 
     @property
     def exists(self) -> bool:
@@ -140,7 +134,7 @@ class Checkpoint:
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, object]] | None:
         """Arrays and facts as `write` got them; None without a whole state of this run."""
-        if not self._is_held or not self.exists:
+        if self._settings.epochs is None or not self.exists or not self._take():
             return None
         try:
             return _read(self.folder / STATE)
@@ -163,7 +157,8 @@ class Checkpoint:
 
     def is_due(self, epoch: int) -> bool:
         """Whether the state after so many epochs is to be written."""
-        if not self._is_held or self._settings.epochs is None or epoch - self._last_epoch < self._settings.epochs:
+        every = self._settings.epochs
+        if every is None or self._is_refused or epoch - self._last_epoch < every:
             return False
         return time.monotonic() - self._last_time >= self._settings.seconds
 
@@ -178,6 +173,8 @@ class Checkpoint:
         facts : mapping
             What JSON can hold.
         """
+        if not self._take():
+            return
         began = time.monotonic()
         text = json.dumps({**facts, "record": str(self._record or "")})
         everything = {**arrays, FACTS: np.frombuffer(text.encode(), np.uint8)}
@@ -190,7 +187,7 @@ class Checkpoint:
                 "No checkpoint of %d MiB could be written in %s (%s): the training goes on without.",
                 size >> 20, self.folder, os.strerror(error.errno or 0),
             )  # fmt: skip
-            self._is_held = self.exists  # one generation at least is there to be tried again after the next epoch
+            self._is_refused = not self.exists  # with one generation there it is tried again after the next epoch
         else:
             self.n_written, self.n_bytes = self.n_written + 1, size
         self.goes_on(epoch)
@@ -212,7 +209,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget the state of a run that is finished; one that another process holds stays."""
         with self.held():
-            if self._is_held:
+            if self.exists and self._take():
                 (self.folder / STATE).unlink(missing_ok=True)
 
 

@@ -149,11 +149,13 @@ def test_the_state_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, caplog
 
 def test_a_second_process_of_the_same_run_leaves_the_checkpoint_alone(tmp_path, caplog):
     with checkpoints(tmp_path).of("key").held() as first:
-        train(tmp_path)
-        assert "is going on in another process" in caplog.text
-        assert (tmp_path / "key" / "lock").is_file()  # it is the first one's still, who may write
         first.write(1, {}, {})
-        assert first.exists
+        before = (tmp_path / "key" / "state.npz").read_bytes()
+        train(tmp_path)
+        assert caplog.text.count("is going on in another process") == 1
+        assert (tmp_path / "key" / "state.npz").read_bytes() == before
+        first.write(2, {}, {"more": 1})
+        assert (tmp_path / "key" / "state.npz").read_bytes() != before
 
 
 def test_it_is_due_after_epochs_and_seconds(tmp_path):
@@ -168,13 +170,10 @@ def test_it_is_due_after_epochs_and_seconds(tmp_path):
 
 
 def test_a_training_without_a_checkpoint_leaves_no_folder(tmp_path):
-    with checkpoints(tmp_path / ".cache" / "checkpoints", seconds=3600.0).of("key").held():
-        assert (tmp_path / ".cache" / "checkpoints" / "key" / "lock").is_file()
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / ".cache").mkdir()
-    with checkpoints(tmp_path / ".cache" / "checkpoints", seconds=3600.0).of("key").held():
-        pass
-    assert list(tmp_path.rglob("*")) == [tmp_path / ".cache"]
+    with checkpoints(tmp_path / "checkpoints", seconds=3600.0).of("key").held() as checkpoint:
+        assert checkpoint.read() is None
+        assert not checkpoint.is_due(100)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_removing_leaves_what_another_process_holds(tmp_path):
