@@ -23,7 +23,7 @@ def test_a_run_says_it_in_one_line_and_does_without_on_demand(tmp_path):
     assert "Traceback" not in done.stderr
     assert SAID in done.stderr.splitlines()[-1]
     assert "features.max_gib=1e-9" in done.stderr.splitlines()[-1]
-    without = call(tmp_path, *words, "features.max_gib=1e-9", "freeze=none", **fault)
+    without = call(tmp_path, *words, "features.max_gib=1e-9", "freeze=none", "training.checkpoint.seconds=0", **fault)
     assert without.returncode == 0, without.stdout + without.stderr
     assert f"{SAID}: the sizes of the frames are not kept" in without.stdout + without.stderr
     assert "No checkpoint is kept" in without.stdout + without.stderr
