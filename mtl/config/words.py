@@ -18,6 +18,7 @@ PATHS = (
     "data.root",
     *(f"data.annotations.{split}" for split in ("train", "val", "test")),
     "features.dir",
+    "training.checkpoint.dir",
     "backbone.weights",
     "tracking.uri",
     "tracking.artifacts",
