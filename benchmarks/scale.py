@@ -149,6 +149,7 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
     from mtl.evaluation.predictions import predictions_table
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import nothing_trained
+    from mtl.training.checkpoint import Checkpoints
     from mtl.training.gradient_measurements import GradientMeasurements
     from mtl.training.loop import Training
     from mtl.training.source import predict
@@ -159,7 +160,7 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
     )
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
-        early_stopping=False, patience=1, seed=0,
+        early_stopping=False, patience=1, checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=0,
     )  # fmt: skip
     measurements = GradientMeasurements(
         epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=0
