@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, slow
 from mlflow_server import Server
 
 from mtl import results
@@ -171,13 +171,13 @@ def test_reading_makes_no_store(tmp_path):
 def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
     play = Store.play
 
-    def slow(*args):
+    def late(*args):
         time.sleep(0.2)
         return play(*args)
 
     before = tracked.seconds
     assert before > 0  # the store was made
-    monkeypatch.setattr(Store, "play", slow)
+    monkeypatch.setattr(Store, "play", late)
     run = tracked.start("all", tmp_path, None, {})
     run.metrics({"auc/main": 0.5}, step=0)
     run.end("FINISHED")
@@ -331,7 +331,7 @@ def sweep_of_two(found: MLflowTracking, folder: Path) -> tuple[str, list[str]]:
     return parent.id, [job.id for job in jobs]
 
 
-@pytest.mark.parametrize("gone", ["the sweep", "the sweep for good", "one job"])
+@pytest.mark.parametrize("gone", ["the sweep", *slow("the sweep for good", "one job")])
 def test_what_was_deleted_does_not_count_as_done(tracked, tmp_path, gone):
     parent, jobs = sweep_of_two(tracked, tmp_path / "deleted")
     _, kept = sweep_of_two(tracked, tmp_path / "kept")
