@@ -359,7 +359,7 @@ EDGES = {
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("path", WEIGHTINGS, ids=[path.stem for path in WEIGHTINGS])
-@pytest.mark.parametrize("edge", sampled(EDGES, every=3))
+@pytest.mark.parametrize("edge", sampled(EDGES, every=4))
 def test_a_weighting_is_finite_at_every_edge(path: Path, edge: str) -> None:
     assert np.isfinite(weigh(path, *EDGES[edge])).all()
 

@@ -356,6 +356,7 @@ def test_lists_beside_the_videos_are_used(tmp_path, official):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_absent_videos_are_one_count_and_no_failure(tmp_path, caplog):
     film(tmp_path / "v" / "Abuse" / "Abuse001.mp4", 11)
     for i in (2, 3):
@@ -644,6 +645,7 @@ def test_a_damaged_plan_leads_nowhere_else(tmp_path, monkeypatch, caplog, change
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_videos_that_cannot_tell_their_end_are_named_once(tmp_path, caplog):
     for name in ("a", "b"):
         film(tmp_path / "v" / "Abuse" / f"{name}.mpg", 20, codec="PIM1")

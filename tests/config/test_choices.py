@@ -60,7 +60,7 @@ def asked_and_told(*words: str):
         (["tasks=all", "~tasks.violence"], {"tasks": "anomaly_property_type"}),
         (["tasks=all", "tasks.violence.classes=[Fighting]"], {}),
         (["tasks=anomaly_random", "~tasks.general_anomaly"], {"tasks": "random_labels"}),
-    ], every=4),
+    ], every=6),
 )  # fmt: skip
 @pytest.mark.usefixtures("composing")
 def test_a_choice_that_overrides_made_another_is_told_as_that_one(words, renamed):

@@ -573,6 +573,7 @@ def test_annotations_round_trip_with_the_split(tmp_path, root):
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(st.lists(TEXTS, min_size=1, max_size=5, unique=True))
 def test_any_name_survives_a_line(tmp_path_factory, stems):
     root = Path(tmp_path_factory.mktemp("odd"))

@@ -144,6 +144,7 @@ def test_an_index_at_the_front_or_in_parts_is_read(tmp_path, flags):
     assert read(filmed(tmp_path / "a.mp4", movflags=flags)) == (150, True)
 
 
+@pytest.mark.slow
 def test_a_video_of_which_only_sound_is_missing_is_whole(tmp_path):
     assert read(beginning(filmed(tmp_path / "a.mkv", sound_seconds=15), 0.9)) == (150, True)
 

@@ -262,6 +262,7 @@ def test_odd_names_and_values_are_taken(tracked, tmp_path):
     assert found.name == "tasks=all data.root='/a b'"
 
 
+@pytest.mark.slow
 def test_a_hundred_and_more_of_everything_is_taken(tracked, tmp_path):
     run = tracked.start("all", tmp_path, None, {})
     run.params({f"p{i}": i for i in range(250)})
@@ -308,6 +309,7 @@ def test_a_variable_with_a_run_id_is_not_heeded(tracked, tmp_path, monkeypatch):
     assert tracked.start("job", tmp_path / "0", parent.id, {}).id != parent.id
 
 
+@pytest.mark.slow
 def test_a_deleted_experiment_stays_deleted_and_a_new_one_is_begun_and_said(tracked, tmp_path, caplog):
     for attempt in range(2):
         here = MLflowTracking(tracked.uri, tracked.experiment, None, 5)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import ROOT, sampled, slow
+from conftest import ROOT, sampled
 from test_training import TASKS, dataset, measurements, model, of_conf, training
 
 pytestmark = pytest.mark.tensorflow
 
 WEIGHTINGS = sorted(path.stem for path in (ROOT / "conf" / "weighting").glob("*.yaml"))
 # always one with a state of its own, and nothing measured, which takes as long as all else
-EACH = sampled([("gradnorm", 0), *((name, 2) for name in WEIGHTINGS)], every=len(WEIGHTINGS) + 1)
+EACH = sampled([("uncertainty", 0), *((name, 2) for name in WEIGHTINGS)], every=len(WEIGHTINGS) + 1)
 
 
 class Kill(BaseException):
@@ -106,7 +106,8 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("spoil", [turned, *slow(cut, emptied)])
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [turned, cut, emptied])
 def test_a_damaged_checkpoint_is_said_and_the_training_starts_anew(tmp_path, caplog, spoil):
     whole = train(tmp_path / "whole", measured=0)
     with pytest.raises(Kill):

@@ -160,7 +160,7 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
     assert start == each.shape[-1]
 
 
-@pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
+@pytest.mark.parametrize("n_frames", [3, *slow(40)], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
     from mtl.training.measure_batchwise import compile_on_all
     from mtl.training.measure_dense import compile_on_dense
@@ -278,6 +278,7 @@ def test_a_training_with_gradient_measurements_ends_where_one_without_does():
         np.testing.assert_array_equal(weight, ends[1][name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_named_epochs_alone_are_in_the_trace():
     from mtl.weighting.equal import Equal
 

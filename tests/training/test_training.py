@@ -501,6 +501,7 @@ def test_parameters_that_break_in_an_epochs_last_step_are_found_at_its_end():
     assert built.broken()[0] == "shared/kernel"
 
 
+@pytest.mark.slow
 def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_measurement_apart():
     from mtl.tracking.metrics import cost_of_relations
     from mtl.training.history import History

@@ -311,6 +311,7 @@ def test_dwa_takes_a_zero_loss_for_unchanged_and_leaves_weights_where_one_is_nan
     np.testing.assert_allclose(weighting.current, (0.975005, 1.024995), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradnorm_with_equal_rates_makes_the_norms_equal():
     weights = learn(GradNorm("ab", alpha=1.5, learning_rate=1e-3), [1.0, 1.0], matrix=[[1, 0], [0, 100]], steps=5000)
     np.testing.assert_allclose(weights, (1.818182, 0.181818), atol=2e-3)
