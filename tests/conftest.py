@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mtl.tracking.mlflow_tracking import MLflowTracking
 
 # many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
@@ -37,11 +39,26 @@ TINY = (
 
 # a sweep is no better proved by measuring, drawing and compiling more in its jobs
 BARE = (*TINY, "relations=[loss_correlation]", "gradient_measurements.batches=0", "freeze=all")
+PARAM = type(pytest.param())
 
 
 def slow(*values: object) -> list:
     """Parameters that are tried by the whole suite only."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def sampled(values: Iterable[object], every: int) -> list:
+    """The first and every so-manieth parameter as they are, the others for the whole suite only.
+
+    A tuple is one value for each of several names; a `pytest.param` keeps its marks and its id.
+    """
+    found = []
+    for number, value in enumerate(values):
+        if not isinstance(value, PARAM):
+            value = pytest.param(*(value if isinstance(value, tuple) else (value,)))
+        marks = [*value.marks, pytest.mark.slow] if number % every else value.marks
+        found.append(pytest.param(*value.values, marks=marks, id=value.id))
+    return found
 
 
 def heeded() -> None:

@@ -11,15 +11,16 @@ import json
 import re
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, sampled
 from test_ablation import entry, predictions
 
 from mtl.ablation.comparison import Comparison, compare
@@ -71,7 +72,61 @@ def sound(evaluated: Evaluated) -> None:
             assert np.isnan(score.low) or 0 <= score.low <= score.high <= 1, name
 
 
-SCORES = sorted(scored(*logits_and_frames()).scores)
+# each test below asks for one score of what is evaluated once
+
+
+@cache
+def whole() -> Evaluated:
+    """Of nothing that went wrong."""
+    return scored(*logits_and_frames())
+
+
+@cache
+def one_logit(broken: str, bad: float) -> Evaluated:
+    """One logit of one task is bad."""
+    logits, frames = logits_and_frames()
+    found = scored(logits | {broken: np.where(np.arange(len(frames)) == 7, bad, logits[broken].T).T}, frames)
+    sound(found)
+    return found
+
+
+@cache
+def all_constant() -> Evaluated:
+    """Every logit is the same."""
+    logits, frames = logits_and_frames()
+    found = scored({task: np.full_like(one, 3) for task, one in logits.items()}, frames)
+    sound(found)
+    return found
+
+
+@cache
+def nothing_and_alone() -> tuple[Evaluated, Evaluated]:
+    """Of no frame at all, and of one class alone."""
+    logits, frames = logits_and_frames()
+    nothing = scored({task: one[:0] for task, one in logits.items()}, frames.iloc[:0])
+    alone = scored(*logits_and_frames(("Normal",) * 6))
+    for found in (nothing, alone):
+        sound(found)
+    return nothing, alone
+
+
+@cache
+def listed_otherwise() -> tuple[Evaluated, Evaluated, Evaluated]:
+    """As they are, in another order, and all twice; with ties."""
+    logits, frames = logits_and_frames()
+    logits = {task: one.round(1) for task, one in logits.items()}
+    order = np.random.default_rng(1).permutation(len(frames))
+    twice = np.tile(np.arange(len(frames)), 2)
+    expected, shuffled, doubled = (
+        scored({task: one[at] for task, one in logits.items()}, frames.iloc[at].reset_index(drop=True))
+        for at in (np.arange(len(frames)), order, twice)
+    )
+    for found in (shuffled, doubled):
+        sound(found)
+    return expected, shuffled, doubled
+
+
+SCORES = sorted(whole().scores)
 BROKEN = [NAN, INF, -INF]
 
 
@@ -79,30 +134,19 @@ BROKEN = [NAN, INF, -INF]
 @pytest.mark.parametrize("bad", BROKEN)
 def test_a_logit_that_is_not_finite_leaves_no_score_of_its_task_and_all_of_the_other(name: str, bad: float) -> None:
     task = re.split(r"[/.]", name)[1]
-    logits, frames = logits_and_frames()
-    whole = scored(logits, frames).scores[name]
     for broken in TASKS:
-        found = scored(logits | {broken: np.where(np.arange(len(frames)) == 7, bad, logits[broken].T).T}, frames)
-        sound(found)
-        score = found.scores[name]
-        assert np.isnan(score.value) if broken == task else score == whole
+        score = one_logit(broken, bad).scores[name]
+        assert np.isnan(score.value) if broken == task else score == whole().scores[name]
 
 
 @pytest.mark.parametrize("name", [name for name in SCORES if "auc" in name])
 def test_constant_scores_rank_nothing(name: str) -> None:
-    logits, frames = logits_and_frames()
-    found = scored({task: np.full_like(one, 3) for task, one in logits.items()}, frames)
-    sound(found)
-    assert found.scores[name].value == pytest.approx(0.5)
+    assert all_constant().scores[name].value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_no_frame_or_one_class_leaves_no_score_and_a_reason(name: str) -> None:
-    logits, frames = logits_and_frames()
-    nothing = scored({task: one[:0] for task, one in logits.items()}, frames.iloc[:0])
-    alone = scored(*logits_and_frames(("Normal",) * 6))
-    for found in (nothing, alone):
-        sound(found)
+    nothing, alone = nothing_and_alone()
     assert np.isnan(nothing.scores[name].value)
     if "auc" in name or name.endswith("/anomaly"):
         assert np.isnan(alone.scores[name].value)
@@ -110,15 +154,8 @@ def test_no_frame_or_one_class_leaves_no_score_and_a_reason(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_do_not_know_the_order_of_frames_nor_how_often_all_are_listed(name: str) -> None:
-    logits, frames = logits_and_frames()
-    logits = {task: one.round(1) for task, one in logits.items()}  # with ties
-    expected = scored(logits, frames).scores[name]
-    order = np.random.default_rng(1).permutation(len(frames))
-    twice = np.tile(np.arange(len(frames)), 2)
-    for at in (order, twice):
-        found = scored({task: one[at] for task, one in logits.items()}, frames.iloc[at].reset_index(drop=True))
-        sound(found)
-        score = found.scores[name]
+    expected, *others = (found.scores[name] for found in listed_otherwise())
+    for score in others:
         np.testing.assert_allclose(vars(score)["value"], expected.value, atol=1e-9)
         np.testing.assert_allclose([score.low, score.high], [expected.low, expected.high], atol=1e-9)
 
@@ -126,13 +163,10 @@ def test_scores_do_not_know_the_order_of_frames_nor_how_often_all_are_listed(nam
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_scores_of_logits_of_any_scale_are_sound_and_rank_alike(scale: float) -> None:
     logits, frames = logits_and_frames()
-    found, whole = (
-        scored({task: one * np.float32(scale) for task, one in logits.items()}, frames),
-        scored(logits, frames),
-    )
+    found = scored({task: one * np.float32(scale) for task, one in logits.items()}, frames)
     sound(found)
     for name in ("auc/anomaly", "average_precision/anomaly", "video_auc_max/anomaly", "f1/anomaly", "f1/kind"):
-        assert found.scores[name].value == pytest.approx(whole.scores[name].value)
+        assert found.scores[name].value == pytest.approx(whole().scores[name].value)
 
 
 # --- relations --------------------------------------------------------------------------------------------------------
@@ -305,7 +339,7 @@ def directions(n: int = 4) -> np.ndarray:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("path", WEIGHTINGS, ids=[path.stem for path in WEIGHTINGS])
-@pytest.mark.parametrize("bad", [NAN, INF])
+@pytest.mark.parametrize("bad", sampled([NAN, INF], every=2))
 def test_a_weighting_of_what_is_not_finite_is_all_nan(path: Path, bad: float) -> None:
     losses = LOSSES.copy()
     losses[1] = bad
@@ -325,7 +359,7 @@ EDGES = {
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("path", WEIGHTINGS, ids=[path.stem for path in WEIGHTINGS])
-@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("edge", sampled(EDGES, every=4))
 def test_a_weighting_is_finite_at_every_edge(path: Path, edge: str) -> None:
     assert np.isfinite(weigh(path, *EDGES[edge])).all()
 
@@ -369,9 +403,8 @@ def compared(kind: str, seeds: int, every: bool) -> Comparison:
     return compare(runs, "main", ("y",), 60, seed=0)
 
 
-@pytest.mark.parametrize("every", [False, True], ids=["one run", "all runs"])
-@pytest.mark.parametrize("seeds", [1, 2, 4])
-@pytest.mark.parametrize("kind", KINDS)
+# a step of five, of six cases each: every kind is met, and every number of seeds and either way
+@pytest.mark.parametrize(("kind", "seeds", "every"), sampled(product(KINDS, (1, 2, 4), (False, True)), every=5))
 def test_a_comparison_stays_within_bounds_whatever_went_wrong(kind: str, seeds: int, every: bool) -> None:
     found = compared(kind, seeds, every)
     json.dumps(json.loads(found.sets.to_json()), allow_nan=False)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def chapter(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+@cache
 def chapters_imported(path: Path) -> set[str]:
     """Chapters that a file imports when it runs, in functions too, for types alone not."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, heeded
+from conftest import ROOT, heeded, sampled
 
 from mtl import extract_frames
 from mtl.data import video_frames
@@ -167,7 +167,8 @@ def test_data_set_reads_what_was_cut(cut, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("n_frames", "step", "expected"), [(30, 10, [0, 10, 20]), (31, 10, [0, 10, 20, 30]), (5, 2, [0, 2, 4])]
+    ("n_frames", "step", "expected"),
+    sampled([(31, 10, [0, 10, 20, 30]), (30, 10, [0, 10, 20]), (5, 2, [0, 2, 4])], every=3),
 )
 def test_number_of_frames_is_the_ceiling(tmp_path, n_frames, step, expected):
     film(tmp_path / "v" / "Abuse" / "a.avi", n_frames, codec="MJPG")
@@ -355,6 +356,7 @@ def test_lists_beside_the_videos_are_used(tmp_path, official):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_absent_videos_are_one_count_and_no_failure(tmp_path, caplog):
     film(tmp_path / "v" / "Abuse" / "Abuse001.mp4", 11)
     for i in (2, 3):
@@ -590,6 +592,7 @@ def rewritten(plan, **changes):
     plan.write_text(json.dumps({name: value for name, value in said.items() if value is not None}))
 
 
+@pytest.mark.slow
 def test_frames_of_another_decoder_are_not_gone_on_with(tmp_path, monkeypatch, caplog):
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -618,16 +621,16 @@ def test_frames_of_another_decoder_are_not_gone_on_with(tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [
-        (
-            {"split_of": {"a": "../../elsewhere"}},
-            "video 'a' is in split '../../elsewhere', right would be",
-        ),
-        ({"split_of": {"a": ["test"]}}, "video 'a' is in split ['test']"),
-        ({"split_of": None}, "no step, size and splits"),
-        ({"cut": {"step": "10", "width": 64, "height": 64}}, "no step, size and splits"),
-        ({"cut": [10, 64, 64]}, "no step, size and splits"),
-    ],
+    sampled(
+        [
+            ({"split_of": {"a": "../../elsewhere"}}, "video 'a' is in split '../../elsewhere', right would be"),
+            ({"split_of": {"a": ["test"]}}, "video 'a' is in split ['test']"),
+            ({"split_of": None}, "no step, size and splits"),
+            ({"cut": {"step": "10", "width": 64, "height": 64}}, "no step, size and splits"),
+            ({"cut": [10, 64, 64]}, "no step, size and splits"),
+        ],
+        every=5,
+    ),
 )
 def test_a_damaged_plan_leads_nowhere_else(tmp_path, monkeypatch, caplog, changes, said):
     prepared(tmp_path)
@@ -642,6 +645,7 @@ def test_a_damaged_plan_leads_nowhere_else(tmp_path, monkeypatch, caplog, change
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_videos_that_cannot_tell_their_end_are_named_once(tmp_path, caplog):
     for name in ("a", "b"):
         film(tmp_path / "v" / "Abuse" / f"{name}.mpg", 20, codec="PIM1")
@@ -695,6 +699,7 @@ def test_full_disk_stops_in_one_line(tmp_path, monkeypatch, caplog):
     assert not list((tmp_path / "o").rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_damaged_marker_means_done_again(tmp_path, monkeypatch):
     prepared(tmp_path)
     monkeypatch.chdir(tmp_path)

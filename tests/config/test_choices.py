@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from conftest import sampled
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -31,7 +32,7 @@ def asked_and_told(*words: str):
 
 @pytest.mark.parametrize(
     ("words", "renamed"),
-    [
+    sampled([
         (["freeze=all", "freeze.stages=2"], {"freeze": "stages"}),
         (["freeze=none", "freeze.stages=2"], {"freeze": "stages"}),
         (["freeze=stages", "freeze.stages=2"], {}),
@@ -59,8 +60,8 @@ def asked_and_told(*words: str):
         (["tasks=all", "~tasks.violence"], {"tasks": "anomaly_property_type"}),
         (["tasks=all", "tasks.violence.classes=[Fighting]"], {}),
         (["tasks=anomaly_random", "~tasks.general_anomaly"], {"tasks": "random_labels"}),
-    ],
-)
+    ], every=6),
+)  # fmt: skip
 @pytest.mark.usefixtures("composing")
 def test_a_choice_that_overrides_made_another_is_told_as_that_one(words, renamed):
     asked, named = asked_and_told(*words)
@@ -70,9 +71,13 @@ def test_a_choice_that_overrides_made_another_is_told_as_that_one(words, renamed
 NAMED = ("tasks", "data", "backbone", "freeze", "weighting", "training", "tracking")
 
 
-@pytest.mark.parametrize(
-    "word", [f"{group}={path.stem}" for group in NAMED for path in sorted((switches.CONF / group).glob("*.yaml"))]
-)
+def choices(group: str) -> list:
+    """Every choice of a group, of which the first is always tried."""
+    words = [f"{group}={path.stem}" for path in sorted((switches.CONF / group).glob("*.yaml"))]
+    return sampled(words, every=len(words))
+
+
+@pytest.mark.parametrize("word", [word for group in NAMED for word in choices(group)])
 @pytest.mark.usefixtures("composing")
 def test_every_choice_as_it_stands_keeps_its_name(word):
     asked, named = asked_and_told(word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import sampled
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
@@ -51,15 +52,15 @@ def test_a_new_switch_is_known_everywhere(config, more):
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [
+    sampled([
         ("loud=1", "loud: should be true or false, found 1."),
         ("loud=null", "loud: should be true or false, found None."),
         ("later=0", "later: should be a whole number from 1 on or null, found 0."),
         ("later=true", "later: should be a whole number from 1 on or null, found True."),
         ("later=2.5", "later: should be a whole number from 1 on or null, found 2.5."),
         ("stop_after=soon", "stop_after: should be a whole number from 1 on or null, found 'soon'."),
-    ],
-)
+    ], every=3),
+)  # fmt: skip
 def test_a_switch_is_checked_by_its_default(more, word, message):
     more.merge_with(OmegaConf.from_dotlist([word]))
     with pytest.raises(UserError) as caught:

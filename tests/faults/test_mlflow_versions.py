@@ -14,6 +14,7 @@ from mtl.tracking import mlflow_tracking
 from mtl.tracking.versions import migrated
 
 
+@pytest.mark.slow
 def test_a_store_of_a_newer_mlflow_is_one_line_and_stays_as_it_is(tmp_path):
     tracking_of(tmp_path).prepare()
     newer = tmp_path / "newer"  # MLflow opens each store once per process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BARE, ROOT, call
+from conftest import BARE, ROOT, call, slow
 
 from mtl.tasks import BinaryTask
 
@@ -80,7 +80,7 @@ def test_features_of_1e_11_teach_nothing_as_they_are_and_the_rule_once_standardi
     assert best_auc(standardised) > 0.9
 
 
-@pytest.mark.parametrize("weighting", ["equal", "pcgrad"])
+@pytest.mark.parametrize("weighting", ["pcgrad", *slow("equal")])
 def test_steps_gramians_and_affinities_are_those_of_standardised_features(weighting):
     """PCGrad's steps and the measurements take the shared layer's inputs by themselves."""
     from mtl.features.vectors import MemoryVectors

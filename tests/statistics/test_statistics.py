@@ -458,6 +458,7 @@ def test_fewer_than_four_seeds_forecast_nothing(n_seeds: int) -> None:
         assert str(verdict(measured(0.02, 0.01, 0.03, n_seeds), 290)) == "helps"
 
 
+@pytest.mark.slow
 def test_what_a_verdict_asks_for_does_tell() -> None:
     """Draw studies of the size asked for: about 80 % of them tell."""
     rng = np.random.default_rng(0)

@@ -26,6 +26,12 @@ def worked_in(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> MLflowTracking:
+    """A store that stays where it is, for tests of what is sent: to make one takes seconds."""
+    return store(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
 def moved(worked_in, tmp_path, monkeypatch) -> Path:
     """The same under another name; where it was there is nothing."""
@@ -177,16 +183,15 @@ def test_a_server_or_a_store_that_is_not_there_cannot_be_moved(tmp_path, capsys)
 # --- what a record of someone else's making may do --------------------------------------------------------------------
 
 
-def test_a_record_chooses_no_store(tmp_path):
+def test_a_record_chooses_no_store(shared, tmp_path):
     """The folder names a database elsewhere: it is shown, and nothing is sent before it was asked for."""
-    other = store(tmp_path / "other")
-    run(other, tmp_path / "work")
+    run(shared, tmp_path / "work")
     record = tmp_path / "work" / "outputs" / "first"
     path = record / journal.JOURNAL
     path.write_text("".join(line for line in path.read_text().splitlines(True) if '"done"' not in line))
     with pytest.raises(UserError, match=r"names the store sqlite:.*nothing was sent\. If it is yours: --uri sqlite:"):
         send.send(record, 5)
-    assert "calls sent" in send.send(record, 5, other.uri)[0]
+    assert "calls sent" in send.send(record, 5, shared.uri)[0]
 
 
 @pytest.mark.slow
@@ -198,12 +203,11 @@ def test_a_record_chooses_no_place_for_artifacts(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["above", "linked file", *slow("absolute", "linked folder")])
-def test_only_what_lies_below_a_runs_folder_is_sent(tmp_path, caplog, kind):
+def test_only_what_lies_below_a_runs_folder_is_sent(shared, tmp_path, caplog, kind):
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "key.txt").write_text("do not send")
-    found = store(tmp_path / "work")
-    started = found.start("all", tmp_path / "work" / "run", None, {})
+    started = shared.start("all", tmp_path / "work" / "run", None, {})
     artifacts = tmp_path / "work" / "run" / "artifacts"
     artifacts.mkdir()
     names = {"absolute": str(secret), "above": "../../secret", "linked folder": "linked", "linked file": "artifacts"}
@@ -212,8 +216,8 @@ def test_only_what_lies_below_a_runs_folder_is_sent(tmp_path, caplog, kind):
         (artifacts / "model.json").symlink_to(secret / "key.txt")
     started._journal.add("artifacts", folder=names[kind], under="")
     started.end("FINISHED")
-    assert found.run(started.id).status == "FINISHED"
-    assert found._store.client.list_artifacts(started.id) == []
+    assert shared.run(started.id).status == "FINISHED"
+    assert shared._store.client.list_artifacts(started.id) == []
     assert "Not sent: artifacts" in caplog.text
     assert ("leads out of" if kind in ("absolute", "above") else "is a link") in caplog.text
 

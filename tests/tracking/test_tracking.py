@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, slow
 from mlflow_server import Server
 
 from mtl import results
@@ -171,13 +171,13 @@ def test_reading_makes_no_store(tmp_path):
 def test_whatever_the_store_takes_is_counted(tracked, tmp_path, monkeypatch):
     play = Store.play
 
-    def slow(*args):
+    def late(*args):
         time.sleep(0.2)
         return play(*args)
 
     before = tracked.seconds
     assert before > 0  # the store was made
-    monkeypatch.setattr(Store, "play", slow)
+    monkeypatch.setattr(Store, "play", late)
     run = tracked.start("all", tmp_path, None, {})
     run.metrics({"auc/main": 0.5}, step=0)
     run.end("FINISHED")
@@ -262,6 +262,7 @@ def test_odd_names_and_values_are_taken(tracked, tmp_path):
     assert found.name == "tasks=all data.root='/a b'"
 
 
+@pytest.mark.slow
 def test_a_hundred_and_more_of_everything_is_taken(tracked, tmp_path):
     run = tracked.start("all", tmp_path, None, {})
     run.params({f"p{i}": i for i in range(250)})
@@ -308,6 +309,7 @@ def test_a_variable_with_a_run_id_is_not_heeded(tracked, tmp_path, monkeypatch):
     assert tracked.start("job", tmp_path / "0", parent.id, {}).id != parent.id
 
 
+@pytest.mark.slow
 def test_a_deleted_experiment_stays_deleted_and_a_new_one_is_begun_and_said(tracked, tmp_path, caplog):
     for attempt in range(2):
         here = MLflowTracking(tracked.uri, tracked.experiment, None, 5)
@@ -331,7 +333,7 @@ def sweep_of_two(found: MLflowTracking, folder: Path) -> tuple[str, list[str]]:
     return parent.id, [job.id for job in jobs]
 
 
-@pytest.mark.parametrize("gone", ["the sweep", "the sweep for good", "one job"])
+@pytest.mark.parametrize("gone", ["the sweep", *slow("the sweep for good", "one job")])
 def test_what_was_deleted_does_not_count_as_done(tracked, tmp_path, gone):
     parent, jobs = sweep_of_two(tracked, tmp_path / "deleted")
     _, kept = sweep_of_two(tracked, tmp_path / "kept")

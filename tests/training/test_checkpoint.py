@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import ROOT, slow
+from conftest import ROOT, sampled
 from test_training import TASKS, dataset, measurements, model, of_conf, training
 
 pytestmark = pytest.mark.tensorflow
 
 WEIGHTINGS = sorted(path.stem for path in (ROOT / "conf" / "weighting").glob("*.yaml"))
-FEW = ("gradnorm",)
+# always one with a state of its own, and nothing measured, which takes as long as all else
+EACH = sampled([("uncertainty", 0), *((name, 2) for name in WEIGHTINGS)], every=len(WEIGHTINGS) + 1)
 
 
 class Kill(BaseException):
@@ -23,7 +24,7 @@ def checkpoints(folder, epochs=1, seconds=0.0):
     return Checkpoints(epochs, seconds, str(folder))
 
 
-def train(folder, weighting="equal", kill_in=None, **changes):
+def train(folder, weighting="equal", kill_in=None, measured=2, **changes):
     """A training whose process ends in the middle of its so manieth epoch; what it leaves where it does not."""
     from mtl.training.source import Source
 
@@ -41,7 +42,7 @@ def train(folder, weighting="equal", kill_in=None, **changes):
         patch.setattr(Source, "runs", killed)
         of_tasks, told = of_conf(weighting), lambda number, epoch: None
         trace, history = loop.train(
-            built, dataset(), of_tasks, measurements(batches=2), "general_anomaly", told, checkpoint
+            built, dataset(), of_tasks, measurements(batches=measured), "general_anomaly", told, checkpoint
         )
     return built, trace, history
 
@@ -58,13 +59,13 @@ def assert_equal(one, other):
     assert one[2].best_epoch == other[2].best_epoch
 
 
-@pytest.mark.parametrize("weighting", [*FEW, *slow(*(name for name in WEIGHTINGS if name not in FEW))])
-def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting):
-    whole = train(tmp_path / "whole", weighting)
+@pytest.mark.parametrize(("weighting", "measured"), EACH)
+def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting, measured):
+    whole = train(tmp_path / "whole", weighting, measured=measured)
     for kill_in in (3, 2):  # within the third epoch, then within the second one of the process that went on
         with pytest.raises(Kill):
-            train(tmp_path / "killed", weighting, kill_in=kill_in)
-    assert_equal(whole, train(tmp_path / "killed", weighting))
+            train(tmp_path / "killed", weighting, kill_in=kill_in, measured=measured)
+    assert_equal(whole, train(tmp_path / "killed", weighting, measured=measured))
 
 
 @pytest.mark.slow
@@ -79,12 +80,12 @@ def test_early_stopping_goes_on_counting(tmp_path):
 
 
 def test_a_training_killed_at_its_end_trains_no_epoch_again(tmp_path):
-    whole = train(tmp_path)
+    whole = train(tmp_path, measured=0)
     numbers = []
     settings = checkpoints(tmp_path)
     with settings.of("key").held() as checkpoint:
         again = training(epochs=6, checkpoint=settings).train(
-            model(dropout=0.3), dataset(), of_conf("equal"), measurements(batches=2), "general_anomaly",
+            model(dropout=0.3), dataset(), of_conf("equal"), measurements(batches=0), "general_anomaly",
             lambda number, epoch: numbers.append(number), checkpoint,
         )  # fmt: skip
     assert numbers == list(range(6))  # told again, since the row may be a new one
@@ -105,13 +106,14 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("spoil", [turned, *slow(cut, emptied)])
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [turned, cut, emptied])
 def test_a_damaged_checkpoint_is_said_and_the_training_starts_anew(tmp_path, caplog, spoil):
-    whole = train(tmp_path / "whole")
+    whole = train(tmp_path / "whole", measured=0)
     with pytest.raises(Kill):
-        train(tmp_path / "killed", kill_in=4)
+        train(tmp_path / "killed", kill_in=4, measured=0)
     spoil(tmp_path / "killed" / "key" / "state.npz")
-    assert_equal(whole, train(tmp_path / "killed"))
+    assert_equal(whole, train(tmp_path / "killed", measured=0))
     assert "the training starts anew" in caplog.text
 
 
@@ -151,7 +153,7 @@ def test_a_second_process_of_the_same_run_leaves_the_checkpoint_alone(tmp_path, 
     with checkpoints(tmp_path).of("key").held() as first:
         first.write(1, {}, {})
         before = (tmp_path / "key" / "state.npz").read_bytes()
-        train(tmp_path)
+        train(tmp_path, measured=0)
         assert caplog.text.count("is going on in another process") == 1
         assert (tmp_path / "key" / "state.npz").read_bytes() == before
         first.write(2, {}, {"more": 1})
@@ -188,7 +190,7 @@ def test_removing_leaves_what_another_process_holds(tmp_path):
 
 def test_tasks_are_in_the_order_of_the_set(tmp_path):
     with pytest.raises(Kill):
-        train(tmp_path, kill_in=3)
+        train(tmp_path, kill_in=3, measured=0)
     with checkpoints(tmp_path).of("key").held() as checkpoint:
         arrays, facts = checkpoint.read()
     assert arrays["losses"].shape == (2 * 7, len(TASKS))

@@ -106,7 +106,7 @@ def test_nothing_held_out_is_nothing_measured():
 
 
 @pytest.mark.parametrize("build", [model, deep_model])
-@pytest.mark.parametrize("tasks", [ONE, TASKS], ids=["one task", "three tasks"])
+@pytest.mark.parametrize("tasks", [TASKS, *slow(ONE)], ids=["three tasks", "one task"])
 def test_the_arrays_have_the_shapes_of_the_trace(build, tasks):
     built, n = build(tasks), len(tasks)
     meter = measurements().on(built, dataset(tasks))
@@ -127,7 +127,7 @@ def test_the_arrays_have_the_shapes_of_the_trace(build, tasks):
     )
 
 
-@pytest.mark.parametrize("build", [model, deep_model])
+@pytest.mark.parametrize("build", [model, *slow(deep_model)])
 def test_what_is_switched_off_is_empty(build):
     meter = measurements(permuted_labels=False, affinity_step=None).on(build(), dataset())
     meter.measure(7)
@@ -160,7 +160,7 @@ def test_gramians_are_inner_products_of_task_gradients_by_batch_of_their_mean_an
     assert start == each.shape[-1]
 
 
-@pytest.mark.parametrize("n_frames", [3, 40], ids=["fewer frames than inputs", "more"])
+@pytest.mark.parametrize("n_frames", [3, *slow(40)], ids=["fewer frames than inputs", "more"])
 def test_the_closed_form_on_the_dense_layer_is_what_the_tape_finds(n_frames):
     from mtl.training.measure_batchwise import compile_on_all
     from mtl.training.measure_dense import compile_on_dense
@@ -254,7 +254,7 @@ def test_affinity_is_one_plain_step_on_a_training_batch_judged_on_a_held_out_one
         built.set_weights(start)
 
 
-@pytest.mark.parametrize("build", [model, deep_model])
+@pytest.mark.parametrize("build", [deep_model, *slow(model)])
 def test_measuring_changes_no_bit_of_the_model(build):
     built, data = build(), dataset()
     before = built.get_weights()
@@ -278,6 +278,7 @@ def test_a_training_with_gradient_measurements_ends_where_one_without_does():
         np.testing.assert_array_equal(weight, ends[1][name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_named_epochs_alone_are_in_the_trace():
     from mtl.weighting.equal import Equal
 

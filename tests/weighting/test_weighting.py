@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, sampled
 from scipy.optimize import nnls
 
 tf = pytest.importorskip("tensorflow")
@@ -84,7 +84,7 @@ def random_gradients(seed, n_tasks, conflict=0.7):
 
 
 CASES = [(seed, n_tasks) for n_tasks in (2, 3, 6) for seed in range(2)]
-every_case = pytest.mark.parametrize(("seed", "n_tasks"), CASES)
+every_case = pytest.mark.parametrize(("seed", "n_tasks"), sampled(CASES, every=2))  # each number of tasks
 
 
 # --- contract: every yaml of the group, found by glob ---------------------------------------------------------------
@@ -209,7 +209,7 @@ EDGES = {
 
 
 @every_yaml
-@pytest.mark.parametrize("gradients", EDGES.values(), ids=EDGES)
+@pytest.mark.parametrize("gradients", sampled(EDGES.values(), every=3), ids=EDGES)
 def test_weights_are_finite_at_every_edge(yaml, gradients):
     weighting, rows = build(yaml), gradients.astype("f")
     losses, matrix = tf.constant([1e-6, 1e3, 1.0, 0.0]), tf.constant(rows @ rows.T)
@@ -311,6 +311,7 @@ def test_dwa_takes_a_zero_loss_for_unchanged_and_leaves_weights_where_one_is_nan
     np.testing.assert_allclose(weighting.current, (0.975005, 1.024995), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradnorm_with_equal_rates_makes_the_norms_equal():
     weights = learn(GradNorm("ab", alpha=1.5, learning_rate=1e-3), [1.0, 1.0], matrix=[[1, 0], [0, 100]], steps=5000)
     np.testing.assert_allclose(weights, (1.818182, 0.181818), atol=2e-3)
@@ -514,7 +515,7 @@ def dependent_gradients(seed, n_dimensions=3):
     return gradients
 
 
-every_dependence = pytest.mark.parametrize("seed", range(10))
+every_dependence = pytest.mark.parametrize("seed", sampled(range(10), every=3))
 
 
 @every_dependence
@@ -626,7 +627,9 @@ def test_where_another_program_differs_it_is_further_from_the_optimum():
 
 
 @every_solver
-@pytest.mark.parametrize("gradients", [*EDGES.values(), random_gradients(3, 4)], ids=[*EDGES, "regular"])
+@pytest.mark.parametrize(
+    "gradients", sampled([*EDGES.values(), random_gradients(3, 4)], every=4), ids=[*EDGES, "regular"]
+)
 def test_permuting_tasks_permutes_the_weights(solver, gradients):
     if solver is pcgrad_in_order:
         pytest.skip("its order of the tasks is an argument")
@@ -655,7 +658,7 @@ def test_permuting_tasks_and_orders_permutes_pcgrad():
     np.testing.assert_allclose(mine, theirs)
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "gls", "famo", "gradnorm", "dwa"])
+@pytest.mark.parametrize("name", sampled(["gradnorm", "gls", "famo", "uncertainty", "dwa"], every=3))
 def test_permuting_tasks_permutes_scalar_weights(name):
     order = [2, 0, 3, 1]
     losses, after = np.array([0.7, 0.2, 1.3, 2.0]), np.array([0.6, 0.19, 1.2, 1.0])
