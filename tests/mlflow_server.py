@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class Server:
     """A real server on a free port, that can be killed, frozen and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = (), **environment: str) -> None:
+        self.options, self.environment = options, environment
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -26,8 +28,8 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        command += ["--artifacts-destination", str(self.folder / "artifacts"), *self.options]
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"} | self.environment
         with (self.folder / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, stdout=output, stderr=output, env=environment, start_new_session=True

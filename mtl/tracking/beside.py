@@ -139,6 +139,33 @@ def settle(database: Path) -> list[str]:
     return lines
 
 
+def follow(database: Path, experiment: str, chosen: Path) -> list[str]:
+    """Let an experiment whose chosen folder was moved or copied along with the store have its artifacts there.
+
+    As in `settle`: the folder must hold artifacts of a run that the store has elsewhere.
+
+    Returns
+    -------
+    list of str
+        A line where this was so.
+    """
+    with _connected(database) as connection:
+        statement = "select experiment_id, artifact_location from experiments where name = ?"
+        row = connection.execute(statement, (experiment,)).fetchone()
+        old = local_path(row[1]) if row else None
+        if old is None or old.resolve() == chosen.resolve():
+            return []
+        own = _Place("experiments", str(row[0]), row[1])
+        rows = connection.execute("select run_uuid, artifact_uri from runs where experiment_id = ?", (row[0],))
+        places = [_Place("runs", *each) for each in rows if each[1] and local_path(each[1])]
+        new = {place: chosen / place.path.relative_to(old) for place in places if place.path.is_relative_to(old)}
+        if not any(path.exists() for path in new.values()):
+            return []
+        moved = [(place, path) for place, path in new.items() if path.exists() or not place.path.exists()]
+        _write(connection, [*moved, (own, chosen)])
+    return [f"Experiment '{experiment}' had its artifacts in {old} before: they are now in {chosen}."]
+
+
 def elsewhere(database: Path, experiment: str) -> str:
     """One line on an experiment that writes to another folder than the one beside its database; else nothing."""
     with _connected(database) as connection:

@@ -125,6 +125,11 @@ class Journal:
         self.path.rename(self.path.with_name(f"tracking-{self.first['key'][:8]}.jsonl"))
         return Journal(self.path)
 
+    def withdraw(self) -> None:
+        """Leave no record of a run that was refused before it did anything."""
+        if [entry["call"] for entry in self.entries] == ["start"]:
+            self.path.unlink()
+
     def _write(self, entry: Mapping[str, object]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(entry).encode("ascii") + b"\n"

@@ -19,7 +19,7 @@ from mtl import results
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FAILURE, HOST, PARENT, PROCESS, Killed, TrackedRun
-from mtl.tracking import beside, journal, process, renamed, versions
+from mtl.tracking import beside, journal, place, process, renamed, versions
 from mtl.tracking.address import absolute_uri
 from mtl.tracking.below import below
 from mtl.tracking.database import create_database, logging_kept, schema_version
@@ -61,13 +61,12 @@ class MLflowTracking:
 
     def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat) -> None:
         self.uri, self._database = absolute_uri(uri)
-        if artifacts is None and not self._is_server:
-            artifacts = str(beside.beside(self._database or Path.cwd() / "mlflow.db"))
-        if artifacts is not None and "://" not in artifacts:
-            artifacts = Path(artifacts).absolute().as_uri()
+        asked = None if artifacts is None else place.absolute(artifacts)
+        usual = None if self._is_server else _usual(self._database or Path.cwd() / "mlflow.db")
+        artifacts = usual if asked is None else asked
         # a place that was chosen is meant; else artifacts lie beside the database, wherever that is now
         self._beside = self._database if self._database and artifacts == _usual(self._database) else None
-        self._store = Store(self.uri, experiment, artifacts, timeout_s)
+        self._store = Store(self.uri, experiment, artifacts, timeout_s, asked)
         self.experiment = experiment
         self._prepared = False
         self._down = ""
@@ -85,7 +84,7 @@ class MLflowTracking:
         Raises
         ------
         UserError
-            If the store answers and will not have it: another schema, no permission.
+            If the store answers and will not have it: another schema, no permission, another place for artifacts.
         """
         if self._prepared:
             return
@@ -105,6 +104,8 @@ class MLflowTracking:
                 before = schema_version(self._database)
             if self._beside:
                 _say_once(*beside.settle(self._beside))
+            elif self._database and self._store.asked and (chosen := beside.local_path(self._store.asked)):
+                _say_once(*beside.follow(self._database, self.experiment, chosen))
             with logging_kept():  # a version of MLflow that opens an older store may migrate it unasked
                 self._store.create_experiment()
             if self._database:
@@ -114,7 +115,9 @@ class MLflowTracking:
             if line is None:
                 raise
             raise UserError(line) from error
-        if self._beside:
+        if line := self._store.other_place():
+            raise UserError(line)
+        if self._beside and not self._store.asked:
             _say_once(beside.elsewhere(self._beside, self.experiment))
 
     def start(
@@ -221,8 +224,8 @@ class MLflowTracking:
         UserError
             If there is no such run or artifact, or the store does not answer.
         """
-        place = self.run(run_id).artifact_uri
-        folder = beside.local_path(place) if place.startswith("file:") else None
+        uri = self.run(run_id).artifact_uri
+        folder = beside.local_path(uri) if uri.startswith("file:") else None
         if folder is not None and (folder / path).exists():
             below(folder, path)
             return folder / path if to is None else _copied(folder / path, to / path)

@@ -24,7 +24,7 @@ from mtl.tracking.beside import beside
 from mtl.tracking.journal import Journal
 from mtl.tracking.names import MAX_DIGEST, MAX_PARAM, MAX_PROFILE, MAX_TAG, as_text, flatten, legal_keys
 from mtl.tracking.provenance import source_tags
-from mtl.tracking.store import NoRoomError, RefusedError, Store, UnreachableError
+from mtl.tracking.store import DeniedError, NoRoomError, RefusedError, Store, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,19 @@ UNDEFINED = "undefined.json"
 
 
 class Run:
-    """One run being tracked: every call goes to disk, then to the store while that answers."""
+    """One run being tracked: every call goes to disk, then to the store while that answers.
+
+    Raises
+    ------
+    UserError
+        If the store does not let this user begin: said before there is anything to lose.
+    """
 
     def __init__(self, record: Journal, store: Store | None, down: str = "") -> None:
         self._journal = record
         self._store = store
-        self._down, self._warned = "", False
+        self._down, self._began = "", False
+        self._warned, self._denied = False, False  # what was said already
         self._no_room = False  # the store answers, but the files found no room
         self._seen = {
             (key, entry["step"]) for entry in record.entries if entry["call"] == "metrics" for key in entry["metrics"]
@@ -48,6 +55,7 @@ class Run:
             self._go_on_alone(down)
         else:
             self._send()
+        self._began = True
 
     @property
     def folder(self) -> Path:
@@ -176,15 +184,19 @@ class Run:
             send_pending(self._journal, self._store)
         except UnreachableError as error:
             self._no_room = isinstance(error.__cause__, NoRoomError)
-            self._go_on_alone(str(error))
+            is_denied = isinstance(error.__cause__, DeniedError)
+            if is_denied and not self._began:
+                self._journal.withdraw()
+                raise UserError(f"MLflow at {masked(self._store.uri)} refuses: {error}.") from error
+            self._go_on_alone(str(error), is_denied)
         else:
             self._no_room = False
 
-    def _go_on_alone(self, reason: str) -> None:
-        """Say once that the rest stays on disk."""
+    def _go_on_alone(self, reason: str, is_denied: bool = False) -> None:
+        """Say once that the rest stays on disk, and, where that was not known before, that the user is to blame."""
         self._down = reason
-        if not self._warned and self._store is not None:
-            self._warned = True
+        if not (self._denied if is_denied else self._warned) and self._store is not None:
+            self._warned, self._denied = True, is_denied
             log.warning(
                 "MLflow at %s cannot be had (%s): the run goes on, and what is missing there can be sent later by "
                 "`python -m mtl.tracking send %s%s`.",
@@ -211,14 +223,16 @@ def send_pending(record: Journal, store: Store) -> int:
     Raises
     ------
     UnreachableError
-        If the store does not answer, or the run was deleted there.
+        If the store does not answer, does not let this user, or the run was deleted there.
     """
     sent = 0
     for entry in record.pending:
         try:
             run_id = store.ask(functools.partial(store.play, entry, record.run_id, record.path.parent))
         except RefusedError as error:
-            if entry["call"] in ("start", "again") or not _takes_calls(store, record.run_id):
+            is_for_another_user = isinstance(error, DeniedError)  # who may send what this one may not
+            begins = entry["call"] in ("start", "again")
+            if is_for_another_user or begins or not _takes_calls(store, record.run_id):
                 raise UnreachableError(str(error)) from error
             log.warning("Not sent: %s of run %s: %s", entry["call"], record.run_id, error)
             record.done(entry, record.run_id, str(error))

@@ -20,6 +20,8 @@ from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
 from mtl.tracking.below import below
 from mtl.tracking.beside import local_path
+from mtl.tracking.denied import denial
+from mtl.tracking.place import differing
 
 if TYPE_CHECKING:
     import mlflow.entities
@@ -57,6 +59,10 @@ class RefusedError(ValueError):
     """The store answers, and will not take this call however often it is sent."""
 
 
+class DeniedError(RefusedError):
+    """The store answers, and will not let this user; another one may send the same call."""
+
+
 class Store:
     """One experiment of one MLflow store, asked with a bounded wait.
 
@@ -68,12 +74,17 @@ class Store:
     artifacts : str or None
         Where a new experiment's artifacts go; None leaves it to the store.
     timeout_s : float
+    asked : str or None
+        The place that a person asked for; None where it is only what is usual.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: float) -> None:
+    def __init__(
+        self, uri: str, experiment: str, artifacts: str | None, timeout_s: float, asked: str | None = None
+    ) -> None:
         self.uri = uri
         self.experiment = experiment
         self.artifacts = artifacts
+        self.asked = asked
         self.timeout_s = timeout_s
         self.seconds = 0.0  # spent waiting for it
         self._experiment_id: str | None = None
@@ -94,7 +105,7 @@ class Store:
 
         Raises
         ------
-        UnreachableError, RefusedError
+        UnreachableError, RefusedError, DeniedError
         """
         began = time.monotonic()
         try:
@@ -113,6 +124,9 @@ class Store:
                 raise
             except Exception as error:  # MLflow's, the database's, the network's or the disk's own: the run must go on
                 reason = _reason(error)
+                denied = denial(error, self.uri, self.experiment)
+                if denied is not None:
+                    raise DeniedError(denied) from error
                 if getattr(error, "error_code", "") in REFUSALS:
                     raise RefusedError(reason) from error
                 if time.monotonic() + pause >= end:
@@ -144,6 +158,11 @@ class Store:
         if found is not None:
             self._experiment_id = found.experiment_id
         return str(self._experiment_id)
+
+    def other_place(self) -> str:
+        """One line where the experiment has its artifacts elsewhere than a person asked for; else nothing."""
+        found = self.client.get_experiment_by_name(self.experiment) if self.asked else None
+        return differing(found, self.asked) if found and self.asked else ""
 
     def _make_room(self, deleted: mlflow.entities.Experiment) -> str:
         """Id of a new experiment; the deleted one stays so, with its runs, under another name.
@@ -237,13 +256,15 @@ class Store:
         self._log_tags(run_id, tags)
 
     def _start(self, entry: Mapping) -> str:
+        was_away = self._experiment_id is None  # when the run began: nothing was known of it then
         found = self.find({KEY: entry["key"]})
         if found:
             return found[0].info.run_id
         tags = self._tags(entry) | {KEY: entry["key"]}
-        run = self.client.create_run(
-            self.experiment_id() or self.create_experiment(), entry["time"], tags, entry["name"]
-        )
+        experiment = self.experiment_id() or self.create_experiment()
+        if was_away and (line := self.other_place()):
+            log.warning("%s", line)
+        run = self.client.create_run(experiment, entry["time"], tags, entry["name"])
         return run.info.run_id
 
     def _tags(self, entry: Mapping) -> dict[str, str]:
