@@ -95,7 +95,7 @@ def run(config: DictConfig) -> float:
             arithmetic.require()
             killed = killed_before(config, sweep)
             tracked = tracking.start(name, asked.folder, parent, tags, killed)
-            with closing_run(tracked, asked.folder):
+            with closing_run(tracked, asked.folder, config):
                 result = train_and_judge(asked, tracked)
                 whole = time.perf_counter() - began + result.earlier_seconds
                 tracked.metrics({"time/tracking_s": tracking.seconds, "time/run_s": whole}, step=0)

@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 
+from mtl.out_of_memory import resident_mib
+
 ALIGNMENT = 64  # bytes; memory that begins elsewhere a tensor cannot share
 
 
@@ -41,7 +43,7 @@ def give_back() -> None:
 
 def peak_mib() -> float:
     """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+    return resident_mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 _begun = 0

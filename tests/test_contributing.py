@@ -22,7 +22,8 @@ PACKAGE = ROOT / "mtl"
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 # one node without arrows: the page says so and names them
 TOOLS = {"errors", "files", "formatting", "masking", "memory", "moved", "numerics", "seeds", "statistics"} | {
-    "terminal"
+    "out_of_memory",
+    "terminal",
 }
 COPIED = ("mtl", "conf", "tests", "hydra_plugins", "docs")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mtl import out_of_memory
 from mtl.config import searchpath
 from mtl.config.build import hydra_options
 from mtl.config.switches import CONF
@@ -28,6 +29,8 @@ def explain(error: BaseException) -> str | None:
     """The one line that tells a user what to change; None where the fault is not the user's."""
     if isinstance(error, UserError):
         return str(error)
+    if (line := out_of_memory.told(error)) is not None:
+        return line
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 

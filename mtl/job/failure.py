@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mtl import memory, out_of_memory
 from mtl.config.build import build
 from mtl.errors import UserError
 from mtl.files import NO_ROOM, publish
+from mtl.job.context import current
 from mtl.job.record import read_job
 from mtl.masking import masked
 
@@ -25,11 +27,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_WAITS_S = (0.5, 2.0)
+# keys of which less takes less memory, by stage
+TAKES_MEMORY = {
+    "features": ("backbone.batch_size", "features.memory_gib"),
+    "model": ("model.shared_units",),
+    "training": ("training.batch_size", "model.shared_units", "features.memory_gib"),
+} | dict.fromkeys(("evaluation", "relations", "record"), ("features.memory_gib",))
 
 
 @contextmanager
-def closing_run(tracked: Run, folder: Path) -> Iterator[None]:
-    """Close the tracked run truthfully, whichever way the block is left."""
+def closing_run(tracked: Run, folder: Path, config: DictConfig) -> Iterator[None]:
+    """Close the tracked run truthfully, whichever way the block is left; of memory that ran out make one line."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
@@ -38,13 +46,26 @@ def closing_run(tracked: Run, folder: Path) -> Iterator[None]:
         tracked.end("KILLED")
         raise
     except BaseException as error:
-        _close_failed(tracked, folder, one_line(error), traceback.format_exc())
-        raise
+        short = out_of_memory.told(error, _less(out_of_memory.where(error), config))
+        if short is None:
+            _close_failed(tracked, folder, one_line(error), traceback.format_exc())
+            raise
+        traceback.clear_frames(error.__traceback__)  # what the run held: to close it takes memory too
+        memory.give_back()
+        _close_failed(tracked, folder, short, traceback.format_exc())
+        raise UserError(short) from error
     try:
         tracked.end("FINISHED")
     except (OSError, UserError) as error:  # a disk that fills at the very end
         _close_failed(tracked, folder, one_line(error), traceback.format_exc())
         raise
+
+
+def _less(stage: str, config: DictConfig) -> list[str]:
+    """What a run may have less of where its memory ran out in a stage, with what it has now."""
+    now = {key: OmegaConf.select(config, key) for key in TAKES_MEMORY.get(stage, ())}
+    less = [f"a smaller {key} (now {value})" for key, value in now.items() if value is not None]
+    return less + ["fewer jobs at once (hydra.launcher.n_jobs)"] * (current() is not None)
 
 
 def _close_failed(tracked: Run, folder: Path, reason: str, details: str) -> None:

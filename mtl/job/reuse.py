@@ -79,7 +79,7 @@ def reuse(
     names = ("fingerprint", CODE, DATA, "undefined", DIVERGED, UNTRAINED)
     kept = {key: before.tags[key] for key in names if key in before.tags}
     tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, REUSED_FROM: before.id})
-    with closing_run(tracked, asked.folder):
+    with closing_run(tracked, asked.folder, asked.config):
         found = {key: before.params[key] for key in ("split_point", "precision") if key in before.params}
         tracked.params(asked.parameters() | found)
         tracked.metrics(before.metrics, step=0)

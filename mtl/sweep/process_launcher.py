@@ -25,7 +25,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import PositiveInt
 
-from mtl import numerics
+from mtl import numerics, out_of_memory
 from mtl.errors import UserError
 from mtl.job.context import SECONDS_TO_LEAVE, SweepContext, UntrainedError, check_worth_it, current
 from mtl.results import JOB, NUMERICS
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_POLLS = 0.1
 OUTPUT, LOG = "output.txt", "run.log"  # what a job writes past its log, and its log
 LAST_BYTES = 20_000  # of what a dead job wrote: its artifact
+LAST_LINES = 20  # of these, in which a sign of memory is looked for
+ENDS_OF_REFUSED = ("SIGABRT", "SIGSEGV")  # of native code that goes on, or gives up, where an allocation fails
 
 
 @dataclass
@@ -49,6 +51,16 @@ class Working:
     config: DictConfig
     folder: Path
     answer: int = -1
+    peak_mib: float = 0.0  # of its memory; known when it has ended
+
+    def has_ended(self) -> bool:
+        """Whether the process is no more; then its status and the most memory it held are known."""
+        if self.process.returncode is None:
+            number, status, usage = os.wait4(self.process.pid, os.WNOHANG)  # `poll` would drop the usage
+            if number:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_mib = out_of_memory.resident_mib(usage.ru_maxrss)
+        return self.process.returncode is not None
 
 
 class Processes(Launcher):
@@ -81,7 +93,7 @@ class Processes(Launcher):
         self._results = {}
         try:
             while waiting or working:
-                for job in [job for job in working if job.process.poll() is not None]:
+                for job in [job for job in working if job.has_ended()]:
                     working.remove(job)
                     self._results[job.number] = self._ended(job)
                 while waiting and len(working) < self.n_jobs:
@@ -163,7 +175,7 @@ class Processes(Launcher):
             show((job.folder / OUTPUT).read_text(encoding="utf-8", errors="replace"))
         if result is not None:
             return result
-        reason = _cause_of_death(status, job.folder / OUTPUT)
+        reason = _cause_of_death(status, job.folder / OUTPUT, job.peak_mib)
         if Journal(job.folder / JOURNAL).status == "RUNNING":  # or it had not even begun
             self._make_row(job, reason)
         return JobReturn(overrides=[], _return_value=RuntimeError(reason), status=JobStatus.FAILED)
@@ -211,15 +223,29 @@ def _stopped(sweep: SweepContext, stop_after: int | None) -> bool:
     return False
 
 
-def _cause_of_death(status: int, output: Path) -> str:
-    """Why a process ended without a result, in one line."""
-    if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; the system kills so where memory runs out" if name == "SIGKILL" else ""
-        return f"its process was ended by {name}{hint}"
-    written = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() if output.exists() else []
-    last = f": {' '.join(written[-1].split())}" if written else ""
-    return f"its process ended with status {status} and no result{last}"
+def _cause_of_death(status: int, output: Path, peak_mib: float) -> str:
+    """Why a process ended without a result, in one line; and whether its memory may have run out."""
+    written = [" ".join(line.split()) for line in _last(output).strip().splitlines()[-LAST_LINES:]]
+    said = next((line for line in reversed(written) if out_of_memory.WORDS.search(line)), "")
+    if status >= 0:
+        last = f": {said or written[-1]}" if written else ""
+        reason, sign = f"its process ended with status {status} and no result{last}", "as this says" if said else ""
+    else:
+        name = _signal_name(-status)
+        reason, sign = f"its process was ended by {name}", f"its last words are: {said}" if said else ""
+        if name == "SIGKILL" and not said:
+            sign = "the system kills so where memory runs out"
+        elif name in ENDS_OF_REFUSED and not said and out_of_memory.limits():
+            sign = "so end processes that are refused it, and it is limited (ulimit -v, -d)"
+    return f"{reason}; memory may have run out: {sign}; its peak was {peak_mib:.0f} MiB" if sign else reason
+
+
+def _signal_name(number: int) -> str:
+    """As `kill -l` says it; a real-time signal has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

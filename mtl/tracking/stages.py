@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mtl.out_of_memory import STAGE
+
 
 class Stages:
     """Wall time of each stage of a run.
@@ -20,7 +22,11 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Time the block."""
+        """Time the block; an exception that leaves it knows the stage."""
         start = time.perf_counter()
-        yield
+        try:
+            yield
+        except Exception as error:
+            vars(error).setdefault(STAGE, name)
+            raise
         self.seconds[name] = time.perf_counter() - start

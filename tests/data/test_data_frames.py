@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -269,3 +271,22 @@ def test_another_decoder_sees_the_same_pixels(read):
     image = pytest.importorskip("PIL.Image")
     data = png(noise())
     np.testing.assert_array_equal(read(data), np.asarray(image.open(io.BytesIO(data)).convert("RGB")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_memory_that_runs_out_while_a_frame_is_decoded_makes_no_frame_bad(tmp_path, ending):
+    cv2.imwrite(str(tmp_path / f"frame.{ending}"), np.zeros((5000, 5000, 3), np.uint8))  # 72 MiB when decoded
+    done = f"""
+import resource
+from pathlib import Path
+from mtl.data.frames import read_frame
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 60 * 2**20, -1))
+try:
+    read_frame(Path({str(tmp_path)!r}), "frame.{ending}")
+except MemoryError:
+    print("no memory")
+"""
+    told = subprocess.run([sys.executable, "-c", done], capture_output=True, text=True, check=True)
+    assert told.stdout == "no memory\n"
