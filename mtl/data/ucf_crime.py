@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 
 from mtl import memory
 from mtl.data.annotations import read_annotations
-from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
 from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
@@ -132,7 +132,7 @@ class UCFCrime:
         self.check()
         skipped: list[tuple[str, str]] = []
         used: set[Path] = set()
-        found = frame_table(self._listings(skipped, used), skipped)
+        found = frame_table(self._listings(skipped, used), skipped, CLASSES)
         self.skipped = _reported(skipped, len(found), self.root)
         val = self._given("val")
         for split in ("train", "test") if val is None else SPLITS:
@@ -163,7 +163,7 @@ class UCFCrime:
         listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
-                yield from read_annotations(_annotation_file(file), self.root, split, listed)
+                yield from read_annotations(_annotation_file(file), self.root, split, listed, UCF_CRIME)
                 used.update(listed)
             else:
                 for class_name, folder in self._class_folders(split):
@@ -173,7 +173,7 @@ class UCFCrime:
     def _class_folders(self, split: str) -> list[tuple[str, Path]]:
         """Class and folder of every class folder of a split, in order of name; none where validation has no folder."""
         folder = self._split_folder(split)
-        return [] if folder is None else class_folders(folder, self.root, self._needed())
+        return [] if folder is None else class_folders(folder, self.root, self._needed(), UCF_CRIME)
 
     def _split_folder(self, split: str) -> Path | None:
         """The folder of a split; None where validation has none."""
