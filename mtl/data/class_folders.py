@@ -18,8 +18,9 @@ from mtl import memory
 from mtl.data.assigned import by_file, held_out, say_shared_sources, sources_of
 from mtl.data.class_names import SPLITS
 from mtl.data.class_tree import ClassTree, class_tree, images_below, require_image
+from mtl.data.folders import is_image, scan
 from mtl.data.frame_table import FrameNames, Listing, counts, frame_table
-from mtl.data.split_folders import passed_over, split_of
+from mtl.data.split_folders import passed_over
 from mtl.data.splits import say_large_videos
 from mtl.data.tree import reported, say_missing, say_passed_over, thinned
 from mtl.data.ucf_crime import Fraction
@@ -110,7 +111,7 @@ class ClassFolders:
     @property
     def other_names(self) -> dict[str, str]:
         """What tasks may call classes beside `classes`: the normal class by its folder."""
-        return {self._tree.normal: NORMAL} if self._tree.normal not in (None, NORMAL) else {}  # type: ignore[dict-item]
+        return {self._tree.normal: NORMAL} if self._tree.normal not in (None, NORMAL) else {}
 
     def check(self) -> None:
         """Raise `UserError` where root, class folders or the file of splits are not as they should be."""
@@ -182,7 +183,7 @@ class ClassFolders:
         if rule == "file":
             log.warning(
                 "Every image is a video of its own: those of one scene may be in train and in test. "
-                "data.source=PATTERN keeps them together, as do names such as <video>_<frame>.png or a folder per video."
+                "data.source=PATTERN keeps them together, as do names <video>_<frame>.png or a folder per video."
             )
         if rule == "name":
             return names, False
@@ -197,11 +198,14 @@ class ClassFolders:
         return frame_names(rule, self._tree.depth - 1), True
 
     def _say_passed_over(self) -> None:
-        """Name folders beside those of splits, whose images are in none."""
+        """Name images that no class folder holds."""
+        loose = sum(is_image(entry.name) for entry in scan(self.root))
+        if loose:
+            log.warning("%d images in %s itself are in no class folder and are passed over.", loose, self.root)
         if self._tree.splits:
             used = {folder.path for folder in self._tree.folders}
-            beside = [name for name in passed_over(self.root, used) if split_of(name.partition("/")[0]) is None]
-            say_passed_over(beside, self.root)
+            # what lies below a class folder is used, however deep
+            say_passed_over([name for name in passed_over(self.root, used) if "/" not in name], self.root)
 
     def _say_normal(self) -> None:
         """Say which class is the normal one."""
