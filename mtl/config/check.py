@@ -92,7 +92,7 @@ def name_classes(tasks: DictConfig, data: Data) -> None:
         try:
             named = build(node).of_data(known) if node.classes is None else node.classes
         except UserError as error:
-            raise UserError(f"Task '{name}' {error}") from None
+            raise UserError(f"Task '{name!s}' {error}") from None
         node.classes = [others.get(each, each) for each in named]
 
 

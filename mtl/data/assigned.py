@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def by_file(frames: pd.DataFrame, file: Path, bare: Mapping[str, str]) -> pd.Dat
         Where names are no videos, videos are not named, a video is in two splits, or none is in train.
     """
     lines = read_split_file(file)
-    places = _places(frames, bare)
+    places = _places(frames, bare, {name for _, name, _ in lines})
     videos = [_video(name, places) for _, name, _ in lines]
     unknown = [(name, number) for (number, name, _), video in zip(lines, videos, strict=True) if video is None]
     if unknown:
@@ -104,15 +104,13 @@ def by_file(frames: pd.DataFrame, file: Path, bare: Mapping[str, str]) -> pd.Dat
     return moved(frames, chosen)
 
 
-def _places(frames: pd.DataFrame, bare: Mapping[str, str]) -> dict[str, str]:
-    """Video by all names it may go by; a name of two videos is none."""
-    firsts = frames.drop_duplicates("video")
-    videos = firsts["video"].astype(str).tolist()
+def _places(frames: pd.DataFrame, bare: Mapping[str, str], names: Set[str]) -> dict[str, str]:
+    """Video by all names it may go by, of folders and images those that are asked for; a name of two videos is none."""
+    videos = [str(video) for video in frames["video"].cat.categories]
     pairs = list(zip(videos, videos, strict=True)) + [(bare[video], video) for video in videos]
-    paths = frames["path"].astype(str)
-    owners = frames["video"].astype(str)
-    pairs += zip(paths, owners, strict=True)
-    pairs += zip(paths.str.rpartition("/")[0], owners, strict=True)
+    for place in (frames["path"], frames["path"].str.replace(r"/[^/]*$", "", regex=True)):
+        asked = place.isin(list(names))
+        pairs += zip(place[asked].astype(str), frames.loc[asked, "video"].astype(str), strict=True)
     table = pd.DataFrame(pairs, columns=["name", "video"]).drop_duplicates()
     return dict(table.drop_duplicates("name", keep=False).itertuples(index=False, name=None))
 

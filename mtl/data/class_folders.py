@@ -179,7 +179,7 @@ class ClassFolders:
 
     def _names(self, rule: str, listings: Sequence[Listing]) -> tuple[FrameNames, bool]:
         """How paths are read, and whether a video's name begins with its class, as two have one name else."""
-        names = frame_names(rule, self._tree.depth)
+        names = frame_names(rule, self._tree.depth, False)
         if rule == "file":
             log.warning(
                 "Every image is a video of its own: those of one scene may be in train and in test. "
@@ -189,13 +189,13 @@ class ClassFolders:
             return names, False
         videos: dict[str, set[str]] = {}
         for listing in listings:
-            own = pc.unique(pc.struct_field(names.read(listing.paths), "video")).to_pylist()
+            own = pc.unique(pc.struct_field(names.read(listing.paths), "video").drop_null()).to_pylist()
             videos.setdefault(listing.class_name, set()).update(own)
         classes = list(videos.values())
         if len(set().union(*classes)) == sum(map(len, classes)):
             return names, False
         log.info("Videos of several classes have the same names: all are told by their class too.")
-        return frame_names(rule, self._tree.depth - 1), True
+        return frame_names(rule, self._tree.depth, True), True
 
     def _say_passed_over(self) -> None:
         """Name images that no class folder holds."""
@@ -224,6 +224,9 @@ class ClassFolders:
         if self.split_file is not None:
             frames = by_file(frames, self.split_file, bare)
         given = [split for split in SPLITS if (frames["split"] == split).any()]
+        for split in self._tree.splits:
+            if split not in given:  # else videos of train would take its place
+                raise UserError(f"Split '{split}' has no frame: no image of its folder below {self.root} can be used.")
         for split, fraction in self.fractions.items():
             if split not in given:
                 frames = held_out(frames, split, fraction, self.split_seed, sources)

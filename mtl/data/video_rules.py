@@ -24,7 +24,7 @@ NUMBER = r"(?P<number>[0-9]+)[^0-9/]*\.[^./]*$"  # the last one of a file's name
 MOST_DIGITS = 9  # as many as a frame's number may have
 
 
-def frame_names(rule: str, depth: int) -> FrameNames:
+def frame_names(rule: str, depth: int, with_class: bool) -> FrameNames:
     """How paths are read by a rule.
 
     Parameters
@@ -32,13 +32,15 @@ def frame_names(rule: str, depth: int) -> FrameNames:
     rule : str
         One of `RULES`.
     depth : int
-        Parts of a path that are no part of a video's name.
+        Parts of a path before what lies below the class folder.
+    with_class : bool
+        Whether a video's name begins with its class; what `<video>_<frame>` says never does.
     """
     if rule == "name":
         return BY_NAME
     if rule == "folder":
-        return FrameNames(lambda paths: _by_folder(paths, depth), "folder of a video")
-    return FrameNames(lambda paths: _by_file(paths, depth), "image")
+        return FrameNames(lambda paths: _by_folder(paths, depth, with_class), "folder of a video")
+    return FrameNames(lambda paths: _by_file(paths, depth - with_class), "image")
 
 
 def _below(paths: pa.Array, depth: int) -> pa.Array:
@@ -52,13 +54,13 @@ def _by_file(paths: pa.Array, depth: int) -> pa.Array:
     return pa.StructArray.from_arrays([videos, pa.array(np.zeros(len(paths), np.int32))], ["video", "frame"])
 
 
-def _by_folder(paths: pa.Array, depth: int) -> pa.Array:
+def _by_folder(paths: pa.Array, depth: int, with_class: bool) -> pa.Array:
     """Every folder below the class's a video, called after it.
 
     A frame's number is the last one in its name; in a folder where a name has none, one of too many
     digits, or two have the same, it is the place in the order of names.
     """
-    below = _below(paths, depth)
+    below = _below(paths, depth - with_class)
     folders = pc.replace_substring_regex(below, r"/?[^/]*$", "").dictionary_encode()
     codes = folders.indices.to_numpy()
     digits = pc.struct_field(pc.extract_regex(paths, NUMBER), "number")
@@ -79,7 +81,7 @@ def _by_folder(paths: pa.Array, depth: int) -> pa.Array:
     by_place = wrong[codes[order]]
     numbers[order[by_place]] = place[by_place]
     # in the class's folder itself there is no folder that could be the video
-    own = pc.equal(folders.cast(paths.type), "")
+    own = pc.invert(pc.match_substring(_below(paths, depth), "/"))
     return pa.StructArray.from_arrays(
         [folders.cast(paths.type), pa.array(numbers.astype(np.int32))], ["video", "frame"], mask=own
     )
@@ -93,11 +95,9 @@ class Found:
     counts: Mapping[str, int]
 
     @property
-    def rule(self) -> str | None:
-        """The rule of all but a few; None where there is none."""
-        best = max(self.counts, key=self.counts.__getitem__)
-        others = sum(self.counts.values()) - self.counts[best]
-        return best if others <= MAX_SKIPPED_SHARE * sum(self.counts.values()) else None
+    def rule(self) -> str:
+        """The rule of most."""
+        return max(self.counts, key=self.counts.__getitem__)
 
     def __str__(self) -> str:
         """The counts in words."""
@@ -128,19 +128,20 @@ def _is_mixed(paths: pa.Array) -> bool:
 
 
 def one_rule(found: Sequence[Found]) -> str:
-    """The rule that all class folders agree on.
+    """The rule that all class folders agree on, but for a few images.
 
     Raises
     ------
     UserError
         Where they do not: what was found where.
     """
-    rules = {each.rule for each in found}
-    (rule, *others) = sorted(rules, key=str)
-    if rule is not None and not others:
-        return rule
-    mixed = [each for each in found if each.rule is None][:2]
-    examples = mixed or [next(each for each in found if each.rule == rule) for rule in sorted(map(str, rules))]
+    rules = sorted({each.rule for each in found})
+    n_images = sum(sum(each.counts.values()) for each in found)
+    n_others = n_images - sum(each.counts[rules[0]] for each in found)
+    if len(rules) == 1 and n_others <= MAX_SKIPPED_SHARE * n_images:  # a few are skipped, and said
+        return rules[0]
+    mixed = [each for each in found if sum(map(bool, each.counts.values())) > 1]
+    examples = [next(each for each in found if each.rule == rule) for rule in rules] if len(rules) > 1 else mixed[:2]
     raise UserError(
         f"data.video: what a video is cannot be told: {', '.join(map(str, examples))}. "
         "Right would be the same everywhere, or data.video=folder, name or file."

@@ -160,8 +160,21 @@ def test_class_folders_that_disagree_are_refused_with_what_was_found_where(tmp_p
         r"'a' holds 30 images in a folder of their own \(folder\), 'b' holds 20 images named <video>_<frame> \(name\)"
     )
     refused(right, tmp_path)
+    refused("30 of 50 images .* cannot be used.* data.video=name does not fit", tmp_path, video="name")
     grow(tmp_path, "b/one/1.png")
     assert data(tmp_path, video="file").frames()["video"].nunique() == 51
+
+
+def test_a_few_images_beside_the_rule_are_skipped_and_said_but_never_a_whole_split(tmp_path, caplog):
+    grow(tmp_path, *in_folders("a", "b", above="Train/"), "Train/a/cover.png", "Test/a/x/1.png", "Test/b/y/1.png")
+    found = data(tmp_path)
+    assert len(found.frames()) == 62
+    assert found.skipped["path"].tolist() == ["Train/a/cover.png"]
+    assert "1 of 63 images" in caplog.text
+    (tmp_path / "Test" / "a" / "x" / "1.png").rename(tmp_path / "Test" / "a" / "1.png")
+    (tmp_path / "Test" / "b" / "y" / "1.png").rename(tmp_path / "Test" / "b" / "1.png")
+    grow(tmp_path, *in_folders("c", "d", frames=9, above="Train/"))
+    refused("Split 'test' has no frame: no image of its folder", tmp_path, video="folder")
 
 
 def test_videos_of_one_name_in_two_classes_are_told_apart_and_stay_together(tmp_path, caplog):
@@ -173,6 +186,14 @@ def test_videos_of_one_name_in_two_classes_are_told_apart_and_stay_together(tmp_
         found = videos(frames, split)
         assert {f"{'b' if name[0] == 'a' else 'a'}{name[1:]}" for name in found} == found
     assert any("same names" in message for message in caplog.messages)
+
+
+def test_an_image_beside_folders_is_no_video_where_names_are_told_by_class(tmp_path):
+    grow(tmp_path, *[f"{c}/{v}/{f}.png" for c in "ab" for v in range(20) for f in range(3)], "a/x.png", "b/x.png")
+    found = data(tmp_path)
+    frames = found.frames()
+    assert sorted(found.skipped["path"]) == ["a/x.png", "b/x.png"]
+    assert set(frames["video"]) == {f"{c}/{v}" for c in "ab" for v in range(20)}
 
 
 # splits
@@ -303,6 +324,13 @@ def test_the_normal_class_can_be_said_and_its_lack_is(tmp_path, caplog):
 def test_folders_that_are_no_classes_are_one_line(tmp_path, paths, message):
     (tmp_path / "root").mkdir()
     refused(message, grow(tmp_path / "root", *paths))
+
+
+def test_a_name_in_another_unicode_form_is_the_same_class(tmp_path):
+    grow(tmp_path, *in_folders("Pru\u0308gelei", "Ruhe"))
+    found = data(tmp_path)
+    assert found.classes == ("Pr\u00fcgelei", "Ruhe")
+    assert all((tmp_path / path).is_file() for path in found.frames()["path"])
 
 
 def test_a_root_that_is_not_there_is_one_line(tmp_path):
