@@ -83,16 +83,26 @@ class BinaryTask:
 
     Parameters
     ----------
-    classes : sequence of str
-        Canonical class names that count as yes.
+    classes : sequence of str or None
+        Canonical class names that count as yes; None leaves them to the data set, see `of_data`.
     """
 
     units = 1
     loss = "BinaryCrossentropy"
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.named_classes = tuple(classes)
+    def __init__(self, classes: Sequence[str] | None) -> None:
+        self.named_classes = tuple(classes or ())
         self.classes: tuple[str, ...] = ("yes",)
+
+    @staticmethod
+    def of_data(known: Sequence[str]) -> list[str]:
+        """What counts as yes where the config leaves it to the data set: every class but the normal one."""
+        if NORMAL not in known:
+            raise UserError(
+                f"asks for every class but the normal one, and the data set has none, only {', '.join(known)}. "
+                "Right would be data.normal=CLASS, or classes of its own."
+            )
+        return [name for name in known if name != NORMAL]
 
     def check(self, known: Sequence[str]) -> None:
         """Raise `UserError` where a class is unknown, or where all of them would be yes."""
@@ -122,17 +132,23 @@ class CategoricalTask:
 
     Parameters
     ----------
-    classes : sequence of str
+    classes : sequence of str or None
         Canonical class names in the order of the logits; together they must be
-        every class of the data set, so that no frame is without a target.
+        every class of the data set, so that no frame is without a target. None
+        leaves them to the data set, see `of_data`.
     """
 
     loss = "SparseCategoricalCrossentropy"
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.named_classes = tuple(classes)
+    def __init__(self, classes: Sequence[str] | None) -> None:
+        self.named_classes = tuple(classes or ())
         self.classes = self.named_classes
         self.units = len(self.named_classes)
+
+    @staticmethod
+    def of_data(known: Sequence[str]) -> list[str]:
+        """The classes where the config leaves them to the data set: all, in its order."""
+        return list(known)
 
     def check(self, known: Sequence[str]) -> None:
         """Raise `UserError` where a class is unknown or missing."""

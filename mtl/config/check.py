@@ -60,6 +60,7 @@ def check(config: DictConfig) -> None:
         )
     _check_standardise(plain)
     data: Data = build(config.data)
+    name_classes(config.tasks, data)
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
@@ -70,6 +71,29 @@ def check(config: DictConfig) -> None:
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
         build(config.weighting, tasks=tuple(plain["tasks"]))
+
+
+def name_classes(tasks: DictConfig, data: Data) -> None:
+    """Name in the config, in place, what tasks leave to the data set, and classes as its tables call them.
+
+    So what is tracked, fingerprinted and built again from a stored config says which classes there were.
+
+    Parameters
+    ----------
+    tasks : DictConfig
+        `classes: null` of a task is replaced by what its `of_data` says.
+    data : data set
+        One that calls a class otherwise than its folder does has `other_names`, a mapping to `classes`.
+    """
+    known, others = data.classes, getattr(data, "other_names", {})
+    for name, node in tasks.items():
+        if "classes" not in node:
+            continue
+        try:
+            named = build(node).of_data(known) if node.classes is None else node.classes
+        except UserError as error:
+            raise UserError(f"Task '{name!s}' {error}") from None
+        node.classes = [others.get(each, each) for each in named]
 
 
 def _check_standardise(plain: Mapping[str, Any]) -> None:

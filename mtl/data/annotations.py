@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mtl.data.class_names import CLASSES, class_of
+from mtl.data.class_names import ClassNames
 from mtl.data.folders import EXTENSIONS, image_paths, or_list, refuse_link_out
 from mtl.data.frame_table import Listing, sorted_codes
 from mtl.data.text import read_text
@@ -23,7 +23,9 @@ ANNOTATION = r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$"
 ODD_PATH = r"\\|^/|^[A-Za-z]:|//|(?:^|/)\.\.?(?:/|$)"
 
 
-def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.Array]) -> Iterator[Listing]:
+def read_annotations(
+    file: Path, root: Path, split: str, listed: dict[Path, pa.Array], known: ClassNames
+) -> Iterator[Listing]:
     """Frames of an annotation file, class by class.
 
     Each line is a path relative to `root` and, as the last word, a class; the path
@@ -33,6 +35,8 @@ def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.A
     ----------
     listed : dict of Path to pyarrow.Array
         Images of folders that were listed already; train and val share theirs.
+    known : ClassNames
+        Of the data set.
 
     Raises
     ------
@@ -53,25 +57,25 @@ def read_annotations(file: Path, root: Path, split: str, listed: dict[Path, pa.A
         raise UserError(f"{file} is empty; it should hold lines of `<path> <class>`.")
     words = words.filter(pc.is_valid(words))
     del lines
-    classes = _label_codes(pc.struct_field(words, "label"), file, number)
+    classes = _label_codes(pc.struct_field(words, "label"), file, number, known)
     paths = _inside_paths(pc.struct_field(words, "path"), file, number)
     _check_present(paths, root, file, number, listed)
     for code in np.unique(classes):
-        yield Listing(split, CLASSES[code], paths.filter(pa.array(classes == code)))
+        yield Listing(split, known.names[code], paths.filter(pa.array(classes == code)))
 
 
-def _label_codes(labels: pa.Array, file: Path, number: np.ndarray) -> np.ndarray:
-    """Position in `CLASSES` of every line's label."""
+def _label_codes(labels: pa.Array, file: Path, number: np.ndarray, known: ClassNames) -> np.ndarray:
+    """Position in the data set's classes of every line's label."""
     codes, distinct = sorted_codes(labels)
-    known = [class_of(label) for label in distinct]
-    unknown = np.flatnonzero(np.array([name is None for name in known])[codes])
+    meant = [known.meaning(label) for label in distinct]
+    unknown = np.flatnonzero(np.array([name is None for name in meant])[codes])
     if len(unknown):
         label = distinct[codes[unknown[0]]]
         raise UserError(
-            f"{file}:{number[unknown[0]]}: '{label}' is no class of UCF-Crime{and_more(len(unknown))}. "
-            f"{misspelt(label, CLASSES)}"
+            f"{file}:{number[unknown[0]]}: '{label}' is no class of {known.of}{and_more(len(unknown))}. "
+            f"{misspelt(label, known.names)}"
         )
-    return np.array([CLASSES.index(name) for name in known if name is not None], np.int8)[codes]
+    return np.array([known.names.index(name) for name in meant if name is not None])[codes]
 
 
 def _inside_paths(paths: pa.Array, file: Path, number: np.ndarray) -> pa.Array:

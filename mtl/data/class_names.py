@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 ANOMALIES = (
     "Abuse",
@@ -47,3 +49,28 @@ def class_of(name: str) -> str | None:
     """The canonical class a folder or label means, None where it means none."""
     plain = folded(name)
     return "Normal" if NORMAL.fullmatch(plain) else ALIASES.get(plain)
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The classes of a data set, and what the name of a folder or a label means there.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Canonical, in the order of the frame table's categories.
+    meaning : callable
+        The canonical class that a folder or label means, None where it means none.
+    folders : tuple of str
+        How class folders are called, for messages.
+    of : str
+        The data set, for messages.
+    """
+
+    names: tuple[str, ...]
+    meaning: Callable[[str], str | None]
+    folders: tuple[str, ...]
+    of: str
+
+
+UCF_CRIME = ClassNames(CLASSES, class_of, tuple(FOLDERS.values()), "UCF-Crime")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.class_names import SPLITS
 from mtl.errors import UserError
 
 pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once had: 280 MB for a million names
@@ -42,35 +42,72 @@ class Listing:
     paths: pa.Array
 
 
-def frame_table(listings: Iterable[Listing], skipped: list[tuple[str, str]]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class FrameNames:
+    """Which video, and which of its frames, the path of a frame tells.
+
+    Attributes
+    ----------
+    read : callable
+        From an array of paths a struct of `video`, text, and `frame`, digits or integers: one per path,
+        null where its name tells neither.
+    right : str
+        What a path should tell, as the reason to skip one that does not.
+    """
+
+    read: Callable[[pa.Array], pa.Array]
+    right: str
+
+
+def _by_name(paths: pa.Array) -> pa.Array:
+    """Video and frame of `<video>_<frame>.<extension>`."""
+    parts = pc.extract_regex(paths, FRAME_NAME)
+    readable = pc.and_(pc.is_valid(parts), pc.invert(pc.is_in(pc.struct_field(parts, "video"), NO_VIDEO)))
+    return pc.if_else(readable, parts, pa.scalar(None, parts.type))
+
+
+BY_NAME = FrameNames(_by_name, "<video>_<frame>")
+
+
+def frame_table(
+    listings: Iterable[Listing], skipped: list[tuple[str, str]], classes: Sequence[str], names: FrameNames = BY_NAME
+) -> pd.DataFrame:
     """The frame table of these listings; what cannot be read from a name is appended to `skipped`.
+
+    Parameters
+    ----------
+    listings : iterable of Listing
+    skipped : list of (path, reason)
+    classes : sequence of str
+        Canonical, in the order of the table's categories.
+    names : FrameNames
 
     Raises
     ------
     UserError
         If a video is in two splits or two classes, or a frame is there twice.
     """
-    rows = pa.concat_tables(_rows(listing, skipped) for listing in listings)
+    rows = pa.concat_tables(_rows(listing, skipped, classes, names) for listing in listings)
     split, class_name, frame = (rows[column].to_numpy() for column in ("split", "class_name", "frame"))
-    video, names = sorted_codes(rows["video"].combine_chunks())
-    _check_videos(video, names, split, class_name)
+    video, videos = sorted_codes(rows["video"].combine_chunks())
+    _check_videos(video, videos, split, class_name, classes)
     order = np.lexsort((frame, video, class_name, split))
     path, video, frame = rows["path"].combine_chunks().take(pa.array(order)), video[order], frame[order]
     del rows
     _check_frames(path, video, frame)
     table = pa.table({"path": path}).to_pandas(types_mapper={path.type: TEXT}.get)
-    table["class_name"] = categorical(class_name[order], CLASSES)
-    table["video"] = categorical(video, names)
+    table["class_name"] = categorical(class_name[order], classes)
+    table["video"] = categorical(video, videos)
     table["frame"] = frame
     table["split"] = categorical(split[order], SPLITS)
     return table
 
 
-def _rows(listing: Listing, skipped: list[tuple[str, str]]) -> pa.Table:
+def _rows(listing: Listing, skipped: list[tuple[str, str]], classes: Sequence[str], names: FrameNames) -> pa.Table:
     """Path, video, frame and the codes of split and class, of the names that can be read."""
-    parts = pc.extract_regex(listing.paths, FRAME_NAME)
-    readable = pc.and_(pc.is_valid(parts), pc.invert(pc.is_in(pc.struct_field(parts, "video"), NO_VIDEO)))
-    skipped += [(path, "no <video>_<frame>") for path in listing.paths.filter(pc.invert(readable)).to_pylist()]
+    parts = names.read(listing.paths)
+    readable = pc.is_valid(parts)
+    skipped += [(path, f"no {names.right}") for path in listing.paths.filter(pc.invert(readable)).to_pylist()]
     parts = parts.filter(readable)
     return pa.table(
         {
@@ -78,7 +115,9 @@ def _rows(listing: Listing, skipped: list[tuple[str, str]]) -> pa.Table:
             "video": pc.struct_field(parts, "video").cast(pa.large_string()),
             "frame": pc.struct_field(parts, "frame").cast(pa.int32()),
             "split": np.full(len(parts), SPLITS.index(listing.split), np.int8),
-            "class_name": np.full(len(parts), CLASSES.index(listing.class_name), np.int8),
+            "class_name": np.full(
+                len(parts), classes.index(listing.class_name), np.int8 if len(classes) < 128 else np.int16
+            ),
         }
     )
 
@@ -98,17 +137,20 @@ def sorted_codes(values: pa.Array) -> tuple[np.ndarray, list[str]]:
     return rank[encoded.indices.to_numpy()], [names[i] for i in order]
 
 
-def _check_videos(video: np.ndarray, names: list[str], split: np.ndarray, class_name: np.ndarray) -> None:
+def _check_videos(
+    video: np.ndarray, names: list[str], split: np.ndarray, class_name: np.ndarray, classes: Sequence[str]
+) -> None:
     """Refuse a video that is in two splits or in two classes."""
+    n = len(SPLITS) * len(classes)
     # (video, split, class) as one number
-    homes = np.unique(video.astype(np.int64) * 1000 + split.astype(np.int64) * 100 + class_name)
-    twice = np.flatnonzero(np.diff(homes // 1000) == 0)
+    homes = np.unique(video.astype(np.int64) * n + split.astype(np.int64) * len(classes) + class_name)
+    twice = np.flatnonzero(np.diff(homes // n) == 0)
     if len(twice) == 0:
         return
     first, second = homes[twice[0]], homes[twice[0] + 1]
-    where = [f"{SPLITS[home % 1000 // 100]}/{CLASSES[home % 100]}" for home in (first, second)]
+    where = [f"{SPLITS[home % n // len(classes)]}/{classes[home % len(classes)]}" for home in (first, second)]
     raise UserError(
-        f"Video '{names[first // 1000]}' is in {where[0]} and in {where[1]}; "
+        f"Video '{names[first // n]}' is in {where[0]} and in {where[1]}; "
         f"a video belongs to one split and one class ({len(twice)} such)."
     )
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from mtl.config.words import quoted as override
-from mtl.data.class_names import CLASSES, FOLDERS, SPLIT_FOLDERS, class_of
+from mtl.data.class_names import SPLIT_FOLDERS, ClassNames
 from mtl.data.folders import is_image, subfolders
 from mtl.errors import UserError, misspelt
 
@@ -59,7 +59,7 @@ def split_folder(root: Path, split: str, needed: Collection[str]) -> Path | None
     raise UserError(f"data.root {root} holds no folder; it should hold 'Train' and 'Test'.{way_out}")
 
 
-def class_folders(split_folder: Path, root: Path, needed: Collection[str]) -> list[tuple[str, Path]]:
+def class_folders(split_folder: Path, root: Path, needed: Collection[str], known: ClassNames) -> list[tuple[str, Path]]:
     """Class and folder of every class folder of a split, in order of name.
 
     Raises
@@ -69,30 +69,30 @@ def class_folders(split_folder: Path, root: Path, needed: Collection[str]) -> li
     """
     found = []
     for entry in subfolders(split_folder, root):
-        class_name = class_of(entry.name)
+        class_name = known.meaning(entry.name)
         if class_name is None:
-            raise UserError(_no_class(Path(entry.path), split_folder, needed))
+            raise UserError(_no_class(Path(entry.path), split_folder, needed, known))
         found.append((class_name, Path(entry.path)))
     if not found:
-        raise UserError(f"{split_folder} holds no class folder. Known: {', '.join(FOLDERS.values())}.")
+        raise UserError(f"{split_folder} holds no class folder. Known: {', '.join(known.folders)}.")
     return found
 
 
-def _no_class(folder: Path, above: Path, needed: Collection[str]) -> str:
+def _no_class(folder: Path, above: Path, needed: Collection[str], known: ClassNames) -> str:
     """What to say of a folder that should be a class's; a class is suggested for a slip of typing alone."""
-    said = f"Folder '{folder.name}' in {above} is no class of UCF-Crime"
+    said = f"Folder '{folder.name}' in {above} is no class of {known.of}"
     if _holds_splits(above, needed):
         return f"{said}: {above} holds the splits. Go one deeper: {_typed(above)}"
     if split_of(folder.name) not in (None, split_of(above.name)):  # moved up, it would be learned from or judged by
         return f"{said}, but a split's name. Right would be {above.parent / folder.name}, beside '{above.name}'."
-    inside = sorted(name for name in _folders(folder) if class_of(name))
+    inside = sorted(name for name in _folders(folder) if known.meaning(name))
     if inside:
         inner, outer = shlex.quote(str(folder)), shlex.quote(str(above))
         return (
             f"{said}; the class folders, such as '{inside[0]}', lie one deeper than they should. "
             f"Right would be {above / inside[0]}: mv {inner}/* {outer}/ && rmdir {inner}"
         )
-    return f"{said}. {misspelt(folder.name, {*CLASSES, *FOLDERS.values()})}"
+    return f"{said}. {misspelt(folder.name, {*known.names, *known.folders})}"
 
 
 def _other_root(root: Path, needed: Collection[str]) -> str:

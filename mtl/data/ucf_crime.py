@@ -14,26 +14,18 @@ from pydantic import Field, PositiveInt
 
 from mtl import memory
 from mtl.data.annotations import read_annotations
-from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
-from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
-from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
-from mtl.data.splits import (
-    at_most,
-    at_most_per_video,
-    every_nth,
-    hold_out_videos,
-    require_videos_to_hold_out,
-    say_large_videos,
-)
+from mtl.data.frame_table import Listing, categorical, counts, frame_table
+from mtl.data.split_folders import class_folders, passed_over, split_folder
+from mtl.data.splits import hold_out_videos, require_videos_to_hold_out, say_large_videos
+from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
 from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-# above this share the names follow another rule, and skipping would be the wrong thing to do
-MAX_SKIPPED_SHARE = 0.02
-SAID = 5  # folders that one line names
+NAMED = "Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
 
 
 class UCFCrime:
@@ -104,7 +96,7 @@ class UCFCrime:
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
         """
-        _check_folder(self.root, "data.root")
+        check_folder(self.root, "data.root")
         for split, file in self.annotations.items():
             if file is not None:
                 if not _annotation_file(file).is_file():
@@ -132,18 +124,18 @@ class UCFCrime:
         self.check()
         skipped: list[tuple[str, str]] = []
         used: set[Path] = set()
-        found = frame_table(self._listings(skipped, used), skipped)
-        self.skipped = _reported(skipped, len(found), self.root)
+        found = frame_table(self._listings(skipped, used), skipped, CLASSES)
+        self.skipped = reported(skipped, len(found), self.root, NAMED)
         val = self._given("val")
         for split in ("train", "test") if val is None else SPLITS:
             _require_frames(found, split, self._given(split), self.skipped)
-            _say_missing(found, split)
+            say_missing(found, split)
         self._say_passed_over(used)
         if val is None:
             found = self._hold_out(found)
         else:
             log.info("Validation is %s; none is held out of train, data.val_fraction has no effect.", val)
-        kept = self._thin(found)
+        kept = thinned(found, self.every, self.max_frames_per_video, self.max_train_frames, self.max_test_frames)
         self.kept = counts(found, kept)
         say_large_videos(kept)
         log.info(
@@ -163,7 +155,7 @@ class UCFCrime:
         listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
-                yield from read_annotations(_annotation_file(file), self.root, split, listed)
+                yield from read_annotations(_annotation_file(file), self.root, split, listed, UCF_CRIME)
                 used.update(listed)
             else:
                 for class_name, folder in self._class_folders(split):
@@ -173,7 +165,7 @@ class UCFCrime:
     def _class_folders(self, split: str) -> list[tuple[str, Path]]:
         """Class and folder of every class folder of a split, in order of name; none where validation has no folder."""
         folder = self._split_folder(split)
-        return [] if folder is None else class_folders(folder, self.root, self._needed())
+        return [] if folder is None else class_folders(folder, self.root, self._needed(), UCF_CRIME)
 
     def _split_folder(self, split: str) -> Path | None:
         """The folder of a split; None where validation has none."""
@@ -190,14 +182,7 @@ class UCFCrime:
 
     def _say_passed_over(self, used: set[Path]) -> None:
         """Name folders whose images are in no split, where it is folders that say what is."""
-        folders = passed_over(self.root, used) if None in self.annotations.values() else []
-        if folders:
-            more = f" and {len(folders) - SAID} more" if len(folders) > SAID else ""
-            log.warning(
-                "Images in %s%s below %s are in no split and are passed over. Frames lie in <split>/<class>/; "
-                "folders of splits are named Train, Val and Test, or training, valid, validation and testing.",
-                quoted(folders[:SAID]), more, self.root,
-            )  # fmt: skip
+        say_passed_over(passed_over(self.root, used) if None in self.annotations.values() else [], self.root)
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with validation videos taken out of train."""
@@ -219,51 +204,10 @@ class UCFCrime:
         frames["split"] = categorical(split[order], SPLITS)
         return frames
 
-    def _thin(self, frames: pd.DataFrame) -> pd.DataFrame:
-        """The frames that the options keep; every split by itself, so that the split does not move."""
-        frames = at_most_per_video(every_nth(frames, self.every), self.max_frames_per_video)
-        parts = {split: frames[frames["split"] == split].reset_index(drop=True) for split in SPLITS}
-        if self.max_train_frames is not None and len(parts["train"]) > self.max_train_frames:
-            rate = self.max_train_frames / len(parts["train"])
-            parts["train"] = at_most(parts["train"], self.max_train_frames)
-            parts["val"] = at_most(parts["val"], max(round(rate * len(parts["val"])), 1))
-        parts["test"] = at_most(parts["test"], self.max_test_frames)
-        kept = pd.concat(list(parts.values()), ignore_index=True)
-        kept["video"] = kept["video"].cat.remove_unused_categories()
-        return kept
-
-
-def _check_folder(folder: Path, key: str) -> None:
-    """Refuse a folder that is not there, and say how far the path goes."""
-    if not folder.is_dir():
-        if folder.exists():
-            raise UserError(f"{key} is not a folder: {folder}")
-        there = next(parent for parent in folder.parents if parent.exists())
-        raise UserError(f"{key} is not there: {folder} (its path ends at {there}).")
-
 
 def _annotation_file(file: str) -> Path:
     """Where an annotation file lies."""
     return Path(file).expanduser().absolute()
-
-
-def _reported(skipped: list[tuple[str, str]], n_frames: int, root: Path) -> pd.DataFrame:
-    """The skipped files as a table; said aloud, and too many of them refused."""
-    if skipped:
-        examples = ", ".join(f"'{path}' ({reason})" for path, reason in skipped[:3])
-        said = f"{len(skipped)} of {n_frames + len(skipped)} images below {root} cannot be used, such as {examples}."
-        if len(skipped) > MAX_SKIPPED_SHARE * (n_frames + len(skipped)):
-            raise UserError(f"{said} Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png.")
-        log.warning("%s", said)
-    return pd.DataFrame(skipped, columns=["path", "reason"], dtype=TEXT)
-
-
-def _say_missing(frames: pd.DataFrame, split: str) -> None:
-    """Say which classes a split lacks: what is asked of them cannot be learned, or not be scored."""
-    present = set(frames.loc[frames["split"] == split, "class_name"].unique())
-    missing = [name for name in CLASSES if name not in present]
-    if missing:
-        log.warning("No frame of %s in %s.", ", ".join(missing), split)
 
 
 def _require_frames(frames: pd.DataFrame, split: str, given: Path | None, skipped: pd.DataFrame) -> None:
@@ -271,8 +215,7 @@ def _require_frames(frames: pd.DataFrame, split: str, given: Path | None, skippe
     if not (frames["split"] == split).any():
         examples = ", ".join(f"'{path}' ({reason})" for path, reason in skipped.head(3).itertuples(index=False))
         raise UserError(
-            f"Split '{split}' has no frame: no image of {given} can be used, skipped were {examples}. "
-            f"Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
+            f"Split '{split}' has no frame: no image of {given} can be used, skipped were {examples}. {NAMED}"
         )
 
 

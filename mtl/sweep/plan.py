@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,8 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
         if by_fingerprint:
             if key not in digests:
                 digests[key] = _digest(job)
+            if digests[key]:
+                plain["tasks"] = _tasks_named(job)
             before = by_fingerprint.get(fingerprint(plain, digests[key])) if digests[key] else None
         params = {name: str(value) for name, value in parameters(job, named).items()}
         own = [word for word in words if word not in common]
@@ -221,6 +224,17 @@ def _digest(job: DictConfig) -> str:
         return ""
     finally:
         logging.disable(before)
+
+
+def _tasks_named(job: DictConfig) -> Any:
+    """A job's tasks with the classes that it will name itself; as they stand where it will be refused."""
+    from mtl.config.build import build, plain_config
+    from mtl.config.check import name_classes
+
+    job = job.copy()
+    with suppress(UserError):
+        name_classes(job.tasks, build(job.data))
+    return plain_config(job)["tasks"]
 
 
 def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float | None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.annotations import annotation_lines, read_annotations
-from mtl.data.class_names import CLASSES, FOLDERS, class_of
+from mtl.data.class_names import CLASSES, FOLDERS, UCF_CRIME, class_of
 from mtl.data.frame_table import TEXT, Listing, frame_table
 from mtl.data.ucf_crime import UCFCrime
 from mtl.errors import UserError
@@ -437,7 +437,7 @@ def test_options_commute_with_the_order_of_the_disk(root):
     path = pa.array(data(root).frames()["path"].tolist(), pa.large_string())
     orders = [np.arange(len(path)), np.random.default_rng(0).permutation(len(path))]
     first, second = (
-        frame_table([Listing("train", "Abuse", path.take(pa.array(order)))], [])[["path", "video", "frame"]]
+        frame_table([Listing("train", "Abuse", path.take(pa.array(order)))], [], CLASSES)[["path", "video", "frame"]]
         for order in orders
     )
     pd.testing.assert_frame_equal(first, second)
@@ -583,7 +583,9 @@ def test_any_name_survives_a_line(tmp_path_factory, stems):
         (root / "Train" / name).touch()
     frames = pd.DataFrame({"path": [f"Train/{name}" for name in names], "class_name": "Arson", "split": "train"})
     (root / "lines.txt").write_text(annotation_lines(frames, "train"), encoding="utf-8")
-    listed = [p for part in read_annotations(root / "lines.txt", root, "train", {}) for p in part.paths.to_pylist()]
+    listed = [
+        p for part in read_annotations(root / "lines.txt", root, "train", {}, UCF_CRIME) for p in part.paths.to_pylist()
+    ]
     assert sorted(listed) == sorted(frames["path"])
 
 
@@ -606,7 +608,7 @@ def test_the_whole_set_is_indexed_in_seconds():
             ]
             listings.append(Listing(split, name, pa.array(paths, pa.large_string())))
     start = time.process_time()
-    frames = frame_table(listings, [])
+    frames = frame_table(listings, [], CLASSES)
     found = UCFCrime(**{k: v for k, v in yaml.safe_load(CONF.read_text()).items() if k != "_target_"})
     kept = found._thin(found._hold_out(frames))
     seconds = time.process_time() - start
