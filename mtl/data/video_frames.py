@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
 
 import av
 import cv2
@@ -19,10 +17,9 @@ import cv2
 from mtl.data.class_names import FOLDERS
 from mtl.data.making import INTERPOLATION, Making, made_alike
 from mtl.data.video_reader import BadVideo, VideoReader, picture
+from mtl.data.video_workers import serve_jobs
 from mtl.data.videos import Video
 from mtl.files import publish
-
-SECONDS_BETWEEN_REPORTS = 0.5
 
 
 @dataclass(frozen=True)
@@ -179,56 +176,6 @@ def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) 
     return made
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a process says of the job it has.
-
-    Attributes
-    ----------
-    kind : str
-        ``going``, or at the end of a job ``done``, ``bad`` (the video) or ``stop``
-        (the output: going on with other videos makes no sense).
-    share : float
-        Of the video that is done, in [0, 1].
-    n_frames : int
-        Frames written.
-    reason : str
-        Why it ended badly.
-    surely_whole : bool
-        Whether the file says where its pictures end.
-    """
-
-    kind: Literal["going", "done", "bad", "stop"]
-    share: float = 1.0
-    n_frames: int = 0
-    reason: str = ""
-    surely_whole: bool = True
-
-
 def serve(connection: Connection, cut: Sampling) -> None:
     """Extract the jobs that come over a connection, and send answers, in a process of its own."""
-    last = 0.0
-
-    def report(share: float, n_written: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
-            last = time.monotonic()
-            connection.send(
-                Progress("going", share, n_written)
-            )  # fails when the parent is gone, and so ends this process
-
-    while True:
-        try:
-            job = connection.recv()
-            try:
-                made = extract(job, cut, report)
-                answer = Progress("done", n_frames=made.n_written, surely_whole=made.surely_whole)
-            except BadVideo as error:
-                answer = Progress("bad", reason=str(error))
-            except (BrokenPipeError, EOFError):
-                raise
-            except OSError as error:
-                answer = Progress("stop", reason=f"{error.strerror or error} ({error.filename or job.folder})")
-            connection.send(answer)
-        except (EOFError, OSError):
-            return
+    serve_jobs(connection, lambda job, report: extract(job, cut, report))
