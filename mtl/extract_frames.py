@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 FAILED = "failed_videos.txt"
 ABSENT = "absent_videos.txt"
-OFFICIAL_LISTS = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 SHOWN = 20  # failed videos named on the terminal; the file has all
 
 DESCRIPTION = """\
@@ -116,11 +115,11 @@ def _extract_all(given: argparse.Namespace) -> int:
     from mtl.data.making import EXTRACTION
     from mtl.data.video_frames import Sampling, decoding, resizing
     from mtl.data.video_workers import Work, run_jobs
-    from mtl.data.videos import find_videos, one_of_each, split_videos
+    from mtl.data.videos import find_videos, lists_for, one_of_each, split_videos
     from mtl.files import publish
 
     root, out = given.videos.expanduser().absolute(), given.out.expanduser().absolute()
-    lists = _lists(given, root)
+    lists = lists_for(root, given.train_list, given.test_list)
     videos = one_of_each(find_videos(root, without=out), lists)
     cut = Sampling(given.step, *given.size)
     with only_one(out):
@@ -142,18 +141,6 @@ def _extract_all(given: argparse.Namespace) -> int:
         _say_failed(failed, out)
         _say_absent(videos, lists, out)
     return 1 if failed else 0
-
-
-def _lists(given: argparse.Namespace, root: Path) -> SplitLists:
-    """The split lists that were given, else the official ones where they lie beside the videos."""
-    from mtl.data.videos import read_lists
-
-    train, test = given.train_list, given.test_list
-    if train is None and test is None:
-        train, test = (root / name if (root / name).is_file() else None for name in OFFICIAL_LISTS.values())
-        for file in filter(None, (train, test)):
-            log.info("The split is that of %s.", file)
-    return read_lists(train, test)
 
 
 def _say_splits(videos: list[Video], split_of: dict[str, str], lists: SplitLists, test_fraction: float) -> None:

@@ -17,6 +17,8 @@ from mtl.errors import UserError
 PATHS = (
     "data.root",
     *(f"data.annotations.{split}" for split in ("train", "val", "test")),
+    *(f"data.lists.{split}" for split in ("train", "test")),
+    "data.frames_dir",
     "features.dir",
     "training.checkpoint.dir",
     "backbone.weights",

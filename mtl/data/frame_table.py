@@ -50,7 +50,22 @@ def frame_table(listings: Iterable[Listing], skipped: list[tuple[str, str]]) -> 
     UserError
         If a video is in two splits or two classes, or a frame is there twice.
     """
-    rows = pa.concat_tables(_rows(listing, skipped) for listing in listings)
+    return sorted_table(pa.concat_tables(_rows(listing, skipped) for listing in listings))
+
+
+def sorted_table(rows: pa.Table) -> pd.DataFrame:
+    """The frame table of rows in any order.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        `path` and `video` as large strings, `frame` as int32, the codes of `split` and `class_name`.
+
+    Raises
+    ------
+    UserError
+        If a video is in two splits or two classes, or a frame is there twice.
+    """
     split, class_name, frame = (rows[column].to_numpy() for column in ("split", "class_name", "frame"))
     video, names = sorted_codes(rows["video"].combine_chunks())
     _check_videos(video, names, split, class_name)

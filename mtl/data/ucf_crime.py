@@ -16,15 +16,13 @@ from mtl import memory
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
-from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
+from mtl.data.frame_table import TEXT, Listing, counts, frame_table
 from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
 from mtl.data.splits import (
-    at_most,
-    at_most_per_video,
     every_nth,
-    hold_out_videos,
-    require_videos_to_hold_out,
+    hold_out,
     say_large_videos,
+    thinned,
 )
 from mtl.errors import UserError, nearest
 
@@ -201,36 +199,12 @@ class UCFCrime:
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with validation videos taken out of train."""
-        in_train = frames[frames["split"] == "train"]
-        n_frames = in_train["video"].value_counts()
-        videos = in_train.drop_duplicates("video")
-        require_videos_to_hold_out(videos["class_name"])
-        held_out = hold_out_videos(
-            videos["video"].astype(str).tolist(),
-            videos["class_name"].astype(str).tolist(),
-            n_frames[videos["video"]].tolist(),
-            self.val_fraction,
-            self.split_seed,
-        )
-        is_held_out = frames["video"].cat.categories.isin(held_out)[frames["video"].cat.codes]
-        split = np.where(is_held_out, np.int8(SPLITS.index("val")), frames["split"].cat.codes.to_numpy())
-        order = np.argsort(split, kind="stable")  # rows were in order within each split
-        frames = frames.take(order).reset_index(drop=True)
-        frames["split"] = categorical(split[order], SPLITS)
-        return frames
+        return hold_out(frames, self.val_fraction, self.split_seed)
 
     def _thin(self, frames: pd.DataFrame) -> pd.DataFrame:
-        """The frames that the options keep; every split by itself, so that the split does not move."""
-        frames = at_most_per_video(every_nth(frames, self.every), self.max_frames_per_video)
-        parts = {split: frames[frames["split"] == split].reset_index(drop=True) for split in SPLITS}
-        if self.max_train_frames is not None and len(parts["train"]) > self.max_train_frames:
-            rate = self.max_train_frames / len(parts["train"])
-            parts["train"] = at_most(parts["train"], self.max_train_frames)
-            parts["val"] = at_most(parts["val"], max(round(rate * len(parts["val"])), 1))
-        parts["test"] = at_most(parts["test"], self.max_test_frames)
-        kept = pd.concat(list(parts.values()), ignore_index=True)
-        kept["video"] = kept["video"].cat.remove_unused_categories()
-        return kept
+        """The frames that the options keep."""
+        every = every_nth(frames, self.every)
+        return thinned(every, self.max_frames_per_video, self.max_train_frames, self.max_test_frames)
 
 
 def _check_folder(folder: Path, key: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 
 from mtl.data.class_names import FOLDERS
 from mtl.data.making import INTERPOLATION, Making, made_alike
@@ -30,13 +31,13 @@ class Sampling:
     ----------
     step : int
         Every step-th frame, from frame 0.
-    width, height : int
-        In pixels.
+    width, height : int or None
+        In pixels; None leaves them as they are.
     """
 
     step: int
-    width: int
-    height: int
+    width: int | None
+    height: int | None
 
 
 def resizing() -> dict[str, str]:
@@ -90,13 +91,12 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
     OSError
         If a frame cannot be written.
     """
-    _check_name(video)
-    making = Making(cut.height, cut.width, INTERPOLATION, "")
+    check_name(video.stem)
     n_frames = n_written = 0
     with closing(VideoReader(video)) as reader:
         for frame in reader.frames():
             if n_frames % cut.step == 0:
-                small = made_alike(picture(frame), making)
+                small = small_picture(frame, cut)
                 (into / f"{video.stem}_{n_frames}.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
                 n_written += 1
                 report(reader.share, n_written)
@@ -104,10 +104,15 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
         return Cut(n_frames, n_written, reader.tells_end)
 
 
-def _check_name(video: Path) -> None:
-    """Refuse a name that no list of frames could hold."""
+def small_picture(frame: av.VideoFrame, cut: Sampling) -> np.ndarray:
+    """A frame's pixels at the size that is asked for, uint8 of shape (height, width, 3), BGR."""
+    return made_alike(picture(frame), Making(cut.height, cut.width, INTERPOLATION, ""))
+
+
+def check_name(text: str) -> None:
+    """Refuse a video's name, or path, that no list of frames could hold."""
     try:
-        name = video.stem.encode()
+        name = text.encode()
     except UnicodeEncodeError as error:
         raise BadVideo("its name is not UTF-8") from error
     if b"\n" in name or b"\r" in name:
