@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
+    from mtl.data.ucf_crime_videos import UCFCrimeVideos
     from mtl.evaluation.evaluation import Evaluated
     from mtl.features.feature_key import Stats
     from mtl.features.features import Features
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from mtl.training.history import Epoch, History
     from mtl.weighting.base import Weighting
 
-    Data = UCFCrime | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
 
 log = logging.getLogger(__name__)
 

@@ -7,24 +7,18 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mtl.errors import UserError
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help answers at once
-    from multiprocessing.context import SpawnProcess
-
-    from mtl.data.video_frames import Progress, Sampling, VideoJob
     from mtl.data.videos import SplitLists, Video
 
 log = logging.getLogger(__name__)
 
 FAILED = "failed_videos.txt"
 ABSENT = "absent_videos.txt"
-OFFICIAL_LISTS = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 SHOWN = 20  # failed videos named on the terminal; the file has all
 
 DESCRIPTION = """\
@@ -115,15 +109,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extract_all(given: argparse.Namespace) -> int:
     """Plan, extract, report."""
+    from mtl.data import video_frames
     from mtl.data.decoding import n_cores
     from mtl.data.extraction import earlier_splits, jobs_left, only_one, refuse_moved
     from mtl.data.making import EXTRACTION
     from mtl.data.video_frames import Sampling, decoding, resizing
-    from mtl.data.videos import find_videos, one_of_each, split_videos
+    from mtl.data.video_workers import Work, run_jobs
+    from mtl.data.videos import find_videos, lists_for, one_of_each, split_videos
     from mtl.files import publish
 
     root, out = given.videos.expanduser().absolute(), given.out.expanduser().absolute()
-    lists = _lists(given, root)
+    lists = lists_for(root, given.train_list, given.test_list)
     videos = one_of_each(find_videos(root, without=out), lists)
     cut = Sampling(given.step, *given.size)
     with only_one(out):
@@ -135,7 +131,8 @@ def _extract_all(given: argparse.Namespace) -> int:
         publish(out / EXTRACTION, json.dumps(plan).encode())
         jobs = jobs_left(videos, split_of, out)
         n_done = len(split_of) - len(jobs)
-        n_written, bad = _run(jobs, cut, given.workers or n_cores(), out)
+        work = Work("extracting", video_frames.serve, cut, given.workers or n_cores(), out, "The same command")
+        n_written, bad = run_jobs(jobs, work)
         failed = sorted((str(video.relative_to(root)), reason) for video, reason in bad)
         log.info(
             "%d videos cut into %d frames below %s; %d were done before, %d failed.",
@@ -144,18 +141,6 @@ def _extract_all(given: argparse.Namespace) -> int:
         _say_failed(failed, out)
         _say_absent(videos, lists, out)
     return 1 if failed else 0
-
-
-def _lists(given: argparse.Namespace, root: Path) -> SplitLists:
-    """The split lists that were given, else the official ones where they lie beside the videos."""
-    from mtl.data.videos import read_lists
-
-    train, test = given.train_list, given.test_list
-    if train is None and test is None:
-        train, test = (root / name if (root / name).is_file() else None for name in OFFICIAL_LISTS.values())
-        for file in filter(None, (train, test)):
-            log.info("The split is that of %s.", file)
-    return read_lists(train, test)
 
 
 def _say_splits(videos: list[Video], split_of: dict[str, str], lists: SplitLists, test_fraction: float) -> None:
@@ -188,102 +173,6 @@ def _say_absent(videos: list[Video], lists: SplitLists, out: Path) -> None:
             "%d of the %d listed videos are not below VIDEOS and left out; %s names them.",
             len(absent), len(lists.entry_of), out / ABSENT,
         )  # fmt: skip
-
-
-def _run(jobs: list[VideoJob], cut: Sampling, n_workers: int, out: Path) -> tuple[int, list[tuple[Path, str]]]:
-    """Do the jobs before the person's eyes; the number of frames written, and the failed videos with the reason.
-
-    Videos whose container cannot tell whether they are whole are named in one line.
-    """
-    from mtl.terminal import progress
-
-    size = {job.video.name: job.video.size / 1e6 for job in jobs}  # MB: frames are not known before decoding
-    total = max(round(sum(size.values())), 1)
-    going: dict[str, Progress] = {}
-    done, told, n_written, bad, unsure = 0.0, 0, 0, [], []
-    with progress("extracting", total, "MB") as advance:
-        for job, answer in _answers(jobs, cut, n_workers):
-            name = job.video.name
-            if answer.kind == "stop":
-                raise UserError(f"Cannot write to {out}: {answer.reason}. The same command goes on from here.")
-            going[name] = answer
-            if answer.kind != "going":
-                del going[name]
-                done += size.pop(name)
-                n_written += answer.n_frames
-            if answer.kind == "bad":
-                bad.append((job.video.file, answer.reason))
-            if not answer.surely_whole:
-                unsure.append(job.video.file)
-            now = min(round(done + sum(size[name] * said.share for name, said in going.items())), total)
-            n_now = n_written + sum(said.n_frames for said in going.values())
-            advance(max(now - told, 0), note=f"{len(jobs) - len(size)}/{len(jobs)} videos, {n_now} frames")
-            told = max(now, told)
-    if unsure:
-        log.warning(
-            "%d videos (%s) do not say where they end, such as %s: every frame that is there decodes, "
-            "but whether the end is missing this kind of file cannot tell.",
-            len(unsure), ", ".join(sorted({file.suffix.lower() for file in unsure})), min(unsure),
-        )  # fmt: skip
-    return n_written, bad
-
-
-def _answers(jobs: list[VideoJob], cut: Sampling, n_workers: int) -> Iterator[tuple[VideoJob, Progress]]:
-    """What the worker processes say of the jobs, as it comes.
-
-    A worker that dies, as decoders do over broken videos, costs the video it had;
-    another takes its place.
-    """
-    import multiprocessing
-    import signal
-    from multiprocessing.connection import Connection, wait
-
-    from mtl.data.video_frames import Progress, serve
-
-    context = multiprocessing.get_context("spawn")
-    waiting = list(reversed(jobs))
-    workers: dict[Connection, tuple[SpawnProcess, VideoJob]] = {}
-
-    def hire() -> None:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, cut), daemon=True)
-        # Ctrl-C reaches the whole group, and the parent decides; a child ignores it from its first line on
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process.start()
-        signal.signal(signal.SIGINT, before)
-        theirs.close()
-        give(ours, process)
-
-    def give(connection: Connection, process: SpawnProcess) -> None:
-        workers[connection] = (process, waiting.pop())
-        with suppress(OSError):  # it died in between: the answer will say so
-            connection.send(workers[connection][1])
-
-    try:
-        for _ in range(min(n_workers, len(jobs))):
-            hire()
-        while workers:
-            for connection in cast(list[Connection], wait(list(workers))):
-                process, job = workers[connection]
-                try:
-                    answer = connection.recv()
-                except (EOFError, OSError):
-                    process.join()
-                    answer = Progress("bad", reason=f"the decoder died (exit code {process.exitcode})")
-                yield job, answer
-                if answer.kind == "going":
-                    continue
-                del workers[connection]
-                if waiting and process.is_alive():
-                    give(connection, process)
-                elif waiting:
-                    hire()
-                else:
-                    connection.close()  # sends the worker home
-    finally:
-        for process, _ in workers.values():
-            process.terminate()
-            process.join()
 
 
 def _say_failed(failed: list[tuple[str, str]], out: Path) -> None:

@@ -31,6 +31,10 @@ TOY = {
         ["--network", "mobilenet_v2", "--image-sizes", "32", "64", "--frames", "56", "--batch", "16", "--rounds", "1"],
         ["at 32 px, ours / bare", "at 64 px, ours / bare", "ours bfloat16 / bare float32", "cosine"],
     ),
+    "videos": (
+        ["--videos", "6", "--frames", "24", "--workers", "1", "--rounds", "1"],
+        ["coded frames/s in 1 processes", "ours / decoder alone"],
+    ),
     "notebook_job": (
         [
             *("--network", "small_cnn", "--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2"),

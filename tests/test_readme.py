@@ -47,7 +47,7 @@ def test_every_run_composes_and_passes_the_checks(line, tree, tmp_path, monkeypa
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Numerics, "prepare", lambda self: None)  # else the rest of the suite would compute so
-    here = re.sub(r"/(path/to|shared)/(ucf|mine)", str(tree), line).replace("HOST", "127.0.0.1")
+    here = re.sub(r"/(path/to|shared)/(ucf|release|mine)", str(tree), line).replace("HOST", "127.0.0.1")
     words = [override(word.strip('"')) for word in here.split()[2:]]
     if words[0] in ("--help", "--cfg", "--info"):
         pytest.skip("run by tests/config/test_commandline.py")

@@ -17,8 +17,9 @@ from mtl.terminal import quiet
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
+    from mtl.data.ucf_crime_videos import UCFCrimeVideos
 
-    Data = UCFCrime | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
 
 NO_BACKBONE = "mtl.model.backbone.NoBackbone"
 

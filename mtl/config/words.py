@@ -18,6 +18,8 @@ PATHS = (
     "data.root",
     *(f"data.annotations.{split}" for split in ("train", "val", "test")),
     "data.split_file",
+    *(f"data.lists.{split}" for split in ("train", "test")),
+    "data.frames_dir",
     "features.dir",
     "training.checkpoint.dir",
     "backbone.weights",

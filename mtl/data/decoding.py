@@ -7,12 +7,11 @@ from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mtl.data.frames import BadFrame, read_frame
+from mtl.data.frames import BadFrame, FrameRoot, read_frame
 from mtl.errors import UserError
 
 SAMPLED = 16  # frames that are read to learn the usual size
@@ -54,7 +53,7 @@ class Decoder:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def batches(
-        self, root: Path, paths: pd.Series, frame_shape: tuple[int, int], batch_size: int
+        self, root: FrameRoot, paths: pd.Series, frame_shape: tuple[int, int], batch_size: int
     ) -> Generator[Batch, None, None]:
         """Frames in order, `batch_size` at a time, decoded ahead as far as `AHEAD_BYTES` go.
 
@@ -89,7 +88,7 @@ class Decoder:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _decode(root: Path, names: Sequence[str], images: np.ndarray, first: int) -> list[Odd]:
+def _decode(root: FrameRoot, names: Sequence[str], images: np.ndarray, first: int) -> list[Odd]:
     """Decode frames into their places; what does not fit there is returned."""
     odd: list[Odd] = []
     for i, name in enumerate(names):
@@ -122,12 +121,12 @@ def _collected(start: int, images: np.ndarray, errands: Sequence[Future[list[Odd
     return Batch(len(images), groups, bad)
 
 
-def usual_size(root: Path, paths: pd.Series, among: np.ndarray) -> tuple[int, int]:
+def usual_size(root: FrameRoot, paths: pd.Series, among: np.ndarray) -> tuple[int, int]:
     """Height and width that most frames of a sample have, the earlier ones where it is even.
 
     Parameters
     ----------
-    root : Path
+    root : Path or FrameReader
     paths : Series of str
     among : ndarray of int
         Positions in `paths` that the sample is taken from.

@@ -87,7 +87,24 @@ def frame_table(
     UserError
         If a video is in two splits or two classes, or a frame is there twice.
     """
-    rows = pa.concat_tables(_rows(listing, skipped, classes, names) for listing in listings)
+    return sorted_table(pa.concat_tables(_rows(listing, skipped, classes, names) for listing in listings), classes)
+
+
+def sorted_table(rows: pa.Table, classes: Sequence[str]) -> pd.DataFrame:
+    """The frame table of rows in any order.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        `path` and `video` as large strings, `frame` as int32, the codes of `split` and `class_name`.
+    classes : sequence of str
+        Names of the classes, to which the codes of `class_name` point.
+
+    Raises
+    ------
+    UserError
+        If a video is in two splits or two classes, or a frame is there twice.
+    """
     split, class_name, frame = (rows[column].to_numpy() for column in ("split", "class_name", "frame"))
     video, videos = sorted_codes(rows["video"].combine_chunks())
     _check_videos(video, videos, split, class_name, classes)

@@ -8,12 +8,20 @@ import os
 import stat
 import struct
 import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mtl.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_PIXELS = 2**25  # four times 4K; a frame beyond it is an accident or an attack
 MAX_BYTES = 2**28
@@ -30,15 +38,63 @@ class BadFrame(ValueError):
     """A file that holds no usable frame; the message is the short reason."""
 
 
-def read_frame(root: Path, path: str) -> np.ndarray:
+class FrameReader(ABC):
+    """Frames that are no image files of their own: stands where a folder of those would.
+
+    Attributes
+    ----------
+    made : str
+        What determines a frame's pixels beside the file that it is of.
+    interpolation : str
+        Of the resizing that made them, by its name in OpenCV.
+    """
+
+    made: str
+    interpolation: str
+
+    @abstractmethod
+    def read(self, path: str) -> np.ndarray:
+        """One frame as `read_frame` gives it."""
+
+    @abstractmethod
+    def sizes_and_times(self, paths: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Bytes and modification times in ns of the files that frames are of, int64 of shape (n,)."""
+
+    @abstractmethod
+    def absolute(self) -> Path:
+        """The folder that paths belong to."""
+
+
+FrameRoot = Path | FrameReader
+
+_decodes = ContextVar("decodes", default=True)
+
+
+@contextmanager
+def only_what_is_decoded() -> Iterator[None]:
+    """Within it `require_decoding` refuses: who only looks does not wait for videos."""
+    token = _decodes.set(False)
+    try:
+        yield
+    finally:
+        _decodes.reset(token)
+
+
+def require_decoding(n_videos: int) -> None:
+    """Raise `UserError` where videos would have to be decoded and nobody wants to wait for it."""
+    if not _decodes.get():
+        raise UserError(f"{n_videos} videos are not decoded yet.")
+
+
+def read_frame(root: FrameRoot, path: str) -> np.ndarray:
     """One frame as RGB.
 
     Parameters
     ----------
-    root : Path
-        Folder of the data set.
+    root : Path or FrameReader
+        Folder of the data set, or what reads its frames.
     path : str
-        The frame's path relative to `root`, PNG or JPEG.
+        The frame's path relative to `root`, PNG or JPEG, or as the reader names it.
 
     Returns
     -------
@@ -52,6 +108,8 @@ def read_frame(root: Path, path: str) -> np.ndarray:
     UserError
         If `root` itself is gone: then no frame is bad, the disk is.
     """
+    if isinstance(root, FrameReader):
+        return root.read(path)
     data = _read_bytes(root, path)
     height, width = _checked_size(data)
     if height * width > MAX_PIXELS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mtl.data.frames import BadFrame, read_frame
+from mtl.data.frames import BadFrame, FrameReader, FrameRoot, read_frame
 from mtl.errors import UserError
 from mtl.files import read_json
 
@@ -23,6 +23,7 @@ EXTRACTION = Path(".extraction") / "plan.json"  # within a tree that `mtl.extrac
 INTERPOLATION = "INTER_AREA"  # of every extraction so far, and of the usual frame set of UCF-Crime
 LOOKED_AT = 64  # frames that stand for all of a table, besides the first of each class
 MARKED, ASSUMED = "the extraction's marker says so", "assumed: no extraction's marker says"
+BY_DATA = "the data set resizes them so"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Making:
         return f"{self.width}x{self.height} with {self.interpolation} ({self.known_from})"
 
 
-def how_made(root: Path | None, frames: pd.DataFrame) -> Making | None:
+def how_made(root: FrameRoot | None, frames: pd.DataFrame) -> Making | None:
     """How the training frames of a table were made, as far as can be told.
 
     The size is that of the frames themselves: of some from all over the table, and one of
@@ -64,8 +65,8 @@ def how_made(root: Path | None, frames: pd.DataFrame) -> Making | None:
 
     Parameters
     ----------
-    root : Path or None
-        Below which the paths lie; None where there are no files.
+    root : Path, FrameReader or None
+        Below which the paths lie, or what reads the frames; None where there are no files.
     frames : DataFrame
         Of `path`, `class_name`, `split`.
 
@@ -89,6 +90,8 @@ def how_made(root: Path | None, frames: pd.DataFrame) -> Making | None:
         log.info("training frames are not of one size: %s%s", found, ", ..." if len(sizes) > 3 else "")
         return Making(None, None, None, "")
     height, width = sizes.pop()
+    if isinstance(root, FrameReader):
+        return Making(height, width, root.interpolation, BY_DATA)
     told = {_marked(root, folder, height, width) for folder in {Path(path).parent for path in paths}}
     interpolation = told.pop() if len(told) == 1 else None
     return Making(height, width, interpolation or INTERPOLATION, MARKED if interpolation else ASSUMED)

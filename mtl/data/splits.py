@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from mtl.data.class_names import SPLITS
+from mtl.data.frame_table import categorical
 from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,27 @@ def hold_out_videos(
     if single:
         log.warning("A single video each has %s: none of it is held out.", ", ".join(single))
     return frozenset(held_out)
+
+
+def hold_out(frames: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
+    """The table with validation videos taken out of train; see `hold_out_videos`."""
+    in_train = frames[frames["split"] == "train"]
+    n_frames = in_train["video"].value_counts()
+    videos = in_train.drop_duplicates("video")
+    require_videos_to_hold_out(videos["class_name"])
+    held_out = hold_out_videos(
+        videos["video"].astype(str).tolist(),
+        videos["class_name"].astype(str).tolist(),
+        n_frames[videos["video"]].tolist(),
+        fraction,
+        seed,
+    )
+    is_held_out = frames["video"].cat.categories.isin(held_out)[frames["video"].cat.codes]
+    split = np.where(is_held_out, np.int8(SPLITS.index("val")), frames["split"].cat.codes.to_numpy())
+    order = np.argsort(split, kind="stable")  # rows were in order within each split
+    frames = frames.take(order).reset_index(drop=True)
+    frames["split"] = categorical(split[order], SPLITS)
+    return frames
 
 
 def _nearest(queue: Sequence[str], length: Mapping[str, int], target: float, at_most: int) -> set[str]:

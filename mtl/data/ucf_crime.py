@@ -16,9 +16,9 @@ from mtl import memory
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
-from mtl.data.frame_table import Listing, categorical, counts, frame_table
+from mtl.data.frame_table import Listing, counts, frame_table
 from mtl.data.split_folders import class_folders, passed_over, split_folder
-from mtl.data.splits import hold_out_videos, require_videos_to_hold_out, say_large_videos
+from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
 from mtl.errors import UserError, nearest
 
@@ -132,7 +132,7 @@ class UCFCrime:
             say_missing(found, split)
         self._say_passed_over(used)
         if val is None:
-            found = self._hold_out(found)
+            found = hold_out(found, self.val_fraction, self.split_seed)
         else:
             log.info("Validation is %s; none is held out of train, data.val_fraction has no effect.", val)
         kept = thinned(found, self.every, self.max_frames_per_video, self.max_train_frames, self.max_test_frames)
@@ -183,26 +183,6 @@ class UCFCrime:
     def _say_passed_over(self, used: set[Path]) -> None:
         """Name folders whose images are in no split, where it is folders that say what is."""
         say_passed_over(passed_over(self.root, used) if None in self.annotations.values() else [], self.root)
-
-    def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
-        """The table with validation videos taken out of train."""
-        in_train = frames[frames["split"] == "train"]
-        n_frames = in_train["video"].value_counts()
-        videos = in_train.drop_duplicates("video")
-        require_videos_to_hold_out(videos["class_name"])
-        held_out = hold_out_videos(
-            videos["video"].astype(str).tolist(),
-            videos["class_name"].astype(str).tolist(),
-            n_frames[videos["video"]].tolist(),
-            self.val_fraction,
-            self.split_seed,
-        )
-        is_held_out = frames["video"].cat.categories.isin(held_out)[frames["video"].cat.codes]
-        split = np.where(is_held_out, np.int8(SPLITS.index("val")), frames["split"].cat.codes.to_numpy())
-        order = np.argsort(split, kind="stable")  # rows were in order within each split
-        frames = frames.take(order).reset_index(drop=True)
-        frames["split"] = categorical(split[order], SPLITS)
-        return frames
 
 
 def _annotation_file(file: str) -> Path:

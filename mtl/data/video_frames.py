@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
 
 import av
 import cv2
+import numpy as np
 
 from mtl.data.class_names import FOLDERS
 from mtl.data.making import INTERPOLATION, Making, made_alike
 from mtl.data.video_reader import BadVideo, VideoReader, picture
+from mtl.data.video_workers import serve_jobs
 from mtl.data.videos import Video
 from mtl.files import publish
-
-SECONDS_BETWEEN_REPORTS = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ class Sampling:
     ----------
     step : int
         Every step-th frame, from frame 0.
-    width, height : int
-        In pixels.
+    width, height : int or None
+        In pixels; None leaves them as they are.
     """
 
     step: int
-    width: int
-    height: int
+    width: int | None
+    height: int | None
 
 
 def resizing() -> dict[str, str]:
@@ -93,13 +91,12 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
     OSError
         If a frame cannot be written.
     """
-    _check_name(video)
-    making = Making(cut.height, cut.width, INTERPOLATION, "")
+    check_name(video.stem)
     n_frames = n_written = 0
     with closing(VideoReader(video)) as reader:
         for frame in reader.frames():
             if n_frames % cut.step == 0:
-                small = made_alike(picture(frame), making)
+                small = small_picture(frame, cut)
                 (into / f"{video.stem}_{n_frames}.png").write_bytes(cv2.imencode(".png", small)[1].tobytes())
                 n_written += 1
                 report(reader.share, n_written)
@@ -107,10 +104,15 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
         return Cut(n_frames, n_written, reader.tells_end)
 
 
-def _check_name(video: Path) -> None:
-    """Refuse a name that no list of frames could hold."""
+def small_picture(frame: av.VideoFrame, cut: Sampling) -> np.ndarray:
+    """A frame's pixels at the size that is asked for, uint8 of shape (height, width, 3), BGR."""
+    return made_alike(picture(frame), Making(cut.height, cut.width, INTERPOLATION, ""))
+
+
+def check_name(text: str) -> None:
+    """Refuse a video's name, or path, that no list of frames could hold."""
     try:
-        name = video.stem.encode()
+        name = text.encode()
     except UnicodeEncodeError as error:
         raise BadVideo("its name is not UTF-8") from error
     if b"\n" in name or b"\r" in name:
@@ -179,56 +181,6 @@ def extract(job: VideoJob, cut: Sampling, report: Callable[[float, int], None]) 
     return made
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a process says of the job it has.
-
-    Attributes
-    ----------
-    kind : str
-        ``going``, or at the end of a job ``done``, ``bad`` (the video) or ``stop``
-        (the output: going on with other videos makes no sense).
-    share : float
-        Of the video that is done, in [0, 1].
-    n_frames : int
-        Frames written.
-    reason : str
-        Why it ended badly.
-    surely_whole : bool
-        Whether the file says where its pictures end.
-    """
-
-    kind: Literal["going", "done", "bad", "stop"]
-    share: float = 1.0
-    n_frames: int = 0
-    reason: str = ""
-    surely_whole: bool = True
-
-
 def serve(connection: Connection, cut: Sampling) -> None:
     """Extract the jobs that come over a connection, and send answers, in a process of its own."""
-    last = 0.0
-
-    def report(share: float, n_written: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
-            last = time.monotonic()
-            connection.send(
-                Progress("going", share, n_written)
-            )  # fails when the parent is gone, and so ends this process
-
-    while True:
-        try:
-            job = connection.recv()
-            try:
-                made = extract(job, cut, report)
-                answer = Progress("done", n_frames=made.n_written, surely_whole=made.surely_whole)
-            except BadVideo as error:
-                answer = Progress("bad", reason=str(error))
-            except (BrokenPipeError, EOFError):
-                raise
-            except OSError as error:
-                answer = Progress("stop", reason=f"{error.strerror or error} ({error.filename or job.folder})")
-            connection.send(answer)
-        except (EOFError, OSError):
-            return
+    serve_jobs(connection, lambda job, report: extract(job, cut, report))

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (
     ".mp4", ".avi", ".mkv", ".mov", ".m4v", ".3gp", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".asf"
 )  # fmt: skip
+OFFICIAL_LISTS = {"train": "Anomaly_Train.txt", "test": "Anomaly_Test.txt"}
 SPLIT_OF_PREFIX = re.compile(r"(training|validation|testing)[_ -]", re.IGNORECASE)
 
 
@@ -160,6 +161,15 @@ def read_lists(train: Path | None, test: Path | None) -> SplitLists:
         raise UserError(f"{train or test} names no video.")
     rest = None if (train is None) == (test is None) else "train" if train is None else "test"
     return SplitLists(split_of, entry_of, rest)
+
+
+def lists_for(root: Path, train: Path | None, test: Path | None) -> SplitLists:
+    """The split lists that are given, else the official ones where they lie beside the videos."""
+    if train is None and test is None:
+        train, test = (root / name if (root / name).is_file() else None for name in OFFICIAL_LISTS.values())
+        for file in filter(None, (train, test)):
+            log.info("The split is that of %s.", file)
+    return read_lists(train, test)
 
 
 def one_of_each(videos: Sequence[Video], lists: SplitLists) -> list[Video]:

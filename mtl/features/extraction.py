@@ -14,6 +14,7 @@ import pandas as pd
 
 from mtl import files
 from mtl.data.decoding import Batch, Decoder
+from mtl.data.frames import FrameRoot
 from mtl.errors import UserError
 from mtl.features.archive import Archive
 from mtl.features.extractor import NOT_FINITE, FeatureExtractor, checked_vectors
@@ -35,7 +36,7 @@ class Request:
 
     Attributes
     ----------
-    root : Path
+    root : Path or FrameReader
     paths : Series of str
     ids : ndarray of uint64, shape (n, 2)
     bad : dict of bytes to str
@@ -48,7 +49,7 @@ class Request:
         The usual height and width.
     """
 
-    root: Path
+    root: FrameRoot
     paths: pd.Series
     ids: np.ndarray
     bad: dict[bytes, str]

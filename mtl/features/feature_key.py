@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mtl.data.frames import FrameReader, FrameRoot
 from mtl.errors import UserError
 from mtl.features.places import ID_BYTES
 
@@ -51,14 +51,17 @@ class Stats:
         Modification times in ns.
     reasons : dict of int to str
         By position, why a file is not there.
+    made : str
+        What determines a frame's pixels beside its file; empty where the file is the frame.
     """
 
     sizes: np.ndarray
     times: np.ndarray
     reasons: Mapping[int, str]
+    made: str = ""
 
 
-def stats(root: Path | None, paths: pd.Series) -> Stats:
+def stats(root: FrameRoot | None, paths: pd.Series) -> Stats:
     """Size and modification time of every frame; without a root there are no files to look at.
 
     One `os.stat` per frame asked for, relative to the root's descriptor, takes half the
@@ -71,6 +74,8 @@ def stats(root: Path | None, paths: pd.Series) -> Stats:
     """
     if root is None:
         return Stats(np.full(len(paths), -1, np.int64), np.zeros(len(paths), np.int64), {})
+    if isinstance(root, FrameReader):
+        return Stats(*root.sizes_and_times(paths), {}, root.made)
     try:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -92,6 +97,7 @@ def stats(root: Path | None, paths: pd.Series) -> Stats:
 def identities(paths: pd.Series, found: Stats) -> tuple[np.ndarray, dict[bytes, str]]:
     """Who each frame is: a hash of its relative path, its size and its modification time (ns).
 
+    A frame of a video has the video's size and time, and beside them how it was made.
     The content is not read: for a million frames that would cost more than the feature vectors
     save. So a copy that keeps the times (``cp -a``, ``rsync -a``) has the same feature vectors, and
     a tool that changes a frame but neither its size nor its time goes unnoticed.
@@ -103,11 +109,12 @@ def identities(paths: pd.Series, found: Stats) -> tuple[np.ndarray, dict[bytes, 
         Reason by identity of the frames that are not there.
     """
     digests, gone = bytearray(), {}
+    made = f"\0{found.made}" if found.made else ""
     for start in range(0, len(paths), PATHS_AT_ONCE):
         block = slice(start, start + PATHS_AT_ONCE)
         known = zip(paths.iloc[block].tolist(), found.sizes[block].tolist(), found.times[block].tolist(), strict=True)
         for i, (path, size, changed) in enumerate(known, start=start):
-            text = path if i in found.reasons else f"{path}\0{size}\0{changed}"
+            text = path if i in found.reasons else f"{path}\0{size}\0{changed}{made}"
             digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
             digests += digest
             if i in found.reasons:

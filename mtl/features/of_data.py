@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from mtl.data.frames import read_frame
+from mtl.data.frames import FrameRoot, read_frame
 from mtl.errors import UserError
 from mtl.features.feature_key import Stats
 from mtl.features.features import Features, given
@@ -30,7 +29,7 @@ class FrameSource(Protocol):
         """As in `data=<name>`."""
 
     @property
-    def root(self) -> Path | None:
+    def root(self) -> FrameRoot | None:
         """Where the frames lie; None where there are no files."""
 
     def features(self) -> np.ndarray | None:
@@ -77,7 +76,7 @@ def features_of(
         return store.of(frames, data.root, frozen, progress=advance, on_start=start, found=found)
 
 
-def cosine_to_float32(frozen: FrozenPart, root: Path, features: Features) -> float:
+def cosine_to_float32(frozen: FrozenPart, root: FrameRoot, features: Features) -> float:
     """Mean cosine to float32 features of frames from all over the table, of one size; measured once per archive."""
     from mtl.model import device
 

@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.decoding import Decoder, n_cores, usual_size
+from mtl.data.frames import FrameReader, FrameRoot
 from mtl.errors import UserError
 from mtl.features.checked_vectors import KeptVectors
 from mtl.features.computed import ComputedVectors
@@ -68,7 +69,7 @@ class FeatureStore:
     def of(
         self,
         frames: pd.DataFrame,
-        root: Path,
+        root: FrameRoot,
         frozen: FeatureExtractor,
         progress: Advance | None = None,
         on_start: Advance | None = None,
@@ -80,7 +81,7 @@ class FeatureStore:
         ----------
         frames : DataFrame
             With the column `path`, relative to `root`.
-        root : Path
+        root : Path or FrameReader
         frozen : FeatureExtractor
         progress : callable, optional
             Called with a number of frames whenever so many more are done.
@@ -98,10 +99,11 @@ class FeatureStore:
         start = time.perf_counter()
         if frames.empty:
             raise UserError("There are no frames to make features of.")
-        ids, gone = identities(frames["path"], found or stats(Path(root), frames["path"]))
+        root = root if isinstance(root, FrameReader) else Path(root)
+        ids, gone = identities(frames["path"], found or stats(root, frames["path"]))
         decoder = Decoder(self.decode_threads)
         hooks = (progress or _nothing, on_start or _nothing)
-        request = Request(Path(root), frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
+        request = Request(root, frames["path"], ids, gone, self.max_bad_share, decoder, *hooks)
         request.check()
         request.frame_shape = usual_size(request.root, request.paths, np.flatnonzero(~request.is_bad()))
         extraction = Extraction(self.dir, request, frozen, frozen.feature_shape(request.frame_shape))

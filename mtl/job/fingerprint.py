@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
 # Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
-NEUTRAL_IN = {"data": ("root", "annotations", "split_file"), "training": ("checkpoint",)}
+NEUTRAL_IN = {
+    "data": ("root", "annotations", "lists", "split_file", "frames_dir", "max_gib", "workers", "max_bad_share"),
+    "training": ("checkpoint",),
+}
 # Modules that only launch, say, draw or keep; all others count as code of the result.
 NEUTRAL_CHAPTERS = frozenset(
     (
@@ -121,4 +124,5 @@ def data_digest(frames: Any, found: Stats) -> str:
 
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
     hashed.update(found.sizes.tobytes())
+    hashed.update(found.made.encode())
     return hashed.hexdigest()

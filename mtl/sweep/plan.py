@@ -210,6 +210,7 @@ def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
 def _digest(job: DictConfig) -> str:
     """Digest of a job's data; empty where they cannot be read, which the job itself will say."""
     from mtl.config.build import build
+    from mtl.data.frames import only_what_is_decoded
     from mtl.features.feature_key import stats
     from mtl.job.fingerprint import data_digest
 
@@ -218,7 +219,8 @@ def _digest(job: DictConfig) -> str:
     try:
         data = build(job.data)
         data.check()
-        frames = data.frames()
+        with only_what_is_decoded():  # a plan does not decode videos for hours
+            frames = data.frames()
         return data_digest(frames, stats(data.root, frames["path"]))
     except Exception:  # whatever it is, the job meets it too, and has a row for it
         return ""

@@ -17,6 +17,7 @@ from mtl.tracking.epoch_metrics import best_metrics, epoch_metrics
 if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
+    from mtl.data.ucf_crime_videos import UCFCrimeVideos
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mtl.tracking.run import Run
     from mtl.training.history import Epoch, History
 
-    Data = UCFCrime | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
 
 log = logging.getLogger(__name__)
 
