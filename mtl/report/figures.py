@@ -16,8 +16,7 @@ from mtl.report.tables import auxiliary_names
 
 def draw(summary: Summary) -> dict[str, Figure]:
     """Figures by file name without suffix; those that would show nothing are missing."""
-    main, compared = summary.main_task, summary.compared
-    measure = f"AUC of {main}"
+    compared, measure = summary.compared, summary.measure
     figures: dict[str, Figure] = {}
     if not len(compared.seeds):
         return figures

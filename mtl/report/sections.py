@@ -50,7 +50,7 @@ class Section:
 
 def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
-    findings = []
+    findings: list[str] = []
     auxiliaries = summary.compared.auxiliaries
     for condition in dict.fromkeys(auxiliaries["condition"]):
         group = auxiliaries[auxiliaries["condition"] == condition]
@@ -69,14 +69,14 @@ def headline(summary: Summary) -> str:
         if parts:
             findings.append((f"{condition}: " if condition else "") + "; ".join(parts))
     findings += _axis_summary(summary)
-    main = f"auc/{summary.main_task}"
+    main = summary.main
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
     line = f"{plural(len(summary.sets), 'condition')}, {plural(sum(counted.values()), 'run')}"
     line += f": {', '.join(parts)}." if parts else "."
     if summary.sets[main].notna().any():
         best = summary.sets[main].astype(float).idxmax()
-        line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
+        line += f" Highest {summary.measure}: {summary.sets[main].max():.3f} ({best})."
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(findings)] if each), line])
 
 
@@ -92,7 +92,8 @@ def _axis_summary(summary: Summary) -> list[str]:
         for row in rows[:MOST_ARMS].to_dict("records")
     ]
     more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
-    return [f"AUC compared with {summary.compared.base}: {', '.join(parts)}{more}"]
+    auc = "AUC by annotated events" if summary.judge.by_events else "AUC"
+    return [f"{auc} compared with {summary.compared.base}: {', '.join(parts)}{more}"]
 
 
 def _helping_controls(group: pd.DataFrame) -> list[dict]:
@@ -101,12 +102,12 @@ def _helping_controls(group: pd.DataFrame) -> list[dict]:
 
 def sections(summary: Summary) -> list[Section]:
     """The whole report but for its headline."""
-    parts = []
+    parts, by = [], "task set" if summary.axis == "tasks" else summary.axis
     if summary.warnings:
         parts.append(Section("Warnings", lines=summary.warnings))
     parts.append(
         Section(
-            f"AUC of {summary.main_task} by {'task set' if summary.axis == 'tasks' else summary.axis}",
+            f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}",
             sets_table(summary),
             (*footnotes(summary), *caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
