@@ -15,7 +15,9 @@ from mtl.ablation.event_truth import event_aucs
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.formatting import plural
+from mtl.plots.timelines import Timeline
 from mtl.report.judge import VIDEO_LABELS, Judge
+from mtl.report.over_time import compared_over_time
 from mtl.report.stored import PREDICTIONS, Downloads, stored
 from mtl.results import DIVERGED, UNTRAINED, Relation, TrackedRun
 
@@ -50,6 +52,10 @@ class Summary:
     judge : Judge
     judged : str
         See `Judge.sentence`.
+    timelines : tuple of Timeline
+        See `compared_over_time`.
+    unit : str
+        Of their time.
     """
 
     main_task: str
@@ -64,6 +70,8 @@ class Summary:
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     judge: Judge = VIDEO_LABELS
     judged: str = ""
+    timelines: tuple[Timeline, ...] = ()
+    unit: str = ""
 
     @property
     def main(self) -> str:
@@ -103,6 +111,11 @@ def summarise(
     read = {(entry.row, entry.seed) for entry in entries}
     rows = zip(design.table["set"], design.table["seed"], design.table["counts"], strict=True)
     table = design.table.assign(predictions=[(name, str(seed)) in read and counts for name, seed, counts in rows])
+    read_runs = [
+        (str(row["set"]), run)
+        for run, row in zip(design.runs, table.to_dict("records"), strict=True)
+        if row["predictions"]
+    ]
     return Summary(
         main_task,
         design.runs,
@@ -121,6 +134,7 @@ def summarise(
         measured_groups.measured_groups(design, judge.metric),
         judge,
         judge.sentence([entry.predicted for entry in entries]),
+        *compared_over_time(read_runs, compared, main_task, judge.events, tracking),
     )
 
 

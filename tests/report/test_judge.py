@@ -13,8 +13,9 @@ from test_report import jobs, track
 
 from mtl.data.events import Events
 from mtl.evaluation.predictions import of_split
-from mtl.report import __main__, figures, sections
+from mtl.report import __main__, figures, sections, write
 from mtl.report.judge import Judge
+from mtl.report.over_time import over_time
 from mtl.report.summary import summarise
 from mtl.statistics.pairwise import macro_auc
 from mtl.tracking.no_tracking import NoTracking
@@ -120,3 +121,29 @@ def test_other_tasks_and_figures_are_by_the_judge_too(folder):
 def test_without_a_word_video_labels_judge(folder):
     found = summarise(jobs(folder), "main")
     assert (found.judge.by, found.judged, found.main) == ("video", "", "auc/main")
+
+
+def test_the_page_shows_scores_over_time_of_videos_chosen_by_rule(folder, tmp_path):
+    found = summarise(jobs(folder), "main", judge=Judge("event", events()))
+    # Arson: v000, v003, ...; Fighting: v001, ...; Normal: v002, v005, ...
+    assert [each.video for each in found.timelines] == ["v000", "v001", "v002", "v005"]
+    first = found.timelines[0]
+    assert (first.class_name, first.events, found.unit) == ("Arson", [(1.0, 3.0)], "frame of the video")
+    assert list(first.scores) == ["single, seed 0", "helped, seed 0"]
+    write.write_summary(tmp_path / "out", found)
+    assert (tmp_path / "out" / "timelines.png").is_file()
+    page = (tmp_path / "out" / "summary.html").read_text(encoding="utf-8")
+    assert 'alt="timelines"' in page
+    assert "timelines" not in figures.draw(summarise(jobs(folder), "main"))
+
+
+def test_lines_over_time_are_paired_by_name_and_frame():
+    table = predictions(0, 1.0, 6)
+    orders = [table, table.sample(frac=1, random_state=1), table[::-1]]
+    for rate in (None, 2.0):
+        found = [over_time({"a": table, "b": other}, "main", events(), rate) for other in orders]
+        for each in found:
+            for line, of in zip(each, found[0], strict=True):
+                np.testing.assert_array_equal(line.scores["a"], line.scores["b"])
+                np.testing.assert_array_equal(line.scores["b"], of.scores["b"])
+                np.testing.assert_array_equal(line.seconds, np.arange(4) / (rate or 1))
