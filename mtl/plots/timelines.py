@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from mtl.plots.layout import COLOURS, LINES, Look, name_panel, only_text, sheet,
 
 THRESHOLD = 0.5  # of a probability; drawn, nothing is decided by it
 SIDE_BY_SIDE = 2
-EVENT = {"facecolor": "0.88", "edgecolor": "0.55", "hatch": "///", "linewidth": 0.0, "zorder": 0.5}
+EVENT: dict[str, Any] = {"facecolor": "0.88", "edgecolor": "0.55", "hatch": "///", "linewidth": 0.0, "zorder": 0.5}
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ def timelines(videos: Sequence[Timeline], unit: str = "seconds") -> Figure:
     names = list(dict.fromkeys(name for each in videos for name in each.scores))
     if not names:
         return only_text("no video has scores to show over time")
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         name: {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)], "linewidth": 1.4}
         for i, name in enumerate(names)
     }
     key: list[Look] = [(wrapped(name, 60), look) for name, look in looks.items()]
-    threshold = {"color": "0.35", "linestyle": ":", "linewidth": 1.0}
+    threshold: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.0}
     key += [(f"threshold {THRESHOLD}", threshold)]
     key += [("hatched: annotated event", {"color": "0.8", "linewidth": 7.0, "linestyle": "-"})]
     figure, panels = sheet(len(videos), 3.6, 1.3, min(SIDE_BY_SIDE, len(videos)), key, between=0.75)

@@ -141,7 +141,7 @@ def summarise(
 def _scored_again(run: TrackedRun, scores: Mapping[str, float]) -> TrackedRun:
     """The run with these AUCs by events alone: those it tracked may be by other events."""
     kept = {name: value for name, value in run.metrics.items() if not name.startswith("auc_event")}
-    return replace(run, metrics=kept | scores)
+    return replace(run, metrics={**kept, **scores})
 
 
 def _entries(
