@@ -177,6 +177,8 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
     return {key: float(value) for key, value in found.items()}
 
 
+VIDEO, EVENT = JUDGES = ("video", "event")  # what test frames are judged by: their video's label, or annotated events
+
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept

@@ -151,7 +151,7 @@ def data_apart(design: Design) -> list[str]:
     return lines
 
 
-def arithmetics(design: Design, main_task: str, base: str) -> list[str]:
+def arithmetics(design: Design, main_task: str, base: str, metric: str = "auc") -> list[str]:
     """A line where the runs were not computed alike: by what, and how far that moved the base's AUC.
 
     Parameters
@@ -160,6 +160,8 @@ def arithmetics(design: Design, main_task: str, base: str) -> list[str]:
     main_task : str
     base : str
         Value of its axis that the others are compared with.
+    metric : str
+        What the distance is of.
 
     Returns
     -------
@@ -174,9 +176,9 @@ def arithmetics(design: Design, main_task: str, base: str) -> list[str]:
         if NUMERICS not in run.tags:
             continue
         members[run.tags[NUMERICS]] = members.get(run.tags[NUMERICS], 0) + 1
-        if f"auc/{main_task}" in run.metrics and (design.axis == NUMERICS or design.arm(run) == base):
+        if f"{metric}/{main_task}" in run.metrics and (design.axis == NUMERICS or design.arm(run) == base):
             cell = tuple(parameters_of(run).get(key, "") for key in names)
-            cells.setdefault(cell, []).append(run.metrics[f"auc/{main_task}"])
+            cells.setdefault(cell, []).append(run.metrics[f"{metric}/{main_task}"])
     if len(members) < 2:
         return []
     which = " and ".join(f"{name} ({plural(number, 'run')})" for name, number in members.items())

@@ -10,8 +10,8 @@ from mtl.ablation.groups import best_groups
 from mtl.results import TrackedRun
 
 
-def measured_groups(design: Design) -> pd.DataFrame:
-    """The best groups of tasks, one network each, by the AUCs that the runs' sets have.
+def measured_groups(design: Design, metric: str = "auc") -> pd.DataFrame:
+    """The best groups of tasks, one network each, by the AUCs, ``<metric>/<task>``, that the runs' sets have.
 
     Groups may overlap: a task is taken from one network and may help in others. Sets
     with a control are left out, as its score is of no use.
@@ -33,7 +33,7 @@ def measured_groups(design: Design) -> pd.DataFrame:
         tasks = sorted(frozenset().union(*sets), key=lambda task: (-sum(task in members for members in sets), task))
         scores = {
             members: {
-                task: float(np.mean([run.metrics.get(f"auc/{task}", np.nan) for run in alike])) for task in members
+                task: float(np.mean([run.metrics.get(f"{metric}/{task}", np.nan) for run in alike])) for task in members
             }
             for members, alike in sets.items()
         }

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from mtl.ablation.event_truth import N_FRAMES, EventTruth, event_truth
+from mtl.data.events import Events
 from mtl.evaluation.auc import NEVER_TRAINED
 from mtl.evaluation.predictions import of_split, predicted_classes, ranking_scores
+from mtl.formatting import plural
 from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts, tied_share
 from mtl.tasks import NORMAL
+
+ALIKE, ALIKE_BY_EVENTS = "all test frames have the same label", "all annotated test frames are alike by the events"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,11 @@ class Predicted:
     ties : float
         Share of the comparisons that are ties, of predictions without logits, whose
         probabilities may be equal where the logits were not; NaN of those with logits.
+    n_frames, n_positives : int
+        Where annotated events judge: frames, and those of them that are an instance of any of the
+        task's classes but Normal.
+    left_out : tuple of str
+        Where annotated events judge: test videos that were not annotated.
     """
 
     videos: np.ndarray
@@ -44,6 +54,9 @@ class Predicted:
     by_head: Mapping[str, PairwiseCounts] = field(default_factory=dict)
     fault: str = ""
     ties: float = float("nan")
+    n_frames: int = 0
+    n_positives: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def needed(columns: Sequence[str], main_task: str) -> list[str]:
@@ -54,12 +67,14 @@ def needed(columns: Sequence[str], main_task: str) -> list[str]:
     return [
         name
         for name, part in parts.items()
-        if name in ("split", "video", "frame", "class_name", f"target/{main_task}")
+        if name in ("split", "video", "frame", N_FRAMES, "class_name", f"target/{main_task}")
         or (part[0] == quantity and part[1] in heads)
     ]
 
 
-def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str] = ()) -> Predicted:
+def reduced(
+    predictions: pd.DataFrame, main_task: str, untrained: Collection[str] = (), events: Events | None = None
+) -> Predicted:
     """What comparisons need of a run's predictions of test frames.
 
     Parameters
@@ -70,6 +85,9 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
     main_task : str
     untrained : collection of str
         Classes of the main task that no training frame showed: left out of its mean over classes.
+    events : Events, optional
+        What frames are judged by instead of the labels of their videos: see `EventTruth.positives`. Videos
+        that were not annotated are left out, and a row that stands for several frames counts as so many.
 
     Raises
     ------
@@ -78,30 +96,53 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
     """
     predictions = of_split(predictions, "test")
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
-    scores, classes = ranking_scores(predictions, main_task), predicted_classes(predictions, main_task)
+    classes = predicted_classes(predictions, main_task)
     if missing or not classes:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
-    abnormal = (predictions["class_name"].astype(str) != NORMAL).to_numpy()
-    codes, videos, anomalous = coded_videos(predictions["video"], abnormal)
-    target = predictions[f"target/{main_task}"].to_numpy()
-    found = Predicted(videos, anomalous, _digests(predictions["frame"].to_numpy(), target, codes, len(videos)))
+    judged, truth, left_out = _judged(predictions, events)
+    abnormal = (judged["class_name"].astype(str) != NORMAL).to_numpy()
+    target, scores = judged[f"target/{main_task}"].to_numpy(), ranking_scores(judged, main_task)
+    codes, videos, anomalous = coded_videos(judged["video"], abnormal)
+    found = Predicted(videos, anomalous, _digests(judged, target, codes, len(videos)), left_out=left_out)
+    if events is not None and not len(judged):
+        none = f"none of its {plural(len(left_out), 'test video')} is annotated"
+        return replace(found, fault=f"{none} in {events.source}" if events.source else none)
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     if broken:
-        return replace(found, fault=f"{broken} of {len(predictions)} predictions are not finite")
-    positives = target[:, None] == (np.arange(len(classes)) if len(classes) > 1 else 1)
+        return replace(found, fault=f"{broken} of {len(judged)} predictions are not finite")
+    positives, weights, rows = truth.positives(target, classes), truth.weights, truth.rows
+    if events is not None:
+        counted = positives[:, [each != NORMAL for each in classes]].any(axis=1)
+        found = replace(found, n_frames=int(weights.sum()), n_positives=int(weights[counted].sum()))
     both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
-        return replace(found, fault="all test frames have the same label")
+        return replace(found, fault=ALIKE if events is None else ALIKE_BY_EVENTS)
     both &= ~np.isin(classes, list(untrained))
     if not both.any():
         return replace(found, fault=NEVER_TRAINED)
-    counts = tuple(pairwise_counts(scores[:, c], positives[:, c], codes) for c in np.flatnonzero(both))
+
+    def counted_wins(score: np.ndarray, c: int) -> PairwiseCounts:
+        return pairwise_counts(score[rows], positives[:, c], codes[rows], weights)
+
+    counts = tuple(counted_wins(scores[:, c], c) for c in map(int, np.flatnonzero(both)))
     heads = {}
-    if len(classes) == 1 and np.array_equal(positives[:, 0], abnormal):  # else p(Normal) answers another question
-        for head, normal in _of_normal(predictions).items():
+    if len(classes) == 1 and np.array_equal(target == 1, abnormal):  # else p(Normal) answers another question
+        for head, normal in _of_normal(judged).items():
             if np.isfinite(normal).all():
-                heads[head] = pairwise_counts(-normal, positives[:, 0], codes)
-    return replace(found, counts=counts, by_head=heads, ties=_ties(predictions, main_task, scores, positives, both))
+                heads[head] = counted_wins(-normal, 0)
+    ties = _ties(judged, main_task, scores[rows], positives, both)
+    return replace(found, counts=counts, by_head=heads, ties=ties)
+
+
+def _judged(predictions: pd.DataFrame, events: Events | None) -> tuple[pd.DataFrame, EventTruth, tuple[str, ...]]:
+    """The rows that count, how they are parted by events, and the videos that are left out."""
+    if events is None:
+        every = np.arange(len(predictions))
+        return predictions, EventTruth(every, np.ones(len(every), bool), np.ones(len(every), np.int64)), ()
+    videos = predictions["video"].astype(str)
+    annotated = events.annotated(videos.to_numpy(dtype=object))
+    judged = predictions[annotated].reset_index(drop=True)
+    return judged, event_truth(judged, events), tuple(sorted(set(videos[~annotated])))
 
 
 def _of_normal(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -121,9 +162,11 @@ def _ties(
     return max(tied_share(scores[:, c], positives[:, c]) for c in np.flatnonzero(counted))
 
 
-def _digests(frames: np.ndarray, target: np.ndarray, codes: np.ndarray, n_videos: int) -> np.ndarray:
+def _digests(predictions: pd.DataFrame, target: np.ndarray, codes: np.ndarray, n_videos: int) -> np.ndarray:
     """Digest of every video's frames and targets, whatever their order."""
-    rows = pd.DataFrame({"frame": frames.astype(np.int64), "target": target.astype(np.int64)})
+    rows = pd.DataFrame({"frame": predictions["frame"].to_numpy(np.int64), "target": target.astype(np.int64)})
+    if N_FRAMES in predictions:
+        rows[N_FRAMES] = predictions[N_FRAMES].to_numpy(np.int64)
     sums = np.zeros(n_videos, np.uint64)
     np.add.at(sums, codes, pd.util.hash_pandas_object(rows, index=False).to_numpy())
     return sums

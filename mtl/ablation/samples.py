@@ -59,7 +59,8 @@ class SampledGroup:
         self.seeds = sorted({entry.seed for entry in self.entries}, key=_by_number)
         self.first = {entry.arm: entry for entry in reversed(self.entries)}
         self.counts = np.bincount(np.concatenate([sample.places[i] for i in members]), minlength=len(sample.videos))
-        self.kept = self.counts == len(members)  # the videos that all of them scored
+        self.scoring = [i for i in members if len(sample.places[i])]  # not who scored nothing
+        self.kept = self.counts == max(len(self.scoring), 1)  # the videos that all of them scored
         self.n_videos = int(self.kept.sum())
         alike = bool((self.kept == (self.counts > 0)).all())
         self.own = self._matrix({i: sample.main[i] for i in members})
@@ -113,8 +114,8 @@ class SampledGroup:
 
     def _n_changed(self) -> int:
         """Videos that all runs scored, but not by the same frames and targets."""
-        digests = np.zeros((len(self.members), len(self.sample.videos)), np.uint64)
-        for row, i in enumerate(self.members):
+        digests = np.zeros((max(len(self.scoring), 1), len(self.sample.videos)), np.uint64)
+        for row, i in enumerate(self.scoring):
             digests[row, self.sample.places[i]] = self.sample.entries[i].predicted.frames
         return int((digests[:, self.kept] != digests[:1, self.kept]).any(axis=0).sum())
 

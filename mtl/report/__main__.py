@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl import results
-from mtl.errors import UserError
-from mtl.report.summary import Downloads, summarise
+from mtl.errors import UserError, nearest
+from mtl.report.judge import judge_of
+from mtl.report.stored import Downloads
+from mtl.report.summary import summarise
 from mtl.report.write import sweep_tables, write_summary
 from mtl.results import TrackedRun
 from mtl.terminal import show
@@ -84,12 +86,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--experiment", default="mtl", help="experiment of the sweep with that id (default %(default)s)"
     )
     parser.add_argument("--main-task", help="main task of the comparison, if the runs have several")
+    parser.add_argument(
+        "--judge",
+        default=results.VIDEO,
+        help=f"what test frames are judged by, {' or '.join(results.JUDGES)}: their video's label, or annotated events "
+        "(default %(default)s)",
+    )
+    parser.add_argument(
+        "--events", type=Path, metavar="FILE", help="annotation of the test videos (default: the one the runs keep)"
+    )
     parser.add_argument("--to", type=Path, help="folder to write to (default report/WHAT)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
+        if options.judge not in results.JUDGES:
+            raise UserError(f"--judge {options.judge}: {nearest(options.judge, results.JUDGES)}")
         runs, tracking = tracked_runs(options.what, options.uri, options.experiment)
-        summary = summarise(runs, options.main_task or _main_task(runs), tracking)
+        judge = judge_of(options.judge, options.events, runs, tracking)
+        summary = summarise(runs, options.main_task or _main_task(runs), tracking, judge)
     except UserError as mistake:
         show(str(mistake))
         return 1

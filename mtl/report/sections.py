@@ -50,7 +50,7 @@ class Section:
 
 def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
-    findings = []
+    findings: list[str] = []
     auxiliaries = summary.compared.auxiliaries
     for condition in dict.fromkeys(auxiliaries["condition"]):
         group = auxiliaries[auxiliaries["condition"] == condition]
@@ -69,14 +69,14 @@ def headline(summary: Summary) -> str:
         if parts:
             findings.append((f"{condition}: " if condition else "") + "; ".join(parts))
     findings += _axis_summary(summary)
-    main = f"auc/{summary.main_task}"
+    main = summary.main
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
     parts = [f"{n} {status}" for status, n in counted.items() if n]
     line = f"{plural(len(summary.sets), 'condition')}, {plural(sum(counted.values()), 'run')}"
     line += f": {', '.join(parts)}." if parts else "."
     if summary.sets[main].notna().any():
         best = summary.sets[main].astype(float).idxmax()
-        line += f" Highest AUC of {summary.main_task}: {summary.sets[main].max():.3f} ({best})."
+        line += f" Highest {summary.measure}: {summary.sets[main].max():.3f} ({best})."
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(findings)] if each), line])
 
 
@@ -92,7 +92,8 @@ def _axis_summary(summary: Summary) -> list[str]:
         for row in rows[:MOST_ARMS].to_dict("records")
     ]
     more = f", and {len(rows) - MOST_ARMS} smaller differences" if len(rows) > MOST_ARMS else ""
-    return [f"AUC compared with {summary.compared.base}: {', '.join(parts)}{more}"]
+    auc = "AUC by annotated events" if summary.judge.by_events else "AUC"
+    return [f"{auc} compared with {summary.compared.base}: {', '.join(parts)}{more}"]
 
 
 def _helping_controls(group: pd.DataFrame) -> list[dict]:
@@ -101,18 +102,20 @@ def _helping_controls(group: pd.DataFrame) -> list[dict]:
 
 def sections(summary: Summary) -> list[Section]:
     """The whole report but for its headline."""
-    parts = []
+    parts, by = [], "task set" if summary.axis == "tasks" else summary.axis
     if summary.warnings:
         parts.append(Section("Warnings", lines=summary.warnings))
     parts.append(
         Section(
-            f"AUC of {summary.main_task} by {'task set' if summary.axis == 'tasks' else summary.axis}",
+            f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}",
             sets_table(summary),
             (*footnotes(summary), *caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
             brief=tuple(caveats(summary)),
         )
     )
+    if summary.timelines:
+        parts.append(Section("Scores over time", lines=_OVER_TIME, figures=("timelines",), brief=()))
     unfinished = design.failures(summary.runs)
     if unfinished:
         parts.append(Section("Runs that did not finish", lines=tuple(unfinished)))
@@ -161,6 +164,11 @@ def _definitions(summary: Summary) -> list[str]:
 
 
 _PREDICTED_GAINS = "Did gradients and losses predict the gains?"
+_OVER_TIME = (
+    "Of the base and of the best other row the first run, in test videos chosen by rule: the first by name of each of "
+    "the first four anomalous classes with an event, and the first two normal ones. Annotated events are hatched; the "
+    "dotted line is a probability of 0.5.",
+)
 _HEADS_NOTE = (
     "1 − p(Normal) of the head is used as the score of the main task; the difference is relative to the main task's "
     "own head in the same runs. Where it is about zero, the type head alone detects anomalies equally well.",

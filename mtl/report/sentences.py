@@ -26,7 +26,8 @@ def footnotes(summary: Summary) -> list[str]:
     scale = (
         ", computed on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" if several else ""
     )
-    lines = [f"{plural(compared.n_videos, 'test video')}. Frame-level AUC{', mean over seeds' if several else ''}; "
+    auc = "Frame-level AUC by annotated events" if summary.judge.by_events else "Frame-level AUC"
+    lines = [f"{plural(compared.n_videos, 'test video')}. {auc}{', mean over seeds' if several else ''}; "
              f"95 % intervals over {over} (all runs use the same resampled videos){scale}."]  # fmt: skip
     if sets["difference"].notna().any():
         lines.append(
@@ -42,7 +43,7 @@ def caveats(summary: Summary) -> list[str]:
     sets = summary.sets
     if not len(summary.compared.seeds):
         return ["No run has predictions, so there is nothing to compare."]
-    lines = [summary.budget] if summary.budget else []
+    lines = [line for line in (summary.judged, summary.budget) if line]
     if sets["difference"].notna().any():
         n, seeds = int(sets["p"].notna().sum()), int(sets["paired_seeds"].max())
         if _least_p(n, seeds) >= SIGNIFICANT:

@@ -43,10 +43,11 @@ def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
 def sets_table(summary: Summary) -> pd.DataFrame:
     """Sets down; AUCs, differences and statuses across, without columns that would be empty."""
     sets = summary.sets
-    main = f"auc/{summary.main_task}"
+    main, others = summary.main, f"{summary.judge.metric}/"
+    auc = "event AUC" if summary.judge.by_events else "AUC"
     table = pd.DataFrame(index=sets.index)
     table["seeds"] = sets["seeds"].astype(str)
-    table[f"AUC {summary.main_task}"] = [number(value) for value in sets[main]]
+    table[f"{auc} {summary.main_task}"] = [number(value) for value in sets[main]]
     if (sets["seeds"] > 1).any():
         table["sd"] = [number(value) for value in sets["sd"]]
     table[INTERVAL] = intervals(sets, interval)
@@ -56,8 +57,8 @@ def sets_table(summary: Summary) -> pd.DataFrame:
         table["p"] = [p_value(value) for value in sets["p"]]
         table["Holm p"] = [p_value(value) for value in sets["p_holm"]]
     for name in sets.columns:
-        if str(name).startswith("auc/") and name != main:
-            table[f"AUC {str(name).removeprefix('auc/')}"] = [number(value) for value in sets[name]]
+        if str(name).startswith(others) and name != main:
+            table[f"{auc} {str(name).removeprefix(others)}"] = [number(value) for value in sets[name]]
     table["status"] = [
         ", ".join(
             [f"{row[status.lower()]} {status.lower()}" for status in STATUSES if row[status.lower()]]
@@ -87,6 +88,8 @@ def job_table(run: TrackedRun) -> pd.DataFrame:
     table[INTERVAL] = [
         interval(found.get(f"auc_low/{task}", nan), found.get(f"auc_high/{task}", nan)) for task in tasks
     ]
+    if any(f"auc_event/{task}" in found for task in tasks):
+        table["AUC by events"] = [number(found.get(f"auc_event/{task}", nan)) for task in tasks]
     for name in SCORES[1:]:
         label = name.replace("_", " ").replace("f1", "F1")
         table[label] = [number(found.get(f"{name}/{task}", nan)) for task in tasks]

@@ -99,6 +99,8 @@ def _plain(summary: Summary) -> dict[str, object]:
     return {
         "headline": headline(summary),
         "main_task": summary.main_task,
+        "judge": summary.judge.by,
+        "judged": summary.judged,
         "compared": summary.axis,
         "base": compared.base,
         "test_videos": compared.n_videos,

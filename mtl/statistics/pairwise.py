@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -101,7 +101,9 @@ class PairwiseCounts:
         return np.divide(won, compared, out=np.full(len(won), np.nan), where=compared > 0)
 
 
-def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarray) -> PairwiseCounts:
+def pairwise_counts(
+    scores: np.ndarray, positives: np.ndarray, videos: np.ndarray, weights: np.ndarray | None = None
+) -> PairwiseCounts:
     """Count, for every two videos, the comparisons won.
 
     Parameters
@@ -111,6 +113,9 @@ def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarra
     positives : ndarray of bool, shape (n_frames,)
     videos : ndarray of int, shape (n_frames,)
         Code of each frame's video.
+    weights : ndarray of shape (n_frames,), optional
+        How many frames each row stands for, 0 or more: the counts are those of rows that
+        are there so many times. Without them every row is one.
 
     Returns
     -------
@@ -118,51 +123,63 @@ def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarra
         Exact; it takes time in n_frames * log(n_frames) + n_frames * (the smaller
         number of videos with positive or with negative frames).
     """
+    weight = np.ones(len(scores)) if weights is None else np.asarray(weights, float)
+    there = weight > 0  # a video whose rows stand for no frame has none
+    scores, positives, videos, weight = scores[there], positives[there], videos[there], weight[there]
     level = np.unique(scores, return_inverse=True)[1]
     rows, row = np.unique(videos[positives], return_inverse=True)
     columns, column = np.unique(videos[~positives], return_inverse=True)
     n_levels = int(level.max(initial=-1)) + 1
-    positive, negative = level[positives], level[~positives]
+    positive = _Side(level[positives], row, len(rows), weight[positives])
+    negative = _Side(level[~positives], column, len(columns), weight[~positives])
     if len(columns) <= len(rows):
-        counts = _beaten(positive, row, len(rows), negative, column, len(columns), n_levels)
+        counts = _beaten(positive, negative, n_levels)
     else:  # the same seen from the other side: cheaper, as it cumulates over the fewer videos
-        last = n_levels - 1
-        counts = _beaten(last - negative, column, len(columns), last - positive, row, len(rows), n_levels).T
+        counts = _beaten(negative.turned(n_levels), positive.turned(n_levels), n_levels).T
     return PairwiseCounts(
         np.ascontiguousarray(counts),
         rows,
         columns,
-        np.bincount(row, minlength=len(rows)).astype(float),
-        np.bincount(column, minlength=len(columns)).astype(float),
+        np.bincount(row, positive.weight, len(rows)),
+        np.bincount(column, negative.weight, len(columns)),
     )
 
 
-def _beaten(
-    level: np.ndarray,
-    video: np.ndarray,
-    n_videos: int,
-    other_level: np.ndarray,
-    other_video: np.ndarray,
-    n_others: int,
-    n_levels: int,
-) -> np.ndarray:
+@dataclass(frozen=True)
+class _Side:
+    """The positive frames, or the negative ones: rank of the score, code of the video, frames that a row stands for."""
+
+    level: np.ndarray
+    video: np.ndarray
+    n_videos: int
+    weight: np.ndarray
+
+    def turned(self, n_levels: int) -> _Side:
+        """With the scores in the opposite order."""
+        return replace(self, level=n_levels - 1 - self.level)
+
+    def in_order(self) -> _Side:
+        """With the lowest score first."""
+        order = np.argsort(self.level, kind="stable")
+        return _Side(self.level[order], self.video[order], self.n_videos, self.weight[order])
+
+
+def _beaten(frames: _Side, others: _Side, n_levels: int) -> np.ndarray:
     """Frames of every other video that lie below the frames of a video, ties half; (n_videos, n_others)."""
-    order, other_order = np.argsort(level, kind="stable"), np.argsort(other_level, kind="stable")
-    level, video = level[order], video[order]
-    other_level, other_video = other_level[other_order], other_video[other_order]
-    won = np.zeros((n_videos, n_others))
+    frames, others, n_others = frames.in_order(), others.in_order(), others.n_videos
+    won = np.zeros((frames.n_videos, n_others))
     passed = np.zeros(n_others)
     step = max(1, CELLS // max(1, n_others))
     for start in range(0, n_levels, step):
         size = min(step, n_levels - start)
-        here = slice(*np.searchsorted(level, (start, start + size)))
-        there = slice(*np.searchsorted(other_level, (start, start + size)))
-        cell = (other_level[there] - start) * n_others + other_video[there]
-        counts = np.bincount(cell, minlength=size * n_others).reshape(size, n_others)
+        here = slice(*np.searchsorted(frames.level, (start, start + size)))
+        there = slice(*np.searchsorted(others.level, (start, start + size)))
+        cell = (others.level[there] - start) * n_others + others.video[there]
+        counts = np.bincount(cell, others.weight[there], size * n_others).reshape(size, n_others)
         reached = passed + counts.cumsum(axis=0)
-        frames = sparse.csr_array(
-            (np.ones(here.stop - here.start), (video[here], level[here] - start)), shape=(n_videos, size)
+        by_level = sparse.csr_array(
+            (frames.weight[here], (frames.video[here], frames.level[here] - start)), shape=(frames.n_videos, size)
         )
-        won += frames @ (reached - counts / 2)
+        won += by_level @ (reached - counts / 2)
         passed = reached[-1]
     return won

@@ -45,6 +45,8 @@ class SweepCallback(Callback):
         self._tracking: Any = None
         self._main_task = ""
         self._stop_after: int | None = None
+        self._judged_by = ""
+        self._events: Any = None
         self._owner = 0
         self._answers = False
         self._handed: context.SweepContext | None = None
@@ -52,7 +54,7 @@ class SweepCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
-        nothing = dict.fromkeys(("_parent", "_tracking", "_watch"))
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events"))
         return self.__dict__ | nothing | {"_owner": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -94,6 +96,7 @@ class SweepCallback(Callback):
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
         check_nodes({"tracking": OmegaConf.to_container(config.tracking)})
+        self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
         if config.dry_run:
             plan = planned(config, finished_runs(self._tracking))
@@ -191,14 +194,16 @@ class SweepCallback(Callback):
             _close_stale(self._tracking)
         from mtl.ablation import design
         from mtl.report import write
+        from mtl.report.judge import Judge
         from mtl.report.summary import summarise
         from mtl.tracking.journal import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
+        judge = Judge(self._judged_by, self._events)
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
-            summary = summarise(runs, self._main_task, self._tracking)
+            summary = summarise(runs, self._main_task, self._tracking, judge)
             for shown in write.sweep_tables(summary):
                 show(shown)
             parent.text(write.markdown(summary))
@@ -211,7 +216,7 @@ class SweepCallback(Callback):
         bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
-        ids, metric = [run.id for run in runs], f"auc/{self._main_task}"
+        ids, metric = [run.id for run in runs], f"{judge.metric}/{self._main_task}"
         for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
 
@@ -241,6 +246,14 @@ class SweepCallback(Callback):
 
 
 Sweep = SweepCallback  # its name before, which stands in configs that people wrote
+
+
+def _events(config: DictConfig) -> Any:
+    """The annotated events, read before any job is run, as a fault in them would be found too late; None without."""
+    from mtl.data.events import read_events
+
+    file = OmegaConf.select(config, "data.events")
+    return read_events(Path(str(file))) if file else None
 
 
 def _opening(plan: Plan, sweep: context.SweepContext) -> str:

@@ -37,11 +37,18 @@ def more(config, tmp_path, monkeypatch):
 
 
 def test_the_switches_are_the_scalars_of_the_config_that_say_how_a_run_is_done():
-    assert switches.switches() == {"rerun": False, "dry_run": False, "stop_after": 3}
+    assert switches.switches() == {"rerun": False, "dry_run": False, "judge": "video", "stop_after": 3}
 
 
 def test_a_new_switch_is_known_everywhere(config, more):
-    assert switches.switches() == {"loud": True, "later": 7, "rerun": False, "dry_run": False, "stop_after": 3}
+    assert switches.switches() == {
+        "loud": True,
+        "later": 7,
+        "rerun": False,
+        "dry_run": False,
+        "judge": "video",
+        "stop_after": 3,
+    }
     assert parameters(more, CHOICES) == parameters(config, CHOICES)
     assert fingerprint(plain_config(more), "data") == fingerprint(plain_config(config), "data")
     assert run_name(CHOICES, ["later=2", "loud=false", "later_than=1", "seed=1"]) == "all later_than=1 seed=1"
@@ -58,6 +65,9 @@ def test_a_new_switch_is_known_everywhere(config, more):
         ("later=0", "later: should be a whole number from 1 on or null, found 0."),
         ("later=true", "later: should be a whole number from 1 on or null, found True."),
         ("later=2.5", "later: should be a whole number from 1 on or null, found 2.5."),
+        ("judge=evnt", "judge: found 'evnt'. Did you mean 'event'?"),
+        ("judge=null", "judge: found None. Known: event, video."),
+        ("judge=event", "judge=event needs data.events=FILE, the annotation of the test videos, found none."),
         ("stop_after=soon", "stop_after: should be a whole number from 1 on or null, found 'soon'."),
     ], every=3),
 )  # fmt: skip
@@ -66,6 +76,14 @@ def test_a_switch_is_checked_by_its_default(more, word, message):
     with pytest.raises(UserError) as caught:
         switches.check_switches(more)
     assert str(caught.value) == message
+
+
+def test_the_judge_is_in_no_fingerprint_no_parameter_and_no_name(config):
+    other = config.copy()
+    other.judge = "event"
+    assert fingerprint(plain_config(other), "data") == fingerprint(plain_config(config), "data")
+    assert parameters(other, CHOICES) == parameters(config, CHOICES)
+    assert run_name(CHOICES, ["judge=event", "seed=1"]) == "all seed=1"
 
 
 def test_a_default_that_is_no_switch_is_refused(tmp_path, monkeypatch):

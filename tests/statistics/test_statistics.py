@@ -77,6 +77,19 @@ def test_wins_do_not_depend_on_how_many_levels_are_cumulated_at_once(monkeypatch
     np.testing.assert_array_equal(flipped.counts.T, whole.counts)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_that_stands_for_several_frames_counts_as_often(seed: int) -> None:
+    scores, events, videos = frames(seed)
+    weights = np.random.default_rng(seed).integers(0, 4, len(scores))
+    listed = np.repeat(np.arange(len(scores)), weights)
+    found, wanted = (
+        pairwise_counts(scores, events, videos, weights),
+        pairwise_counts(scores[listed], events[listed], videos[listed]),
+    )
+    for name in ("counts", "rows", "columns", "positives", "negatives"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
 def test_auc_of_a_resample_without_positives_is_nan() -> None:
     counts = pairwise_counts(np.array([0.1, 0.9]), np.array([False, True]), np.array([0, 1]))
     np.testing.assert_array_equal(counts.auc(np.array([[1, 1], [2, 0], [0, 2]])), [1, np.nan, np.nan])
