@@ -16,6 +16,8 @@ RENAMED = {"probes": "gradient_measurements"}
 GROUPS = {"training.optimizer": "training/optimizer"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
+    "mtl.tasks.BinaryTask": {"unlabelled": []},
+    "mtl.tasks.CategoricalTask": {"unlabelled": []},
     "mtl.model.MultiTaskModel": {"standardise": False},
     "mtl.training.Training": {
         "checkpoint": {

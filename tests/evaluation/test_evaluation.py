@@ -14,7 +14,7 @@ from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import BinaryTask, CategoricalTask, Task
 
 CLASSES = ("Abuse", "Arson", "Fighting", "Normal")
-TASKS = {"anomaly": BinaryTask(CLASSES[:3]), "kind": CategoricalTask(CLASSES)}
+TASKS = {"anomaly": BinaryTask(CLASSES[:3], []), "kind": CategoricalTask(CLASSES, [])}
 
 
 class PerFrame(BinaryTask):
