@@ -12,7 +12,7 @@ from mtl.evaluation.auc import NEVER_TRAINED
 from mtl.evaluation.predictions import of_split, predicted_classes, ranking_scores
 from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts, tied_share
-from mtl.tasks import NORMAL
+from mtl.tasks import NORMAL, UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
     ----------
     predictions : DataFrame
         See `mtl.evaluation.predictions.predictions_table`. Frames are ranked by their
-        logits; by their probabilities where a former version kept no logits.
+        logits; by their probabilities where a former version kept no logits. Rows about which
+        the main task says nothing are left out, as if they were not there.
     main_task : str
     untrained : collection of str
         Classes of the main task that no training frame showed: left out of its mean over classes.
@@ -78,6 +79,8 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
     """
     predictions = of_split(predictions, "test")
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
+    if not missing:
+        predictions = predictions[(predictions[f"target/{main_task}"] != UNLABELLED).to_numpy()].reset_index(drop=True)
     scores, classes = ranking_scores(predictions, main_task), predicted_classes(predictions, main_task)
     if missing or not classes:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
@@ -88,6 +91,8 @@ def reduced(predictions: pd.DataFrame, main_task: str, untrained: Collection[str
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     if broken:
         return replace(found, fault=f"{broken} of {len(predictions)} predictions are not finite")
+    if not len(target):
+        return replace(found, fault=f"no test frame is labelled for {main_task}")
     positives = target[:, None] == (np.arange(len(classes)) if len(classes) > 1 else 1)
     both = positives.any(axis=0) & ~positives.all(axis=0)
     if not both.any():
