@@ -160,7 +160,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         found = stats(data.root, frames["path"])
         tracked.tags(_identity(config, data, frames, found))
         files = getattr(data, "labels", {})  # drawn features have none
-        require_labelled(frames, targets_of(tasks, frames, files, _is_whole(data)), config.main_task)
+        targets = targets_of(tasks, frames, files, _is_whole(data))
+        require_labelled(frames, targets, config.main_task)
     with stages("features"):
         features = features_of(data, frames, backbone.frozen, build(config.features), found)
     require_every_split(features.frames, frames, features.bad)
@@ -168,7 +169,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
-    targets = targets_of(tasks, features.frames, files, is_whole=False)
+    readable = frames["path"].isin(features.frames["path"]).to_numpy()
+    targets = {name: target[readable] for name, target in targets.items()}
     require_labelled(features.frames, targets, config.main_task)
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)

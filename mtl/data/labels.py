@@ -108,9 +108,9 @@ def read_labels(file: Path, name: str, task: Task, frames: pd.DataFrame, is_whol
         elif not is_whole:
             n_left_out += 1
         elif len(frame) == 2 and frame[0] not in videos:
-            raise UserError(
-                f"{file}:{number}: the data have no video '{frame[0]}'. {misspelt(frame[0], sorted(videos))}"
-            )
+            near = misspelt(frame[0], sorted(videos))  # else it names all, which may be thousands
+            near = f" {near}" if near.startswith("Did you mean") else ""
+            raise UserError(f"{file}:{number}: the data have no video '{frame[0]}'.{near}")
         else:
             what = "file" if len(frame) == 1 else f"frame {frame[1]} of video"
             raise UserError(f"{file}:{number}: the data have no {what} '{frame[0]}'.")

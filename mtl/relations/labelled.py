@@ -53,11 +53,11 @@ def by_pair(trace: Trace, measure: Callable[[Trace], Relation], common: Common) 
 
 def frames_of(trace: Trace, places: Sequence[int]) -> tuple[Trace, str]:
     """The tasks' losses on the validation frames that are labelled for all of them."""
-    kept = trace.val_labelled[:, places].all(axis=1)
+    kept = np.logical_and.reduce(trace.val_labelled[:, places], axis=1)
     part = _of_tasks(trace, places, trace.losses, trace.weights)
     part = replace(
         part,
-        val_losses=trace.val_losses[np.ix_(kept, places)],
+        val_losses=trace.val_losses[np.ix_(kept, np.array(places))],
         val_videos=trace.val_videos[kept],
         val_classes=trace.val_classes[kept],
     )
@@ -66,7 +66,7 @@ def frames_of(trace: Trace, places: Sequence[int]) -> tuple[Trace, str]:
 
 def steps_of(trace: Trace, places: Sequence[int]) -> tuple[Trace, str]:
     """The tasks' losses at the steps whose batches have labelled frames of all of them, one after the other."""
-    kept = ~trace.absent[:, places].any(axis=1)
+    kept = np.logical_and.reduce(~trace.absent[:, places], axis=1)
     return _of_tasks(trace, places, trace.losses[kept], trace.weights[kept]), _counted(kept, "steps are")
 
 
