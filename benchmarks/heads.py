@@ -37,10 +37,10 @@ from mtl.weighting.equal import Equal
 
 CLASSES = tuple(f"class {i}" for i in range(14))
 TASKS: dict[str, Task] = {
-    "general_anomaly": BinaryTask(CLASSES[:13]),
-    "violence": BinaryTask(CLASSES[:3]),
-    "property_crime": BinaryTask(CLASSES[3:7]),
-    "anomaly_type": CategoricalTask(CLASSES),
+    "general_anomaly": BinaryTask(CLASSES[:13], ()),
+    "violence": BinaryTask(CLASSES[:3], []),
+    "property_crime": BinaryTask(CLASSES[3:7], ()),
+    "anomaly_type": CategoricalTask(CLASSES, []),
 }
 LEARNING_RATE = 1e-3
 SIDE = 2048  # of the matrices whose product gives the peak rate

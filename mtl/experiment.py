@@ -135,6 +135,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         import keras
         import tensorflow as tf
 
+        from mtl.data.labels import targets_of
         from mtl.data.making import how_made
         from mtl.data.splits import require_every_split
         from mtl.features.feature_key import stats
@@ -145,6 +146,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.tracking import metrics
         from mtl.tracking.artifacts import ROOM, whole_artifacts
         from mtl.training.dataset import Dataset
+        from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
 
         if numerics.is_portable():
@@ -158,6 +160,9 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         metrics.log_data(data, frames)
         found = stats(data.root, frames["path"])
         tracked.tags(_identity(config, data, frames, found))
+        files = getattr(data, "labels", {})  # drawn features have none
+        targets = targets_of(tasks, frames, files, _is_whole(data))
+        require_labelled(frames, targets, config.main_task)
     with stages("features"):
         features = features_of(data, frames, backbone.frozen, build(config.features), found)
     require_every_split(features.frames, frames, features.bad)
@@ -165,7 +170,10 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
-    targets = {name: task.targets(features.frames) for name, task in tasks.items()}
+    readable = frames["path"].isin(features.frames["path"]).to_numpy()
+    targets = {name: target[readable] for name, target in targets.items()}
+    require_labelled(features.frames, targets, config.main_task)
+    tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)
     model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
     metrics.log_model(backbone, model, tracked)
@@ -213,6 +221,11 @@ def split_backbone(config: DictConfig) -> SplitBackbone:
         described["seed"] = config.backbone.seed
     key = repr((described, plain["freeze"]))
     return split_once(key, lambda: build(config.backbone).split(build(config.freeze)))
+
+
+def _is_whole(data: Data) -> bool:
+    """Whether no frame that was found was thinned away."""
+    return "frames_found" not in data.kept or bool((data.kept["frames_found"] == data.kept["frames_kept"]).all())
 
 
 def _identity(config: DictConfig, data: Data, frames: Any, found: Stats) -> dict[str, str]:

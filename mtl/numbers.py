@@ -279,6 +279,12 @@ RUN = (
         "no frame",
         "before training",
     ),
+    Number(
+        "n_labelled/<task>",
+        "frames about which a task says something; not there where it does about all",
+        "frames of all splits",
+        "before training",
+    ),
     Number("time/<stage>_s", "wall time of a stage in seconds", "no frame", END),
     Number("time_share/<stage>", "its share of the time of the training steps", "no frame", END),
     Number("frames_per_s/<stage>", "frames through a stage by its wall time", "frames of that stage", END),

@@ -14,6 +14,7 @@ from scipy.special import expit, logsumexp, softmax
 from mtl.errors import UserError, misspelt
 
 NORMAL = "Normal"  # the class that is no anomaly
+UNLABELLED = -1  # the target of a frame about which the task says nothing
 LONGEST_NAME = 100  # characters, so that a file may be named after a task in any script
 # what every place takes where a name stands: columns, metrics of MLflow, names of files; other scripts have letters too
 _NAME = re.compile(r"(?!.*\s$)\w[\w .-]*")
@@ -42,7 +43,7 @@ class Task(Protocol):
         """Raise `UserError` where the task names a class that is not in `known`."""
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
-        """Class index of every frame, int32 of shape (n_frames,)."""
+        """Class index of every frame, or `UNLABELLED`; int32 of shape (n_frames,)."""
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probability per column, shape (n_frames, len(classes)), from logits (n_frames, units)."""
@@ -51,7 +52,7 @@ class Task(Protocol):
         """What frames are ranked by, see `log_odds`: (n_frames, len(classes)), from logits (n_frames, units)."""
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
-        """Whether each class is the right one, bool of shape (n_frames, len(classes))."""
+        """Whether each class is the right one, bool of shape (n_frames, len(classes)); of labelled frames."""
 
 
 def check_name(name: str) -> None:
@@ -78,6 +79,18 @@ def check_classes(named: Sequence[str], known: Sequence[str]) -> None:
         raise UserError("names no class.")
 
 
+def check_unlabelled(named: Sequence[str], unlabelled: Sequence[str], known: Sequence[str]) -> None:
+    """Raise `UserError` where `unlabelled` names an unknown class, one twice, or one that the task asks for."""
+    if unlabelled:
+        try:
+            check_classes(unlabelled, known)
+        except UserError as error:
+            raise UserError(f"in its `unlabelled` {error}") from None
+    both = sorted(set(named) & set(unlabelled))
+    if both:
+        raise UserError(f"names classes both in `classes` and in `unlabelled`: {both}; right would be in one of them.")
+
+
 class BinaryTask:
     """Yes or no: does the frame's class belong to these classes?
 
@@ -85,13 +98,16 @@ class BinaryTask:
     ----------
     classes : sequence of str or None
         Canonical class names that count as yes; None leaves them to the data set, see `of_data`.
+    unlabelled : sequence of str
+        Canonical class names about which the task says nothing: neither yes nor no.
     """
 
     units = 1
     loss = "BinaryCrossentropy"
 
-    def __init__(self, classes: Sequence[str] | None) -> None:
+    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str]) -> None:
         self.named_classes = tuple(classes or ())
+        self.unlabelled = tuple(unlabelled)
         self.classes: tuple[str, ...] = ("yes",)
 
     @staticmethod
@@ -105,14 +121,17 @@ class BinaryTask:
         return [name for name in known if name != NORMAL]
 
     def check(self, known: Sequence[str]) -> None:
-        """Raise `UserError` where a class is unknown, or where all of them would be yes."""
+        """Raise `UserError` where a class is unknown, or where all labelled ones would be yes."""
         check_classes(self.named_classes, known)
-        if set(self.named_classes) == set(known):
-            raise UserError("names every class of the data set, so no frame would be a no.")
+        check_unlabelled(self.named_classes, self.unlabelled, known)
+        if set(self.named_classes) | set(self.unlabelled) == set(known):
+            rest = " that is not in `unlabelled`" if self.unlabelled else ""
+            raise UserError(f"names every class of the data set{rest}, so no frame would be a no.")
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
-        """1 where the frame's class is one of `classes`, else 0; int32 of shape (n_frames,)."""
-        return frames["class_name"].isin(self.named_classes).to_numpy().astype(np.int32)
+        """1 where the frame's class is one of `classes`, -1 where it is `unlabelled`, else 0; int32, (n_frames,)."""
+        is_yes = frames["class_name"].isin(self.named_classes).to_numpy().astype(np.int32)
+        return np.where(frames["class_name"].isin(self.unlabelled), np.int32(UNLABELLED), is_yes)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Logistic of the logits, shape (n_frames, 1); NaN where a logit is not finite."""
@@ -124,7 +143,7 @@ class BinaryTask:
 
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """The targets as a column of bool, shape (n_frames, 1)."""
-        return targets.reshape(-1, 1).astype(bool)
+        return targets.reshape(-1, 1) == 1
 
 
 class CategoricalTask:
@@ -133,15 +152,17 @@ class CategoricalTask:
     Parameters
     ----------
     classes : sequence of str or None
-        Canonical class names in the order of the logits; together they must be
-        every class of the data set, so that no frame is without a target. None
-        leaves them to the data set, see `of_data`.
+        Canonical class names in the order of the logits. None leaves them to the data set, see `of_data`.
+    unlabelled : sequence of str
+        Canonical class names about which the task says nothing; together with `classes` they
+        must be every class of the data set, so that no frame is without a target by mistake.
     """
 
     loss = "SparseCategoricalCrossentropy"
 
-    def __init__(self, classes: Sequence[str] | None) -> None:
+    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str]) -> None:
         self.named_classes = tuple(classes or ())
+        self.unlabelled = tuple(unlabelled)
         self.classes = self.named_classes
         self.units = len(self.named_classes)
 
@@ -153,13 +174,17 @@ class CategoricalTask:
     def check(self, known: Sequence[str]) -> None:
         """Raise `UserError` where a class is unknown or missing."""
         check_classes(self.named_classes, known)
-        missing = sorted(set(known) - set(self.named_classes))
+        check_unlabelled(self.named_classes, self.unlabelled, known)
+        missing = sorted(set(known) - {*self.named_classes, *self.unlabelled})
         if missing:
-            raise UserError(f"leaves frames without a target, their classes are not named: {missing}.")
+            raise UserError(
+                f"leaves frames without a target, their classes are not named: {missing}. "
+                f"Where the task is to say nothing about them, name them in its `unlabelled`."
+            )
 
     def targets(self, frames: pd.DataFrame) -> np.ndarray:
-        """Position of the frame's class in `classes`, int32 of shape (n_frames,)."""
-        position = {name: i for i, name in enumerate(self.named_classes)}
+        """Position of the frame's class in `classes`, -1 where it is `unlabelled`; int32 of shape (n_frames,)."""
+        position = dict.fromkeys(self.unlabelled, UNLABELLED) | {name: i for i, name in enumerate(self.named_classes)}
         return frames["class_name"].astype(str).map(position).to_numpy().astype(np.int32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -188,7 +213,7 @@ class RandomTask(BinaryTask):
     """
 
     def __init__(self, probability: Probability, seed: int) -> None:
-        super().__init__(())
+        super().__init__((), ())
         self.probability = probability
         self.seed = seed
 

@@ -21,18 +21,20 @@ class Trace:
     tasks : tuple of str
         Task names in the order of the set; every axis over tasks keeps it.
     losses : ndarray of shape (n_steps, n_tasks)
-        Unweighted batch-mean training loss of every step.
+        Unweighted batch-mean training loss of every step; NaN, with weight 0, where no frame
+        of the batch was labelled for the task.
     weights : ndarray of shape (n_steps, n_tasks)
         Weight of every task's loss on the shared parameters at every step.
     steps_per_epoch : int
     gramians : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Inner products of the task gradients on the shared parameters, each on
-        one fixed held-out batch, dropout off and batch norm in inference mode.
+        one fixed held-out batch, dropout off and batch norm in inference mode. NaN for a
+        task without a labelled frame in the batch.
     measurement_steps : ndarray of shape (n_measurements,)
         Steps done when the measurement was taken, ascending; the batches of one
         epoch's end share the number.
     val_losses : ndarray of shape (n_val, n_tasks)
-        Loss per validation frame at the best epoch.
+        Loss per validation frame at the best epoch; NaN where the task says nothing about it.
     val_videos, val_classes : ndarray of int, shape (n_val,)
         Video and class of each validation frame, as codes.
     mean_gramians : ndarray of shape (n_measured_epochs, n_tasks, n_tasks)
@@ -48,9 +50,11 @@ class Trace:
         Share of its held-out loss that the column task loses by a plain step down the
         row task's gradient on a training batch; empty where not measured.
     labels : ndarray of int, shape (n_combinations, n_tasks)
-        Combinations of the tasks' targets that training frames have.
+        Combinations of the tasks' targets that training frames have; -1 where a task has none.
     label_frames, label_videos : ndarray of int, shape (n_combinations,)
         Training frames, and videos, with each combination.
+    val_labelled : ndarray of bool, shape (n_val, n_tasks)
+        Whether each task says something about each validation frame; empty where all do about all.
     """
 
     tasks: tuple[str, ...]
@@ -70,6 +74,7 @@ class Trace:
     labels: np.ndarray = field(default_factory=_absent)
     label_frames: np.ndarray = field(default_factory=_absent)
     label_videos: np.ndarray = field(default_factory=_absent)
+    val_labelled: np.ndarray = field(default_factory=_absent)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -88,8 +93,19 @@ class Trace:
             "affinities": (n_measurements, n, n),
             "labels": (n_combinations, n),
             "label_videos": (n_combinations,),
+            "val_labelled": self.val_losses.shape,
         }
         for name, shape in wanted.items():
             found = getattr(self, name).shape
             if found != shape and 0 not in found:
                 raise ValueError(f"{name} {found} need {shape}.")
+
+    @property
+    def absent(self) -> np.ndarray:
+        """Steps whose batch had no labelled frame of a task, see `absent_steps`."""
+        return absent_steps(self.losses, self.weights)
+
+
+def absent_steps(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Steps without a labelled frame of a task, bool (n_steps, n_tasks): loss NaN, and weight 0 rather than NaN."""
+    return np.isnan(losses) & (weights == 0)

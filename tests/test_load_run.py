@@ -19,7 +19,7 @@ from mtl.load_run import LoadedRun, load_run
 from mtl.tasks import BinaryTask, CategoricalTask
 from mtl.tracking.no_tracking import NoTracking
 
-TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"])}
+TASKS = {"violence": BinaryTask(["Fighting"], []), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"], [])}
 SMALL = Making(4, 6, "INTER_AREA", ASSUMED)
 
 

@@ -17,14 +17,14 @@ FRAMES = pd.DataFrame(
 
 
 def test_binary_targets_and_events():
-    task = BinaryTask(["Fighting"])
+    task = BinaryTask(["Fighting"], [])
     np.testing.assert_array_equal(task.targets(FRAMES), [0, 1, 0, 1])
     np.testing.assert_array_equal(task.positives(task.targets(FRAMES))[:, 0], [False, True, False, True])
     np.testing.assert_allclose(task.probabilities(np.array([[0.0], [np.log(3)]])), [[0.5], [0.75]])
 
 
 def test_categorical_targets_follow_the_order_of_the_classes():
-    task = CategoricalTask(["Normal", "Fighting", "Arson"])
+    task = CategoricalTask(["Normal", "Fighting", "Arson"], [])
     np.testing.assert_array_equal(task.targets(FRAMES), [2, 1, 0, 1])
     assert task.positives(task.targets(FRAMES)).sum(axis=1).tolist() == [1, 1, 1, 1]
     probabilities = task.probabilities(np.array([[0.0, 0.0, np.log(2)]]))
@@ -34,11 +34,11 @@ def test_categorical_targets_follow_the_order_of_the_classes():
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (BinaryTask(["Fightng"]), "lacks: ['Fightng']. Did you mean 'Fighting'?"),
-        (BinaryTask(["Arson", "Arson"]), "twice: ['Arson']"),
-        (BinaryTask([]), "names no class"),
-        (BinaryTask(["Arson", "Fighting", "Normal"]), "no frame would be a no"),
-        (CategoricalTask(["Arson", "Normal"]), "without a target, their classes are not named: ['Fighting']"),
+        (BinaryTask(["Fightng"], []), "lacks: ['Fightng']. Did you mean 'Fighting'?"),
+        (BinaryTask(["Arson", "Arson"], []), "twice: ['Arson']"),
+        (BinaryTask([], []), "names no class"),
+        (BinaryTask(["Arson", "Fighting", "Normal"], []), "no frame would be a no"),
+        (CategoricalTask(["Arson", "Normal"], []), "without a target, their classes are not named: ['Fighting']"),
     ],
 )
 def test_wrong_classes_are_mistakes(task, message):
@@ -60,7 +60,7 @@ def test_the_coin_is_one_per_video_whatever_other_videos_there_are():
 
 def test_log_odds_are_those_of_the_probabilities():
     logits = np.random.default_rng(0).normal(0, 3, size=(50, 5))
-    p = CategoricalTask("abcde").probabilities(logits)
+    p = CategoricalTask("abcde", []).probabilities(logits)
     np.testing.assert_allclose(log_odds(logits), np.log(p / (1 - p)), rtol=1e-9)
     np.testing.assert_array_equal(log_odds(logits[:, :1]), logits[:, :1])
     shuffled = [3, 1, 4, 0, 2]
@@ -77,8 +77,8 @@ def test_log_odds_tell_apart_what_probabilities_do_not():
     assert np.isnan(found[5:]).all()
     np.testing.assert_allclose(log_odds(logits.astype(np.float32)), found, rtol=1e-6)
     assert log_odds(np.empty((0, 3))).shape == (0, 3)
-    assert CategoricalTask("abc").scores(np.zeros((1, 3))) == pytest.approx(np.full((1, 3), -two))
-    assert BinaryTask("a").scores(np.float32([3.0, -3.0])).tolist() == [[3.0], [-3.0]]
+    assert CategoricalTask("abc", []).scores(np.zeros((1, 3))) == pytest.approx(np.full((1, 3), -two))
+    assert BinaryTask("a", []).scores(np.float32([3.0, -3.0])).tolist() == [[3.0], [-3.0]]
 
 
 @pytest.mark.parametrize("name", ["weapons strict", "Gewalt_für_Straße", "暴力", "a-b.c", "1st"])

@@ -15,7 +15,7 @@ from mtl.evaluation.predictions import of_split, predicted_classes, ranking_scor
 from mtl.formatting import plural
 from mtl.statistics.bootstrap import coded_videos
 from mtl.statistics.pairwise import PairwiseCounts, pairwise_counts, tied_share
-from mtl.tasks import NORMAL
+from mtl.tasks import NORMAL, UNLABELLED
 
 ALIKE, ALIKE_BY_EVENTS = "all test frames have the same label", "all annotated test frames are alike by the events"
 
@@ -81,7 +81,8 @@ def reduced(
     ----------
     predictions : DataFrame
         See `mtl.evaluation.predictions.predictions_table`. Frames are ranked by their
-        logits; by their probabilities where a former version kept no logits.
+        logits; by their probabilities where a former version kept no logits. Rows about which
+        the main task says nothing are left out, as if they were not there.
     main_task : str
     untrained : collection of str
         Classes of the main task that no training frame showed: left out of its mean over classes.
@@ -97,6 +98,8 @@ def reduced(
     predictions = of_split(predictions, "test")
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
     classes = predicted_classes(predictions, main_task)
+    if not missing:
+        predictions = predictions[(predictions[f"target/{main_task}"] != UNLABELLED).to_numpy()].reset_index(drop=True)
     if missing or not classes:
         raise ValueError(f"there is no column {sorted(missing)[0] if missing else f'probability/{main_task}'}")
     judged, truth, left_out = _judged(predictions, events)
@@ -110,6 +113,8 @@ def reduced(
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     if broken:
         return replace(found, fault=f"{broken} of {len(judged)} predictions are not finite")
+    if not len(target):
+        return replace(found, fault=f"no test frame is labelled for {main_task}")
     positives, weights, rows = truth.positives(target, classes), truth.weights, truth.rows
     if events is not None:
         counted = positives[:, [each != NORMAL for each in classes]].any(axis=1)

@@ -67,6 +67,9 @@ def check(config: DictConfig) -> None:
             task.check(data.classes)
         except UserError as error:
             raise UserError(f"Task '{name}' {error}") from None
+    if hasattr(data, "check_labels"):  # of tasks of other sets too, so that a sweep may turn the set
+        known_tasks = {*plain["tasks"], *(path.stem for path in (CONF / "task").glob("*.yaml"))}
+        data.check_labels(sorted(known_tasks))
     data.check()
     build(config.numerics).prepare()  # before anything imports TensorFlow
     with quiet():

@@ -16,6 +16,10 @@ RENAMED = {"probes": "gradient_measurements"}
 GROUPS = {"training.optimizer": "training/optimizer"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
+    "mtl.data.ucf_crime.UCFCrime": {"labels": {}},
+    "mtl.data.demo.Demo": {"labels": {}},
+    "mtl.tasks.BinaryTask": {"unlabelled": []},
+    "mtl.tasks.CategoricalTask": {"unlabelled": []},
     "mtl.model.MultiTaskModel": {"standardise": False},
     "mtl.training.Training": {
         "checkpoint": {
@@ -30,6 +34,8 @@ COMPLETED: dict[str, dict[str, object]] = {
 _OLD = "|".join(map(re.escape, RENAMED))
 _WORD = re.compile(rf"(?P<sign>\+{{0,2}}|~)(?P<old>{_OLD})(?P<rest>(?:[.=].*)?)", re.DOTALL)
 _CHOICE = re.compile(rf"(?:\+\+)?(?P<key>{'|'.join(map(re.escape, GROUPS))})=(?P<choice>\w+(?:,\w+)*)")
+# keys below a mapping that conf/ leaves empty: typed without the sign by which Hydra adds a key
+_ADDED = re.compile(r"data\.labels\.[^=]+=.*", re.DOTALL)
 _REFERENCE = re.compile(rf"(?<=\$\{{)({_OLD})(?=[.}}])")
 
 
@@ -45,12 +51,15 @@ def override(word: str) -> str:
     Parameters
     ----------
     word : str
-        Such as ``probes.batches=0``, ``+probes.x=1``, ``~probes`` or
-        ``training.optimizer=sgd``; any other word, an option's value for example, comes back as it is.
+        Such as ``probes.batches=0``, ``+probes.x=1``, ``~probes``, ``training.optimizer=sgd`` or
+        ``data.labels.violence=FILE``, which adds a key; any other word, an option's value for
+        example, comes back as it is.
     """
     word = _references(word)
     if chosen := _CHOICE.fullmatch(word):
         return f"{GROUPS[chosen['key']]}={chosen['choice'].lower()}"
+    if _ADDED.fullmatch(word):
+        return f"++{word}"
     found = _WORD.fullmatch(word)
     if found is None or (found["sign"] != "~" and "=" not in found["rest"]):
         return word

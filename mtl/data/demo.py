@@ -174,7 +174,7 @@ class Demo(UCFCrime):
     normal_train_videos, normal_test_videos : int
     frames_per_video : int
         Kept frames of each video.
-    annotations, val_fraction, split_seed, every, max_frames_per_video, max_train_frames, max_test_frames
+    labels, annotations, val_fraction, split_seed, every, max_frames_per_video, max_train_frames, max_test_frames
         As for `UCFCrime`.
 
     Attributes
@@ -194,6 +194,7 @@ class Demo(UCFCrime):
         normal_train_videos: PositiveInt,
         normal_test_videos: PositiveInt,
         frames_per_video: PositiveInt,
+        labels: Mapping[str, str | None],
         annotations: Mapping[str, str | None],
         val_fraction: Fraction,
         split_seed: int,
@@ -207,6 +208,7 @@ class Demo(UCFCrime):
         )
         super().__init__(
             root=str(Path(root) / self.drawing.folder),
+            labels=labels,
             annotations=annotations,
             val_fraction=val_fraction,
             split_seed=split_seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import Listing, counts, frame_table
+from mtl.data.labels import check_label_files
 from mtl.data.split_folders import class_folders, passed_over, split_folder
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
@@ -35,6 +36,8 @@ class UCFCrime:
     ----------
     root : str
         Folder that holds the split folders, and below which all paths lie.
+    labels : mapping of str to str or None
+        By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
     annotations : mapping of str to str or None
         For `train`, `val` and `test` a file of lines ``<path> <class>`` that takes
         the place of the split's folder. With neither a file nor a folder for `val`,
@@ -68,6 +71,7 @@ class UCFCrime:
     def __init__(
         self,
         root: str,
+        labels: Mapping[str, str | None],
         annotations: Mapping[str, str | None],
         val_fraction: Fraction,
         split_seed: int,
@@ -77,6 +81,7 @@ class UCFCrime:
         max_test_frames: PositiveInt | None,
     ) -> None:
         self.root = Path(root).expanduser().absolute()
+        self.labels = dict(labels)
         self.annotations = {split: annotations.get(split) for split in SPLITS}
         for split in annotations:
             if split not in SPLITS:
@@ -105,6 +110,10 @@ class UCFCrime:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
                         raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
+
+    def check_labels(self, tasks: Sequence[str]) -> None:
+        """Raise `UserError` where `labels` names none of these tasks, or a file that is not there."""
+        check_label_files(self.labels, tasks)
 
     def frames(self) -> pd.DataFrame:
         """The frame table, split and thinned.

@@ -18,7 +18,8 @@ def predictions_table(
     Returns
     -------
     DataFrame
-        ``target/<task>``; ``logit/<task>`` and ``probability/<task>`` for a task of one
+        ``target/<task>``, -1 where the task says nothing about the frame;
+        ``logit/<task>`` and ``probability/<task>`` for a task of one
         class, else ``logit/<task>/<class>`` and ``probability/<task>/<class>``; float32.
         Frames are ranked by `mtl.tasks.log_odds` of the logits: probabilities near 1 are tied.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.evaluation.predictions import prediction_columns, ranking_scores
-from mtl.tasks import Task
+from mtl.tasks import UNLABELLED, Task
 
 Reduction = Literal["mean", "max"]  # of a video's frames
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
@@ -17,7 +17,7 @@ REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 @dataclass(frozen=True)
 class TaskPredictions:
-    """One task's predictions as arrays.
+    """One task's predictions of the frames that are labelled for it, as arrays.
 
     Attributes
     ----------
@@ -47,7 +47,12 @@ class TaskPredictions:
 def task_predictions(
     predictions: pd.DataFrame, name: str, task: Task, videos: np.ndarray, fault: str, trained: np.ndarray | None
 ) -> TaskPredictions:
-    """The columns of one task, found by its name; without `trained` every class was."""
+    """The columns of one task, found by its name, of labelled frames; without `trained` every class was."""
+    targets = predictions[f"target/{name}"].to_numpy()
+    known = targets != UNLABELLED
+    if not known.all():
+        predictions, videos, targets = predictions[known], videos[known], targets[known]
+        fault = fault or ("" if known.any() else f"no test frame is labelled for {name}")
     scores = ranking_scores(predictions, name)
     logits = prediction_columns("logit", name, task.classes)
     if set(logits) <= set(predictions):  # the probabilities beside them are float32
@@ -56,7 +61,7 @@ def task_predictions(
         probabilities = predictions[prediction_columns("probability", name, task.classes)].to_numpy(np.float64)
     broken = int((~np.isfinite(scores)).any(axis=1).sum())
     fault = fault or (f"{broken} of {len(predictions)} predictions are not finite" if broken else "")
-    positives = task.positives(predictions[f"target/{name}"].to_numpy())
+    positives = task.positives(targets)
     every = np.ones(len(task.classes), bool) if trained is None else trained
     fault = fault or ("" if len(videos) else "no frames")
     return TaskPredictions(tuple(task.classes), scores, probabilities, positives, videos, fault, every)

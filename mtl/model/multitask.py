@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 
 from mtl.model.standardise import Standardisation
 from mtl.seeds import seed_of
-from mtl.tasks import Task
+from mtl.tasks import UNLABELLED, Task
 
 if TYPE_CHECKING:
     from mtl.model.parts import SplitBackbone, TrainedPart
@@ -50,6 +50,8 @@ class MultiTaskModel:
     ----------
     standardisation : Standardisation or None
         Of the frozen part's features, per channel where they are maps; to be fitted before training.
+    is_partial : bool
+        Whether targets may be `UNLABELLED`. False, as a model begins: losses are of a graph that knows of no mask.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MultiTaskModel:
         self.trained = self.standardisation.before(trained) if self.standardisation else trained
         self.tasks = dict(tasks)
         self.n_features = n_features
+        self.is_partial = False
         self._compiled: dict[Hashable, object] = {}
         self.shared = keras.layers.Dense(
             shared_units, activation="relu", kernel_initializer=_initializer("he_normal", seed, "shared"), name="shared"
@@ -105,7 +108,8 @@ class MultiTaskModel:
         return tf.function(logits, reduce_retracing=True, autograph=False)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
-        """What `build` compiles on this model's variables; once per key."""
+        """What `build` compiles on this model's variables; once per key, with and without a mask."""
+        key = (self.is_partial, key)
         if key not in self._compiled:
             self._compiled[key] = build()
         return self._compiled[key]  # type: ignore[return-value]
@@ -133,8 +137,12 @@ class MultiTaskModel:
         return {name: head(hidden) for name, head in self.heads.items()}
 
     def losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        """Unweighted mean loss of each task, scalars in task order."""
-        return [tf.reduce_mean(loss) for loss in self.frame_losses(logits, targets).values()]
+        """Unweighted mean loss of each task, scalars in task order; of no labelled frame it is 0, as its gradient."""
+        losses = self.frame_losses(logits, targets)
+        if not self.is_partial:
+            return [tf.reduce_mean(loss) for loss in losses.values()]
+        counts = {name: tf.math.count_nonzero(targets[name] != UNLABELLED, dtype=tf.float32) for name in losses}
+        return [tf.reduce_sum(loss) / tf.maximum(counts[name], 1) for name, loss in losses.items()]
 
     def frame_losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Unweighted loss of every frame (b,) by task name.
@@ -143,7 +151,13 @@ class MultiTaskModel:
         ----------
         logits : mapping of str to tensor (b, units)
         targets : mapping of str to int tensor (b,)
+            Where one is `UNLABELLED`, of a model that `is_partial`, the loss is 0.
         """
+        if self.is_partial:
+            known = {name: targets[name] != UNLABELLED for name in self._losses}
+            usable = {name: tf.where(known[name], targets[name], 0)[:, None] for name in self._losses}
+            losses = {name: loss(usable[name], logits[name]) for name, loss in self._losses.items()}
+            return {name: tf.where(known[name], loss, tf.zeros_like(loss)) for name, loss in losses.items()}
         # targets as (b, 1): beside (b, 1) logits a (b,) would broadcast to (b, b)
         return {name: loss(targets[name][:, None], logits[name]) for name, loss in self._losses.items()}
 

@@ -210,10 +210,11 @@ def _over_batches(
 
 
 def _left_out(trace: Trace, counted: np.ndarray) -> str:
-    """Which tasks' gradients were zero or not finite, and on how many of the batches counted."""
+    """Which tasks' gradients were zero, not finite or of no labelled frame, and on how many of the batches counted."""
     undefined = np.isnan(np.diagonal(counted, axis1=1, axis2=2)).sum(axis=0)
+    why = "zero, not finite or of no labelled frame" if trace.val_labelled.size else "zero or not finite"
     return "; ".join(
-        f"gradient of {task} is zero or not finite on {n} of {len(counted)} batches"
+        f"gradient of {task} is {why} on {n} of {len(counted)} batches"
         for task, n in zip(trace.tasks, undefined, strict=True)
         if n
     )

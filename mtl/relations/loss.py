@@ -1,7 +1,8 @@
 """What the tasks' losses say of each other: on the same videos, on the same batches, over the epochs.
 
 Every measure is a correlation in [-1, 1], NaN where a task's loss is constant or not finite. `resamples`
-and `seed` are of the bootstrap, whose percentile interval it has.
+and `seed` are of the bootstrap, whose percentile interval it has. Where a task says nothing about some
+frames, each pair of tasks is measured by what is labelled in both, see `mtl.relations.labelled`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import PositiveInt
 
+from mtl.relations.labelled import by_pair, epochs_of, frames_of, steps_of
 from mtl.results import Relation
 from mtl.statistics.bootstrap import bootstrap_weights, percentile_interval
 from mtl.statistics.correlation import block_correlation, pearson, spearman
@@ -31,8 +33,12 @@ def loss_correlation(trace: Trace, resamples: PositiveInt, seed: int) -> Relatio
         Spearman's correlation of the losses averaged by video; the bootstrap is over
         videos. NaN too where there are fewer than five of them.
     """
-    losses, _ = _by_video(trace)
-    return _over_videos(trace, losses, np.zeros(len(losses), int), resamples, seed)
+
+    def measure(trace: Trace) -> Relation:
+        losses, _ = _by_video(trace)
+        return _over_videos(trace, losses, np.zeros(len(losses), int), resamples, seed)
+
+    return measure(trace) if not trace.val_labelled.size else by_pair(trace, measure, frames_of)
 
 
 def loss_correlation_within_class(trace: Trace, resamples: PositiveInt, seed: int) -> Relation:
@@ -48,9 +54,13 @@ def loss_correlation_within_class(trace: Trace, resamples: PositiveInt, seed: in
         As `loss_correlation`; classes of a single video are left out, as nothing
         of such a video remains.
     """
-    losses, classes = _by_video(trace)
-    several = np.isin(classes, np.flatnonzero(np.bincount(classes) > 1)) if len(classes) else np.zeros(0, bool)
-    return _over_videos(trace, losses[several], classes[several], resamples, seed)
+
+    def measure(trace: Trace) -> Relation:
+        losses, classes = _by_video(trace)
+        several = np.isin(classes, np.flatnonzero(np.bincount(classes) > 1)) if len(classes) else np.zeros(0, bool)
+        return _over_videos(trace, losses[several], classes[several], resamples, seed)
+
+    return measure(trace) if not trace.val_labelled.size else by_pair(trace, measure, frames_of)
 
 
 def loss_correlation_step(
@@ -72,6 +82,8 @@ def loss_correlation_step(
     Relation
         Pearson's correlation. NaN too where there are fewer than five blocks.
     """
+    if trace.absent.any():
+        return by_pair(trace, lambda part: loss_correlation_step(part, window, block, resamples, seed), steps_of)
     half = window // 2
     width = 2 * half + 1
     n_left = len(trace.losses) - 2 * half
@@ -102,6 +114,8 @@ def loss_correlation_trend(trace: Trace) -> Relation:
         out; without interval, as a few points of a common trend have none. NaN too with
         fewer than three epochs.
     """
+    if trace.absent.any():
+        return by_pair(trace, loss_correlation_trend, epochs_of)
     n_epochs = len(trace.losses) // trace.steps_per_epoch
     if n_epochs < FEWEST_EPOCHS:
         return _undefined(trace, f"{n_epochs} epochs are fewer than {FEWEST_EPOCHS}")

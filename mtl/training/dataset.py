@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mtl.tasks import UNLABELLED
+
 if TYPE_CHECKING:
     from mtl.features.vectors import FeatureVectors
     from mtl.tasks import Task
@@ -23,6 +25,7 @@ class Dataset:
     features : FeatureVectors
         One per frame of the table.
     targets : mapping of str to int32 ndarray (n_frames,)
+        `UNLABELLED` where the task says nothing about the frame.
     frames : DataFrame
         The frame table without images; `split`, `video` and `class_name` are used.
     """
@@ -35,6 +38,15 @@ class Dataset:
         """Positions of a split's frames."""
         return np.flatnonzero((self.frames["split"] == split).to_numpy())
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether some task says nothing about some frame."""
+        return any((target == UNLABELLED).any() for target in self.targets.values())
+
+    def labelled(self, positions: np.ndarray) -> np.ndarray:
+        """Whether each task says something about each frame, bool of shape (n, n_tasks)."""
+        return np.stack([target[positions] != UNLABELLED for target in self.targets.values()], axis=1)
+
     def gather(self, positions: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Feature vectors and targets by task at positions of any shape, in that shape."""
         features = self.features.take(positions.ravel())
@@ -45,7 +57,8 @@ class Dataset:
         """Per task which of its classes the training frames show, beside others: bool of shape (n_classes,)."""
         train, found = self.positions("train"), {}
         for name, task in tasks.items():
-            positives = task.positives(np.unique(self.targets[name][train]))
+            shown = np.unique(self.targets[name][train])
+            positives = task.positives(shown[shown != UNLABELLED])
             found[name] = np.logical_and(positives.any(axis=0), ~positives.all(axis=0))
         return found
 
@@ -55,7 +68,7 @@ class Dataset:
         Returns
         -------
         labels : ndarray of int, shape (n_combinations, n_tasks)
-            Distinct, in ascending order.
+            Distinct, in ascending order; `UNLABELLED` stands as such.
         frames, videos : ndarray of int, shape (n_combinations,)
             How many of either have the combination.
         """

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mtl.trace import absent_steps
+
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
@@ -15,7 +17,7 @@ class Epoch:
     ----------
     tasks : tuple of str
     train_losses : ndarray
-        Means over the epoch's steps, unweighted.
+        Means over the epoch's steps, unweighted; steps whose batch has no labelled frame of the task are left out.
     val_losses : ndarray
         Means over the validation frames after the epoch; NaN where there are none.
     val_aucs : ndarray
@@ -94,9 +96,22 @@ class History:
         return f"kept is epoch {self.best_epoch + 1}{'' if whole else ' without its void steps'}"
 
 
-def epoch_means(losses: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:
-    """Mean unweighted loss of each finished epoch, shape (n_epochs, n_tasks); (0, 0) before the first."""
+def epoch_means(losses: list[np.ndarray], weights: list[np.ndarray], steps_per_epoch: int) -> np.ndarray:
+    """Mean unweighted loss of each finished epoch, shape (n_epochs, n_tasks); (0, 0) before the first.
+
+    Parameters
+    ----------
+    losses, weights : list of ndarray of shape (n_steps, n_tasks)
+        A step without a labelled frame of a task has loss NaN and weight 0, and is no part of
+        the task's mean, which is NaN where all steps are such.
+    steps_per_epoch : int
+    """
     if not losses:
         return np.empty((0, 0))
     steps = np.concatenate(losses)
-    return steps.reshape(-1, steps_per_epoch, steps.shape[1]).mean(axis=1)
+    absent = absent_steps(steps, np.concatenate(weights)).reshape(-1, steps_per_epoch, steps.shape[1])
+    by_epoch = steps.reshape(absent.shape)
+    if not absent.any():
+        return by_epoch.mean(axis=1)
+    total, counts = np.where(absent, 0, by_epoch).sum(axis=1), (~absent).sum(axis=1)
+    return np.divide(total, counts, out=np.full(counts.shape, np.nan, steps.dtype), where=counts > 0)

@@ -105,6 +105,7 @@ class Training:
         -------
         (Trace, History)
         """
+        model.is_partial = dataset.is_partial
         train, validation = dataset.positions("train"), Validation(dataset, model.tasks)
         classes = dataset.frames["class_name"].cat.codes.to_numpy()[train]
         order = _orders(classes, self.sampling, self.batch_size, self.seed)
@@ -123,7 +124,7 @@ class Training:
             for epoch in range(begin, self.epochs):
                 if self._is_enough(best, epoch - 1):
                     break
-                steps.weighting.start_epoch(epoch, epoch_means(losses, steps_per_epoch))
+                steps.weighting.start_epoch(epoch, epoch_means(losses, weights, steps_per_epoch))
                 start = time.perf_counter()
                 for features, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
                     step_losses, step_weights = steps.run(features, targets, at)
@@ -141,7 +142,7 @@ class Training:
                 val_losses = validated.frame_losses
                 brought = Epoch(
                     tasks=tuple(model.tasks),
-                    train_losses=epoch_means(losses, steps_per_epoch)[-1],
+                    train_losses=epoch_means(losses, weights, steps_per_epoch)[-1],
                     val_losses=validated.losses,
                     val_aucs=validated.aucs,
                     weighted_val_aucs=validated.weighted_aucs,
@@ -149,7 +150,7 @@ class Training:
                 )
                 history.epochs.append(brought)
                 on_epoch(epoch, brought)
-                fault = fault or fault_of_losses(model.tasks, val_losses, "validation loss")
+                fault = fault or fault_of_losses(model.tasks, val_losses, "validation loss", validation.labelled)
                 if fault:
                     history.diverged = f"{fault} in epoch {epoch + 1}"
                     break
@@ -160,7 +161,7 @@ class Training:
                     took = history.earlier_seconds + time.perf_counter() - began
                     checkpoint.write(epoch + 1, state.arrays(), {**state.facts(), "took": took})
         if best.weights is None:
-            history.sound = not model.broken() and bool(np.isfinite(val_losses).all())
+            history.sound = not model.broken() and bool(np.isfinite(val_losses[validation.labelled]).all())
             best.offer(epoch, 0.0, model, val_losses if history.sound else np.full_like(val_losses, np.nan))
         elif history.diverged or self.early_stopping:
             model.set_weights(best.weights)
@@ -182,6 +183,7 @@ class Training:
             labels=labels,
             label_frames=label_frames,
             label_videos=label_videos,
+            **({"val_labelled": validation.labelled} if model.is_partial else {}),
         )
         return trace, history
 

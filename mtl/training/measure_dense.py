@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.relations.gramians import cosines
+from mtl.tasks import UNLABELLED
 from mtl.training.measurement import Batches, Measure, Measurement, relative_gain, step_size
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ def _measure_all(
         of_labels.append(stepped[1])
     labels = {name: tf.concat([tf.reshape(one[name], [-1]) for one in of_labels], 0) for name in model.tasks}
     losses, found = output_gradients(model, tf.concat(of_frames, 0), labels)  # of all sets' frames
+    if model.is_partial:
+        sizes = [b] * len(label_sets) + ([stepped[0].shape[1]] if stepped is not None else [])
+        scale = tf.concat([_frames_per_label(model, *each) for each in zip(of_labels, sizes, strict=True)], axis=1)
+        losses, found = losses * scale, found * scale[:, :, None]
     n_held = k * b * len(label_sets)
     of_sets = tf.reshape(found[:, :n_held] / b, [n_tasks, len(label_sets), k, b, -1])
     by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, found.shape[-1]])
@@ -128,7 +133,20 @@ def mean_losses(model: MultiTaskModel, outputs: tf.Tensor, labels: Targets) -> t
     tiled = {name: tf.tile(tf.reshape(one, [-1]), [n_sources]) for name, one in labels.items()}
     logits = model.from_shared(tf.reshape(outputs, [-1, outputs.shape[-1]]), training=False)
     of_frames = tf.stack(list(model.frame_losses(logits, tiled).values()))
+    if model.is_partial:
+        of_frames *= _frames_per_label(model, tiled, b)
     return tf.reduce_mean(tf.reshape(of_frames, [len(model.tasks), n_sources, k, b]), axis=3)
+
+
+def _frames_per_label(model: MultiTaskModel, labels: Targets, batch_size: int) -> tf.Tensor:
+    """By task and frame (n_tasks, n_frames), frames of its batch over labelled ones.
+
+    A mean over all frames of values times it is over the labelled ones. 1 where a batch has no
+    labelled frame of the task.
+    """
+    known = [tf.reshape(labels[name] != UNLABELLED, [-1, batch_size]) for name in model.tasks]
+    counts = tf.reduce_sum(tf.cast(tf.stack(known), tf.float32), axis=2)  # (n_tasks, n_batches)
+    return tf.repeat(tf.where(counts > 0, batch_size / tf.maximum(counts, 1), 1.0), batch_size, axis=1)
 
 
 def _flat(features: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:

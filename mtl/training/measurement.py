@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from mtl.tasks import UNLABELLED
+
 if TYPE_CHECKING:
     from mtl.model.multitask import Targets
 
@@ -34,9 +36,14 @@ class Batches:
         """Feature vectors and targets of one batch."""
         return self.features[i], {name: one[i] for name, one in self.targets.items()}
 
+    @property
+    def present(self) -> np.ndarray:
+        """Which tasks have a labelled frame in which batch, bool of shape (n_batches, n_tasks)."""
+        return np.stack([(np.asarray(one) != UNLABELLED).any(axis=1) for one in self.targets.values()], axis=1)
+
     def permuted(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """The targets, those of every task permuted on their own within each batch."""
-        return {name: rng.permuted(one, axis=1) for name, one in self.targets.items()}
+        """The targets, those of every task permuted on their own within each batch, among its labelled frames."""
+        return {name: _permuted(np.asarray(one), rng) for name, one in self.targets.items()}
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,9 @@ class Measurement:
     Attributes
     ----------
     gramians : ndarray of shape (n_batches, n_groups, n_tasks, n_tasks)
-        Inner products of the task gradients.
+        Inner products of the task gradients; NaN for a task without a labelled frame in the batch.
     mean_gramian : ndarray of shape (n_tasks, n_tasks)
-        Of the gradients averaged over the batches.
+        Of the gradients averaged over the batches that have a labelled frame of the task.
     permuted_cosines : ndarray of shape (n_batches, n_tasks, n_tasks), or None
         With gradients of permuted labels; the column's task is the permuted one, and
         columns whose turn it was not are NaN.
@@ -60,6 +67,36 @@ class Measurement:
     mean_gramian: np.ndarray
     permuted_cosines: np.ndarray | None
     affinities: np.ndarray | None
+
+    def where_labelled(self, held: np.ndarray, stepped: np.ndarray | None) -> Measurement:
+        """The same with NaN for what a batch without a labelled frame of a task would say.
+
+        Parameters
+        ----------
+        held, stepped : ndarray of bool, shape (n_batches, n_tasks)
+            Which tasks the held-out batches show, and those stepped on.
+        """
+        share = np.where(held.any(axis=0), held.mean(axis=0), np.nan)  # of the batches that count
+        both = held[:, :, None] & held[:, None, :]
+        baselines, affinities = self.permuted_cosines, self.affinities
+        if baselines is not None:
+            baselines = np.where(both, baselines, np.nan)
+        if affinities is not None and stepped is not None:
+            affinities = np.where(stepped[:, :, None] & held[:, None, :], affinities, np.nan)
+        gramians = np.where(both[:, None], self.gramians, np.float32(np.nan))
+        mean = (self.mean_gramian / np.outer(share, share)).astype(self.mean_gramian.dtype)
+        return Measurement(gramians, mean, baselines, affinities)
+
+
+def _permuted(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Targets (n_batches, b) permuted within each batch; what is not labelled stays so."""
+    known = targets != UNLABELLED
+    if known.all():
+        return rng.permuted(targets, axis=1)
+    found = targets.copy()
+    for row, labelled in zip(found, known, strict=True):
+        row[labelled] = rng.permutation(row[labelled])
+    return found
 
 
 # held-out batches, their permuted targets or None, training batches or None, number of the measurement

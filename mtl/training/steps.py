@@ -14,6 +14,7 @@ from mtl.model import gradients
 from mtl.model.multitask import MultiTaskModel, Targets
 from mtl.training.optimizer import stepper
 from mtl.weighting.base import Weighting
+from mtl.weighting.present import Present, WhereLabelled
 
 SMALL = 2**16  # numbers of a gradient that is summed to judge a step
 
@@ -109,7 +110,9 @@ def forward(model: MultiTaskModel, features: tf.Tensor, targets: Targets) -> tup
     return outputs, model.losses(model.from_shared(outputs, training=True), targets)
 
 
-def by_weighted_sum(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+def by_weighted_sum(
+    model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
+) -> _Step:
     """One backward pass: the weight of a loss is the same on shared parameters and head."""
     variables, n_tasks = [*model.shared_variables, *model.head_variables], len(model.tasks)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -121,7 +124,9 @@ def by_weighted_sum(model: MultiTaskModel, weighting: Weighting, features: tf.Te
     return _Step(losses, weights, outputs, tape.gradient(total, variables))
 
 
-def by_task_gradients(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+def by_task_gradients(
+    model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
+) -> _Step:
     """One backward pass per task over the shared part: the weights come from the Gramian."""
     shared, heads = model.shared_variables, model.head_variables
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
@@ -134,7 +139,9 @@ def by_task_gradients(model: MultiTaskModel, weighting: Weighting, features: tf.
     return _Step(tf.stack(losses), weights, outputs, [*gradients.combine(by_task, weights), *of_heads])
 
 
-def by_closed_form(model: MultiTaskModel, weighting: Weighting, features: tf.Tensor, targets: Targets) -> _Step:
+def by_closed_form(
+    model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
+) -> _Step:
     """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
     heads = model.head_variables
     inputs = model.trained(features, training=True)
@@ -157,7 +164,7 @@ def weigh_heads(model: MultiTaskModel, weights: tf.Tensor, of_heads: Sequence[tf
     return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
 
 
-def differentiation(model: MultiTaskModel, weighting: Weighting) -> Callable[[tf.Tensor, Targets], _Step]:
+def differentiation(model: MultiTaskModel, weighting: Weighting | Present) -> Callable[[tf.Tensor, Targets], _Step]:
     """The cheapest of the three ways to differentiate that gives the weighting what it uses."""
     if not weighting.uses_gramian:
         return partial(by_weighted_sum, model, weighting)
@@ -184,8 +191,9 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
         (features (n, ...), targets by task (n,), positions in them (k, b)) ->
         unweighted losses and weights, both (k, n_tasks). Where something of a step is not
         finite the step is void: its weights are NaN, no parameter moved and no weighting learned.
+        A task without a labelled frame in a batch has loss NaN and weight 0 there, whatever else.
     """
-    differentiate = differentiation(model, weighting)
+    weigh = WhereLabelled(weighting).on if model.is_partial else lambda _: weighting
     apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
 
@@ -197,12 +205,16 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
         def do_one(i: tf.Tensor, losses: tf.TensorArray, weights: tf.TensorArray) -> tuple:
             at = positions[i]
             batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
-            step = differentiate(batch, labels)
+            those = weigh(labels)
+            step = differentiation(model, those)(batch, labels)
             sound = apply_where_sound(apply, step)
             before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
             after = tf.stack(forward(model, batch, labels)[1]) if weighting.uses_losses_after else before
-            weighting.update(before, after)
-            return i + 1, losses.write(i, step.losses), weights.write(i, tf.where(sound, step.weights, np.nan))
+            those.update(before, after)
+            step_losses, step_weights = step.losses, tf.where(sound, step.weights, np.nan)
+            if isinstance(those, Present):
+                step_losses, step_weights = those.mark(step_losses, np.nan), those.mark(step_weights, 0.0)
+            return i + 1, losses.write(i, step_losses), weights.write(i, step_weights)
 
         _, losses, weights = tf.while_loop(lambda i, *_: i < n_steps, do_one, (tf.constant(0), *kept))
         return losses.stack(), weights.stack()

@@ -42,12 +42,16 @@ class Weighting:
         Whether `weights` looks at the Gramian of the task gradients.
     uses_losses_after : bool
         Whether `update` looks at the same batch's losses after the step.
+    weighs_each_alone : bool
+        Whether a task's weight is the same whichever others are there, and nothing is learned: what
+        `mtl.weighting.present` asks for before it leaves a task without labelled frames out.
     variables : list of tf.Variable
         The whole state, for checkpoints and for a reset.
     """
 
     uses_gramian = False
     uses_losses_after = False
+    weighs_each_alone = False
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tuple(tasks)

@@ -17,6 +17,8 @@ class Equal(Weighting):
     (Kurin et al.; Xin et al., both NeurIPS 2022).
     """
 
+    weighs_each_alone = True
+
     def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
         """Ones."""
         import tensorflow as tf

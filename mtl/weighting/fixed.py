@@ -33,6 +33,8 @@ class Fixed(Weighting):
         As `fixed_weights`.
     """
 
+    weighs_each_alone = True
+
     def __init__(self, tasks: Sequence[str], weights: Mapping[str, float], default: float | None, strict: bool) -> None:
         super().__init__(tasks)
         self.given = fixed_weights(self.tasks, weights, default, strict)

@@ -28,6 +28,8 @@ class GradCosine(GramianWeighting):
     Du et al., Adapting Auxiliary Losses Using Gradient Similarity, 2018, the unweighted version.
     """
 
+    weighs_each_alone = True  # beside the main task's; of a batch without it no auxiliary points its way
+
     def __init__(self, tasks: Sequence[str], main_task: str) -> None:
         super().__init__(tasks)
         if main_task not in self.tasks:

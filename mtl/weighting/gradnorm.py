@@ -17,7 +17,7 @@ class GradNorm(Weighting):
     """Gradient normalisation: w minimises the sum of abs(G_i - mean(G) r_i ** alpha).
 
     G_i = w_i norm(g_i) is the norm of the weighted loss's gradient, r_i the ratio
-    L_i / L_i(0) over its mean, L_i(0) the loss at the first step. The target is held
+    L_i / L_i(0) over its mean, L_i(0) its first loss that is not zero. The target is held
     constant; w steps along the gradient of the sum over w only and is scaled to the
     sum T again. The exponent is +alpha: a task that trains slowly (large r) gets the
     larger gradient.
@@ -59,7 +59,8 @@ class GradNorm(Weighting):
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
         """A step of w, and the sum made T again."""
-        self.first_losses.assign(tf.where(self.optimizer.steps > 0, self.first_losses, losses))
+        # of each task the first loss that it had: not every batch shows every task
+        self.first_losses.assign(tf.where(self.first_losses > 0, self.first_losses, losses))
         tf.cond(tf.reduce_any(self.norms > 0), lambda: self._step(losses), lambda: None)
 
     def _step(self, losses: tf.Tensor) -> None:

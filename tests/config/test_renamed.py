@@ -177,3 +177,9 @@ def test_a_recipe_may_turn_an_optimizer_by_its_short_name():
     config = OmegaConf.create({"hydra": {"sweeper": {"params": {"training.optimizer": "sgd,adam", "seed": "0,1"}}}})
     keys.rename_sweep(config)
     assert config.hydra.sweeper.params == {"training/optimizer": "sgd,adam", "seed": "0,1"}
+
+
+def test_a_task_gets_its_label_file_without_a_sign():
+    assert keys.override("data.labels.violence=a.csv") == "++data.labels.violence=a.csv"
+    assert keys.override("data.labels=null") == "data.labels=null"
+    assert keys.lines(["data.labels.violence=a.csv"]) == []

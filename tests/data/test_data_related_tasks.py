@@ -11,7 +11,7 @@ from mtl.data.related_tasks import CLASSES, RelatedTasks
 from mtl.errors import UserError
 from mtl.tasks import BinaryTask
 
-MAIN, AUXILIARY = BinaryTask(["main_only", "both"]), BinaryTask(["auxiliary_only", "both"])
+MAIN, AUXILIARY = BinaryTask(["main_only", "both"], []), BinaryTask(["auxiliary_only", "both"], [])
 
 
 def drawn(relatedness=0.5, **changes):

@@ -14,7 +14,7 @@ from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import BinaryTask, CategoricalTask, Task
 
 CLASSES = ("Abuse", "Arson", "Fighting", "Normal")
-TASKS = {"anomaly": BinaryTask(CLASSES[:3]), "kind": CategoricalTask(CLASSES)}
+TASKS = {"anomaly": BinaryTask(CLASSES[:3], []), "kind": CategoricalTask(CLASSES, [])}
 
 
 class PerFrame(BinaryTask):
@@ -188,7 +188,7 @@ def test_mean_over_classes_keeps_a_class_of_a_single_video() -> None:
 
 
 def test_label_changing_within_a_video_has_no_video_score() -> None:
-    tasks: dict[str, Task] = {"odd": PerFrame(("Abuse",))}
+    tasks: dict[str, Task] = {"odd": PerFrame(("Abuse",), ())}
     scores = evaluate(predict(tasks), tasks).scores
     assert np.isfinite(scores["auc/odd"].low)
     assert np.isnan(scores["video_auc_mean/odd"].value)

@@ -8,7 +8,7 @@ from mtl.tasks import BinaryTask, CategoricalTask
 pytestmark = pytest.mark.tensorflow
 
 CLASSES = ("Arson", "Fighting", "Normal")
-TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(CLASSES)}
+TASKS = {"violence": BinaryTask(["Fighting"], []), "anomaly_type": CategoricalTask(CLASSES, [])}
 
 
 def model(seed=0, tasks=TASKS, graph="identity", units=8, dropout=0.5, standardise=False):

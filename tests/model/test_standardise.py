@@ -12,7 +12,7 @@ from mtl.tasks import BinaryTask
 pytestmark = pytest.mark.tensorflow
 
 D = 16
-TASKS = {"violence": BinaryTask(["Fighting"]), "arson": BinaryTask(["Arson"])}
+TASKS = {"violence": BinaryTask(["Fighting"], []), "arson": BinaryTask(["Arson"], [])}
 
 
 def model(standardise=True, n_features=D, part=None, seed=0):

@@ -424,7 +424,7 @@ def test_held_out_cosine_and_affinity_order_the_relatedness():
     found, baselines = {"cosine": [], "of the mean": [], "affinity": []}, []
     for seed in range(12):
         data = related_tasks(seed)
-        tasks = {name: BinaryTask(["A"]) for name in data.targets}
+        tasks = {name: BinaryTask(["A"], []) for name in data.targets}
         identity = TrainedPart(lambda features, training: tf.cast(features, tf.float32), [], [])
         built = MultiTaskModel(identity, 24, tasks, shared_units=16, dropout=0.0, standardise=False, seed=seed)
         settings = training(epochs=8, optimizer=lambda: keras.optimizers.Adam(5e-3), seed=seed)

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.tensorflow
 
 CLASSES = ("Arson", "Fighting", "Normal")
 TASKS = {
-    "general_anomaly": BinaryTask(["Arson", "Fighting"]),
-    "violence": BinaryTask(["Fighting"]),
-    "anomaly_type": CategoricalTask(list(CLASSES)),
+    "general_anomaly": BinaryTask(["Arson", "Fighting"], []),
+    "violence": BinaryTask(["Fighting"], []),
+    "anomaly_type": CategoricalTask(list(CLASSES), []),
 }
 N, D = 300, 6
 WEIGHTINGS = ROOT / "conf" / "weighting"

@@ -10,7 +10,7 @@ from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import BinaryTask, CategoricalTask
 from mtl.training.validation import task_auc
 
-TASK = BinaryTask(["Arson"])
+TASK = BinaryTask(["Arson"], [])
 EVERY = np.array([True])
 
 
@@ -38,7 +38,7 @@ def test_logits_beyond_what_float64_probabilities_tell_apart_are_ranked():
 
 
 def test_classes_without_training_frames_do_not_choose_the_epoch():
-    task = CategoricalTask(["Arson", "Fighting", "Normal"])
+    task = CategoricalTask(["Arson", "Fighting", "Normal"], [])
     targets, logits = np.array([0, 1, 2, 2]), np.array([[3.0, 9, 0], [1, -9, 0], [0, 8, 1], [0, 7, 2]])
     every, trained = np.ones(3, bool), np.array([True, False, True])
     expected = np.mean([macro_auc((targets == c)[:, None], task.scores(logits)[:, [c]]) for c in (0, 2)])
@@ -71,7 +71,7 @@ def test_why_there_is_no_validation_auc_is_known_before_training(codes, reason):
             "split": pd.Categorical(splits, ["train", "val", "test"]),
         }
     )
-    tasks = {"anomaly": BinaryTask(["Arson", "Fighting"])}
+    tasks = {"anomaly": BinaryTask(["Arson", "Fighting"], [])}
     targets = {name: task.targets(frames) for name, task in tasks.items()}
     features = np.zeros((len(codes), 2), np.float32)
     assert Validation(Dataset(features, targets, frames), tasks).undefined("anomaly") == reason
