@@ -105,7 +105,22 @@ def ours(root: Path, workers: int, folder: Path) -> Callable[[], None]:
         here = folder / str(next(number))
         lists: Mapping[str, None] = {"train": None, "test": None}
         data = UCFCrimeVideos(
-            str(root), lists, CLASSES, STEP, SIDE, SIDE, 0.3, 0, None, None, None, str(here / "videos"), 50, workers, 0
+            str(root),
+            {},
+            lists,
+            CLASSES,
+            STEP,
+            SIDE,
+            SIDE,
+            0.3,
+            0,
+            None,
+            None,
+            None,
+            str(here / "videos"),
+            50,
+            workers,
+            0,
         )
         frames = data.frames()
         store = FeatureStore(str(here), max_gib=10, memory_gib=1, part_mib=32, decode_threads=workers, max_bad_share=0)

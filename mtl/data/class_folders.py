@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from mtl.data.class_names import SPLITS
 from mtl.data.class_tree import ClassTree, class_tree, images_below, require_image
 from mtl.data.folders import is_image, scan
 from mtl.data.frame_table import FrameNames, Listing, counts, frame_table
+from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import passed_over
 from mtl.data.splits import say_large_videos
 from mtl.data.tree import reported, say_missing, say_passed_over, thinned
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 VideoRule = Literal["auto", "folder", "name", "file"]
 
 
-class ClassFolders:
+class ClassFolders(LabelledByFiles):
     """Images in `<root>/<split>/<Class>/...` or in `<root>/<Class>/...`.
 
     A class is called as its folder is, but for the normal one, which is `Normal` in tables and may be called
@@ -43,6 +44,8 @@ class ClassFolders:
     Parameters
     ----------
     root : str
+    labels : mapping of str to str or None
+        By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
     normal : str or None
         Folder of the class that is no anomaly; None: the only one whose name says so (`Normal`,
         `NonViolence`, `no_fight`), if there is one.
@@ -72,6 +75,7 @@ class ClassFolders:
     def __init__(
         self,
         root: str,
+        labels: Mapping[str, str | None],
         normal: str | None,
         video: VideoRule,
         split_file: str | None,
@@ -84,6 +88,7 @@ class ClassFolders:
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
     ) -> None:
+        self.labels = dict(labels)
         self.root = Path(root).expanduser().absolute()
         self.normal = normal
         self.video = video

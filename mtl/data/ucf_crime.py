@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import Listing, counts, frame_table
-from mtl.data.labels import check_label_files
+from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import class_folders, passed_over, split_folder
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
@@ -29,7 +29,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 NAMED = "Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
 
 
-class UCFCrime:
+class UCFCrime(LabelledByFiles):
     """The frames of UCF-Crime with their classes, videos and splits.
 
     Parameters
@@ -110,10 +110,6 @@ class UCFCrime:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
                         raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
-
-    def check_labels(self, tasks: Sequence[str]) -> None:
-        """Raise `UserError` where `labels` names none of these tasks, or a file that is not there."""
-        check_label_files(self.labels, tasks)
 
     def frames(self) -> pd.DataFrame:
         """The frame table, split and thinned.

@@ -16,6 +16,7 @@ from mtl.data.class_names import CLASSES, SPLITS, class_of
 from mtl.data.decoded_videos import Decoded, DecodedVideos
 from mtl.data.decoding import n_cores
 from mtl.data.frame_table import TEXT, counts, sorted_table
+from mtl.data.labels import LabelledByFiles
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import say_missing, thinned
 from mtl.data.ucf_crime import Fraction
@@ -29,13 +30,15 @@ LISTS = ("train", "test")
 NAMED = 3  # videos that one line names
 
 
-class UCFCrimeVideos:
+class UCFCrimeVideos(LabelledByFiles):
     """The frames of the videos of UCF-Crime, with the same numbers as a tree of frames cut out of them.
 
     Parameters
     ----------
     root : str
         Folder that holds ``<Class>/<video>.mp4`` (or avi, webm, ...) at any depth, as the release unpacks.
+    labels : mapping of str to str or None
+        By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
     lists : mapping of str to str or None
         For `train` and `test` a file as the official Anomaly_Train.txt. With neither, the official ones
         where they lie in `root`, else the folders tell the split.
@@ -76,6 +79,7 @@ class UCFCrimeVideos:
     def __init__(
         self,
         root: str,
+        labels: Mapping[str, str | None],
         lists: Mapping[str, str | None],
         classes: Sequence[str] | None,
         step: PositiveInt,
@@ -91,6 +95,7 @@ class UCFCrimeVideos:
         workers: PositiveInt | None,
         max_bad_share: NonNegativeFloat,
     ) -> None:
+        self.labels = dict(labels)
         if (height is None) != (width is None):
             raise UserError(
                 f"data.height is {height} and data.width is {width}; right would be both, or null for both."

@@ -348,8 +348,8 @@ def test_a_link_back_up_is_refused(two):
 def test_tasks_leave_their_classes_to_the_data_and_may_use_the_folders_name(two):
     tasks = OmegaConf.create(
         {
-            "any": {"_target_": "mtl.tasks.BinaryTask", "classes": None},
-            "which": {"_target_": "mtl.tasks.CategoricalTask", "classes": None},
+            "any": {"_target_": "mtl.tasks.BinaryTask", "classes": None, "unlabelled": []},
+            "which": {"_target_": "mtl.tasks.CategoricalTask", "classes": None, "unlabelled": []},
             "own": {"_target_": "mtl.tasks.CategoricalTask", "classes": ["Violence", "NonViolence"]},
         }
     )
@@ -363,7 +363,7 @@ def test_tasks_leave_their_classes_to_the_data_and_may_use_the_folders_name(two)
 
 def test_without_a_normal_class_any_anomaly_is_refused(tmp_path):
     grow(tmp_path, *in_folders("calm", "riot"))
-    tasks = OmegaConf.create({"any": {"_target_": "mtl.tasks.BinaryTask", "classes": None}})
+    tasks = OmegaConf.create({"any": {"_target_": "mtl.tasks.BinaryTask", "classes": None, "unlabelled": []}})
     with pytest.raises(UserError, match="Task 'any' asks for every class but the normal one.*data.normal=CLASS"):
         name_classes(tasks, data(tmp_path))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.data.labels import check_label_files, read_labels, targets_of
+from mtl.data.labels import LabelledByFiles, read_labels, targets_of
 from mtl.errors import UserError
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -85,8 +85,14 @@ def test_only_tasks_with_a_file_are_labelled_by_one(tmp_path):
     assert found["kind"].tolist() == [0, 0, 1]
 
 
+def labelled_by(**files):
+    data = LabelledByFiles()
+    data.labels = files
+    return data
+
+
 def test_an_unknown_task_and_a_missing_file_are_told():
     with pytest.raises(UserError, match="data.labels has no task 'fir'. Did you mean 'fire'"):
-        check_label_files({"fir": None}, ["fire"])
+        labelled_by(fir=None).check_labels(["fire"])
     with pytest.raises(UserError, match="data.labels.fire: there is no file"):
-        check_label_files({"fire": "/nowhere.csv"}, ["fire"])
+        labelled_by(fire="/nowhere.csv").check_labels(["fire"])
