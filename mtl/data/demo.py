@@ -208,6 +208,7 @@ class Demo(UCFCrime):
         super().__init__(
             root=str(Path(root) / self.drawing.folder),
             annotations=annotations,
+            events=None,
             val_fraction=val_fraction,
             split_seed=split_seed,
             every=every,

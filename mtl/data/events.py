@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mtl.data.folders import is_image
 from mtl.data.text import read_text
 from mtl.errors import UserError
 
@@ -109,6 +110,11 @@ def read_events(file: Path) -> Events:
             continue
         video = video_name(words[0])
         numbers = words[1:] if len(words) > 1 and NUMBER.fullmatch(words[1]) else words[2:]
+        if is_frame(words):
+            raise UserError(
+                f"{file}:{number}: expected {RIGHT}, found the frame '{words[0]}' with its class: "
+                "files of frames belong to data.annotations."
+            )
         if not numbers or len(numbers) % 2 or not all(map(NUMBER.fullmatch, numbers)):
             raise UserError(f"{file}:{number}: expected {RIGHT}, found '{line.strip()}'.")
         if video in intervals:
@@ -125,6 +131,11 @@ def read_events(file: Path) -> Events:
     if not intervals:
         raise UserError(f"{file} is empty; it should hold lines of {RIGHT}.")
     return Events(intervals, str(file))
+
+
+def is_frame(words: Sequence[str]) -> bool:
+    """Whether a line's words are those of an annotation file of frames: an image, then at the end a class."""
+    return len(words) > 1 and not NUMBER.fullmatch(words[-1]) and any(map(is_image, words))
 
 
 def video_name(word: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 from mtl import memory
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.events import Events, read_events
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
 from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
@@ -47,6 +48,8 @@ class UCFCrime:
         For `train`, `val` and `test` a file of lines ``<path> <class>`` that takes
         the place of the split's folder. With neither a file nor a folder for `val`,
         validation videos are held out of train.
+    events : str or None
+        File that says when something happens in the test videos, see `read_events`.
     val_fraction : float
         Share of each class's training frames that is held out, as near as whole videos
         come; counted as found, before thinning. Without effect where `val` is given.
@@ -77,6 +80,7 @@ class UCFCrime:
         self,
         root: str,
         annotations: Mapping[str, str | None],
+        events: str | None,
         val_fraction: Fraction,
         split_seed: int,
         every: PositiveInt,
@@ -89,6 +93,7 @@ class UCFCrime:
         for split in annotations:
             if split not in SPLITS:
                 raise UserError(f"data.annotations has no '{split}'. {nearest(split, SPLITS)}")
+        self.events = None if events is None else _file_of(events)
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.every = every
@@ -99,16 +104,17 @@ class UCFCrime:
         self.skipped = pd.DataFrame()
 
     def check(self) -> None:
-        """Raise `UserError` where root, split folders, class folders or annotation files are not as they should be.
+        """Raise `UserError` where root, split and class folders, annotation files or events are not as they should be.
 
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
         """
         _check_folder(self.root, "data.root")
+        self.temporal_truth()
         for split, file in self.annotations.items():
             if file is not None:
-                if not _annotation_file(file).is_file():
-                    raise UserError(f"data.annotations.{split}: there is no file {_annotation_file(file)}.")
+                if not _file_of(file).is_file():
+                    raise UserError(f"data.annotations.{split}: there is no file {_file_of(file)}.")
             else:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
@@ -158,12 +164,26 @@ class UCFCrime:
         """None: no features are given, the frames lie as files below `root`."""
         return None
 
+    def temporal_truth(self) -> Events | None:
+        """When something happens in the videos that were annotated; None where nothing says so.
+
+        Raises
+        ------
+        UserError
+            If the file is not there, or a line of it is not understood.
+        """
+        if self.events is None:
+            return None
+        if not self.events.is_file():
+            raise UserError(f"data.events: there is no file {self.events}.")
+        return read_events(self.events)
+
     def _listings(self, skipped: list[tuple[str, str]], used: set[Path]) -> Iterator[Listing]:
         """What is there, split by split and class by class; the folders of images that were listed go to `used`."""
         listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
-                yield from read_annotations(_annotation_file(file), self.root, split, listed)
+                yield from read_annotations(_file_of(file), self.root, split, listed)
                 used.update(listed)
             else:
                 for class_name, folder in self._class_folders(split):
@@ -186,7 +206,7 @@ class UCFCrime:
     def _given(self, split: str) -> Path | None:
         """The annotation file or else the folder of a split; None where validation has neither."""
         file = self.annotations[split]
-        return self._split_folder(split) if file is None else _annotation_file(file)
+        return self._split_folder(split) if file is None else _file_of(file)
 
     def _say_passed_over(self, used: set[Path]) -> None:
         """Name folders whose images are in no split, where it is folders that say what is."""
@@ -242,8 +262,8 @@ def _check_folder(folder: Path, key: str) -> None:
         raise UserError(f"{key} is not there: {folder} (its path ends at {there}).")
 
 
-def _annotation_file(file: str) -> Path:
-    """Where an annotation file lies."""
+def _file_of(file: str) -> Path:
+    """Where a file lies that a key names."""
     return Path(file).expanduser().absolute()
 
 
