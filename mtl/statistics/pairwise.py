@@ -101,7 +101,9 @@ class PairwiseCounts:
         return np.divide(won, compared, out=np.full(len(won), np.nan), where=compared > 0)
 
 
-def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarray) -> PairwiseCounts:
+def pairwise_counts(
+    scores: np.ndarray, positives: np.ndarray, videos: np.ndarray, weights: np.ndarray | None = None
+) -> PairwiseCounts:
     """Count, for every two videos, the comparisons won.
 
     Parameters
@@ -111,45 +113,47 @@ def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarra
     positives : ndarray of bool, shape (n_frames,)
     videos : ndarray of int, shape (n_frames,)
         Code of each frame's video.
+    weights : ndarray of shape (n_frames,), optional
+        Positive: for how many frames each stands; a comparison of two counts as the product of theirs.
 
     Returns
     -------
     PairwiseCounts
-        Exact; it takes time in n_frames * log(n_frames) + n_frames * (the smaller
-        number of videos with positive or with negative frames).
+        Exact, also with weights that are whole numbers; it takes time in n_frames * log(n_frames)
+        + n_frames * (the smaller number of videos with positive or with negative frames).
     """
     level = np.unique(scores, return_inverse=True)[1]
     rows, row = np.unique(videos[positives], return_inverse=True)
     columns, column = np.unique(videos[~positives], return_inverse=True)
     n_levels = int(level.max(initial=-1)) + 1
     positive, negative = level[positives], level[~positives]
+    each = np.ones(len(level)) if weights is None else np.asarray(weights, float)
+    above, below = each[positives], each[~positives]
     if len(columns) <= len(rows):
-        counts = _beaten(positive, row, len(rows), negative, column, len(columns), n_levels)
+        counts = _beaten((positive, row, above), len(rows), (negative, column, below), len(columns), n_levels)
     else:  # the same seen from the other side: cheaper, as it cumulates over the fewer videos
         last = n_levels - 1
-        counts = _beaten(last - negative, column, len(columns), last - positive, row, len(rows), n_levels).T
+        lower, upper = (last - negative, column, below), (last - positive, row, above)
+        counts = _beaten(lower, len(columns), upper, len(rows), n_levels).T
     return PairwiseCounts(
         np.ascontiguousarray(counts),
         rows,
         columns,
-        np.bincount(row, minlength=len(rows)).astype(float),
-        np.bincount(column, minlength=len(columns)).astype(float),
+        np.bincount(row, above, minlength=len(rows)),
+        np.bincount(column, below, minlength=len(columns)),
     )
 
 
-def _beaten(
-    level: np.ndarray,
-    video: np.ndarray,
-    n_videos: int,
-    other_level: np.ndarray,
-    other_video: np.ndarray,
-    n_others: int,
-    n_levels: int,
-) -> np.ndarray:
-    """Frames of every other video that lie below the frames of a video, ties half; (n_videos, n_others)."""
+Side = tuple[np.ndarray, np.ndarray, np.ndarray]  # of every frame its level, its video, its weight
+
+
+def _beaten(frames: Side, n_videos: int, others: Side, n_others: int, n_levels: int) -> np.ndarray:
+    """Weight of every other video's frames that lie below the frames of a video, ties half; (n_videos, n_others)."""
+    (level, video, weight), (other_level, other_video, other_weight) = frames, others
     order, other_order = np.argsort(level, kind="stable"), np.argsort(other_level, kind="stable")
-    level, video = level[order], video[order]
+    level, video, weight = level[order], video[order], weight[order]
     other_level, other_video = other_level[other_order], other_video[other_order]
+    other_weight = other_weight[other_order]
     won = np.zeros((n_videos, n_others))
     passed = np.zeros(n_others)
     step = max(1, CELLS // max(1, n_others))
@@ -158,11 +162,9 @@ def _beaten(
         here = slice(*np.searchsorted(level, (start, start + size)))
         there = slice(*np.searchsorted(other_level, (start, start + size)))
         cell = (other_level[there] - start) * n_others + other_video[there]
-        counts = np.bincount(cell, minlength=size * n_others).reshape(size, n_others)
+        counts = np.bincount(cell, other_weight[there], minlength=size * n_others).reshape(size, n_others)
         reached = passed + counts.cumsum(axis=0)
-        frames = sparse.csr_array(
-            (np.ones(here.stop - here.start), (video[here], level[here] - start)), shape=(n_videos, size)
-        )
-        won += frames @ (reached - counts / 2)
+        at_level = sparse.csr_array((weight[here], (video[here], level[here] - start)), shape=(n_videos, size))
+        won += at_level @ (reached - counts / 2)
         passed = reached[-1]
     return won
