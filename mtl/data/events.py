@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from mtl.data.folders import is_image
 from mtl.data.text import read_text
 from mtl.errors import UserError
 
+log = logging.getLogger(__name__)
+
+SAID = 3  # names that one line gives as examples
 NUMBER = re.compile(r"-?\d+")
 NAMED_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,3}")  # an ending such as .mp4, which is no part of a video's name
 NONE = -1  # both ends of an event that is not there
@@ -76,6 +80,72 @@ class Events:
             (video, start, end) for video, found in self.intervals.items() for start, end in found or ((NONE, NONE),)
         ]
         return pd.DataFrame(rows, columns=["video", "start", "end"])
+
+
+def of_test_videos(events: Events, frames: pd.DataFrame) -> Events:
+    """The events of those test videos that there are, each looked up by its exact name; what does not fit is said.
+
+    Parameters
+    ----------
+    events : Events
+    frames : DataFrame
+        `split`, `video`, `frame`, and `n_frames` where rows stand for several frames.
+
+    Raises
+    ------
+    UserError
+        If none of the test videos was annotated, or none of those that were has an event.
+    """
+    at_test = frames[(frames["split"] == "test").to_numpy()]
+    videos = sorted(at_test["video"].astype(str).unique())
+    known = set(videos)
+    found = Events({video: events.intervals[video] for video in videos if video in events.intervals}, events.source)
+    unknown = sorted(set(events.intervals) - known)
+    if not found.intervals:
+        raise UserError(
+            f"data.events: {events.source} names none of the {len(videos)} test videos. It names {_some(unknown)}, "
+            f"the data {_some(videos)}; names are compared exactly, without folder and ending."
+        )
+    if not any(found.intervals.values()):
+        raise UserError(
+            f"data.events: {events.source} has no event in any of the {len(found.intervals)} test videos that it "
+            f"names, such as {_some(list(found.intervals))}; without one no frame would be positive."
+        )
+    if unknown:
+        log.warning("events: %d annotated names are no test video: %s.", len(unknown), _some(unknown))
+    without = [video for video in videos if video not in found.intervals]
+    if without:
+        log.warning(
+            "events: %d of %d test videos were not annotated and are left out of scores by events: %s.",
+            len(without), len(videos), _some(without),
+        )  # fmt: skip
+    late = _ends_late(found, at_test)
+    if late:
+        log.info(
+            "events: %d end after the last frame there is and are clipped to the frames there are: %s.",
+            len(late), _some(late),
+        )  # fmt: skip
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(names) - SAID} more" if len(names) > SAID else ""
+    return f"{', '.join(names[:SAID])}{more}" if names else "none"
+
+
+def _ends_late(events: Events, frames: pd.DataFrame) -> list[str]:
+    """The video of every event that ends after its video's last frame, and after the step that it may stand for."""
+    table = frames.sort_values("frame", kind="stable")
+    n_frames = table["n_frames"].to_numpy() if "n_frames" in table else 1
+    first = table["frame"].astype(np.int64)
+    by_video = pd.DataFrame({"video": table["video"].astype(str), "first": first, "end": first + n_frames})
+    late = []
+    for video, rows in by_video[by_video["video"].isin(list(events.intervals))].groupby("video"):
+        firsts = rows["first"].to_numpy()[-2:]
+        end = max(int(rows["end"].max()), int(firsts[-1] + (firsts[-1] - firsts[0])))
+        late += [str(video) for _, stop in events.intervals[str(video)] if len(firsts) > 1 and stop > end]
+    return late
 
 
 def _disjoint(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
