@@ -82,12 +82,13 @@ class Events:
         return pd.DataFrame(rows, columns=["video", "start", "end"])
 
 
-def of_test_videos(events: Events, frames: pd.DataFrame) -> Events:
+def of_test_videos(events: Events | None, frames: pd.DataFrame) -> Events | None:
     """The events of those test videos that there are, each looked up by its exact name; what does not fit is said.
 
     Parameters
     ----------
-    events : Events
+    events : Events or None
+        None where nothing was annotated, and then that comes out.
     frames : DataFrame
         `split`, `video`, `frame`, and `n_frames` where rows stand for several frames.
 
@@ -96,6 +97,8 @@ def of_test_videos(events: Events, frames: pd.DataFrame) -> Events:
     UserError
         If none of the test videos was annotated, or none of those that were has an event.
     """
+    if events is None:
+        return None
     at_test = frames[(frames["split"] == "test").to_numpy()]
     videos = sorted(at_test["video"].astype(str).unique())
     known = set(videos)

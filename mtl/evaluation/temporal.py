@@ -21,7 +21,6 @@ from mtl.tasks import NORMAL, Task
 log = logging.getLogger(__name__)
 
 CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "reason"]
-PREFIXES = ("auc_event", "average_precision_event", "auc_event_anomalous", "class_auc_event")
 CELLS = 2**22  # precisions held at once: changes no number
 
 
@@ -45,12 +44,6 @@ class Temporal:
     scores: dict[str, Score]
     classes: pd.DataFrame
     convention: str
-
-
-def is_temporal(name: str) -> bool:
-    """Whether a metric's name is that of a score by events, or of an end of its interval."""
-    prefix = name.partition("/")[0]
-    return prefix.removesuffix("_low").removesuffix("_high") in PREFIXES
 
 
 def temporal_scores(

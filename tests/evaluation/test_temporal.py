@@ -13,7 +13,8 @@ from sklearn import metrics
 from mtl.data.events import Events, of_test_videos
 from mtl.errors import UserError
 from mtl.evaluation.evaluation import Evaluation
-from mtl.evaluation.temporal import Temporal, average_precision_draws, is_temporal, temporal_scores
+from mtl.evaluation.temporal import Temporal, average_precision_draws, temporal_scores
+from mtl.results import is_temporal
 from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, Task
 
 CLASSES = ("Abuse", "Arson", "Normal")
