@@ -13,6 +13,7 @@ from sklearn import metrics
 from mtl.data.events import Events, of_test_videos
 from mtl.errors import UserError
 from mtl.evaluation.evaluation import Evaluation
+from mtl.evaluation.predictions import predictions_table
 from mtl.evaluation.temporal import Temporal, average_precision_draws, temporal_scores
 from mtl.results import is_temporal
 from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, Task
@@ -122,6 +123,14 @@ def test_rows_of_several_frames_score_as_their_frames_one_by_one():
         assert score.value == pytest.approx(by_frame.scores[name].value, abs=1e-12), name
         assert score.low == pytest.approx(by_frame.scores[name].low, abs=1e-9, nan_ok=True), name
     pd.testing.assert_frame_equal(by_row.classes, by_frame.classes, rtol=1e-9)
+
+
+def test_predictions_keep_for_how_many_frames_a_row_stands():
+    rows = blocks(16).head(3)
+    logits = {"anomaly": np.zeros((3, 1))}
+    targets = {"anomaly": np.ones(3, int)}
+    assert predictions_table(rows, targets, logits, ANOMALY)["n_frames"].tolist() == [16, 16, 16]
+    assert "n_frames" not in predictions_table(rows.drop(columns="n_frames"), targets, logits, ANOMALY)
 
 
 def test_no_order_of_videos_changes_a_number():
