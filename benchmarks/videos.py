@@ -107,6 +107,7 @@ def ours(root: Path, workers: int, folder: Path) -> Callable[[], None]:
         data = UCFCrimeVideos(
             str(root),
             {},
+            None,
             lists,
             CLASSES,
             STEP,

@@ -18,12 +18,14 @@ def predictions_table(
     Returns
     -------
     DataFrame
+        `n_frames` too, where rows stand for several frames.
         ``target/<task>``, -1 where the task says nothing about the frame;
         ``logit/<task>`` and ``probability/<task>`` for a task of one
         class, else ``logit/<task>/<class>`` and ``probability/<task>/<class>``; float32.
         Frames are ranked by `mtl.tasks.log_odds` of the logits: probabilities near 1 are tied.
     """
-    columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("split", "video", "frame", "class_name")}
+    described = ["split", "video", "frame", "class_name", *(["n_frames"] if "n_frames" in frames else [])]
+    columns: dict[str, object] = {name: frames[name].to_numpy() for name in described}
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
         found = {"logit": logits[name], "probability": task.probabilities(logits[name])}

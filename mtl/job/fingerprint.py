@@ -18,9 +18,20 @@ if TYPE_CHECKING:
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
-# Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
+# Keys of a group that do not either. Where the data lie: the data's digest says what lies there. Events judge
+# predictions that are there already.
 NEUTRAL_IN = {
-    "data": ("root", "annotations", "lists", "split_file", "frames_dir", "max_gib", "workers", "max_bad_share"),
+    "data": (
+        "root",
+        "annotations",
+        "events",
+        "lists",
+        "split_file",
+        "frames_dir",
+        "max_gib",
+        "workers",
+        "max_bad_share",
+    ),
     "training": ("checkpoint",),
 }
 # Modules that only launch, say, draw or keep; all others count as code of the result.
