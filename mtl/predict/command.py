@@ -1,0 +1,180 @@
+"""What the command does: load the run, score the videos, write what was found."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtl.errors import UserError
+from mtl.formatting import plural, terminal_table
+from mtl.load_run import file_of_run, load_run
+from mtl.predict.curves import Curve, Threshold, curves_of, thresholds
+from mtl.predict.recipe import Step, ordinal, step_of
+from mtl.predict.scoring import Scored, score_video
+from mtl.predict.sources import stream_of, videos_of
+from mtl.predict.tables import summary, write_scores
+from mtl.terminal import progress, show
+
+if TYPE_CHECKING:
+    from mtl.load_run import LoadedRun
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+log = logging.getLogger(__name__)
+
+STORE_TIMEOUT_S = 10.0
+MOST_PICTURES, ALL_PICTURES = 80, 2400  # at equal distances: of a video, and of all on one page
+FEWEST_PICTURES = 12
+SHOWN = 40  # rows of the table on the terminal
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How a run is applied and read.
+
+    Attributes
+    ----------
+    run : LoadedRun
+    name : str
+    step : Step
+    curves : list of Curve
+        The leading one first.
+    limits : mapping of str to Threshold
+        By the curve's name.
+    smooth : float
+        Seconds.
+    """
+
+    run: LoadedRun
+    name: str
+    step: Step
+    curves: Sequence[Curve]
+    limits: Mapping[str, Threshold]
+    smooth: float
+
+    def said(self) -> list[str]:
+        """What a reader of the scores must know, a sentence each."""
+        making = self.run.training_frames
+        size = "as they come" if making is None or making.height is None else f"resized to {making}"
+        how = "none" if not self.smooth else f"mean over {self.smooth:g} s inside a video; tables keep raw scores"
+        return [
+            f"Every {ordinal(self.step.frames)} frame is taken ({self.step.known_from}), {size}.",
+            *(
+                f"Threshold of {curve.name}: {self.limits[curve.name].value:.4g} "
+                f"({self.limits[curve.name].known_from})."
+                for curve in self.curves
+            ),
+            f"Smoothing: {how}.",
+        ]
+
+
+def predict(given: argparse.Namespace) -> int:
+    """The whole command; its exit status."""
+    stream = stream_of(given.inputs)
+    out: Path = given.out.expanduser()
+    videos = {} if stream is not None else videos_of(given.inputs, out)
+    judge = _judge(given)
+    for line in judge.said():
+        log.info("%s", line)
+    _make_folder(out)
+    if stream is not None:
+        raise UserError("A stream cannot be read yet.")
+    return _predict_videos(judge, videos, out, given)
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder of the results."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
+
+
+def _judge(given: argparse.Namespace) -> Judge:
+    """The run with all that its own data tell."""
+    tracking = _tracking(given.uri)
+    run = load_run(given.run, tracking)
+    if run.backbone.frozen.takes == "features":
+        raise UserError(
+            f"{given.run} was trained on feature vectors (backbone=none) and cannot take frames; right would be a run "
+            "with a backbone."
+        )
+    curves = curves_of(run.tasks, run.config.get("main_task"))
+    predictions: Path | str
+    try:
+        predictions = file_of_run(given.run, "predictions.parquet", tracking)
+    except UserError as error:
+        log.debug("%s", error)
+        predictions = "the run's stored predictions are not to be had"
+    limits = thresholds(predictions, curves, run.tasks, given.smooth)
+    return Judge(run, given.run, step_of(run.config, given.every), curves, limits, given.smooth)
+
+
+def _tracking(uri: str | None) -> MLflowTracking | None:
+    """The store that was named."""
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+    return None if uri is None else MLflowTracking(uri, "mtl", None, STORE_TIMEOUT_S)
+
+
+def _predict_videos(judge: Judge, videos: Mapping[str, Path], out: Path, given: argparse.Namespace) -> int:
+    """Score all videos and report."""
+    found = _score_all(judge, videos, out, given.format)
+    table = summary(found, judge.curves[0], judge.limits, judge.smooth)
+    show(terminal_table(f"Scores of {judge.curves[0].name}", table.iloc[:SHOWN]))
+    if len(table) > SHOWN:
+        log.info("and %d more videos", len(table) - SHOWN)
+    bad = [scored for scored in found if scored.reason]
+    for scored in bad:
+        kept = f"; its first {len(scored.table)} frames were scored" if len(scored.table) else ""
+        log.warning("%s: %s%s", scored.file, scored.reason, kept)
+    _say_unsure([scored.file for scored in found if not scored.surely_whole and not scored.reason])
+    log.info("%s scored, %d bad; see %s.", plural(len(found) - len(bad), "video"), len(bad), out)
+    return 1 if bad else 0
+
+
+def _say_unsure(files: Sequence[Path]) -> None:
+    """One line on videos of which nothing tells where they end."""
+    if files:
+        log.warning(
+            "Of %s (%s), such as %s, nothing tells the end: whether it is missing cannot be seen.",
+            plural(len(files), "video"), ", ".join(sorted({file.suffix.lower() for file in files})), files[0],
+        )  # fmt: skip
+
+
+def _megabytes(file: Path) -> float:
+    """Size of a file; 0 where it is gone, or leads nowhere: it is bad when its turn comes."""
+    try:
+        return file.stat().st_size / 1e6
+    except OSError:
+        return 0.0
+
+
+def _score_all(judge: Judge, videos: Mapping[str, Path], out: Path, form: str) -> list[Scored]:
+    """Score videos one by one before the person's eyes; the tables of each are written at once."""
+    sizes = {name: _megabytes(file) for name, file in videos.items()}  # frames are known afterwards
+    total = max(round(sum(sizes.values())), 1)
+    n_pictures = max(FEWEST_PICTURES, min(MOST_PICTURES, ALL_PICTURES // len(videos)))
+    found: list[Scored] = []
+    done, told, n_before = 0.0, 0, 0
+
+    def tell(size: float, share: float, n_scored: int) -> None:
+        nonlocal told
+        now = min(round(done + size * share), total)
+        advance(max(now - told, 0), note=f"{len(found)}/{len(videos)} videos, {n_before + n_scored} frames")
+        told = max(now, told)
+
+    with progress("scoring", total, "MB") as advance:
+        for name, file in videos.items():
+            told_of = partial(tell, sizes[name])
+            scored = score_video(judge.run, name, file, judge.step.frames, judge.curves[0], n_pictures, told_of)
+            if len(scored.table):
+                write_scores(out, scored, form)
+            found.append(scored)
+            done, n_before = done + sizes[name], n_before + len(scored.table)
+            tell(0.0, 0.0, 0)
+    return found
