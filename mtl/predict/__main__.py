@@ -23,6 +23,8 @@ Of each video, in the folder of --out:
 <video>.csv              a row per frame that was taken: number of the coded frame,
                          seconds after the first frame, probability by task
 <video>_per_second.csv   means by whole second
+<video>.png              the curve of every task of two classes
+and index.html, a page of all of them with the curves beside frames, to be scrolled.
 What stood there of an earlier call is replaced."""
 
 
@@ -40,6 +42,10 @@ def parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--smooth", type=_not_negative, default=0.0, metavar="SECONDS",
         help="moving mean of curves, alarms and top moments, inside a video (default: 0); tables keep raw scores",
+    )  # fmt: skip
+    built.add_argument(
+        "--events", type=Path, metavar="FILE",
+        help="annotation of the videos' events, as that of UCF-Crime: <video> <class> <first frame> <end> ...",
     )  # fmt: skip
     return built
 

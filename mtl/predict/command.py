@@ -10,14 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from mtl.errors import UserError
+from mtl.files import publish
 from mtl.formatting import plural, terminal_table
 from mtl.load_run import file_of_run, load_run
+from mtl.predict.annotated import events_for, spans
 from mtl.predict.curves import Curve, Threshold, curves_of, thresholds
+from mtl.predict.figure import figure_of
+from mtl.predict.page import Shown, page
 from mtl.predict.recipe import Step, ordinal, step_of
 from mtl.predict.scoring import Scored, score_video
 from mtl.predict.sources import stream_of, videos_of
-from mtl.predict.tables import summary, write_scores
+from mtl.predict.tables import moments, summary, write_scores
 from mtl.terminal import progress, show
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ log = logging.getLogger(__name__)
 STORE_TIMEOUT_S = 10.0
 MOST_PICTURES, ALL_PICTURES = 80, 2400  # at equal distances: of a video, and of all on one page
 FEWEST_PICTURES = 12
+PAGE = "index.html"
 SHOWN = 40  # rows of the table on the terminal
 
 
@@ -123,8 +130,11 @@ def _tracking(uri: str | None) -> MLflowTracking | None:
 
 def _predict_videos(judge: Judge, videos: Mapping[str, Path], out: Path, given: argparse.Namespace) -> int:
     """Score all videos and report."""
+    events = events_for(given.events, videos)
     found = _score_all(judge, videos, out, given.format)
     table = summary(found, judge.curves[0], judge.limits, judge.smooth)
+    shown = [Shown(each, moments(each, judge.curves[0], judge.smooth), spans(events, each)) for each in found]
+    write_pictures(judge, shown, table, out)
     show(terminal_table(f"Scores of {judge.curves[0].name}", table.iloc[:SHOWN]))
     if len(table) > SHOWN:
         log.info("and %d more videos", len(table) - SHOWN)
@@ -133,8 +143,20 @@ def _predict_videos(judge: Judge, videos: Mapping[str, Path], out: Path, given: 
         kept = f"; its first {len(scored.table)} frames were scored" if len(scored.table) else ""
         log.warning("%s: %s%s", scored.file, scored.reason, kept)
     _say_unsure([scored.file for scored in found if not scored.surely_whole and not scored.reason])
-    log.info("%s scored, %d bad; see %s.", plural(len(found) - len(bad), "video"), len(bad), out)
+    log.info("%s scored, %d bad; see %s.", plural(len(found) - len(bad), "video"), len(bad), out / PAGE)
     return 1 if bad else 0
+
+
+def write_pictures(judge: Judge, videos: Sequence[Shown], table: pd.DataFrame, out: Path) -> None:
+    """Write the curve of each video, and the page of all of them."""
+    from mtl.plots.rendering import png
+
+    for each in videos:
+        if len(each.scored.table):
+            drawn = figure_of(each.scored, judge.curves, judge.limits, judge.smooth, each.tops, each.events)
+            publish(out / f"{each.scored.name}.png", png(drawn))
+    title = f"{plural(len(videos), 'video')}, scored by {judge.name}"
+    publish(out / PAGE, page(title, judge.said(), table, videos, judge.curves, judge.limits, judge.smooth).encode())
 
 
 def _say_unsure(files: Sequence[Path]) -> None:

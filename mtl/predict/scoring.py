@@ -51,8 +51,12 @@ class Scored:
     file : Path
     table : DataFrame
         A row per frame that was taken: `frame`, `seconds`, and a column per task or class.
+    strip : list of Picture
+        At equal distances, in order of time.
     pictures : list of Picture
-        In order of time.
+        These and those of high scores, in order of time.
+    between : float
+        Seconds from one picture of the strip to the next, at least.
     times : array of double
         Seconds of every frame, taken or not.
     reason : str
@@ -63,7 +67,9 @@ class Scored:
     name: str
     file: Path
     table: pd.DataFrame
+    strip: list[Picture] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    between: float = 1.0
     times: array[float] = field(default_factory=lambda: array("d"))
     reason: str = ""
     surely_whole: bool = True
@@ -106,7 +112,7 @@ def score_video(
     except BadVideo as error:
         reason = str(error)
     table = pd.concat(tables, ignore_index=True) if tables else score_columns(run)
-    return Scored(name, file, table, album.pictures(), times, reason, whole)
+    return Scored(name, file, table, album.strip, album.pictures(), album.between, times, reason, whole)
 
 
 @dataclass(frozen=True)
@@ -192,8 +198,8 @@ class Album:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._between = 1.0  # seconds
-        self._even: list[Picture] = []
+        self.between = 1.0  # seconds
+        self.strip: list[Picture] = []
         self._best: dict[int, tuple[float, Picture]] = {}  # by whole second
 
     def add(self, batch: list[Taken], values: np.ndarray) -> None:
@@ -201,13 +207,13 @@ class Album:
         for frame, value in zip(batch, values, strict=True):
             if not np.isfinite(frame.seconds):
                 continue
-            if not self._even or frame.seconds >= self._even[-1].seconds + self._between:
-                self._even.append(Picture(frame.seconds, jpeg(frame.small)))
+            if not self.strip or frame.seconds >= self.strip[-1].seconds + self.between:
+                self.strip.append(Picture(frame.seconds, jpeg(frame.small)))
             second = int(frame.seconds)
             if np.isfinite(value) and (second not in self._best or value > self._best[second][0]):
                 self._best[second] = (value, Picture(frame.seconds, jpeg(frame.small)))
-        while len(self._even) > self._most:
-            self._even, self._between = self._even[::2], 2 * self._between
+        while len(self.strip) > self._most:
+            self.strip, self.between = self.strip[::2], 2 * self.between
         if len(self._best) > 2 * CANDIDATES:
             self._prune()
 
@@ -219,4 +225,4 @@ class Album:
         """All of them, in order of time."""
         self._prune()
         found = {picture.seconds: picture for _, picture in self._best.values()}
-        return [picture for _, picture in sorted((found | {each.seconds: each for each in self._even}).items())]
+        return [picture for _, picture in sorted((found | {each.seconds: each for each in self.strip}).items())]

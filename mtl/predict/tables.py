@@ -59,13 +59,14 @@ def per_second(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def moments(scored: Scored, curve: Curve, smooth: float) -> list[Moment]:
-    """The highest scores of a video, the highest first, each apart from the ones before."""
+    """The highest peaks of a video's scores, the highest first, each apart from the ones before."""
     if not scored.has_times:
         return []
     seconds = scored.table["seconds"].to_numpy()
     values = smoothed(seconds, curve.values(scored.table), smooth)
     apart = max(APART_SECONDS, APART_SHARE * float(np.ptp(seconds)))
-    free = np.isfinite(values)
+    beyond = np.concatenate([[-np.inf], np.where(np.isfinite(values), values, -np.inf), [-np.inf]])
+    free = np.isfinite(values) & (values >= beyond[:-2]) & (values >= beyond[2:])  # no shoulder of a higher one
     found: list[Moment] = []
     while free.any() and len(found) < N_MOMENTS:
         at = int(np.argmax(np.where(free, values, -np.inf)))

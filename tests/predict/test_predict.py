@@ -313,7 +313,7 @@ def test_a_folder_of_videos_is_scored_and_the_bad_one_named(trained, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "a.csv")
     assert table["frame"].tolist() == list(range(0, 100, 10))
     assert table["general_anomaly"].between(0, 1).all()
-    np.testing.assert_allclose(table.filter(like="anomaly_type/").sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(table.filter(like="anomaly_type/").sum(axis=1), 1, atol=1e-5)
     assert pd.read_csv(tmp_path / "out" / "a_per_second.csv")["frames"].tolist() == [3, 3, 3, 1]
     assert not (tmp_path / "out" / "bad.csv").exists()
 
