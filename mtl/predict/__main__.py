@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "--smooth", type=_not_negative, default=0.0, metavar="SECONDS",
         help="moving mean of curves, alarms and top moments, inside a video (default: 0); tables keep raw scores",
     )  # fmt: skip
+    built.add_argument("--overlay", type=Path, metavar="FILE.mp4", help="a copy of one video with its scores drawn in")
     built.add_argument(
         "--events", type=Path, metavar="FILE",
         help="annotation of the videos' events, as that of UCF-Crime: <video> <class> <first frame> <end> ...",

@@ -5,78 +5,32 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mtl.data.events import Events
+from mtl.data.video_writer import check_copy
 from mtl.errors import UserError
 from mtl.files import publish
 from mtl.formatting import plural, terminal_table
-from mtl.load_run import file_of_run, load_run
 from mtl.predict.annotated import events_for, spans
-from mtl.predict.curves import Curve, Threshold, curves_of, thresholds
 from mtl.predict.figure import figure_of
+from mtl.predict.judge import Judge, judge_of
+from mtl.predict.overlay import overlay
 from mtl.predict.page import Shown, page
-from mtl.predict.recipe import Step, ordinal, step_of
 from mtl.predict.scoring import Scored, score_video
 from mtl.predict.sources import stream_of, videos_of
 from mtl.predict.tables import moments, summary, write_scores
 from mtl.terminal import progress, show
 
-if TYPE_CHECKING:
-    from mtl.load_run import LoadedRun
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
 log = logging.getLogger(__name__)
 
-STORE_TIMEOUT_S = 10.0
 MOST_PICTURES, ALL_PICTURES = 80, 2400  # at equal distances: of a video, and of all on one page
 FEWEST_PICTURES = 12
 PAGE = "index.html"
 SHOWN = 40  # rows of the table on the terminal
-
-
-@dataclass(frozen=True)
-class Judge:
-    """How a run is applied and read.
-
-    Attributes
-    ----------
-    run : LoadedRun
-    name : str
-    step : Step
-    curves : list of Curve
-        The leading one first.
-    limits : mapping of str to Threshold
-        By the curve's name.
-    smooth : float
-        Seconds.
-    """
-
-    run: LoadedRun
-    name: str
-    step: Step
-    curves: Sequence[Curve]
-    limits: Mapping[str, Threshold]
-    smooth: float
-
-    def said(self) -> list[str]:
-        """What a reader of the scores must know, a sentence each."""
-        making = self.run.training_frames
-        size = "as they come" if making is None or making.height is None else f"resized to {making}"
-        how = "none" if not self.smooth else f"mean over {self.smooth:g} s inside a video; tables keep raw scores"
-        return [
-            f"Every {ordinal(self.step.frames)} frame is taken ({self.step.known_from}), {size}.",
-            *(
-                f"Threshold of {curve.name}: {self.limits[curve.name].value:.4g} "
-                f"({self.limits[curve.name].known_from})."
-                for curve in self.curves
-            ),
-            f"Smoothing: {how}.",
-        ]
 
 
 def predict(given: argparse.Namespace) -> int:
@@ -84,13 +38,24 @@ def predict(given: argparse.Namespace) -> int:
     stream = stream_of(given.inputs)
     out: Path = given.out.expanduser()
     videos = {} if stream is not None else videos_of(given.inputs, out)
-    judge = _judge(given)
+    _check_overlay(given.overlay, videos)
+    events = events_for(given.events, videos) if videos else None
+    judge = judge_of(given.run, given.uri, given.every, given.smooth)
     for line in judge.said():
         log.info("%s", line)
     _make_folder(out)
     if stream is not None:
         raise UserError("A stream cannot be read yet.")
-    return _predict_videos(judge, videos, out, given)
+    return _predict_videos(judge, videos, events, out, given)
+
+
+def _check_overlay(overlay: Path | None, videos: Mapping[str, Path]) -> None:
+    """Refuse what could not be drawn before anything is scored."""
+    if overlay is None:
+        return
+    if len(videos) != 1:
+        raise UserError(f"--overlay takes a single video, found {len(videos) or 'a stream'}.")
+    check_copy(next(iter(videos.values())), overlay.expanduser())
 
 
 def _make_folder(out: Path) -> None:
@@ -101,36 +66,10 @@ def _make_folder(out: Path) -> None:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
 
 
-def _judge(given: argparse.Namespace) -> Judge:
-    """The run with all that its own data tell."""
-    tracking = _tracking(given.uri)
-    run = load_run(given.run, tracking)
-    if run.backbone.frozen.takes == "features":
-        raise UserError(
-            f"{given.run} was trained on feature vectors (backbone=none) and cannot take frames; right would be a run "
-            "with a backbone."
-        )
-    curves = curves_of(run.tasks, run.config.get("main_task"))
-    predictions: Path | str
-    try:
-        predictions = file_of_run(given.run, "predictions.parquet", tracking)
-    except UserError as error:
-        log.debug("%s", error)
-        predictions = "the run's stored predictions are not to be had"
-    limits = thresholds(predictions, curves, run.tasks, given.smooth)
-    return Judge(run, given.run, step_of(run.config, given.every), curves, limits, given.smooth)
-
-
-def _tracking(uri: str | None) -> MLflowTracking | None:
-    """The store that was named."""
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
-    return None if uri is None else MLflowTracking(uri, "mtl", None, STORE_TIMEOUT_S)
-
-
-def _predict_videos(judge: Judge, videos: Mapping[str, Path], out: Path, given: argparse.Namespace) -> int:
+def _predict_videos(
+    judge: Judge, videos: Mapping[str, Path], events: Events | None, out: Path, given: argparse.Namespace
+) -> int:
     """Score all videos and report."""
-    events = events_for(given.events, videos)
     found = _score_all(judge, videos, out, given.format)
     table = summary(found, judge.curves[0], judge.limits, judge.smooth)
     shown = [Shown(each, moments(each, judge.curves[0], judge.smooth), spans(events, each)) for each in found]
@@ -138,6 +77,9 @@ def _predict_videos(judge: Judge, videos: Mapping[str, Path], out: Path, given: 
     show(terminal_table(f"Scores of {judge.curves[0].name}", table.iloc[:SHOWN]))
     if len(table) > SHOWN:
         log.info("and %d more videos", len(table) - SHOWN)
+    if given.overlay is not None and len(found[0].table):
+        n_frames = overlay(found[0], judge, given.overlay.expanduser())
+        log.info("%s with their scores drawn in: %s", plural(n_frames, "frame"), given.overlay)
     bad = [scored for scored in found if scored.reason]
     for scored in bad:
         kept = f"; its first {len(scored.table)} frames were scored" if len(scored.table) else ""
