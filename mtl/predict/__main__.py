@@ -25,6 +25,8 @@ Of each video, in the folder of --out:
 <video>_per_second.csv   means by whole second
 <video>.png              the curve of every task of two classes
 and index.html, a page of all of them with the curves beside frames, to be scrolled.
+Of a stream, a line of <address>_<time>.csv per frame as it comes, until it ends or Ctrl-C;
+where the model is behind, frames are dropped, so the delay does not grow.
 What stood there of an earlier call is replaced."""
 
 

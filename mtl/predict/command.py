@@ -22,6 +22,7 @@ from mtl.predict.overlay import overlay
 from mtl.predict.page import Shown, page
 from mtl.predict.scoring import Scored, score_video
 from mtl.predict.sources import stream_of, videos_of
+from mtl.predict.streaming import predict_stream
 from mtl.predict.tables import moments, summary, write_scores
 from mtl.terminal import progress, show
 
@@ -38,6 +39,8 @@ def predict(given: argparse.Namespace) -> int:
     stream = stream_of(given.inputs)
     out: Path = given.out.expanduser()
     videos = {} if stream is not None else videos_of(given.inputs, out)
+    if stream is not None and (given.events or given.smooth or given.format != "csv"):
+        raise UserError("A stream is written line by line as csv: --events, --smooth and --format are for files.")
     _check_overlay(given.overlay, videos)
     events = events_for(given.events, videos) if videos else None
     judge = judge_of(given.run, given.uri, given.every, given.smooth)
@@ -45,7 +48,7 @@ def predict(given: argparse.Namespace) -> int:
         log.info("%s", line)
     _make_folder(out)
     if stream is not None:
-        raise UserError("A stream cannot be read yet.")
+        return predict_stream(judge, stream, out)
     return _predict_videos(judge, videos, events, out, given)
 
 
