@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,8 @@ WIDEST = 4.0  # of a small picture, in heights
 JPEG_QUALITY = 75
 BATCH_BYTES = 2**26  # of frames that wait for the model, at most, where a single one is not more
 CANDIDATES = 48  # seconds of a video whose best frame is kept as a picture
+POLL_SECONDS = 0.1
+T = TypeVar("T")
 Advance = Callable[[float, int], None]
 
 
@@ -101,11 +105,12 @@ def score_video(
     try:
         with closing(SampledVideo(file, step)) as video:
             times, whole = video.times, video.surely_whole
-            for batch in batches(video.frames(), run):
-                tables.append(score(run, batch))
-                album.add(batch, leading.values(tables[-1]))
-                n_scored += len(batch)
-                advance(video.share, n_scored)
+            with closing(ahead(batches(video.frames(), run))) as decoded:
+                for batch in decoded:
+                    tables.append(score(run, batch))
+                    album.add(batch, leading.values(tables[-1]))
+                    n_scored += len(batch)
+                    advance(video.share, n_scored)
     except _Damaged as damaged:
         tables.append(score(run, damaged.before)) if damaged.before else None
         reason = str(damaged)
@@ -146,6 +151,41 @@ def batches(frames: Iterable[SampledFrame], run: LoadedRun) -> Iterator[list[Tak
         raise damaged from error
     if batch:
         yield batch
+
+
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
+    """The same items, each made in a thread while the one before is used; the thread is gone when this is closed."""
+    ready: Queue[tuple[T | None, BaseException | None]] = Queue(maxsize=1)
+    stop = Event()
+
+    def put(item: T | None, error: BaseException | None) -> None:
+        while not stop.is_set():
+            with suppress(Full):
+                return ready.put((item, error), timeout=POLL_SECONDS)
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if stop.is_set():
+                    return
+            put(None, StopIteration())
+        except BaseException as error:  # raised where the items are used
+            put(None, error)
+
+    thread = Thread(target=make, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        stop.set()
+        thread.join()
 
 
 def batch_size(run: LoadedRun, pixels: np.ndarray) -> int:
@@ -200,7 +240,7 @@ class Album:
         self._most = most
         self.between = 1.0  # seconds
         self.strip: list[Picture] = []
-        self._best: dict[int, tuple[float, Picture]] = {}  # by whole second
+        self._best: dict[int, tuple[float, Taken]] = {}  # by whole second
 
     def add(self, batch: list[Taken], values: np.ndarray) -> None:
         """Look at a batch of frames with the scores that lead."""
@@ -211,7 +251,7 @@ class Album:
                 self.strip.append(Picture(frame.seconds, jpeg(frame.small)))
             second = int(frame.seconds)
             if np.isfinite(value) and (second not in self._best or value > self._best[second][0]):
-                self._best[second] = (value, Picture(frame.seconds, jpeg(frame.small)))
+                self._best[second] = (value, replace(frame, pixels=frame.small))  # coded if it is kept to the end
         while len(self.strip) > self._most:
             self.strip, self.between = self.strip[::2], 2 * self.between
         if len(self._best) > 2 * CANDIDATES:
@@ -224,5 +264,5 @@ class Album:
     def pictures(self) -> list[Picture]:
         """All of them, in order of time."""
         self._prune()
-        found = {picture.seconds: picture for _, picture in self._best.values()}
+        found = {frame.seconds: Picture(frame.seconds, jpeg(frame.small)) for _, frame in self._best.values()}
         return [picture for _, picture in sorted((found | {each.seconds: each for each in self.strip}).items())]
