@@ -217,6 +217,19 @@ def load_run(run: str | Path, tracking: MLflowTracking | None = None) -> LoadedR
     return LoadedRun(config, tasks, backbone, model, made)
 
 
+def file_of_run(run: str | Path, name: str, tracking: MLflowTracking | None = None) -> Path:
+    """A file that a finished run left beside its model, such as ``predictions.parquet``.
+
+    Raises
+    ------
+    UserError
+        If there is no such run, or it left no such file.
+    """
+    folder = _folder(run)
+    found = _tracked_files(str(run), tracking, (name,)) if folder is None else _files_of(folder, tracking, (name,))
+    return found[1][name]
+
+
 def _described(path: Path, name: str) -> dict[str, Any]:
     """What a run wrote of its model beside the weights."""
     try:
@@ -261,18 +274,20 @@ def _folder(run: str | Path) -> Path | None:
     return None
 
 
-def _files_of(folder: Path, tracking: MLflowTracking | None) -> tuple[str, dict[str, Path]]:
+def _files_of(
+    folder: Path, tracking: MLflowTracking | None, needed: Sequence[str] = NEEDED
+) -> tuple[str, dict[str, Path]]:
     """What a run's folder is called, and its files; those of the run it was reused from."""
     if folder.name == "artifacts" and (folder.parent / JOURNAL).is_file():
         folder = folder.parent
     job = read_job(folder)
     if job is not None and job.reused:
-        return _tracked_files(job.tags[REUSED_FROM], tracking or _store_of(folder))
+        return _tracked_files(job.tags[REUSED_FROM], tracking or _store_of(folder), needed)
     below = sorted(read_jobs(folder), key=lambda job: (job.number, job.folder))
     if (job is not None and job.tags.get("sweep") == "parent") or (job is None and below):
         raise UserError(_many(f"{folder}", "folders", [(str(each.folder.relative_to(folder)), each) for each in below]))
     artifacts = folder if job is None and (folder / "model.json").is_file() else folder / "artifacts"
-    files = {name: artifacts / name for name in NEEDED}
+    files = {name: artifacts / name for name in needed}
     missing = [name for name, path in files.items() if not path.is_file()]
     if missing and job is None:
         raise UserError(f"{folder} is no run's folder: it has no record ({JOURNAL}) and no {missing[0]}.")
@@ -302,7 +317,9 @@ def _store_of(folder: Path) -> MLflowTracking:
     return MLflowTracking(uri, record.first.get("experiment") or "mtl", record.first.get("artifacts"), TIMEOUT_S)
 
 
-def _tracked_files(run_id: str, tracking: MLflowTracking | None) -> tuple[str, dict[str, Path]]:
+def _tracked_files(
+    run_id: str, tracking: MLflowTracking | None, needed: Sequence[str] = NEEDED
+) -> tuple[str, dict[str, Path]]:
     """What a tracked run is called, and its files; those of the run it was reused from."""
     from mtl.tracking.mlflow_tracking import MLflowTracking
 
@@ -317,7 +334,7 @@ def _tracked_files(run_id: str, tracking: MLflowTracking | None) -> tuple[str, d
     if found.status != "FINISHED":
         said = _without_model(found.status, found.tags.get(FAILURE, ""), "model.json")
         raise UserError(f"Run {found.id} ({found.name}) {said}")
-    return f"Run {found.id}", {name: tracking.download(found.id, name) for name in NEEDED}
+    return f"Run {found.id}", {name: tracking.download(found.id, name) for name in needed}
 
 
 def _many(what: str, words: str, runs: Sequence[tuple[str, Job | TrackedRun]]) -> str:

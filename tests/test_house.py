@@ -40,7 +40,7 @@ FLOORS = (
     ("job",),  # what a job knows of its sweep
     ("load_run",),
     ("experiment",),
-    ("sweep", "extract_frames"),
+    ("sweep", "extract_frames", "predict"),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # what a neighbour on the same floor may use

@@ -54,6 +54,8 @@ class VideoReader:
         Whether the file says where its pictures end: else a cut between two of them cannot be seen.
     share : float
         Of the file's bytes that is read, in [0, 1].
+    rate : float or None
+        Frames per second that the file tells.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class VideoReader:
             self.close()
             raise BadVideo(self._cut() or "no pictures in it")
         self._video = video
+        self.rate = float(video.average_rate) if video.average_rate else None
         context = video.codec_context
         context.thread_count = 1  # the videos themselves run in parallel
         _check_pixels(context.width, context.height)
