@@ -33,7 +33,7 @@ from mtl.trace import Trace
 
 NAN, INF = float("nan"), float("inf")
 CLASSES = ("Abuse", "Arson", "Normal")
-TASKS: dict[str, Task] = {"anomaly": BinaryTask(CLASSES[:2]), "kind": CategoricalTask(CLASSES, [])}
+TASKS: dict[str, Task] = {"anomaly": BinaryTask(CLASSES[:2], []), "kind": CategoricalTask(CLASSES, [])}
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from mtl.results import is_temporal
 from mtl.tasks import BinaryTask, CategoricalTask, RandomTask, Task
 
 CLASSES = ("Abuse", "Arson", "Normal")
-ANOMALY: dict[str, Task] = {"anomaly": BinaryTask(["Abuse", "Arson"])}
+ANOMALY: dict[str, Task] = {"anomaly": BinaryTask(["Abuse", "Arson"], [])}
 # the 290 test videos of UCF-Crime with their number of frames and the official annotation
 with (Path(__file__).parents[1] / "data" / "ucf_crime_test_videos.csv").open(encoding="utf-8") as file:
     TEST_VIDEOS = list(csv.DictReader(file))
@@ -93,7 +93,7 @@ def test_values_by_hand():
 def test_frames_outside_of_events_are_normal_for_a_task_of_types():
     table = small()
     logits = np.random.default_rng(0).normal(size=(12, 3)).round(1)
-    tasks: dict[str, Task] = {"kind": CategoricalTask(CLASSES)}
+    tasks: dict[str, Task] = {"kind": CategoricalTask(CLASSES, [])}
     table["target/kind"] = tasks["kind"].targets(table)
     for name, values in zip(CLASSES, tasks["kind"].probabilities(logits).T, strict=True):
         table[f"probability/kind/{name}"] = values
@@ -103,7 +103,7 @@ def test_frames_outside_of_events_are_normal_for_a_task_of_types():
     by_class = [metrics.roc_auc_score(truth == i, each[:, i]) for i in range(3)]
     assert temporal(table, EVENTS, tasks).scores["auc_event/kind"].value == pytest.approx(np.mean(by_class))
     # of a task that has no normal class, frames outside are of none
-    tasks = {"kind": CategoricalTask(("Abuse", "Arson"))}
+    tasks = {"kind": CategoricalTask(("Abuse", "Arson"), [])}
     table["target/kind"] = np.where(table["class_name"] == "Normal", 0, table["target/kind"])
     table = table.drop(columns="probability/kind/Normal")
     expected = [metrics.roc_auc_score(truth == i, each[:, i]) for i in range(2)]

@@ -39,7 +39,7 @@ def predictions(folder: Path) -> None:
             "class_name": np.repeat(["Arson", "Abuse", "Normal"], 3),
         }
     )
-    task = BinaryTask(CLASSES[:-1])
+    task = BinaryTask(CLASSES[:-1], [])
     logits = np.array([9.0, 9, 9, 1, 3, 0, 2, -1, -2])[:, None]
     table = predictions_table(frames, {"anomaly": task.targets(frames)}, {"anomaly": logits}, {"anomaly": task})
     table.to_parquet(folder / "predictions.parquet", index=False)
@@ -64,7 +64,7 @@ def test_stored_predictions_are_scored_by_the_events_of_the_job(tmp_path):
 
 
 def test_what_was_trained_is_read_from_the_tags_that_say_what_was_not():
-    tasks = {"anomaly": BinaryTask(CLASSES[:-1])}
+    tasks = {"anomaly": BinaryTask(CLASSES[:-1], [])}
     for trained in ([True], [False]):
         tags = untrained_classes(tasks, {"anomaly": np.array(trained)})
         assert trained_classes(tasks, tags)["anomaly"].tolist() == trained
