@@ -25,7 +25,7 @@ def config(events: Path | None):
     data = OmegaConf.load(ROOT / "conf" / "data" / "ucf_crime.yaml")
     data.root, data.events = "/nowhere", events and str(events)
     evaluation = OmegaConf.load(ROOT / "conf" / "config.yaml").evaluation
-    anomaly = {"_target_": "mtl.tasks.BinaryTask", "classes": list(CLASSES[:-1])}
+    anomaly = {"_target_": "mtl.tasks.BinaryTask", "classes": list(CLASSES[:-1]), "unlabelled": []}
     return OmegaConf.create({"data": data, "evaluation": evaluation, "tasks": {"anomaly": anomaly}})
 
 
