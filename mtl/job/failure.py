@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl import memory, out_of_memory
+from mtl import out_of_memory
 from mtl.config.build import build
 from mtl.errors import UserError
 from mtl.files import NO_ROOM, publish
@@ -51,6 +51,8 @@ def closing_run(tracked: Run, folder: Path, config: DictConfig) -> Iterator[None
             _close_failed(tracked, folder, one_line(error), traceback.format_exc())
             raise
         traceback.clear_frames(error.__traceback__)  # what the run held: to close it takes memory too
+        from mtl import memory  # numpy, which a launcher has no need of
+
         memory.give_back()
         _close_failed(tracked, folder, short, traceback.format_exc())
         raise UserError(short) from error

@@ -8,7 +8,9 @@ with the reason, and the others run.
 from __future__ import annotations
 
 import logging
+import math
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -51,7 +53,7 @@ class Working:
     config: DictConfig
     folder: Path
     answer: int = -1
-    peak_mib: float = 0.0  # of its memory; known when it has ended
+    peak_mib: float = float("nan")  # of its memory; NaN until it has ended, or where it was below our own
 
     def has_ended(self) -> bool:
         """Whether the process is no more; then its status and the most memory it held are known."""
@@ -59,7 +61,9 @@ class Working:
             number, status, usage = os.wait4(self.process.pid, os.WNOHANG)  # `poll` would drop the usage
             if number:
                 self.process.returncode = os.waitstatus_to_exitcode(status)
-                self.peak_mib = out_of_memory.resident_mib(usage.ru_maxrss)
+                # a process begins as a copy of its parent, and Linux keeps that copy's peak as its own
+                if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+                    self.peak_mib = out_of_memory.resident_mib(usage.ru_maxrss)
         return self.process.returncode is not None
 
 
@@ -237,7 +241,8 @@ def _cause_of_death(status: int, output: Path, peak_mib: float) -> str:
             sign = "the system kills so where memory runs out"
         elif name in ENDS_OF_REFUSED and not said and out_of_memory.limits():
             sign = "so end processes that are refused it, and it is limited (ulimit -v, -d)"
-    return f"{reason}; memory may have run out: {sign}; its peak was {peak_mib:.0f} MiB" if sign else reason
+    peak = "" if math.isnan(peak_mib) else f"; its peak was {peak_mib:.0f} MiB"
+    return f"{reason}; memory may have run out: {sign}{peak}" if sign else reason
 
 
 def _signal_name(number: int) -> str:
