@@ -91,8 +91,8 @@ class LoadedRun:
         size = self.backbone.frozen.batch_size
         blocks = (given[i : i + size] for i in range(0, len(given), size))
         alike = (np.stack(list(rows)) for block in blocks for _, rows in groupby(self._made(block), key=np.shape))
-        logits = [self.model(self.backbone.frozen(inputs), training=False) for inputs in alike]
-        joined = {name: np.concatenate([each[name].numpy() for each in logits]) for name in self.tasks}
+        logits = [self.model.inferred(self.backbone.frozen(inputs)) for inputs in alike]
+        joined = {name: np.concatenate([each[name] for each in logits]) for name in self.tasks}
         return {name: task.probabilities(joined[name]) for name, task in self.tasks.items()}
 
     def _made(self, given: Frames) -> Iterator[np.ndarray]:
