@@ -217,6 +217,26 @@ def load_run(run: str | Path, tracking: MLflowTracking | None = None) -> LoadedR
     return LoadedRun(config, tasks, backbone, model, made)
 
 
+def where_tracked(run: str | Path, tracking: MLflowTracking | None = None) -> tuple[str, MLflowTracking | None]:
+    """Id of a run that `load_run` loads, and its store; of a run without tracking its own mark, and None.
+
+    Of a job that was reused these are of the run that made its model. A folder without a record has the id ''.
+    """
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+    folder = _folder(run)
+    if folder is None:
+        tracking = tracking or MLflowTracking("sqlite:///mlflow.db", "mtl", None, TIMEOUT_S)
+        return tracking.run(str(run)).tags.get(REUSED_FROM, str(run)), tracking
+    folder = folder.parent if folder.name == "artifacts" and (folder.parent / JOURNAL).is_file() else folder
+    record = Journal(folder / JOURNAL)
+    if not record.entries:
+        return "", None
+    run_id = record.tags().get(REUSED_FROM) or record.run_id or f"local-{record.first['key']}"
+    is_tracked = bool(record.store_uri()) and not run_id.startswith("local-")
+    return run_id, (tracking or _store_of(folder)) if is_tracked else None
+
+
 def _described(path: Path, name: str) -> dict[str, Any]:
     """What a run wrote of its model beside the weights."""
     try:
