@@ -25,7 +25,7 @@ OTHER_SIZES = ((240, 320), (97, 131), (48, 56))  # one that is usual, an odd one
 
 def own_rows(run: LoadedRun) -> tuple[np.ndarray, str]:
     """Rows of a run's test split, and what they are in words; drawn ones where its data are not there."""
-    name, shape, _ = takes(run)
+    name, _, _ = takes(run)
     rng = np.random.default_rng(0)
     try:
         rows = _test_rows(run, name == "features")

@@ -6,6 +6,7 @@ import json
 
 from mtl.data.making import INTERPOLATION
 from mtl.load_run import LoadedRun
+from mtl.tasks import BinaryTask
 
 NAME = "mtl.json"  # of the text, where a format keeps files
 KEY = "mtl"  # of the text, where a format keeps keys and values
@@ -44,13 +45,12 @@ def description(run: LoadedRun, run_id: str) -> str:
         recipe = {"height": made.height, "width": made.width, "interpolation": f"cv2.{made.interpolation}"}
     outputs = []
     for task_name, task in run.tasks.items():
-        is_binary = len(task.classes) == 1
         outputs.append(
             {
                 "name": task_name,
                 "classes": list(task.classes),  # the columns, in their order
-                "yes_means": list(task.named_classes) if is_binary else None,
-                "threshold": float(run.config.evaluation.threshold) if is_binary else None,
+                "yes_means": list(task.named_classes) if isinstance(task, BinaryTask) else None,
+                "threshold": float(run.config.evaluation.threshold) if isinstance(task, BinaryTask) else None,
             }
         )
     found = {

@@ -40,7 +40,7 @@ class Format(ABC):
         lacking = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if lacking:
             raise UserError(
-                f"{self.title} needs {' and '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not "
+                f"{self.title} needs {', '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not "
                 "installed; right would be pip install -e '.[export]', or a SavedModel, which needs nothing more."
             )
 
@@ -118,7 +118,7 @@ class LiteRT(Format):
     needs = ("ai_edge_litert",)
 
     def write(self, saved_model: Path, path: Path, description: str) -> None:
-        """By TensorFlow's converter; the description is a zip at the file's end, as LiteRT's own metadata tools do it."""
+        """By TensorFlow's converter; the description is a zip at the file's end, as LiteRT's metadata tools do it."""
         import tensorflow as tf
 
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-Number = int | tf.Tensor
-
 
 def as_opencv(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Images as `cv2.resize` with INTER_AREA makes them of uint8 frames, whole numbers in [0, 255] as float32.
@@ -66,15 +64,15 @@ def _products(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, size: tupl
     return tf.ensure_shape(tf.reshape(narrow, (b, *size, 3)), (None, *size, 3))
 
 
-def _area(n: Number, size: int) -> tf.Tensor:
-    """How much of each of n pixels lies in each of `size` cells, in pixels; (size, n), exact where n / size is whole."""
+def _area(n: tf.Tensor, size: int) -> tf.Tensor:
+    """How much of each of n pixels lies in each of `size` cells, in pixels; (size, n)."""
     cell, pixel = tf.range(size)[:, None], tf.range(n)[None]
     end = tf.minimum((cell + 1) * n, (pixel + 1) * size)
     overlap = tf.maximum(end - tf.maximum(cell * n, pixel * size), 0)  # in whole numbers: no rounding
     return tf.cast(overlap, tf.float32) / size
 
 
-def _between(n: Number, size: int) -> tf.Tensor:
+def _between(n: tf.Tensor, size: int) -> tf.Tensor:
     """OpenCV's bilinear weights (size, n) of INTER_AREA where it enlarges."""
     cell = tf.range(size)
     left = cell * n // size
@@ -87,7 +85,7 @@ def _between(n: Number, size: int) -> tf.Tensor:
     return is_left * (1 - right) + is_right * right
 
 
-def _triangle(n: Number, size: int) -> tf.Tensor:
+def _triangle(n: tf.Tensor, size: int) -> tf.Tensor:
     """Weights (size, n) of a triangle around each cell's middle, as wide as a cell or a pixel, whichever is wider."""
     scale = tf.cast(n, tf.float32) / size
     middle = (tf.range(size, dtype=tf.float32)[:, None] + 0.5) * scale
