@@ -70,7 +70,8 @@ def refuse_difference(run: LoadedRun, call: Callable[[np.ndarray], Mapping[str, 
     exact = LARGEST if run.backbone.precision == "float32" else LARGEST_ROUNDED
     made = run.training_frames
     own_size = made is None or made.height is None or rows.shape[1:3] == (made.height, made.width)
-    parts = [("rows", rows, exact if own_size else LARGEST_ROUNDED), ("a row alone", rows[:1], exact)]
+    allowed_here = exact if own_size else LARGEST_ROUNDED
+    parts = [("rows", rows, allowed_here), ("a row alone", rows[:1], allowed_here)]
     if takes(run)[1][1] is None:  # of any size
         parts += [(f"{w}x{h}", _in_size(rows[:2], h, w), LARGEST_ROUNDED) for h, w in OTHER_SIZES]
     said = []
