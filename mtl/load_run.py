@@ -91,8 +91,8 @@ class LoadedRun:
         size = self.backbone.frozen.batch_size
         blocks = (given[i : i + size] for i in range(0, len(given), size))
         alike = (np.stack(list(rows)) for block in blocks for _, rows in groupby(self._made(block), key=np.shape))
-        logits = [self.model(self.backbone.frozen(inputs), training=False) for inputs in alike]
-        joined = {name: np.concatenate([each[name].numpy() for each in logits]) for name in self.tasks}
+        logits = [self.model.inferred(self.backbone.frozen(inputs)) for inputs in alike]
+        joined = {name: np.concatenate([each[name] for each in logits]) for name in self.tasks}
         return {name: task.probabilities(joined[name]) for name, task in self.tasks.items()}
 
     def _made(self, given: Frames) -> Iterator[np.ndarray]:
@@ -228,6 +228,26 @@ def file_of_run(run: str | Path, name: str, tracking: MLflowTracking | None = No
     folder = _folder(run)
     found = _tracked_files(str(run), tracking, (name,)) if folder is None else _files_of(folder, tracking, (name,))
     return found[1][name]
+
+
+def where_tracked(run: str | Path, tracking: MLflowTracking | None = None) -> tuple[str, MLflowTracking | None]:
+    """Id of a run that `load_run` loads, and its store; of a run without tracking its own mark, and None.
+
+    Of a job that was reused these are of the run that made its model. A folder without a record has the id ''.
+    """
+    from mtl.tracking.mlflow_tracking import MLflowTracking
+
+    folder = _folder(run)
+    if folder is None:
+        tracking = tracking or MLflowTracking("sqlite:///mlflow.db", "mtl", None, TIMEOUT_S)
+        return tracking.run(str(run)).tags.get(REUSED_FROM, str(run)), tracking
+    folder = folder.parent if folder.name == "artifacts" and (folder.parent / JOURNAL).is_file() else folder
+    record = Journal(folder / JOURNAL)
+    if not record.entries:
+        return "", None
+    run_id = record.tags().get(REUSED_FROM) or record.run_id or f"local-{record.first['key']}"
+    is_tracked = bool(record.store_uri()) and not run_id.startswith("local-")
+    return run_id, (tracking or _store_of(folder)) if is_tracked else None
 
 
 def _described(path: Path, name: str) -> dict[str, Any]:

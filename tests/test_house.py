@@ -39,6 +39,7 @@ FLOORS = (
     ("report",),
     ("job",),  # what a job knows of its sweep
     ("load_run",),
+    ("export",),
     ("experiment",),
     ("sweep", "extract_frames", "predict"),
 )
@@ -63,7 +64,11 @@ DOORS = {
     "av": {"data"},
     "hydra": {"config", "sweep"},
     "omegaconf": {"config", "experiment", "load_run", "job", "sweep"},
-    "tensorflow": {"model", "weighting", "training", "experiment"},
+    "tensorflow": {"model", "weighting", "training", "experiment", "export"},
+    "tf2onnx": {"export"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "ai_edge_litert": {"export"},
     "keras": {"model", "weighting", "training", "experiment"},
 }
 MOST_LINES = 400

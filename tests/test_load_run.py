@@ -23,13 +23,6 @@ TASKS = {"violence": BinaryTask(["Fighting"], []), "anomaly_type": CategoricalTa
 SMALL = Making(4, 6, "INTER_AREA", ASSUMED)
 
 
-class Numbers(np.ndarray):
-    """Stands for a tensor."""
-
-    def numpy(self) -> np.ndarray:
-        return np.asarray(self)
-
-
 def loaded(made: Making | None = SMALL, takes: str = "frames", batch_size: int = 2) -> LoadedRun:
     """A run whose logits are the mean brightness of each frame, minus 100, or the sum of its features."""
 
@@ -44,9 +37,9 @@ def loaded(made: Making | None = SMALL, takes: str = "frames", batch_size: int =
     class Model:
         n_features = 3
 
-        def __call__(self, features, training):
+        def inferred(self, features):
             units = {name: task.units for name, task in TASKS.items()}
-            return {name: np.repeat(features[:, None], n, 1).view(Numbers) for name, n in units.items()}
+            return {name: np.repeat(features[:, None], n, 1) for name, n in units.items()}
 
     return LoadedRun(None, TASKS, SimpleNamespace(frozen=Frozen()), Model(), made)
 
@@ -338,3 +331,16 @@ def test_a_tracked_run_that_failed_says_why_it_has_no_model(tmp_path):
     run.end("FAILED")
     with pytest.raises(UserError, match=rf"^Run {run.id} \(anomaly\) left no model: it is FAILED \(no frame\)"):
         load_run(run.id, tracking)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_the_compiled_forward_pass_gives_what_the_eager_one_gives_and_is_traced_once_per_shape(folder):
+    run = load_run(folder / "outputs" / "alone")
+    images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3)).astype(np.uint8)
+    found = {n: run(images[:n])["general_anomaly"] for n in (5, 1, 3)}
+    logits = run.model(run.backbone.frozen(images), training=False)["general_anomaly"].numpy()
+    expected = run.tasks["general_anomaly"].probabilities(logits)
+    for n, each in found.items():
+        np.testing.assert_allclose(each, expected[:n], atol=1e-6)
+    assert run.model.infer.experimental_get_tracing_count() == 1

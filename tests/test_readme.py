@@ -25,6 +25,7 @@ ELSEWHERE = {
     "mlflow ui": "tests/tracking/test_tracking.py",
     "mlflow server": "tests/tracking/test_tracking.py",
     "python -m mtl.report mtl": "tests/report/test_report.py and .ci/run",
+    "python -m mtl.export RUN model.onnx": "tests/test_export.py",
     "python -m mtl.extract_frames /path/to/videos /path/to/ucf": "tests/test_extract_frames.py",
     "python -m mtl.predict RUN ": "tests/predict/test_predict.py",
 }

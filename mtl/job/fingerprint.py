@@ -39,7 +39,7 @@ NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
         *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal"),
-        *("job", "sweep", "memory", "out_of_memory", "extract_frames"),
+        *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export"),
     )
 )
 COMPUTING_PACKAGES = (

@@ -232,9 +232,10 @@ class Backbone:
         with strategy.scope():
             network = part(self if strategy.num_replicas_in_sync == 1 else self._twin(self.precision))
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-        def features_of(images: tf.Tensor) -> tf.Tensor:
+        def in_graph(images: tf.Tensor) -> tf.Tensor:
             return tf.cast(network(self._front(images)), tf.float32)
+
+        features_of = tf.function(in_graph, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
 
         @tf.function(reduce_retracing=True)
         def layers(shares: tf.Tensor) -> tf.Tensor:
@@ -260,7 +261,9 @@ class Backbone:
 
         exact = None if self.precision == "float32" else in_float32
         n_frames = self.batch_size * strategy.num_replicas_in_sync
-        return FrozenPart(spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact)
+        return FrozenPart(
+            spec, self.image_size, n_frames, np.dtype(np.float32), layers, shape, strategy, exact, in_graph=in_graph
+        )
 
     def _front(self, images: tf.Tensor) -> tf.Tensor:
         """Resized and preprocessed images (b, s, s, 3) of uint8 frames of any size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import keras
 import numpy as np
@@ -93,7 +93,7 @@ class MultiTaskModel:
         return self.from_shared(self.shared_outputs(self.trained(features, training)), training)
 
     @cached_property
-    def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def infer(self) -> Any:  # a tf.function, Callable[[tf.Tensor], dict[str, tf.Tensor]]
         """Logits by task name in inference mode, compiled once, for any number of features.
 
         NaN for a row whose shared outputs are not finite: in a graph oneDNN computes product,
@@ -106,6 +106,17 @@ class MultiTaskModel:
             return {name: tf.where(sound, one, np.nan) for name, one in self.from_shared(outputs, False).items()}
 
         return tf.function(logits, reduce_retracing=True, autograph=False)
+
+    def inferred(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """What `infer` gives for features (b, ...), with one graph for any number of rows of a shape.
+
+        Without it the first batch that is not full would be traced again.
+        """
+        dtype = tf.as_dtype(features.dtype)
+        spec = tf.TensorSpec((None, *features.shape[1:]), dtype)
+        key = ("inferred", features.shape[1:], dtype.name)
+        logits = self.compiled(key, lambda: self.infer.get_concrete_function(spec))(tf.constant(features, dtype))
+        return {name: one.numpy() for name, one in logits.items()}
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key, with and without a mask."""

@@ -37,6 +37,8 @@ class FrozenPart:
         Whether it is given frames, or features that a data set has already.
     in_float32 : callable or None
         Builds the same in float32, where it is in anything less.
+    in_graph : callable or None
+        Images (b, h, w, 3) of any number type -> features, to be traced within a caller's graph; None for the identity.
     """
 
     spec: Mapping[str, object]
@@ -48,6 +50,7 @@ class FrozenPart:
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
     in_float32: Callable[[], FrozenPart] | None = None
     takes: Literal["frames", "features"] = "frames"
+    in_graph: Layers | None = None
 
     def feature_shape(self, frame_shape: tuple[int, int]) -> tuple[int, ...]:
         """Shape of one frame's features, for frames of (height, width)."""

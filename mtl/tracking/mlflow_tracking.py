@@ -235,6 +235,16 @@ class MLflowTracking:
         with limits(UPLOAD_TIMEOUT_S):
             return Path(self._read(question))
 
+    def upload(self, run_id: str, folder: Path, under: str) -> None:
+        """Add the files of a folder to a run's artifacts, whether it has ended or not.
+
+        Raises
+        ------
+        UserError
+            If there is no such run, there is no room, or the store does not answer.
+        """
+        self._read(lambda: self._store._upload(run_id, folder, under))
+
     def close_stale(self) -> list[TrackedRun]:
         """Close, as KILLED, the runs whose process died on this host without a word; return them."""
         stale = [run for run in self.runs(status="RUNNING") if process.is_dead(run.tags)]
