@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
 # Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
 NEUTRAL_IN = {
-    "data": ("root", "annotations", "lists", "split_file", "frames_dir", "max_gib", "workers", "max_bad_share"),
+    "data": (
+        "root",
+        "annotations",
+        "lists",
+        "split_file",
+        "frames_dir",
+        "digests_dir",
+        "max_gib",
+        "workers",
+        "max_bad_share",
+    ),
     "training": ("checkpoint",),
 }
 # Modules that only launch, say, draw or keep; all others count as code of the result.
@@ -125,4 +135,6 @@ def data_digest(frames: Any, found: Stats) -> str:
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
     hashed.update(found.sizes.tobytes())
     hashed.update(found.made.encode())
+    if "content" in frames:  # of feature files: neither names nor sizes tell two sources apart
+        hashed.update("\n".join(map(str, frames["content"].cat.categories)).encode())
     return hashed.hexdigest()
