@@ -11,12 +11,13 @@ from typing import Literal, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from mtl.data.class_names import CLASSES, SPLITS
 from mtl.data.feature_found import as_text, listed_files
 from mtl.data.feature_layout import (
     Crops,
+    CropWord,
     layout_of,
     read_lengths,
     row_frames,
@@ -89,7 +90,7 @@ class FeatureFiles:
         source: str | None,
         layout: Layout | Mapping[Listed, Layout],
         frames_per_row: PositiveInt | Mapping[Listed, PositiveInt | None] | None,
-        crops: Crops | Mapping[Listed, Crops],
+        crops: CropWord | list[NonNegativeInt] | Mapping[Listed, CropWord | list[NonNegativeInt]],
         lists: Mapping[str, str | None],
         lengths: str | None,
         val_fraction: Fraction,
@@ -103,9 +104,8 @@ class FeatureFiles:
         self.source = source
         self.layout: Mapping[str, Layout] = _by_split("layout", layout)
         self.frames_per_row: Mapping[str, int | None] = _by_split("frames_per_row", frames_per_row)
-        self.crops: Mapping[str, Crops] = _by_split("crops", crops)
-        if any(isinstance(each, list) and not each for each in self.crops.values()):
-            raise UserError("data.crops: names no crop; right would be all, mean or a list such as [5].")
+        chosen: Mapping[str, Crops] = _by_split("crops", crops)
+        self.crops = {split: _plain(each) for split, each in chosen.items()}
         self.lists = {split: None if file is None else _place(file) for split, file in lists.items()}
         if set(self.lists) != set(LISTED):
             raise UserError(f"data.lists: has train and test, found {', '.join(self.lists) or 'nothing'}.")
@@ -313,6 +313,15 @@ def _by_split(key: str, value: T | Mapping[Listed, T]) -> dict[str, T]:
     if set(value) != set(LISTED):
         raise UserError(f"data.{key}: should be one for all, or one for each of train and test; found {dict(value)}.")
     return {split: value[split] for split in LISTED}
+
+
+def _plain(crops: Crops) -> Crops:
+    """Words as they are, numbers as a list of its own: the config's is of another kind."""
+    if isinstance(crops, str):
+        return crops
+    if not len(crops):
+        raise UserError("data.crops: names no crop; right would be all, mean or a list such as [5].")
+    return sorted({int(crop) for crop in crops})
 
 
 def _asked(own: Mapping[int, Path], crops: Crops) -> list[int]:

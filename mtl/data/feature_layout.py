@@ -21,7 +21,8 @@ from mtl.errors import UserError
 log = logging.getLogger(__name__)
 
 CROPS = (5, 10)  # how many crops extractors take
-Crops = Literal["all", "mean"] | list[int]
+CropWord = Literal["all", "mean"]
+Crops = CropWord | list[int]
 SAID = 3  # videos that one line names
 
 

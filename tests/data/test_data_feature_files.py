@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call, tracking_of
+from conftest import ROOT, TINY, call, tracking_of
 
 from mtl.data.feature_files import FeatureFiles
 from mtl.data.feature_layout import row_frames
@@ -406,6 +407,35 @@ def test_a_list_of_feature_files_with_labels(root):
     assert set(dataset(root, lists=lists).frames()["video"]) == {f"{name}_x264" for name in TRAIN + TEST}
     assert "Nothing tells the split" in refused(root)
     assert "is there already" in refused(root, lists={"train": lists["train"], "test": lists["train"]})
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("data.crops=[12]", "6 of 6 videos lack some of the crops 12"),
+        ("data.crops=foo", "data.crops: "),
+        ("data.crops=[]", "data.crops: names no crop"),
+        ("data.crops={train:all}", "data.crops: should be one for all, or one for each"),
+        ("data.layout=cnd", "data.layout: input should be 'auto'"),
+        ("data.frames_per_row=0", "data.frames_per_row: input should be greater than 0"),
+    ],
+)
+def test_settings_as_they_are_typed_are_checked(root, word, said):
+    clip_tsa(root)
+    from hydra import compose, initialize_config_dir
+
+    from mtl.config.build import build
+    from mtl.config.check import check
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        config = compose("config", ["data=feature_files", f"data.root={root}", "backbone=none", word])
+
+    def read():
+        check(config)
+        build(config.data).frames()
+
+    with pytest.raises(UserError, match=re.escape(said)):
+        read()
 
 
 @pytest.mark.tensorflow
