@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from mtl.data.decoding import n_cores
 from mtl.errors import UserError
 from mtl.files import publish, read_json
 from mtl.terminal import progress
+
+log = logging.getLogger(__name__)
 
 BLOCK = 2**22  # numbers looked at together
 MANY_BYTES = 2**28  # to be read: from here on a bar says how far it is
@@ -122,8 +125,11 @@ def digests(files: Sequence[FeatureFile], root: Path, folder: Path) -> dict[Path
             advance(((seen + file.size) >> 20) - (seen >> 20))
             seen += file.size
     if new:
-        folder.mkdir(parents=True, exist_ok=True)
-        publish(memory, json.dumps(known).encode())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            publish(memory, json.dumps(known).encode())
+        except OSError as error:
+            log.warning("What was found in feature files cannot be kept in %s: %s.", folder, error.strerror)
     broken = [file for file in files if known[names[file.path]][3]]
     if broken:
         raise UserError(

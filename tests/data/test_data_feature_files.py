@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 from conftest import ROOT, TINY, call, tracking_of
 
+from mtl.ablation.event_truth import event_truth
+from mtl.data.events import Events
 from mtl.data.feature_files import FeatureFiles
 from mtl.data.feature_layout import row_frames
 from mtl.data.feature_names import class_of_video, video_and_crop
 from mtl.errors import UserError
+from mtl.evaluation.predictions import predictions_table
 from mtl.features.feature_key import stats
 from mtl.features.features import given
 from mtl.job.fingerprint import data_digest
+from mtl.tasks import BinaryTask
 
 TRAIN = ["Abuse001", "Abuse002", "Fighting002", "Fighting003", "Normal_Videos001", "Normal_Videos002"]
 TEST = ["Abuse028", "Fighting033", "Normal_Videos_003", "Normal_Videos_006"]
@@ -362,6 +366,21 @@ def test_rows_that_do_not_fit_the_frames_are_listed(root, caplog):
     assert frames.groupby("video", observed=True)["n_frames"].sum()["Abuse028_x264"] == lengths["Abuse028"]
     file.write_text("video,n_frames\nAbuse001_x264,many\n")
     assert f"{file}:2: expected video,n_frames" in refused(root, lengths=str(file))
+
+
+def test_events_are_counted_by_frame_though_rows_are_sixteen(root):
+    vadclip(root)
+    file = root.parent / "lengths.csv"
+    file.write_text("video,n_frames\nAbuse028,100\nNormal_Videos_003,150\n")
+    frames = dataset(root, crops="all", lengths=str(file)).frames()
+    frames = frames[frames["split"] == "test"]
+    task = BinaryTask(["Abuse", "Fighting"], [])
+    targets = task.targets(frames)
+    table = predictions_table(frames, {"a": targets}, {"a": targets[:, None].astype(np.float32)}, {"a": task})
+    truth = event_truth(table, Events({"Abuse028_x264": ((20, 37),), "Normal_Videos_003_x264": ()}))
+    positive = truth.positives(table["target/a"].to_numpy(), ("yes",))[:, 0]
+    assert truth.weights.sum() == 250
+    assert truth.weights[positive].sum() == 17
 
 
 def test_stretched_rows_say_what_their_temporal_scores_are_worth(root, caplog):
