@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from mtl.data.feature_files import FeatureFiles
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.data.ucf_crime_videos import UCFCrimeVideos
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from mtl.training.history import Epoch, History
     from mtl.weighting.base import Weighting
 
-    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks | FeatureFiles
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from mtl.tasks import check_name
 from mtl.terminal import quiet
 
 if TYPE_CHECKING:
+    from mtl.data.feature_files import FeatureFiles
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.data.ucf_crime_videos import UCFCrimeVideos
 
-    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks | FeatureFiles
 
 NO_BACKBONE = "mtl.model.backbone.NoBackbone"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from mtl.evaluation.crops import one_of_crops
 from mtl.tasks import Task, log_odds
 
 
@@ -15,17 +16,20 @@ def predictions_table(
 ) -> pd.DataFrame:
     """One row per frame: `split`, `video`, `frame`, `class_name`, and per task target, logits and probabilities.
 
+    Where crops are rows they are made one, see `mtl.evaluation.crops.one_of_crops`.
+
     Returns
     -------
     DataFrame
-        `n_frames` too, where rows stand for several frames.
+        `n_frames` too where `frames` has it: how many frames a row stands for.
         ``target/<task>``, -1 where the task says nothing about the frame;
         ``logit/<task>`` and ``probability/<task>`` for a task of one
         class, else ``logit/<task>/<class>`` and ``probability/<task>/<class>``; float32.
         Frames are ranked by `mtl.tasks.log_odds` of the logits: probabilities near 1 are tied.
     """
-    described = ["split", "video", "frame", "class_name", *(["n_frames"] if "n_frames" in frames else [])]
-    columns: dict[str, object] = {name: frames[name].to_numpy() for name in described}
+    frames, targets, logits = one_of_crops(frames, targets, logits)
+    carried = ("split", "video", "frame", "class_name", *(["n_frames"] if "n_frames" in frames else []))
+    columns: dict[str, object] = {name: frames[name].to_numpy() for name in carried}
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
         found = {"logit": logits[name], "probability": task.probabilities(logits[name])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,12 @@ import pandas as pd
 from mtl.errors import UserError
 from mtl.features.archive import Archive
 from mtl.features.computed import ComputedVectors
-from mtl.features.vectors import FeatureVectors, MemoryVectors
+from mtl.features.vectors import FeatureVectors, FiledVectors, MemoryVectors
 from mtl.memory import aligned, finite_rows
+
+log = logging.getLogger(__name__)
+GIB = 2**30
+READ_AT_ONCE = 2**16  # feature vectors
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,35 @@ class Features:
         return self.computed + (self.vectors.computed if isinstance(self.vectors, ComputedVectors) else 0)
 
 
-def given(frames: pd.DataFrame, vectors: np.ndarray) -> Features:
+def given(frames: pd.DataFrame, vectors: np.ndarray | FiledVectors, memory_gib: float) -> Features:
     """Feature vectors that a data set has already: nothing to compute, nothing to keep.
+
+    Parameters
+    ----------
+    frames : DataFrame
+    vectors : ndarray or FiledVectors
+        Of files, finite as the data set has seen to: read now if they take `memory_gib` at most, else at every use.
+    memory_gib : float
 
     Raises
     ------
     UserError
         If a feature vector is not finite.
     """
+    nothing_bad = pd.DataFrame(columns=["path", "reason"])
+    if not isinstance(vectors, np.ndarray):
+        size = int(np.prod(vectors.shape, dtype=np.int64)) * vectors.dtype.itemsize
+        if size > memory_gib * GIB:
+            log.info(
+                "Feature vectors of the data set take %.2f GiB, more than features.memory_gib=%g: read from their "
+                "files, a block of steps ahead, in a shuffle of all training rows.", size / GIB, memory_gib,
+            )  # fmt: skip
+            return Features(frames, vectors, nothing_bad, 0, 0.0, None)
+        read = aligned(vectors.shape, vectors.dtype)
+        for start in range(0, len(frames), READ_AT_ONCE):
+            at = np.arange(start, min(start + READ_AT_ONCE, len(frames)))
+            vectors.take(at, read[at[0] : at[-1] + 1])
+        return Features(frames, MemoryVectors(read), nothing_bad, 0, 0.0, None)
     broken = np.flatnonzero(~finite_rows(vectors))
     if len(broken):
         raise UserError(
@@ -67,4 +93,4 @@ def given(frames: pd.DataFrame, vectors: np.ndarray) -> Features:
         )
     array = aligned(vectors.shape, vectors.dtype)
     array[:] = vectors
-    return Features(frames, MemoryVectors(array), pd.DataFrame(columns=["path", "reason"]), 0, 0.0, None)
+    return Features(frames, MemoryVectors(array), nothing_bad, 0, 0.0, None)

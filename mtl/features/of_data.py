@@ -13,6 +13,7 @@ from mtl.errors import UserError
 from mtl.features.feature_key import Stats
 from mtl.features.features import Features, given
 from mtl.features.store import FeatureStore
+from mtl.features.vectors import FiledVectors
 from mtl.terminal import progress
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class FrameSource(Protocol):
     def root(self) -> FrameRoot | None:
         """Where the frames lie; None where there are no files."""
 
-    def features(self) -> np.ndarray | None:
+    def features(self) -> np.ndarray | FiledVectors | None:
         """Features that the data set has already, a row per frame; None where it has frames."""
 
 
@@ -62,7 +63,7 @@ def features_of(
     if frozen.takes == "frames" and given_features is not None:
         raise UserError(f"data={data.name} gives features, the backbone takes frames; right would be backbone=none.")
     if given_features is not None:
-        return given(frames, given_features)
+        return given(frames, given_features, store.memory_gib)
     assert data.root is not None  # a data set without files gives features
     with ExitStack() as stack:
         bar: list[Any] = []

@@ -34,6 +34,13 @@ class FeatureVectors(Protocol):
         """Feature vectors at positions, in their order, repeats allowed; a new array."""
 
 
+class FiledVectors(FeatureVectors, Protocol):
+    """Feature vectors that can be read into memory that is there."""
+
+    def take(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Feature vectors at positions, in their order, repeats allowed; in `out` where it is given."""
+
+
 MAPPED_BYTES = 2**25  # of touched pages, before they are given back
 FAULT_BYTES = 2**16  # the kernel maps around a touched page
 

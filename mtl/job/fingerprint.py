@@ -28,6 +28,7 @@ NEUTRAL_IN = {
         "lists",
         "split_file",
         "frames_dir",
+        "digests_dir",
         "max_gib",
         "workers",
         "max_bad_share",
@@ -39,7 +40,7 @@ NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
         *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal"),
-        *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export"),
+        *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export", "predict"),
     )
 )
 COMPUTING_PACKAGES = (
@@ -136,4 +137,6 @@ def data_digest(frames: Any, found: Stats) -> str:
     hashed = hashlib.blake2b(table_digest(frames).encode(), digest_size=16)
     hashed.update(found.sizes.tobytes())
     hashed.update(found.made.encode())
+    if "content" in frames:  # of feature files: neither names nor sizes tell two sources apart
+        hashed.update("\n".join(map(str, frames["content"].cat.categories)).encode())
     return hashed.hexdigest()

@@ -15,6 +15,7 @@ from mtl.results import DIVERGED, UNTRAINED
 from mtl.tracking.epoch_metrics import best_metrics, epoch_metrics
 
 if TYPE_CHECKING:
+    from mtl.data.feature_files import FeatureFiles
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.data.ucf_crime_videos import UCFCrimeVideos
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mtl.tracking.run import Run
     from mtl.training.history import Epoch, History
 
-    Data = UCFCrime | UCFCrimeVideos | RelatedTasks
+    Data = UCFCrime | UCFCrimeVideos | RelatedTasks | FeatureFiles
 
 log = logging.getLogger(__name__)
 

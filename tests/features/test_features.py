@@ -269,7 +269,7 @@ def test_given_rows_that_are_not_finite_are_a_mistake():
     rows = np.zeros((3, 2), np.float32)
     rows[1, 1] = np.inf
     with pytest.raises(UserError, match="1 of the 3 feature vectors of the data set hold .* first that of b"):
-        features.given(frames, rows)
+        features.given(frames, rows, 4.0)
 
 
 def test_a_row_is_finite_where_its_numbers_are_whatever_their_sum():
