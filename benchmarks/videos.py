@@ -107,7 +107,6 @@ def ours(root: Path, workers: int, folder: Path) -> Callable[[], None]:
         data = UCFCrimeVideos(
             str(root),
             {},
-            None,
             lists,
             CLASSES,
             STEP,

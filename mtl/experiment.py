@@ -6,7 +6,6 @@ import logging
 import time
 import traceback
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.data.ucf_crime_videos import UCFCrimeVideos
-    from mtl.evaluation.evaluation import Evaluated, Evaluation
+    from mtl.evaluation.evaluation import Evaluated
     from mtl.features.feature_key import Stats
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
@@ -137,7 +136,6 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         import keras
         import tensorflow as tf
 
-        from mtl.data.events import of_test_videos
         from mtl.data.labels import targets_of
         from mtl.data.making import how_made
         from mtl.data.splits import require_every_split
@@ -147,7 +145,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.relations.labels import as_text
         from mtl.report import run_tables
         from mtl.tracking import metrics
-        from mtl.tracking.artifacts import ROOM, whole_artifacts, write_temporal
+        from mtl.tracking.artifacts import ROOM, whole_artifacts
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
@@ -161,7 +159,6 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     with stages("index"):
         frames = data.frames()
         metrics.log_data(data, frames)
-        events = of_test_videos(data.temporal_truth(), frames)
         found = stats(data.root, frames["path"])
         tracked.tags(_identity(config, data, frames, found))
         files = getattr(data, "labels", {})  # drawn features have none
@@ -189,19 +186,13 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     with stages("evaluation"):
         predictions = _predict(model, dataset, tasks, history)
         trained, fault = dataset.trained_classes(tasks), "" if history.sound else history.diverged
-        judge: Evaluation = build(config.evaluation)
-        evaluated = judge.evaluate(predictions, tasks, fault, trained)
-        if events is not None:
-            temporal = judge.by_events(predictions, events, tasks, fault, trained)
-            evaluated = replace(evaluated, scores=evaluated.scores | temporal.scores)
+        evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks, fault, trained)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
     with stages("record"):  # one after the other, so that a disk that fills has what went before
         with whole_artifacts(artifacts) as new:
             predictions.to_parquet(new / "predictions.parquet", index=False)
-            if events is not None:
-                write_temporal(new, events, temporal)
         with whole_artifacts(artifacts, model.n_bytes) as new:
             write_model(new, model, backbone, features.vectors.shape[1:], made)
         with whole_artifacts(artifacts) as new:

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from mtl.trace import Trace
 
 
-# what scores by annotated events are tracked under
-TEMPORAL = ("auc_event", "average_precision_event", "auc_event_anomalous", "class_auc_event")
-
-
 @dataclass(frozen=True)
 class Relation:
     """One measure between every two tasks.
@@ -155,11 +151,6 @@ def directions(tasks: Sequence[str]) -> list[tuple[str, int, int]]:
     """
     position = {task: i for i, task in enumerate(tasks)}
     return [(f"{a}_to_{b}", position[a], position[b]) for a, b in permutations(sorted(tasks), 2)]
-
-
-def is_temporal(name: str) -> bool:
-    """Whether a metric's name is that of a score by annotated events, or of an end of its interval."""
-    return name.partition("/")[0].removesuffix("_low").removesuffix("_high") in TEMPORAL
 
 
 def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[str, float]:

@@ -16,7 +16,7 @@ RENAMED = {"probes": "gradient_measurements"}
 GROUPS = {"training.optimizer": "training/optimizer"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
-    "mtl.data.ucf_crime.UCFCrime": {"labels": {}, "events": None},
+    "mtl.data.ucf_crime.UCFCrime": {"labels": {}},
     "mtl.data.demo.Demo": {"labels": {}},
     "mtl.tasks.BinaryTask": {"unlabelled": []},
     "mtl.tasks.CategoricalTask": {"unlabelled": []},

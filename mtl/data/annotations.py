@@ -19,7 +19,6 @@ from mtl.errors import UserError, misspelt
 
 # <path> <class>; the path may contain spaces
 ANNOTATION = r"^(?P<path>.*\S)\s+(?P<label>\S+)\s*$"
-EVENT = r"\s-?\d+\s+-?\d+\s*$"  # how a line of when something happens ends
 # what needs a closer look in a path: backslashes, a root or a drive, empty steps, steps to here or upwards
 ODD_PATH = r"\\|^/|^[A-Za-z]:|//|(?:^|/)\.\.?(?:/|$)"
 
@@ -53,12 +52,6 @@ def read_annotations(
         at = int(np.flatnonzero(wrong)[0])
         found = lines[at].as_py().strip()
         raise UserError(f"{file}:{at + 1}: expected `<path> <class>`, found '{found}'{and_more(wrong.sum())}.")
-    timed = np.flatnonzero(pc.match_substring_regex(lines, EVENT).to_numpy(False))
-    if len(timed):
-        raise UserError(
-            f"{file}:{timed[0] + 1}: expected `<path> <class>`, found '{lines[int(timed[0])].as_py().strip()}'"
-            f"{and_more(len(timed))}: when something happens in a video belongs to data.events."
-        )
     number = np.flatnonzero(pc.is_valid(words).to_numpy(False)) + 1
     if len(number) == 0:
         raise UserError(f"{file} is empty; it should hold lines of `<path> <class>`.")

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from pydantic import PositiveInt
 
 from mtl import memory
-from mtl.data.annotated_data import AnnotatedData
 from mtl.data.assigned import by_file, held_out, say_shared_sources, sources_of
 from mtl.data.class_names import SPLITS
 from mtl.data.class_tree import ClassTree, class_tree, images_below, require_image
 from mtl.data.folders import is_image, scan
 from mtl.data.frame_table import FrameNames, Listing, counts, frame_table
+from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import passed_over
 from mtl.data.splits import say_large_videos
 from mtl.data.tree import reported, say_missing, say_passed_over, thinned
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 VideoRule = Literal["auto", "folder", "name", "file"]
 
 
-class ClassFolders(AnnotatedData):
+class ClassFolders(LabelledByFiles):
     """Images in `<root>/<split>/<Class>/...` or in `<root>/<Class>/...`.
 
     A class is called as its folder is, but for the normal one, which is `Normal` in tables and may be called
@@ -46,8 +46,6 @@ class ClassFolders(AnnotatedData):
     root : str
     labels : mapping of str to str or None
         By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
-    events : str or None
-        Annotation of the test videos' events, see `mtl.data.events.read_events`; None: not known.
     normal : str or None
         Folder of the class that is no anomaly; None: the only one whose name says so (`Normal`,
         `NonViolence`, `no_fight`), if there is one.
@@ -78,7 +76,6 @@ class ClassFolders(AnnotatedData):
         self,
         root: str,
         labels: Mapping[str, str | None],
-        events: str | None,
         normal: str | None,
         video: VideoRule,
         split_file: str | None,
@@ -91,7 +88,7 @@ class ClassFolders(AnnotatedData):
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
     ) -> None:
-        super().__init__(labels, events)
+        self.labels = dict(labels)
         self.root = Path(root).expanduser().absolute()
         self.normal = normal
         self.video = video
@@ -123,7 +120,6 @@ class ClassFolders(AnnotatedData):
 
     def check(self) -> None:
         """Raise `UserError` where root, class folders or the file of splits are not as they should be."""
-        self.temporal_truth()
         for folder in self._tree.folders:
             require_image(folder.path, self.root)
         if self.split_file is None:

@@ -210,7 +210,6 @@ class Demo(UCFCrime):
             root=str(Path(root) / self.drawing.folder),
             labels=labels,
             annotations=annotations,
-            events=None,
             val_fraction=val_fraction,
             split_seed=split_seed,
             every=every,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mtl.data.folders import is_image
 from mtl.data.text import read_text
 from mtl.errors import UserError
 
-log = logging.getLogger(__name__)
-
-SAID = 3  # names that one line gives as examples
 NUMBER = re.compile(r"-?\d+")
 NAMED_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,3}")  # an ending such as .mp4, which is no part of a video's name
 NONE = -1  # both ends of an event that is not there
@@ -82,75 +77,6 @@ class Events:
         return pd.DataFrame(rows, columns=["video", "start", "end"])
 
 
-def of_test_videos(events: Events | None, frames: pd.DataFrame) -> Events | None:
-    """The events of those test videos that there are, each looked up by its exact name; what does not fit is said.
-
-    Parameters
-    ----------
-    events : Events or None
-        None where nothing was annotated, and then that comes out.
-    frames : DataFrame
-        `split`, `video`, `frame`, and `n_frames` where rows stand for several frames.
-
-    Raises
-    ------
-    UserError
-        If none of the test videos was annotated, or none of those that were has an event.
-    """
-    if events is None:
-        return None
-    at_test = frames[(frames["split"] == "test").to_numpy()]
-    videos = sorted(at_test["video"].astype(str).unique())
-    known = set(videos)
-    found = Events({video: events.intervals[video] for video in videos if video in events.intervals}, events.source)
-    unknown = sorted(set(events.intervals) - known)
-    if not found.intervals:
-        raise UserError(
-            f"data.events: {events.source} names none of the {len(videos)} test videos. It names {_some(unknown)}, "
-            f"the data {_some(videos)}; names are compared exactly, without folder and ending."
-        )
-    if not any(found.intervals.values()):
-        raise UserError(
-            f"data.events: {events.source} has no event in any of the {len(found.intervals)} test videos that it "
-            f"names, such as {_some(list(found.intervals))}; without one no frame would be positive."
-        )
-    if unknown:
-        log.warning("events: %d annotated names are no test video: %s.", len(unknown), _some(unknown))
-    without = [video for video in videos if video not in found.intervals]
-    if without:
-        log.warning(
-            "events: %d of %d test videos were not annotated and are left out of scores by events: %s.",
-            len(without), len(videos), _some(without),
-        )  # fmt: skip
-    late = _ends_late(found, at_test)
-    if late:
-        log.info(
-            "events: %d end after the last frame there is and are clipped to the frames there are: %s.",
-            len(late), _some(late),
-        )  # fmt: skip
-    return found
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first of the names, and how many more there are."""
-    more = f" and {len(names) - SAID} more" if len(names) > SAID else ""
-    return f"{', '.join(names[:SAID])}{more}" if names else "none"
-
-
-def _ends_late(events: Events, frames: pd.DataFrame) -> list[str]:
-    """The video of every event that ends after its video's last frame, and after the step that it may stand for."""
-    table = frames.sort_values("frame", kind="stable")
-    n_frames = table["n_frames"].to_numpy() if "n_frames" in table else 1
-    first = table["frame"].astype(np.int64)
-    by_video = pd.DataFrame({"video": table["video"].astype(str), "first": first, "end": first + n_frames})
-    late = []
-    for video, rows in by_video[by_video["video"].isin(list(events.intervals))].groupby("video"):
-        firsts = rows["first"].to_numpy()[-2:]
-        end = max(int(rows["end"].max()), int(firsts[-1] + (firsts[-1] - firsts[0])))
-        late += [str(video) for _, stop in events.intervals[str(video)] if len(firsts) > 1 and stop > end]
-    return late
-
-
 def _disjoint(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same frames as intervals that do not overlap, in order."""
     found: list[tuple[int, int]] = []
@@ -183,11 +109,6 @@ def read_events(file: Path) -> Events:
             continue
         video = video_name(words[0])
         numbers = words[1:] if len(words) > 1 and NUMBER.fullmatch(words[1]) else words[2:]
-        if is_frame(words):
-            raise UserError(
-                f"{file}:{number}: expected {RIGHT}, found the frame '{words[0]}' with its class: "
-                "files of frames belong to data.annotations."
-            )
         if not numbers or len(numbers) % 2 or not all(map(NUMBER.fullmatch, numbers)):
             raise UserError(f"{file}:{number}: expected {RIGHT}, found '{line.strip()}'.")
         if video in intervals:
@@ -204,11 +125,6 @@ def read_events(file: Path) -> Events:
     if not intervals:
         raise UserError(f"{file} is empty; it should hold lines of {RIGHT}.")
     return Events(intervals, str(file))
-
-
-def is_frame(words: Sequence[str]) -> bool:
-    """Whether a line's words are those of an annotation file of frames: an image, then at the end a class."""
-    return len(words) > 1 and not NUMBER.fullmatch(words[-1]) and any(map(is_image, words))
 
 
 def video_name(word: str) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mtl.data.events import Events
 from mtl.errors import UserError
 
 # which of the two tasks say yes to a feature vector
@@ -112,10 +111,6 @@ class RelatedTasks:
     def features(self) -> np.ndarray:
         """All feature vectors, float32 of shape (n, n_features), in the order of `frames`."""
         return self._drawn()[0]
-
-    def temporal_truth(self) -> Events | None:
-        """None: nothing happens over time in a feature vector."""
-        return None
 
     def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows, and the labels of both tasks; what the dial changes is drawn last."""

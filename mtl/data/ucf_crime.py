@@ -13,11 +13,11 @@ import pyarrow as pa
 from pydantic import Field, PositiveInt
 
 from mtl import memory
-from mtl.data.annotated_data import AnnotatedData
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import Listing, counts, frame_table
+from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import class_folders, passed_over, split_folder
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
@@ -29,7 +29,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 NAMED = "Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
 
 
-class UCFCrime(AnnotatedData):
+class UCFCrime(LabelledByFiles):
     """The frames of UCF-Crime with their classes, videos and splits.
 
     Parameters
@@ -42,8 +42,6 @@ class UCFCrime(AnnotatedData):
         For `train`, `val` and `test` a file of lines ``<path> <class>`` that takes
         the place of the split's folder. With neither a file nor a folder for `val`,
         validation videos are held out of train.
-    events : str or None
-        File that says when something happens in the test videos, see `read_events`.
     val_fraction : float
         Share of each class's training frames that is held out, as near as whole videos
         come; counted as found, before thinning. Without effect where `val` is given.
@@ -75,7 +73,6 @@ class UCFCrime(AnnotatedData):
         root: str,
         labels: Mapping[str, str | None],
         annotations: Mapping[str, str | None],
-        events: str | None,
         val_fraction: Fraction,
         split_seed: int,
         every: PositiveInt,
@@ -84,7 +81,7 @@ class UCFCrime(AnnotatedData):
         max_test_frames: PositiveInt | None,
     ) -> None:
         self.root = Path(root).expanduser().absolute()
-        super().__init__(labels, events)
+        self.labels = dict(labels)
         self.annotations = {split: annotations.get(split) for split in SPLITS}
         for split in annotations:
             if split not in SPLITS:
@@ -99,17 +96,16 @@ class UCFCrime(AnnotatedData):
         self.skipped = pd.DataFrame()
 
     def check(self) -> None:
-        """Raise `UserError` where root, split and class folders, annotation files or events are not as they should be.
+        """Raise `UserError` where root, split folders, class folders or annotation files are not as they should be.
 
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
         """
         check_folder(self.root, "data.root")
-        self.temporal_truth()
         for split, file in self.annotations.items():
             if file is not None:
-                if not _file_of(file).is_file():
-                    raise UserError(f"data.annotations.{split}: there is no file {_file_of(file)}.")
+                if not _annotation_file(file).is_file():
+                    raise UserError(f"data.annotations.{split}: there is no file {_annotation_file(file)}.")
             else:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
@@ -164,7 +160,7 @@ class UCFCrime(AnnotatedData):
         listed: dict[Path, pa.Array] = {}
         for split, file in self.annotations.items():
             if file is not None:
-                yield from read_annotations(_file_of(file), self.root, split, listed, UCF_CRIME)
+                yield from read_annotations(_annotation_file(file), self.root, split, listed, UCF_CRIME)
                 used.update(listed)
             else:
                 for class_name, folder in self._class_folders(split):
@@ -187,15 +183,15 @@ class UCFCrime(AnnotatedData):
     def _given(self, split: str) -> Path | None:
         """The annotation file or else the folder of a split; None where validation has neither."""
         file = self.annotations[split]
-        return self._split_folder(split) if file is None else _file_of(file)
+        return self._split_folder(split) if file is None else _annotation_file(file)
 
     def _say_passed_over(self, used: set[Path]) -> None:
         """Name folders whose images are in no split, where it is folders that say what is."""
         say_passed_over(passed_over(self.root, used) if None in self.annotations.values() else [], self.root)
 
 
-def _file_of(file: str) -> Path:
-    """Where a file lies that a key names."""
+def _annotation_file(file: str) -> Path:
+    """Where an annotation file lies."""
     return Path(file).expanduser().absolute()
 
 

@@ -45,7 +45,7 @@ def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, 
     """AUC of one class."""
     if predicted.fault or positives.all() or not positives.any():
         return Sampled(np.nan, np.full(len(drawn), np.nan), predicted.fault or one_sided_reason(positives))
-    counts = pairwise_counts(scores, positives, predicted.videos, predicted.weights)
+    counts = pairwise_counts(scores, positives, predicted.videos)
     value = float(counts.auc(np.ones((1, drawn.shape[1])))[0])
     return Sampled(value, counts.auc(drawn), no_interval_reason(positives, predicted.videos))
 
@@ -90,7 +90,7 @@ def average_precision(predicted: TaskPredictions) -> Score:
         why = NEVER_TRAINED if both.any() else one_sided_reason(predicted.positives)
         return Score(np.nan, reason=predicted.fault or why)
     columns = zip(predicted.positives.T[counted], predicted.scores.T[counted], strict=True)
-    value = float(np.mean([average_precision_score(*each, sample_weight=predicted.weights) for each in columns]))
+    value = float(np.mean([average_precision_score(positives, scores) for positives, scores in columns]))
     return Score(value, reason="" if len(predicted.classes) == 1 else over_classes(predicted, counted))
 
 

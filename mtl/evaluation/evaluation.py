@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveInt
 
-from mtl.data.events import Events
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
 from mtl.evaluation.predictions import of_split
 from mtl.evaluation.task_predictions import REDUCTIONS, TaskPredictions, per_video, task_predictions
-from mtl.evaluation.temporal import Temporal, temporal_scores
 from mtl.results import Score
 from mtl.statistics.bootstrap import coded_videos, resampled_videos
 from mtl.tasks import NORMAL, Task
@@ -122,19 +120,6 @@ class Evaluation:
             if np.isnan(score.value):
                 log.warning("%s is undefined: %s.", name, score.reason)
         return Evaluated(scores, pd.DataFrame(classes, columns=CLASS_COLUMNS), confusions, roc)
-
-    def by_events(
-        self,
-        predictions: pd.DataFrame,
-        events: Events,
-        tasks: Mapping[str, Task],
-        fault: str = "",
-        trained: Mapping[str, np.ndarray] | None = None,
-    ) -> Temporal:
-        """Score every task on the test frames by annotated events, see `temporal_scores`; the convention is logged."""
-        found = temporal_scores(predictions, events, tasks, self.resamples, self.seed, fault, trained)
-        log.info("by events: %s", found.convention)
-        return found
 
 
 def _class_rows(name: str, predicted: TaskPredictions, by_class: Mapping[str, Score]) -> list[tuple]:

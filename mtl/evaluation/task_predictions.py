@@ -33,8 +33,6 @@ class TaskPredictions:
         Why none of it can be scored; else empty.
     trained : ndarray of bool, shape (n_classes,)
         Whether training frames showed the class and the rest: else its head column learned nothing of it.
-    weights : ndarray of shape (n_frames,), optional
-        For how many frames each row stands, where it is not one.
     """
 
     classes: tuple[str, ...]
@@ -44,7 +42,6 @@ class TaskPredictions:
     videos: np.ndarray
     fault: str
     trained: np.ndarray
-    weights: np.ndarray | None = None
 
 
 def task_predictions(

@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
-# Keys of a group that do not either. Where the data lie: the data's digest says what lies there. Events judge
-# predictions that are there already.
+# Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
 NEUTRAL_IN = {
     "data": (
         "root",
         "annotations",
-        "events",
         "lists",
         "split_file",
         "frames_dir",

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from mtl.config.build import build, plain_config
+from mtl.config.build import plain_config
 from mtl.config.request import RunRequest
 from mtl.errors import UserError
 from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
 from mtl.job.record import REUSED_FROM
-from mtl.results import CODE, DATA, DIVERGED, UNTRAINED, is_temporal
+from mtl.results import CODE, DATA, DIVERGED, UNTRAINED
 from mtl.tracking.epoch_metrics import OBJECTIVE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mtl.results import TrackedRun
     from mtl.tracking.mlflow_tracking import MLflowTracking
 
@@ -68,8 +66,7 @@ def reuse(
 
     The row is a run of its own below the sweep's parent: parameters, last metrics
     and the artifacts that tables are made from; tag `reused_from` is the id of the
-    run that was trained, which stays as it is and keeps the weights. Scores by annotated
-    events are those of this job's own events, from the stored predictions.
+    run that was trained, which stays as it is and keeps the weights.
     """
     artifacts, config = asked.artifacts, asked.config
     artifacts.mkdir(parents=True, exist_ok=True)
@@ -79,51 +76,15 @@ def reuse(
     except (UserError, OSError) as error:
         log.warning("Run %s is done already, but its artifacts cannot be had (%s): it is run again.", before.id, error)
         return None
-    names = ("fingerprint", CODE, DATA, DIVERGED, UNTRAINED)
+    names = ("fingerprint", CODE, DATA, "undefined", DIVERGED, UNTRAINED)
     kept = {key: before.tags[key] for key in names if key in before.tags}
     tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, REUSED_FROM: before.id})
     with closing_run(tracked, asked.folder, asked.config):
         found = {key: before.params[key] for key in ("split_point", "precision") if key in before.params}
         tracked.params(asked.parameters() | found)
-        metrics, reasons = _scores_by_events(config, before, artifacts)
-        undefined = [each for each in before.tags.get("undefined", "").split(", ") if each and not is_temporal(each)]
-        tracked.metrics(
-            {key: value for key, value in before.metrics.items() if not is_temporal(key)}
-            | {key: value for key, value in metrics.items() if key not in reasons},
-            step=0,
-        )
-        tracked.undefined(reasons)
-        if undefined:
-            tracked.tags({"undefined": ", ".join([*undefined, *reasons])})
+        tracked.metrics(before.metrics, step=0)
         tracked.text(f"Not trained again: the numbers are those of run `{before.id}`, which has the same fingerprint.")
         asked.write_config()
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
     return before.metrics.get(f"{OBJECTIVE}/{config.main_task}", float("nan"))
-
-
-def _scores_by_events(
-    config: DictConfig, before: TrackedRun, artifacts: Path
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Metrics of the stored predictions by this job's events, and why some are undefined; nothing without events.
-
-    The events and the table per class are left beside the predictions.
-    """
-    truth = build(config.data).temporal_truth()
-    if truth is None:
-        return {}, {}
-    import pandas as pd  # seconds, and only here
-
-    from mtl.data.events import of_test_videos
-    from mtl.tracking.artifacts import whole_artifacts, write_temporal
-    from mtl.tracking.metrics import score_metrics, trained_classes
-
-    predictions = pd.read_parquet(artifacts / "predictions.parquet")
-    events = of_test_videos(truth, predictions)
-    assert events is not None
-    tasks = build(config.tasks)
-    trained, fault = trained_classes(tasks, before.tags), before.tags.get(DIVERGED, "")
-    temporal = build(config.evaluation).by_events(predictions, events, tasks, fault, trained)
-    with whole_artifacts(artifacts) as new:
-        write_temporal(new, events, temporal)
-    return score_metrics(temporal.scores)

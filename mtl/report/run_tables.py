@@ -13,7 +13,6 @@ from mtl.formatting import interval, number, terminal_table
 from mtl.report.tables import INTERVAL, SCORES, intervals
 from mtl.results import Relation, Result, Score, pairs
 
-BY_EVENTS = ("auc_event", "average_precision_event", "auc_event_anomalous")
 PAIRS_SIDE_BY_SIDE = 6  # all pairs of four tasks fit into 80 columns
 
 
@@ -66,34 +65,14 @@ def run_tables(result: Result) -> list[RenderableType]:
     table[INTERVAL] = intervals(scores, interval)
     for name in SCORES[1:]:
         table[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in scores[name]]
-    by_events = events_table(result.scores, result.tasks)
-    title = "Test scores" if by_events.empty else "Test scores by video labels"
-    shown: list[RenderableType] = [terminal_table(title, table)]
-    if not by_events.empty:
-        shown.append(terminal_table("Test scores by annotated events", by_events))
+    shown: list[RenderableType] = [terminal_table("Test scores", table)]
     if len(result.tasks) > 1 and result.relations:
         table = pairs_table(result.relations, result.tasks)
         for i in range(0, table.shape[1], PAIRS_SIDE_BY_SIDE):
             shown.append(terminal_table("Relations of pairs", table.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
     notes = {f"auc of {task}": reason for task, reason in scores["reason"].items() if reason}
-    notes |= {
-        f"{kind.replace('_', ' ')} of {task}": score.reason
-        for task in result.tasks
-        for kind in ("auc_event", "auc_event_anomalous")
-        if (score := result.scores.get(f"{kind}/{task}")) and score.reason
-    }
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
-
-
-def events_table(scores: Mapping[str, Score], tasks: Sequence[str]) -> pd.DataFrame:
-    """Scores by annotated events as text, tasks down; no row where there are none."""
-    scored = [task for task in tasks if f"{BY_EVENTS[0]}/{task}" in scores]
-    table = pd.DataFrame(index=pd.Index(scored, name="task"))
-    for prefix, title in zip(BY_EVENTS, ("AUC", "average precision", "AUC, anomalous videos"), strict=True):
-        found = [scores[f"{prefix}/{task}"] for task in scored]
-        table[title] = [f"{number(each.value)} {interval(each.low, each.high)}".strip() for each in found]
-    return table
 
 
 def pairs_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:

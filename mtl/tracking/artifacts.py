@@ -19,11 +19,8 @@ from mtl.trace import Trace
 from mtl.tracking.journal import ROOM as ROOM
 
 if TYPE_CHECKING:
-    from mtl.data.events import Events
     from mtl.evaluation.evaluation import Evaluated
-    from mtl.evaluation.temporal import Temporal
 
-EVENTS = "events.csv"
 ROWS_AT_ONCE = 2**16  # as python strings, which take several times their text
 
 
@@ -100,13 +97,6 @@ def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Rel
         values = pd.DataFrame(relation.values, index=trace.tasks, columns=trace.tasks)
         values.to_csv(folder / f"{name}.csv", index_label="task")
     relations_table(relations, trace.tasks).to_csv(folder / "relations.csv", index=False)
-
-
-def write_temporal(folder: Path, events: Events, temporal: Temporal) -> None:
-    """The events of the test videos, and beside the other tables the scores per class by them."""
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    events.table().to_csv(folder / EVENTS, index=False)
-    temporal.classes.to_csv(folder / "tables" / "classes_event.csv", index=False)
 
 
 def relations_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:

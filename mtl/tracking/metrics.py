@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
-    from mtl.results import Result, Score
+    from mtl.results import Result
     from mtl.tasks import Task
     from mtl.tracking.run import Run
     from mtl.training.history import Epoch, History
@@ -126,7 +126,15 @@ def log_result(
     """Scores, relations and times as metrics; what is undefined with its reason."""
     from mtl.results import tracked_values
 
-    metrics, reasons = score_metrics(result.scores)
+    metrics: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, score in result.scores.items():
+        metrics[name] = score.value
+        if np.isnan(score.value):
+            reasons[name] = score.reason
+        if np.isfinite(score.low):
+            prefix, _, task = name.partition("/")
+            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
     for name, relation in result.relations.items():
         values = tracked_values(name, relation, result.tasks)
         metrics |= values
@@ -164,20 +172,6 @@ def log_result(
         tracked.tags({DIVERGED: history.diverged})
 
 
-def score_metrics(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores and the ends of their intervals by tracked name, and the reason of each that is undefined."""
-    metrics: dict[str, float] = {}
-    reasons: dict[str, str] = {}
-    for name, score in scores.items():
-        metrics[name] = score.value
-        if np.isnan(score.value):
-            reasons[name] = score.reason
-        if np.isfinite(score.low):
-            prefix, _, task = name.partition("/")
-            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
-    return metrics, reasons
-
-
 def untrained_classes(tasks: Mapping[str, Task], trained: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The tag that says which classes of which task were never trained; none where all were."""
     found = {
@@ -186,12 +180,6 @@ def untrained_classes(tasks: Mapping[str, Task], trained: Mapping[str, np.ndarra
         if not trained[name].all()
     }
     return {UNTRAINED: json.dumps(found)} if found else {}
-
-
-def trained_classes(tasks: Mapping[str, Task], tags: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Which classes of each task were trained, as a run's tags say it, see `untrained_classes`."""
-    untrained = json.loads(tags.get(UNTRAINED, "{}"))
-    return {name: ~np.isin(task.classes, untrained.get(name, [])) for name, task in tasks.items()}
 
 
 def trained_frames(result: Result, history: History) -> float:

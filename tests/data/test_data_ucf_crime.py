@@ -615,25 +615,3 @@ def test_the_whole_set_is_indexed_in_seconds():
     assert len(kept) == 800 * 1185 + 810 * 393 + 290 * 384
     assert seconds < 15
     assert kept.memory_usage(deep=True).sum() < 200e6
-
-
-EVENTS = "Abuse028_x264.mp4  Abuse  165  240  -1  -1\n"
-
-
-def test_events_are_read_before_the_frames(tmp_path, root):
-    assert data(root).temporal_truth() is None
-    (tmp_path / "events.txt").write_text(EVENTS)
-    found = data(root, events=str(tmp_path / "events.txt"))
-    found.check()
-    assert found.temporal_truth().intervals == {"Abuse028_x264": ((165, 240),)}
-    with pytest.raises(UserError, match=r"data\.events: there is no file /nowhere\.txt"):
-        data(root, events="/nowhere.txt").check()
-    (tmp_path / "events.txt").write_text("Abuse028_x264.mp4 Abuse 165\n")
-    with pytest.raises(UserError, match=r"events\.txt:1: expected `<video>"):
-        found.check()
-
-
-def test_events_where_frames_belong_are_told_where_they_belong(tmp_path, root):
-    (tmp_path / "events.txt").write_text(EVENTS)
-    with pytest.raises(UserError, match=r"events\.txt:1: expected `<path> <class>`.* belongs to data\.events\."):
-        data(root, annotations={"test": str(tmp_path / "events.txt")}).frames()

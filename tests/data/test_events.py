@@ -113,8 +113,3 @@ def test_a_video_is_named_without_folder_and_ending(word, name):
 def test_the_table_of_events_says_also_where_there_are_none():
     table = Events({"a": ((1, 2), (5, 9)), "b": ()}).table()
     assert table.to_numpy().tolist() == [["a", 1, 2], ["a", 5, 9], ["b", -1, -1]]
-
-
-def test_an_annotation_of_frames_is_told_where_it_belongs(tmp_path):
-    with pytest.raises(UserError, match=r":2: .*found the frame 'Test/Abuse/a_0\.png'.*belong to data\.annotations"):
-        read_events(written(tmp_path, "a.mp4 Abuse 1 2\nTest/Abuse/a_0.png Abuse\n"))

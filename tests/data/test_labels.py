@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.data.annotated_data import AnnotatedData
-from mtl.data.labels import read_labels, targets_of
+from mtl.data.labels import LabelledByFiles, read_labels, targets_of
 from mtl.errors import UserError
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -87,7 +86,9 @@ def test_only_tasks_with_a_file_are_labelled_by_one(tmp_path):
 
 
 def labelled_by(**files):
-    return AnnotatedData(files, None)
+    data = LabelledByFiles()
+    data.labels = files
+    return data
 
 
 def test_an_unknown_task_and_a_missing_file_are_told():

@@ -23,7 +23,7 @@ from mtl.report.page import page
 from mtl.report.sentences import footnotes
 from mtl.report.summary import Summary, summarise
 from mtl.report.tables import job_table
-from mtl.results import TEMPORAL, Relation, Result, Score, TrackedRun
+from mtl.results import Relation, Result, Score, TrackedRun
 from mtl.trace import Trace
 from mtl.tracking.journal import recorded
 from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -586,20 +586,6 @@ def test_a_run_shows_scores_by_task_and_relations_by_pair():
 
 def test_a_run_of_one_task_has_no_table_of_pairs():
     assert len(run_tables.run_tables(result(("anomaly",), {"x": Relation(np.ones((1, 1)), reason="no pair")}))) == 1
-
-
-def test_scores_by_events_stand_under_a_heading_of_their_own():
-    found = result(("anomaly", "violence"), {})
-    assert "by video labels" not in shown(run_tables.run_tables(found)[0])
-    scores = dict(found.scores)
-    for prefix in TEMPORAL[:3]:
-        scores |= {f"{prefix}/{task}": Score(0.625, 0.6, 0.65) for task in found.tasks}
-    scores["auc_event/violence"] = Score(NAN, reason="no positive frame")
-    tables = run_tables.run_tables(Result(found.tasks, "anomaly", scores, {}, found.trace, found.predictions))
-    assert "Test scores by video labels" in shown(tables[0])
-    assert "Test scores by annotated events" in shown(tables[1])
-    assert shown(tables[1]).count("0.600–0.650") == 5
-    assert "auc event of violence: no positive frame" in shown(tables[2])
 
 
 def test_an_undefined_score_is_noted_with_its_reason():

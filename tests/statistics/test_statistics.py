@@ -590,14 +590,3 @@ def test_paired_differences_over_videos_and_seeds_cover() -> None:
         told.append(verdict(found, 80).word)
     assert 0.92 <= np.mean(covered) <= 0.98
     assert told.count("hurts") <= 0.05 * len(told)
-
-
-def test_pairwise_counts_of_rows_that_stand_for_several_frames_are_those_of_the_frames():
-    rng = np.random.default_rng(3)
-    for n_positive in (15, 45):  # fewer and more positive videos than negative ones
-        scores, videos = rng.integers(0, 9, 60).astype(float), rng.integers(0, 12, 60)
-        positives, weights = np.arange(60) < n_positive, rng.integers(1, 17, 60)
-        one_by_one = pairwise_counts(*(np.repeat(each, weights) for each in (scores, positives, videos)))
-        found = pairwise_counts(scores, positives, videos, weights)
-        for name, values in vars(found).items():
-            np.testing.assert_array_equal(values, getattr(one_by_one, name))
