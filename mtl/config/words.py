@@ -17,6 +17,7 @@ from mtl.errors import UserError
 PATHS = (
     "data.root",
     *(f"data.annotations.{split}" for split in ("train", "val", "test")),
+    "data.events",
     "features.dir",
     "training.checkpoint.dir",
     "backbone.weights",

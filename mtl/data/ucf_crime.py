@@ -10,11 +10,12 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mtl import memory
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.events import Events
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import TEXT, Listing, categorical, counts, frame_table
 from mtl.data.split_folders import class_folders, passed_over, quoted, split_folder
@@ -26,6 +27,7 @@ from mtl.data.splits import (
     require_videos_to_hold_out,
     say_large_videos,
 )
+from mtl.data.temporal_truth import events_of, refuse_events
 from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,10 @@ class UCFCrime:
         validation is thinned at the same rate.
     max_test_frames : int, optional
         Likewise for test.
+    events : str, optional
+        The annotation of the test videos' events, see `read_events`.
+    fps : float
+        Frames of the original videos in a second; of delays and alarms.
 
     Attributes
     ----------
@@ -83,6 +89,8 @@ class UCFCrime:
         max_frames_per_video: PositiveInt | None,
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
+        events: str | None,
+        fps: PositiveFloat,
     ) -> None:
         self.root = Path(root).expanduser().absolute()
         self.annotations = {split: annotations.get(split) for split in SPLITS}
@@ -95,11 +103,13 @@ class UCFCrime:
         self.max_frames_per_video = max_frames_per_video
         self.max_train_frames = max_train_frames
         self.max_test_frames = max_test_frames
+        self.events = events
+        self.fps = fps
         self.kept = pd.DataFrame()
         self.skipped = pd.DataFrame()
 
     def check(self) -> None:
-        """Raise `UserError` where root, split folders, class folders or annotation files are not as they should be.
+        """Raise `UserError` where root, split folders, class folders, annotations or events are not as they should be.
 
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
@@ -113,6 +123,8 @@ class UCFCrime:
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
                         raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
+        refuse_events({split: _annotation_file(file) for split, file in self.annotations.items() if file is not None})
+        self.temporal_truth()
 
     def frames(self) -> pd.DataFrame:
         """The frame table, split and thinned.
@@ -157,6 +169,10 @@ class UCFCrime:
     def features(self) -> np.ndarray | None:
         """None: no features are given, the frames lie as files below `root`."""
         return None
+
+    def temporal_truth(self) -> Events | None:
+        """The annotated events, of whatever videos the file names; None where there is no file."""
+        return None if self.events is None else events_of(self.events)
 
     def _listings(self, skipped: list[tuple[str, str]], used: set[Path]) -> Iterator[Listing]:
         """What is there, split by split and class by class; the folders of images that were listed go to `used`."""
