@@ -21,8 +21,10 @@ def predictions_table(
         ``target/<task>``; ``logit/<task>`` and ``probability/<task>`` for a task of one
         class, else ``logit/<task>/<class>`` and ``probability/<task>/<class>``; float32.
         Frames are ranked by `mtl.tasks.log_odds` of the logits: probabilities near 1 are tied.
+        `n_frames` too where the rows of `frames` stand for several frames each.
     """
-    columns: dict[str, object] = {name: frames[name].to_numpy() for name in ("split", "video", "frame", "class_name")}
+    names = [*("split", "video", "frame", "class_name"), *(["n_frames"] if "n_frames" in frames else [])]
+    columns: dict[str, object] = {name: frames[name].to_numpy() for name in names}
     for name, task in tasks.items():
         columns[f"target/{name}"] = targets[name]
         found = {"logit": logits[name], "probability": task.probabilities(logits[name])}

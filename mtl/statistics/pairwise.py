@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -73,7 +73,7 @@ class PairwiseCounts:
     rows, columns : ndarray of int
         The videos that have positive frames, and those that have negative ones.
     positives, negatives : ndarray, shapes (n_rows,) and (n_columns,)
-        Number of such frames.
+        Number of such frames, or their weight.
     """
 
     counts: np.ndarray
@@ -101,7 +101,9 @@ class PairwiseCounts:
         return np.divide(won, compared, out=np.full(len(won), np.nan), where=compared > 0)
 
 
-def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarray) -> PairwiseCounts:
+def pairwise_counts(
+    scores: np.ndarray, positives: np.ndarray, videos: np.ndarray, weights: np.ndarray | None = None
+) -> PairwiseCounts:
     """Count, for every two videos, the comparisons won.
 
     Parameters
@@ -111,6 +113,8 @@ def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarra
     positives : ndarray of bool, shape (n_frames,)
     videos : ndarray of int, shape (n_frames,)
         Code of each frame's video.
+    weights : ndarray of shape (n_frames,), optional
+        How many frames of this score and outcome each row stands for, 0 or more; without them one.
 
     Returns
     -------
@@ -122,46 +126,55 @@ def pairwise_counts(scores: np.ndarray, positives: np.ndarray, videos: np.ndarra
     rows, row = np.unique(videos[positives], return_inverse=True)
     columns, column = np.unique(videos[~positives], return_inverse=True)
     n_levels = int(level.max(initial=-1)) + 1
-    positive, negative = level[positives], level[~positives]
+    weights = np.ones(len(scores)) if weights is None else np.asarray(weights, float)
+    positive = _Side(level[positives], row, weights[positives], len(rows))
+    negative = _Side(level[~positives], column, weights[~positives], len(columns))
     if len(columns) <= len(rows):
-        counts = _beaten(positive, row, len(rows), negative, column, len(columns), n_levels)
+        counts = _beaten(positive, negative, n_levels)
     else:  # the same seen from the other side: cheaper, as it cumulates over the fewer videos
-        last = n_levels - 1
-        counts = _beaten(last - negative, column, len(columns), last - positive, row, len(rows), n_levels).T
-    return PairwiseCounts(
-        np.ascontiguousarray(counts),
-        rows,
-        columns,
-        np.bincount(row, minlength=len(rows)).astype(float),
-        np.bincount(column, minlength=len(columns)).astype(float),
-    )
+        counts = _beaten(negative.reversed(n_levels), positive.reversed(n_levels), n_levels).T
+    return PairwiseCounts(np.ascontiguousarray(counts), rows, columns, positive.totals, negative.totals)
 
 
-def _beaten(
-    level: np.ndarray,
-    video: np.ndarray,
-    n_videos: int,
-    other_level: np.ndarray,
-    other_video: np.ndarray,
-    n_others: int,
-    n_levels: int,
-) -> np.ndarray:
-    """Frames of every other video that lie below the frames of a video, ties half; (n_videos, n_others)."""
-    order, other_order = np.argsort(level, kind="stable"), np.argsort(other_level, kind="stable")
-    level, video = level[order], video[order]
-    other_level, other_video = other_level[other_order], other_video[other_order]
-    won = np.zeros((n_videos, n_others))
+@dataclass(frozen=True)
+class _Side:
+    """The frames of one outcome: level of the score, code of the video, weight; each of shape (n,)."""
+
+    level: np.ndarray
+    video: np.ndarray
+    weight: np.ndarray
+    n_videos: int
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Weight of every video's frames."""
+        return np.bincount(self.video, self.weight, minlength=self.n_videos)
+
+    def reversed(self, n_levels: int) -> _Side:
+        """With the highest score the lowest."""
+        return replace(self, level=n_levels - 1 - self.level)
+
+    def sorted(self) -> _Side:
+        """In order of score."""
+        order = np.argsort(self.level, kind="stable")
+        return replace(self, level=self.level[order], video=self.video[order], weight=self.weight[order])
+
+
+def _beaten(side: _Side, other: _Side, n_levels: int) -> np.ndarray:
+    """Weight of the frames of every other video that lie below those of a video, ties half; (n_videos, n_others)."""
+    side, other, n_others = side.sorted(), other.sorted(), other.n_videos
+    won = np.zeros((side.n_videos, n_others))
     passed = np.zeros(n_others)
     step = max(1, CELLS // max(1, n_others))
     for start in range(0, n_levels, step):
         size = min(step, n_levels - start)
-        here = slice(*np.searchsorted(level, (start, start + size)))
-        there = slice(*np.searchsorted(other_level, (start, start + size)))
-        cell = (other_level[there] - start) * n_others + other_video[there]
-        counts = np.bincount(cell, minlength=size * n_others).reshape(size, n_others)
+        here = slice(*np.searchsorted(side.level, (start, start + size)))
+        there = slice(*np.searchsorted(other.level, (start, start + size)))
+        cell = (other.level[there] - start) * n_others + other.video[there]
+        counts = np.bincount(cell, other.weight[there], minlength=size * n_others).reshape(size, n_others)
         reached = passed + counts.cumsum(axis=0)
         frames = sparse.csr_array(
-            (np.ones(here.stop - here.start), (video[here], level[here] - start)), shape=(n_videos, size)
+            (side.weight[here], (side.video[here], side.level[here] - start)), shape=(side.n_videos, size)
         )
         won += frames @ (reached - counts / 2)
         passed = reached[-1]
