@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 CELLS = 2**22  # of resamples by levels at once; changes no number
+PRODUCTS = 10  # of levels with videos that cost as much as to go through one frame; decides which way is taken
 
 
 def average_precisions(
@@ -31,29 +34,63 @@ def average_precisions(
     ndarray of shape (n_resamples,)
         In [0, 1]; NaN where a resample has no positive frame.
     """
-    n_videos = drawn.shape[1]
+    drawn = np.asarray(drawn, float)
     levels = np.unique(scores[positives])[::-1]  # precision is asked for where a positive frame is, and nowhere else
     # a frame counts from the first of these levels on, from the top, that it reaches
     reached = len(levels) - np.searchsorted(levels[::-1], scores, side="right")
-    drawn = np.asarray(drawn, float)
-    total, found = np.zeros(len(drawn)), np.zeros(len(drawn))
-    above, above_positive = np.zeros(n_videos), np.zeros(n_videos)
     order = np.argsort(reached, kind="stable")
-    reached, videos, weights, positives = reached[order], videos[order], weights[order], positives[order]
+    order = order[: np.searchsorted(reached[order], len(levels))]
+    rows = _Rows(reached[order], videos[order], np.asarray(weights, float)[order], positives[order], len(levels))
+    few = len(levels) * drawn.shape[1] < PRODUCTS * len(scores)
+    return _together(rows, drawn) if few else _one_by_one(rows, drawn)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Frames from the highest score down, each with the first level that it reaches."""
+
+    level: np.ndarray
+    video: np.ndarray
+    weight: np.ndarray
+    is_positive: np.ndarray
+    n_levels: int
+
+
+def _together(rows: _Rows, drawn: np.ndarray) -> np.ndarray:
+    """By products of what lies above every level in each video with how often it was drawn."""
+    n_videos = drawn.shape[1]
+    total, found = np.zeros(len(drawn)), np.zeros(len(drawn))
+    above, hits_above = np.zeros(n_videos), np.zeros(n_videos)
     step = max(1, CELLS // max(1, len(drawn), n_videos))
-    for start in range(0, len(levels), step):
-        size = min(step, len(levels) - start)
-        here = slice(*np.searchsorted(reached, (start, start + size)))
-        cell = (reached[here] - start) * n_videos + videos[here]
-        counts = np.bincount(cell, weights[here], minlength=size * n_videos).reshape(size, n_videos)
-        of_positives = np.bincount(cell, weights[here] * positives[here], minlength=size * n_videos)
-        of_positives = of_positives.reshape(size, n_videos)
-        all_above = above + counts.cumsum(axis=0)
-        positive_above = above_positive + of_positives.cumsum(axis=0)
-        above, above_positive = all_above[-1], positive_above[-1]
-        new = of_positives @ drawn.T  # (size, n_resamples)
-        shown = all_above @ drawn.T
-        hits = positive_above @ drawn.T
-        found += (new * np.divide(hits, shown, out=np.zeros_like(hits), where=shown > 0)).sum(axis=0)
+    for start in range(0, rows.n_levels, step):
+        size = min(step, rows.n_levels - start)
+        here = slice(*np.searchsorted(rows.level, (start, start + size)))
+        cell, weight = (rows.level[here] - start) * n_videos + rows.video[here], rows.weight[here]
+        counts, hits = (
+            np.bincount(cell, each, minlength=size * n_videos).reshape(size, n_videos)
+            for each in (weight, weight * rows.is_positive[here])
+        )
+        new = hits @ drawn.T  # (size, n_resamples)
+        counts, hits = above + counts.cumsum(axis=0), hits_above + hits.cumsum(axis=0)
+        above, hits_above = counts[-1], hits[-1]
+        found += (new * _share(hits @ drawn.T, counts @ drawn.T)).sum(axis=0)
         total += new.sum(axis=0)
     return np.divide(found, total, out=np.full(len(drawn), np.nan), where=total > 0)
+
+
+def _one_by_one(rows: _Rows, drawn: np.ndarray) -> np.ndarray:
+    """Going through the frames of every resample: cheaper where nearly every frame is a level of its own."""
+    last = np.searchsorted(rows.level, np.arange(rows.n_levels), side="right") - 1
+    hit = rows.weight * rows.is_positive
+    values = np.full(len(drawn), np.nan)
+    for i, times in enumerate(drawn):
+        weight = times[rows.video]
+        hits, counts = (weight * hit).cumsum()[last], (weight * rows.weight).cumsum()[last]
+        if len(hits) and hits[-1] > 0:
+            values[i] = (np.diff(hits, prepend=0.0) * _share(hits, counts)).sum() / hits[-1]
+    return values
+
+
+def _share(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Precision; 0 where nothing was drawn yet."""
+    return np.divide(hits, counts, out=np.zeros_like(hits), where=counts > 0)

@@ -203,9 +203,10 @@ def test_weighted_counts_are_those_of_repeated_frames():
     )
 
 
-@pytest.mark.parametrize("cells", [2**22, 3])
-def test_average_precision_of_every_resample_is_that_of_its_frames(monkeypatch, cells):
+@pytest.mark.parametrize(("cells", "products"), [(2**22, 100), (3, 100), (3, 0)])
+def test_average_precision_of_every_resample_is_that_of_its_frames(monkeypatch, cells, products):
     monkeypatch.setattr("mtl.statistics.precision.CELLS", cells)
+    monkeypatch.setattr("mtl.statistics.precision.PRODUCTS", products)
     rng = np.random.default_rng(1)
     scores, positives, videos = rng.integers(0, 30, 90) / 4, rng.random(90) < 0.3, rng.integers(0, 7, 90)
     weights, drawn = rng.integers(1, 4, 90).astype(float), rng.multinomial(7, np.full(7, 1 / 7), 20)
