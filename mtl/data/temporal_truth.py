@@ -113,7 +113,7 @@ def _say(
         )  # fmt: skip
     else:
         log.info("All %d test videos are annotated.", len(names))
-    step = last_step(test["frame"].to_numpy(), test["video"].cat.codes.to_numpy())
+    step = last_step(test["frame"].to_numpy(), pd.factorize(test["video"])[0])
     after = [name for name, events in found.items() if any(end > last[name] + step for _, end in events)]
     if after:
         log.warning(

@@ -17,19 +17,13 @@ from mtl.evaluation.predictions import of_split
 from mtl.evaluation.task_predictions import TaskPredictions, one_sided_reason, task_predictions
 from mtl.evaluation.timeline import Timeline, by_frame, in_order, timeline
 from mtl.formatting import plural
-from mtl.results import Score
+from mtl.results import EVENT_SCORES, Score
 from mtl.statistics.bootstrap import coded_videos, resampled_videos
 from mtl.statistics.precision import average_precisions
 from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
 
-# scores by annotated events, by the part of their tracked name before the task
-EVENT_SCORES = (
-    *("auc_event", "average_precision_event", "auc_event_anomalous", "class_auc_event"),
-    *("false_alarms_per_hour", "events_found", "alarm_delay_s", "alarm_threshold"),
-    *("calibration_error", "false_alarm_rate", "event_frames", "event_videos"),
-)
 CLASS_COLUMNS = ["task", "class", "videos", "frames", "auc", "low", "high", "reason"]
 CONVENTION = "an event is start <= frame < end, frames counted from 0; every frame outside is negative"
 
