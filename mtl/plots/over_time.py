@@ -62,9 +62,13 @@ def scores_over_time(curves: Sequence[Curve], what: str, threshold: float) -> Fi
         axes.stairs(curve.probability, curve.edges, baseline=None, **line)
         if has_threshold:
             axes.axhline(threshold, **dashed)
-        axes.set(xlim=(curve.edges[0], curve.edges[-1]), ylim=(-0.03, 1.03))
+        first, last = curve.edges[0], curve.edges[-1]
+        axes.set(xlim=(first, last), ylim=(-0.03, 1.03))
         axes.set_yticks([0, 0.5, 1])
-        axes.xaxis.set_major_locator(MaxNLocator(5, prune="upper"))  # at the very end a number would hang out
+        ticks = MaxNLocator(5).tick_values(first, last)
+        axes.set_xticks(
+            ticks[(ticks >= first) & (ticks < last - 0.06 * (last - first))]
+        )  # at the end one would hang out
         below = "seconds" if i >= len(curves) - SIDE_BY_SIDE else ""
         name_panel(axes, wrapped(curve.title, 36), below, "probability" if i % SIDE_BY_SIDE == 0 else "")
     return figure
