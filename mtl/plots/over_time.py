@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtl.plots.layout import COLOURS, Look, name_panel, only_text, sheet, wrapped
+from mtl.plots.layout import COLOURS, Look, name_panel, only_text, sheet
 
 SIDE_BY_SIDE = 2
 SHADE = "0.82"
+LONGEST = 41  # letters of a name that fit above a panel; of a longer one its start and its end
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,6 @@ def scores_over_time(curves: Sequence[Curve], what: str, threshold: float) -> Fi
             ticks[(ticks >= first) & (ticks < last - 0.06 * (last - first))]
         )  # at the end one would hang out
         below = "seconds" if i >= len(curves) - SIDE_BY_SIDE else ""
-        name_panel(axes, wrapped(curve.title, 36), below, "probability" if i % SIDE_BY_SIDE == 0 else "")
+        title = curve.title if len(curve.title) <= LONGEST else f"{curve.title[:20]}…{curve.title[-20:]}"
+        name_panel(axes, title, below, "probability" if i % SIDE_BY_SIDE == 0 else "")
     return figure
