@@ -6,6 +6,7 @@ import logging
 import time
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from mtl.data.events import Events
     from mtl.data.feature_files import FeatureFiles
     from mtl.data.related_tasks import RelatedTasks
     from mtl.data.ucf_crime import UCFCrime
     from mtl.data.ucf_crime_videos import UCFCrimeVideos
     from mtl.evaluation.evaluation import Evaluated
+    from mtl.evaluation.temporal import EventEvaluated
     from mtl.features.feature_key import Stats
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
@@ -139,6 +142,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.data.labels import targets_of
         from mtl.data.making import how_made
         from mtl.data.splits import require_every_split
+        from mtl.data.temporal_truth import of_test_videos
         from mtl.features.feature_key import stats
         from mtl.features.of_data import features_of
         from mtl.model.multitask import assemble, reused
@@ -146,6 +150,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.report import run_tables
         from mtl.tracking import metrics
         from mtl.tracking.artifacts import ROOM, whole_artifacts
+        from mtl.tracking.by_events import judge_by_events, over_time, write_events
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
@@ -159,6 +164,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     with stages("index"):
         frames = data.frames()
         metrics.log_data(data, frames)
+        events: Events | None = data.temporal_truth()
+        events = None if events is None else of_test_videos(events, frames)
         found = stats(data.root, frames["path"])
         tracked.tags(_identity(config, data, frames, found))
         files = getattr(data, "labels", {})  # drawn features have none
@@ -187,6 +194,12 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         predictions = _predict(model, dataset, tasks, history)
         trained, fault = dataset.trained_classes(tasks), "" if history.sound else history.diverged
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks, fault, trained)
+    by_events: EventEvaluated | None = None
+    if events is not None:
+        with stages("events"):
+            judge, fps = build(config.evaluation), float(config.data.fps)
+            by_events = judge_by_events(judge, predictions, tasks, events, fps, trained, fault)
+            evaluated = replace(evaluated, scores=evaluated.scores | by_events.scores)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
@@ -197,6 +210,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
             write_model(new, model, backbone, features.vectors.shape[1:], made)
         with whole_artifacts(artifacts) as new:
             _write_results(new, evaluated, related, trace, history)
+            if by_events is not None and events is not None:
+                write_events(new, events, by_events, over_time(by_events, tasks, config.main_task, config.data.fps))
     scores, seconds = evaluated.scores, dict(stages.seconds)
     seconds["training"] += history.earlier_seconds
     objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")

@@ -57,7 +57,32 @@ NO_GRADIENT = "where a gradient is zero or not finite, or nothing was measured"
 T_BATCHES = "t interval over the batches, on the scale of Fisher's z"
 VIDEOS_ALIKE = "each video counts alike, as a frame weighs 1 / frames of its video"
 
+OF_TEST = (TEST, KEPT, BY_VIDEO, ONE_SIDED)
+OF_VIDEOS = (TEST, KEPT, BY_VIDEO, f"{ONE_SIDED}; where the label changes within a video")
+
+ANNOTATED = "all frames of the annotated test videos"
+IN_EVENT = "a frame is positive where the task's target is and it lies in an annotated event, start <= frame < end"
+LABELS = "the threshold is chosen on validation frames by video labels"
+BY_EVENTS = {
+    "auc_event/<task>": f"AUC by annotated events: {IN_EVENT}; of several classes a frame outside is Normal",
+    "average_precision_event/<task>": "average precision of the same frames, a sum of steps and no trapezoid",
+    "auc_event_anomalous/<task>": "the same AUC within anomalous videos alone",
+    "class_auc_event/<task>.<class>": "AUC of the frames in events of one class against all frames of normal videos",
+    "false_alarms_per_hour/<task>": f"alarms in an hour of normal video, merged within evaluation.alarm_gap_s; {LABELS}",
+    "events_found/<task>": "share of the task's events that an alarm overlaps",
+    "alarm_delay_s/<task>": "median seconds from the start of a found event to its first alarm, 0 where that began before",
+    "alarm_threshold/<task>": "probability from which on there is an alarm: largest Youden J, each video counting alike",
+    "calibration_error/<task>": "mean distance of probability and share of positive frames, over 15 bins of equal width",
+    "false_alarm_rate/<task>": "share of the frames of normal videos from evaluation.threshold on",
+    "event_frames/<what>": "how many frames were scored by annotated events, and how many lie in one",
+    "event_videos/<what>": "how many test videos are annotated, of how many there are",
+}
+
 RUN = (
+    *(
+        Number(name, what, ANNOTATED, KEPT, BY_VIDEO, f"without data.events; {ONE_SIDED}; without an event found")
+        for name, what in BY_EVENTS.items()
+    ),
     Number(
         "auc/<task>", f"area under the ROC curve by frames, ranked by logits; {MACRO}", TEST, KEPT, BY_VIDEO, ONE_SIDED
     ),
@@ -72,34 +97,12 @@ RUN = (
     Number(
         "balanced_accuracy/<task>",
         "mean recall over the classes, decided at evaluation.threshold or by the likeliest class",
-        TEST,
-        KEPT,
-        BY_VIDEO,
-        ONE_SIDED,
+        *OF_TEST,
     ),
-    Number(
-        "f1/<task>",
-        "F1 of the yes, or its mean over the classes, decided as for balanced_accuracy",
-        TEST,
-        KEPT,
-        BY_VIDEO,
-        ONE_SIDED,
-    ),
-    Number(
-        "video_auc_mean/<task>",
-        "AUC by videos, ranked by the mean probability of a video's frames",
-        TEST,
-        KEPT,
-        BY_VIDEO,
-        f"{ONE_SIDED}; where the label changes within a video",
-    ),
-    Number(
-        "video_auc_max/<task>",
-        "AUC by videos, ranked by the highest logit of a video's frames",
-        TEST,
-        KEPT,
-        BY_VIDEO,
-        f"{ONE_SIDED}; where the label changes within a video",
+    Number("f1/<task>", "F1 of the yes, or its mean over the classes, decided as for balanced_accuracy", *OF_TEST),
+    *(
+        Number(f"video_auc_{how}/<task>", f"AUC by videos, ranked by the {what} of a video's frames", *OF_VIDEOS)
+        for how, what in (("mean", "mean probability"), ("max", "highest logit"))
     ),
     Number(
         "class_auc/<task>.<class>",

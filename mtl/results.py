@@ -192,6 +192,19 @@ PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 
 
+# scores by annotated events, by the part of their tracked name before the task
+EVENT_SCORES = (
+    *("auc_event", "average_precision_event", "auc_event_anomalous", "class_auc_event"),
+    *("false_alarms_per_hour", "events_found", "alarm_delay_s", "alarm_threshold"),
+    *("calibration_error", "false_alarm_rate", "event_frames", "event_videos"),
+)
+
+
+def is_event_score(name: str) -> bool:
+    """Whether a metric is a score by annotated events, or an end of its interval."""
+    return name.partition("/")[0].removesuffix("_low").removesuffix("_high") in EVENT_SCORES
+
+
 @dataclass(frozen=True)
 class TrackedRun:
     """A run as it was tracked.

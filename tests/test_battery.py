@@ -57,7 +57,9 @@ def scored(logits: dict[str, np.ndarray], frames: pd.DataFrame) -> Evaluated:
     targets = {name: task.targets(frames) for name, task in TASKS.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return Evaluation(100, seed=0, threshold=0.5).evaluate(predictions_table(frames, targets, logits, TASKS), TASKS)
+        return Evaluation(100, seed=0, threshold=0.5, alarm_gap_s=1.0).evaluate(
+            predictions_table(frames, targets, logits, TASKS), TASKS
+        )
 
 
 def sound(evaluated: Evaluated) -> None:

@@ -16,10 +16,11 @@ RENAMED = {"probes": "gradient_measurements"}
 GROUPS = {"training.optimizer": "training/optimizer"}
 # by target of today: values of keys that came later, with which a stored config of before means what it meant then
 COMPLETED: dict[str, dict[str, object]] = {
-    "mtl.data.ucf_crime.UCFCrime": {"labels": {}},
-    "mtl.data.demo.Demo": {"labels": {}},
+    "mtl.data.ucf_crime.UCFCrime": {"labels": {}, "events": None, "fps": 30},
+    "mtl.data.demo.Demo": {"labels": {}, "events": None, "fps": 30},
     "mtl.tasks.BinaryTask": {"unlabelled": []},
     "mtl.tasks.CategoricalTask": {"unlabelled": []},
+    "mtl.evaluation.Evaluation": {"alarm_gap_s": 1.0},
     "mtl.model.MultiTaskModel": {"standardise": False},
     "mtl.training.Training": {
         "checkpoint": {

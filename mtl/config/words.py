@@ -20,6 +20,7 @@ PATHS = (
     "data.split_file",
     *(f"data.lists.{split}" for split in ("train", "test")),
     "data.frames_dir",
+    "data.events",
     "features.dir",
     "training.checkpoint.dir",
     "backbone.weights",

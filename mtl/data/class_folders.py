@@ -12,15 +12,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from mtl import memory
+from mtl.data.annotated_data import AnnotatedData
 from mtl.data.assigned import by_file, held_out, say_shared_sources, sources_of
 from mtl.data.class_names import SPLITS
 from mtl.data.class_tree import ClassTree, class_tree, images_below, require_image
 from mtl.data.folders import is_image, scan
 from mtl.data.frame_table import FrameNames, Listing, counts, frame_table
-from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import passed_over
 from mtl.data.splits import say_large_videos
 from mtl.data.tree import reported, say_missing, say_passed_over, thinned
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 VideoRule = Literal["auto", "folder", "name", "file"]
 
 
-class ClassFolders(LabelledByFiles):
+class ClassFolders(AnnotatedData):
     """Images in `<root>/<split>/<Class>/...` or in `<root>/<Class>/...`.
 
     A class is called as its folder is, but for the normal one, which is `Normal` in tables and may be called
@@ -46,6 +46,10 @@ class ClassFolders(LabelledByFiles):
     root : str
     labels : mapping of str to str or None
         By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
+    events : str or None
+        Annotation of the test videos' events, see `mtl.data.events.read_events`; None: not known.
+    fps : float
+        Frames of the original videos in a second; of delays and alarms.
     normal : str or None
         Folder of the class that is no anomaly; None: the only one whose name says so (`Normal`,
         `NonViolence`, `no_fight`), if there is one.
@@ -76,6 +80,8 @@ class ClassFolders(LabelledByFiles):
         self,
         root: str,
         labels: Mapping[str, str | None],
+        events: str | None,
+        fps: PositiveFloat,
         normal: str | None,
         video: VideoRule,
         split_file: str | None,
@@ -88,7 +94,7 @@ class ClassFolders(LabelledByFiles):
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
     ) -> None:
-        self.labels = dict(labels)
+        super().__init__(labels, events, fps)
         self.root = Path(root).expanduser().absolute()
         self.normal = normal
         self.video = video
@@ -120,6 +126,7 @@ class ClassFolders(LabelledByFiles):
 
     def check(self) -> None:
         """Raise `UserError` where root, class folders or the file of splits are not as they should be."""
+        self.temporal_truth()
         for folder in self._tree.folders:
             require_image(folder.path, self.root)
         if self.split_file is None:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import cv2
 import pandas as pd
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
+from mtl.data.events import Events
 from mtl.data.ucf_crime import Fraction, UCFCrime
 from mtl.drawing.canvas import SIZE, VERSION, Dice
 from mtl.drawing.events import CAMERAS, EVENTS, PLACES
-from mtl.drawing.videos import draw_video
+from mtl.drawing.videos import draw_video, event_frames
 from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,16 @@ class Drawing:
                             f"Normal_Videos{number:03d}_x264" if split == "Train" else f"Normal_Videos_{i + 1:03d}_x264"
                         )
                     yield split, folder, name, cameras[i % len(cameras)]
+
+    def events(self) -> Events:
+        """The drawn events of all test videos; a normal video has none, whatever look-alike it shows."""
+        found: dict[str, tuple[tuple[int, int], ...]] = {}
+        for split, folder, video, _ in self.videos():
+            if split == "Test":
+                first, last = event_frames(folder, video, self.seed, self.frames_per_video)
+                is_event = folder != "NormalVideos" and last > first
+                found[video] = ((first * STRIDE, last * STRIDE),) if is_event else ()
+        return Events(found, "the drawing")
 
 
 def is_whole(tree: Path, drawing: Drawing) -> bool:
@@ -176,6 +187,9 @@ class Demo(UCFCrime):
         Kept frames of each video.
     labels, annotations, val_fraction, split_seed, every, max_frames_per_video, max_train_frames, max_test_frames
         As for `UCFCrime`.
+    events : str, optional
+        Likewise; without a file the events are those that were drawn.
+    fps : float
 
     Attributes
     ----------
@@ -202,6 +216,8 @@ class Demo(UCFCrime):
         max_frames_per_video: PositiveInt | None,
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
+        events: str | None,
+        fps: PositiveFloat,
     ) -> None:
         self.drawing = Drawing(
             seed, train_videos, test_videos, normal_train_videos, normal_test_videos, frames_per_video
@@ -216,6 +232,8 @@ class Demo(UCFCrime):
             max_frames_per_video=max_frames_per_video,
             max_train_frames=max_train_frames,
             max_test_frames=max_test_frames,
+            events=events,
+            fps=fps,
         )
 
     def check(self) -> None:
@@ -235,3 +253,8 @@ class Demo(UCFCrime):
             self.check()
             write_tree(self.root, self.drawing)
         return super().frames()
+
+    def temporal_truth(self) -> Events:
+        """The drawn events of the test videos, in frames of the "original"; those of the file where one is given."""
+        given = super().temporal_truth()
+        return self.drawing.events() if given is None else given

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtl.data.annotated_data import AnnotatedData
 from mtl.data.class_names import CLASSES, SPLITS
@@ -55,6 +55,8 @@ class FeatureFiles(AnnotatedData):
         see `mtl.data.labels.read_labels`; else the class tells.
     events : str or None
         Annotation of the test videos' events, see `mtl.data.events.read_events`; None: not known.
+    fps : float
+        Frames of the original videos in a second; of delays and alarms.
     source : str or None
         Who computed them, with what. Part of the fingerprint.
     layout : str, or mapping of `train` and `test` to str
@@ -95,6 +97,7 @@ class FeatureFiles(AnnotatedData):
         root: str,
         labels: Mapping[str, str | None],
         events: str | None,
+        fps: PositiveFloat,
         source: str | None,
         layout: Layout | Mapping[Listed, Layout],
         frames_per_row: PositiveInt | Mapping[Listed, PositiveInt | None] | None,
@@ -108,7 +111,7 @@ class FeatureFiles(AnnotatedData):
         max_test_frames: PositiveInt | None,
         digests_dir: str,
     ) -> None:
-        super().__init__(labels, events)
+        super().__init__(labels, events, fps)
         self.folder = _place(root)
         self.source = source
         self.layout: Mapping[str, Layout] = _by_split("layout", layout)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.data.text import read_text
-from mtl.errors import UserError, misspelt, nearest
+from mtl.errors import UserError, misspelt
 from mtl.tasks import UNLABELLED, Task
 
 log = logging.getLogger(__name__)
@@ -19,26 +19,6 @@ log = logging.getLogger(__name__)
 HEADERS = (["video", "frame", "label"], ["path", "label"])
 YES_OR_NO = {"1": 1, "yes": 1, "0": 0, "no": 0}
 RIGHT = "a first line `video,frame,label` or `path,label`"
-
-
-class LabelledByFiles:
-    """A data set whose frames may have labels of their own.
-
-    Attributes
-    ----------
-    labels : mapping of str to str or None
-        By task a csv file of its labels by frame, see `read_labels`; without one the class tells.
-    """
-
-    labels: Mapping[str, str | None]
-
-    def check_labels(self, tasks: Sequence[str]) -> None:
-        """Raise `UserError` where a file is given for a task that nobody knows, or is not there."""
-        for task, file in self.labels.items():
-            if task not in tasks:
-                raise UserError(f"data.labels has no task '{task}'. {nearest(task, tasks)}")
-            if file is not None and not _place(file).is_file():
-                raise UserError(f"data.labels.{task}: there is no file {_place(file)}.")
 
 
 def targets_of(

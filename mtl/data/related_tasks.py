@@ -112,6 +112,9 @@ class RelatedTasks:
         """All feature vectors, float32 of shape (n, n_features), in the order of `frames`."""
         return self._drawn()[0]
 
+    def temporal_truth(self) -> None:
+        """None: a row is a video of its own, in which nothing begins or ends."""
+
     def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows, and the labels of both tasks; what the dial changes is drawn last."""
         rng = np.random.default_rng(self.seed)

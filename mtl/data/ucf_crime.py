@@ -10,16 +10,17 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mtl import memory
+from mtl.data.annotated_data import AnnotatedData
 from mtl.data.annotations import read_annotations
 from mtl.data.class_names import CLASSES, SPLITS, UCF_CRIME
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan
 from mtl.data.frame_table import Listing, counts, frame_table
-from mtl.data.labels import LabelledByFiles
 from mtl.data.split_folders import class_folders, passed_over, split_folder
 from mtl.data.splits import hold_out, say_large_videos
+from mtl.data.temporal_truth import refuse_events
 from mtl.data.tree import check_folder, reported, say_missing, say_passed_over, thinned
 from mtl.errors import UserError, nearest
 
@@ -29,7 +30,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 NAMED = "Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
 
 
-class UCFCrime(LabelledByFiles):
+class UCFCrime(AnnotatedData):
     """The frames of UCF-Crime with their classes, videos and splits.
 
     Parameters
@@ -56,6 +57,10 @@ class UCFCrime(LabelledByFiles):
         validation is thinned at the same rate.
     max_test_frames : int, optional
         Likewise for test.
+    events : str, optional
+        The annotation of the test videos' events, see `read_events`.
+    fps : float
+        Frames of the original videos in a second; of delays and alarms.
 
     Attributes
     ----------
@@ -79,9 +84,11 @@ class UCFCrime(LabelledByFiles):
         max_frames_per_video: PositiveInt | None,
         max_train_frames: PositiveInt | None,
         max_test_frames: PositiveInt | None,
+        events: str | None,
+        fps: PositiveFloat,
     ) -> None:
+        super().__init__(labels, events, fps)
         self.root = Path(root).expanduser().absolute()
-        self.labels = dict(labels)
         self.annotations = {split: annotations.get(split) for split in SPLITS}
         for split in annotations:
             if split not in SPLITS:
@@ -96,7 +103,7 @@ class UCFCrime(LabelledByFiles):
         self.skipped = pd.DataFrame()
 
     def check(self) -> None:
-        """Raise `UserError` where root, split folders, class folders or annotation files are not as they should be.
+        """Raise `UserError` where root, split folders, class folders, annotations or events are not as they should be.
 
         Looks at the first frame of every class folder only, so it costs the same
         for a hundred frames and for a million.
@@ -110,6 +117,8 @@ class UCFCrime(LabelledByFiles):
                 for _, folder in self._class_folders(split):
                     if not any(is_image(entry.name) for entry in scan(folder)):
                         raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{_within(folder)}.")
+        refuse_events({split: _annotation_file(file) for split, file in self.annotations.items() if file is not None})
+        self.temporal_truth()
 
     def frames(self) -> pd.DataFrame:
         """The frame table, split and thinned.

@@ -12,11 +12,11 @@ import pyarrow as pa
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl import memory
+from mtl.data.annotated_data import AnnotatedData
 from mtl.data.class_names import CLASSES, SPLITS, class_of
 from mtl.data.decoded_videos import Decoded, DecodedVideos
 from mtl.data.decoding import n_cores
 from mtl.data.frame_table import TEXT, counts, sorted_table
-from mtl.data.labels import LabelledByFiles
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import say_missing, thinned
 from mtl.data.ucf_crime import Fraction
@@ -30,7 +30,7 @@ LISTS = ("train", "test")
 NAMED = 3  # videos that one line names
 
 
-class UCFCrimeVideos(LabelledByFiles):
+class UCFCrimeVideos(AnnotatedData):
     """The frames of the videos of UCF-Crime, with the same numbers as a tree of frames cut out of them.
 
     Parameters
@@ -39,6 +39,10 @@ class UCFCrimeVideos(LabelledByFiles):
         Folder that holds ``<Class>/<video>.mp4`` (or avi, webm, ...) at any depth, as the release unpacks.
     labels : mapping of str to str or None
         By task a csv file of its labels by frame, see `mtl.data.labels.read_labels`; else the class tells.
+    events : str or None
+        Annotation of the test videos' events, see `mtl.data.events.read_events`; None: not known.
+    fps : float
+        Frames of the original videos in a second; of delays and alarms.
     lists : mapping of str to str or None
         For `train` and `test` a file as the official Anomaly_Train.txt. With neither, the official ones
         where they lie in `root`, else the folders tell the split.
@@ -80,6 +84,8 @@ class UCFCrimeVideos(LabelledByFiles):
         self,
         root: str,
         labels: Mapping[str, str | None],
+        events: str | None,
+        fps: PositiveFloat,
         lists: Mapping[str, str | None],
         classes: Sequence[str] | None,
         step: PositiveInt,
@@ -95,7 +101,7 @@ class UCFCrimeVideos(LabelledByFiles):
         workers: PositiveInt | None,
         max_bad_share: NonNegativeFloat,
     ) -> None:
-        self.labels = dict(labels)
+        super().__init__(labels, events, fps)
         if (height is None) != (width is None):
             raise UserError(
                 f"data.height is {height} and data.width is {width}; right would be both, or null for both."
@@ -119,6 +125,7 @@ class UCFCrimeVideos(LabelledByFiles):
 
     def check(self) -> None:
         """Raise `UserError` where root or lists are not as they should be; no video is opened."""
+        self.temporal_truth()
         if not self.root.root.is_dir():
             raise UserError(f"data.root is not there: {self.root}. It should hold <Class>/<video>.mp4.")
         for split, file in self.lists.items():

@@ -77,7 +77,7 @@ def draw_video(folder: str, video: str, camera: str, seed: int, n_frames: int) -
     ndarray of uint8, shape (n_frames, 64, 64, 3)
         RGB.
     """
-    name = f"{VERSION}/{seed}/{video}"
+    name = _name(video, seed)
     dice = Dice(name, "scene")
     scene = view(seed, camera)
     if scene.shelf is None:
@@ -110,6 +110,16 @@ def draw_video(folder: str, video: str, camera: str, seed: int, n_frames: int) -
         frames.append(shot.finish(corner))
     shown = np.stack(frames)
     return film(shown[:, :, ::-1] if mirrored else shown, Dice(name, "camera"))
+
+
+def event_frames(folder: str, video: str, seed: int, n_frames: int) -> tuple[int, int]:
+    """The kept frames [first, last) that the video's event fills, as `draw_video` draws it; (0, 0) without one."""
+    return some_event(folder, Dice(_name(video, seed), "event"), n_frames)[1:]
+
+
+def _name(video: str, seed: int) -> str:
+    """What determines every throw of a video's dice."""
+    return f"{VERSION}/{seed}/{video}"
 
 
 def some_event(folder: str, dice: Dice, n_frames: int) -> tuple[Event | None, int, int]:

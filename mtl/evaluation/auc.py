@@ -33,19 +33,25 @@ class Sampled:
         return Score(self.value, float(low), float(high), reason)
 
 
-def class_aucs(predicted: TaskPredictions, drawn: np.ndarray) -> list[Sampled]:
-    """AUC of every class against the rest."""
+def class_aucs(predicted: TaskPredictions, drawn: np.ndarray, weights: np.ndarray | None = None) -> list[Sampled]:
+    """AUC of every class against the rest; with weights each row stands for so many frames."""
     return [
-        _auc(scores, positives, predicted, drawn)
+        _auc(scores, positives, predicted, drawn, weights)
         for scores, positives in zip(predicted.scores.T, predicted.positives.T, strict=True)
     ]
 
 
-def _auc(scores: np.ndarray, positives: np.ndarray, predicted: TaskPredictions, drawn: np.ndarray) -> Sampled:
+def _auc(
+    scores: np.ndarray,
+    positives: np.ndarray,
+    predicted: TaskPredictions,
+    drawn: np.ndarray,
+    weights: np.ndarray | None,
+) -> Sampled:
     """AUC of one class."""
     if predicted.fault or positives.all() or not positives.any():
         return Sampled(np.nan, np.full(len(drawn), np.nan), predicted.fault or one_sided_reason(positives))
-    counts = pairwise_counts(scores, positives, predicted.videos)
+    counts = pairwise_counts(scores, positives, predicted.videos, weights)
     value = float(counts.auc(np.ones((1, drawn.shape[1])))[0])
     return Sampled(value, counts.auc(drawn), no_interval_reason(positives, predicted.videos))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from mtl.evaluation.auc import average_precision, class_aucs, macro_score, mean_roc
 from mtl.evaluation.decisions import confusion, decision_scores
@@ -63,12 +63,21 @@ class Evaluation:
     threshold : float
         Probability from which a single class is predicted. Of several classes
         the likeliest is.
+    alarm_gap_s : float
+        Seconds: alarms that lie no further apart are one.
     """
 
-    def __init__(self, resamples: PositiveInt, seed: int, threshold: Annotated[float, Field(ge=0, le=1)]) -> None:
+    def __init__(
+        self,
+        resamples: PositiveInt,
+        seed: int,
+        threshold: Annotated[float, Field(ge=0, le=1)],
+        alarm_gap_s: NonNegativeFloat,
+    ) -> None:
         self.resamples = resamples
         self.seed = seed
         self.threshold = threshold
+        self.alarm_gap_s = alarm_gap_s
 
     def evaluate(
         self,

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
 NEUTRAL = ("tracking", "features", "hydra", "experiment")
-# Keys of a group that do not either. Where the data lie: the data's digest says what lies there.
+# Keys of a group that do not either. Where the data lie: the data's digest says what lies there. What test frames are
+# judged by: stored predictions are scored again.
+JUDGING = ("events", "fps")
 NEUTRAL_IN = {
     "data": (
         "root",
         "annotations",
+        *JUDGING,
         "lists",
         "split_file",
         "frames_dir",
@@ -74,7 +77,9 @@ def fingerprint(config: Mapping[str, Any], data: str) -> str:
 
 def data_key(config: Mapping[str, object]) -> str:
     """What of a config says which data are read: the key under which a sweep keeps their digest."""
-    text = json.dumps(config.get("data"), sort_keys=True, default=str)
+    data = config.get("data")
+    read = {key: value for key, value in data.items() if key not in JUDGING} if isinstance(data, Mapping) else data
+    text = json.dumps(read, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 

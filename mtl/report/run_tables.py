@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtl.formatting import interval, number, terminal_table
+from mtl.formatting import SPACE, interval, number, terminal_table
 from mtl.report.tables import INTERVAL, SCORES, intervals
 from mtl.results import Relation, Result, Score, pairs
 
@@ -33,6 +33,49 @@ def task_table(scores: Mapping[str, Score], tasks: Sequence[str]) -> pd.DataFram
         row |= {name: scores[f"{name}/{task}"].value for name in SCORES[1:] if f"{name}/{task}" in scores}
         rows.append(row | {"reason": auc.reason})
     return pd.DataFrame(rows, columns=["task", "auc", "low", "high", *SCORES[1:], "reason"]).set_index("task")
+
+
+def event_tables(scores: Mapping[str, Score], tasks: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Scores by annotated events as text: a title and a table of frames, and of alarms; none without events."""
+    if "event_frames/scored" not in scores:
+        return []
+
+    def column(kind: str, names: Sequence[str], digits: int = 3) -> list[str]:
+        return [number(scores[f"{kind}/{name}"].value, digits) for name in names]
+
+    def with_ends(kind: str, names: Sequence[str], digits: int) -> list[str]:
+        found = [scores[f"{kind}/{name}"] for name in names]
+        return [
+            f"{number(each.value, digits)}{SPACE}({number(each.low, digits)}–{number(each.high, digits)})"
+            if np.isfinite(each.low)
+            else number(each.value, digits)
+            for each in found
+        ]
+
+    n = {name: f"{scores[name].value:,.0f}" for name in scores if name.startswith("event_")}
+    frames = pd.DataFrame(index=pd.Index(tasks, name="task"))
+    frames["AUC by events"] = column("auc_event", tasks)
+    frames[INTERVAL] = [interval(scores[f"auc_event/{task}"].low, scores[f"auc_event/{task}"].high) for task in tasks]
+    frames["AP by events"] = column("average_precision_event", tasks)
+    frames["AUC in anomalous videos"] = column("auc_event_anomalous", tasks)
+    frames["AUC by video labels"] = column("auc", tasks)
+    frames["AUC of videos"] = column("video_auc_mean", tasks)
+    title = (
+        f"By the annotated events: {n['event_frames/scored']} frames, {n['event_frames/inside']} in events, "
+        f"{n['event_videos/annotated']} of {n['event_videos/test']} videos"
+    )
+    binary = [task for task in tasks if f"events_found/{task}" in scores]
+    if not binary:
+        return [(title, frames)]
+    alarms = pd.DataFrame(index=pd.Index(binary, name="task"))
+    for kind, label, digits in (
+        ("false_alarms_per_hour", "false alarms per hour", 1),
+        ("events_found", "events found", 2),
+        ("alarm_delay_s", "median delay in s", 1),
+    ):
+        alarms[label] = with_ends(kind, binary, digits)
+    alarms["ECE"] = column("calibration_error", binary)
+    return [(title, frames), (f"Alarms, from a threshold that validation videos chose ({INTERVAL}s)", alarms)]
 
 
 def pair_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:
@@ -66,11 +109,18 @@ def run_tables(result: Result) -> list[RenderableType]:
     for name in SCORES[1:]:
         table[name.replace("_", " ").replace("f1", "F1")] = [number(value) for value in scores[name]]
     shown: list[RenderableType] = [terminal_table("Test scores", table)]
+    shown += [terminal_table(title, table) for title, table in event_tables(result.scores, result.tasks)]
     if len(result.tasks) > 1 and result.relations:
         table = pairs_table(result.relations, result.tasks)
         for i in range(0, table.shape[1], PAIRS_SIDE_BY_SIDE):
             shown.append(terminal_table("Relations of pairs", table.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
     notes = {f"auc of {task}": reason for task, reason in scores["reason"].items() if reason}
+    notes |= {
+        f"{kind.replace('_', ' ')} of {task}": result.scores[f"{kind}/{task}"].reason
+        for kind in ("auc_event", "false_alarms_per_hour")
+        for task in result.tasks
+        if f"{kind}/{task}" in result.scores and np.isnan(result.scores[f"{kind}/{task}"].value)
+    }
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
 

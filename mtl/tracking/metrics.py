@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mtl.features.features import Features
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import SplitBackbone
-    from mtl.results import Result
+    from mtl.results import Result, Score
     from mtl.tasks import Task
     from mtl.tracking.run import Run
     from mtl.training.history import Epoch, History
@@ -126,15 +126,7 @@ def log_result(
     """Scores, relations and times as metrics; what is undefined with its reason."""
     from mtl.results import tracked_values
 
-    metrics: dict[str, float] = {}
-    reasons: dict[str, str] = {}
-    for name, score in result.scores.items():
-        metrics[name] = score.value
-        if np.isnan(score.value):
-            reasons[name] = score.reason
-        if np.isfinite(score.low):
-            prefix, _, task = name.partition("/")
-            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
+    metrics, reasons = score_metrics(result.scores)
     for name, relation in result.relations.items():
         values = tracked_values(name, relation, result.tasks)
         metrics |= values
@@ -170,6 +162,28 @@ def log_result(
     tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
     if history.diverged:
         tracked.tags({DIVERGED: history.diverged})
+
+
+def score_metrics(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, str]]:
+    """Scores and the ends of their intervals by tracked name, and the reason of each that is undefined."""
+    metrics: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, score in scores.items():
+        metrics[name] = score.value
+        if np.isnan(score.value):
+            reasons[name] = score.reason
+        if np.isfinite(score.low):
+            prefix, _, task = name.partition("/")
+            metrics |= {f"{prefix}_low/{task}": score.low, f"{prefix}_high/{task}": score.high}
+    return metrics, reasons
+
+
+def trained_classes(tasks: Mapping[str, Task], tags: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Per task which classes were trained, by the tag that `untrained_classes` gave."""
+    untrained = json.loads(tags.get(UNTRAINED, "{}"))
+    return {
+        name: np.array([each not in untrained.get(name, ()) for each in task.classes]) for name, task in tasks.items()
+    }
 
 
 def untrained_classes(tasks: Mapping[str, Task], trained: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -180,7 +180,7 @@ def test_means_and_differences_are_those_of_scikit_learn():
 def test_one_seed_has_the_interval_of_the_run_itself():
     table = predictions(3, 1.0)
     row = compared([entry("main", 0, table)], resamples=500).sets.iloc[0]
-    own = Evaluation(500, 0, 0.5).evaluate(table, {"main": BinaryTask(CLASSES[:2], [])}).scores["auc/main"]
+    own = Evaluation(500, 0, 0.5, 1.0).evaluate(table, {"main": BinaryTask(CLASSES[:2], [])}).scores["auc/main"]
     assert (row["auc"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))
     assert "one seed" in compared([entry(a, 0, table) for a in ("main", "a")]).sets.loc[1, "reason"]
 
@@ -415,7 +415,7 @@ def test_a_type_head_is_no_score_of_another_question():
 
 def test_a_main_task_of_classes_is_scored_as_the_run_scores_it():
     table = predictions(0, 1.0, type_head=True)
-    own = Evaluation(200, 0, 0.5).evaluate(table, {"type": CategoricalTask(CLASSES, [])}).scores["auc/type"]
+    own = Evaluation(200, 0, 0.5, 1.0).evaluate(table, {"type": CategoricalTask(CLASSES, [])}).scores["auc/type"]
     run = ComparedRun("type", "type", "", "0", frozenset({"type"}), reduced(table, "type"))
     row = compare([run], "type", (), 200, 0).sets.iloc[0]
     assert (row["auc"], row["low"], row["high"]) == pytest.approx((own.value, own.low, own.high))

@@ -48,7 +48,7 @@ def predict(
 
 
 def evaluate(table: pd.DataFrame, tasks: dict[str, Task] = TASKS, resamples: int = 200) -> Evaluated:
-    return Evaluation(resamples=resamples, seed=0, threshold=0.5).evaluate(table, tasks)
+    return Evaluation(resamples=resamples, seed=0, threshold=0.5, alarm_gap_s=1.0).evaluate(table, tasks)
 
 
 def kinds(table: pd.DataFrame) -> np.ndarray:
@@ -206,7 +206,9 @@ def test_probabilities_that_are_not_finite_are_no_scores() -> None:
 
 
 def test_predictions_that_do_not_count_are_no_scores_and_say_why() -> None:
-    evaluated = Evaluation(200, seed=0, threshold=0.5).evaluate(predict(), TASKS, "diverged in epoch 1")
+    evaluated = Evaluation(200, seed=0, threshold=0.5, alarm_gap_s=1.0).evaluate(
+        predict(), TASKS, "diverged in epoch 1"
+    )
     assert all(np.isnan(score.value) and score.reason == "diverged in epoch 1" for score in evaluated.scores.values())
     assert not evaluated.confusions
     assert not evaluated.roc
@@ -291,7 +293,7 @@ def test_validation_frames_are_kept_beside_the_test_frames_and_not_scored() -> N
 def test_classes_that_were_never_trained_are_marked_and_left_out_of_means() -> None:
     table = predict()
     trained = {"kind": np.array([True, False, True, True])}
-    judge = Evaluation(200, seed=0, threshold=0.5)
+    judge = Evaluation(200, seed=0, threshold=0.5, alarm_gap_s=1.0)
     evaluated, every = judge.evaluate(table, TASKS, trained=trained), judge.evaluate(table, TASKS)
     aucs = every.classes.set_index("class")["auc"]
     for quantity in ("auc", "average_precision", "balanced_accuracy", "f1"):

@@ -84,6 +84,12 @@ def test_data_are_told_apart_by_their_config():
     assert data_key(CONFIG) != data_key(CONFIG | {"data": {"root": "/b"}})
 
 
+def test_what_test_frames_are_judged_by_is_neither_in_the_fingerprint_nor_in_the_data_key():
+    judged = CONFIG | {"data": {**CONFIG["data"], "events": "/annotation.txt", "fps": 25}}
+    assert fingerprint(judged, "data") == fingerprint(CONFIG, "data")
+    assert data_key(judged) == data_key(CONFIG)
+
+
 def test_modules_that_do_not_count_are_there():
     here = module.Path(module.__file__).parents[1]
     modules = {path.relative_to(here).with_suffix("").parts[0] for path in here.rglob("*.py")}

@@ -584,6 +584,30 @@ def test_a_run_shows_scores_by_task_and_relations_by_pair():
     assert "\N{MINUS SIGN}0.250" in shown(relations)
 
 
+def test_a_run_shows_scores_by_events_beside_those_by_video_labels_and_its_alarms():
+    found = result(("anomaly", "kind"), {})
+    scores = dict(found.scores)
+    for task in found.tasks:
+        scores |= {f"auc_event/{task}": Score(0.85, 0.8, 0.9), f"video_auc_mean/{task}": Score(0.66)}
+        scores |= {f"average_precision_event/{task}": Score(0.3), f"auc_event_anomalous/{task}": Score(0.55)}
+    scores |= {"event_frames/scored": Score(111308.0), "event_frames/inside": Score(8415.0)}
+    scores |= {"event_videos/annotated": Score(288.0), "event_videos/test": Score(290.0)}
+    scores |= {
+        "false_alarms_per_hour/anomaly": Score(NAN, reason="no normal video"),
+        "events_found/anomaly": Score(0.5),
+    }
+    scores |= {"alarm_delay_s/anomaly": Score(1.2, 0.4, 3.0), "calibration_error/anomaly": Score(0.1)}
+    tables = run_tables.run_tables(Result(found.tasks, "anomaly", scores, {}, found.trace, found.predictions))
+    _, frames, alarms, note = map(shown, tables)
+    assert "By the annotated events: 111,308 frames, 8,415 in events, 288 of 290 videos" in " ".join(frames.split())
+    assert "0.800–0.900" in frames
+    assert all(number in frames for number in ("0.850", "0.300", "0.550", "0.750", "0.660"))
+    assert "1.2\N{NO-BREAK SPACE}(0.4–3.0)" in alarms
+    assert "0.50" in alarms
+    assert "kind" not in alarms
+    assert "false alarms per hour of anomaly: no normal video" in note
+
+
 def test_a_run_of_one_task_has_no_table_of_pairs():
     assert len(run_tables.run_tables(result(("anomaly",), {"x": Relation(np.ones((1, 1)), reason="no pair")}))) == 1
 
