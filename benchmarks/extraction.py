@@ -83,7 +83,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "frames"
         write_tree(root, 3, 1, -(-asked.frames // (4 * len(CLASSES))))
-        data = UCFCrime(str(root), {"train": None, "val": None, "test": None}, 0.3, 0, 1, None, None, None, None, 30)
+        data = UCFCrime(
+            str(root), {}, {"train": None, "val": None, "test": None}, 0.3, 0, 1, None, None, None, None, 30
+        )
         frames = data.frames()
         images = np.stack([read_frame(root, path) for path in frames["path"]])
         for size in asked.image_sizes:

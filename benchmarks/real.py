@@ -11,7 +11,7 @@ from mtl.tasks import BinaryTask, CategoricalTask, Task
 
 def real_data(root: Path) -> UCFCrime:
     """All frames of a tree."""
-    return UCFCrime(str(root), {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None, None, 30)
+    return UCFCrime(str(root), {}, {"train": None, "val": None, "test": None}, 0.15, 0, 1, None, None, None, None, 30)
 
 
 def real_tasks() -> dict[str, Task]:

@@ -107,6 +107,8 @@ def ours(root: Path, workers: int, folder: Path) -> Callable[[], None]:
         data = UCFCrimeVideos(
             str(root),
             {},
+            None,
+            30,
             lists,
             CLASSES,
             STEP,

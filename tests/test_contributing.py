@@ -269,7 +269,7 @@ for split, number in (("Train", 1), ("Train", 2), ("Test", 3)):
     folder.mkdir(parents=True, exist_ok=True)
     for frame in range(0, 20, 10) if number == 3 else [0]:
         (folder / f"Fighting{number:03d}_x264_{frame}.png").touch()
-nothing = {"annotations": {}, "every": 1, "fps": 30} | dict.fromkeys(
+nothing = {"labels": {}, "annotations": {}, "every": 1, "fps": 30} | dict.fromkeys(
     ("max_frames_per_video", "max_train_frames", "max_test_frames", "events")
 )
 tree = UCFCrime("frames", val_fraction=0.5, split_seed=0, **nothing)

@@ -23,7 +23,7 @@ from mtl.export.described import description, takes
 from mtl.export.formats import FORMATS, format_of
 from mtl.tasks import BinaryTask, CategoricalTask
 
-TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"])}
+TASKS = {"violence": BinaryTask(["Fighting"], []), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"], [])}
 OTHERS = [pytest.param(".onnx", "onnxruntime", id="onnx"), pytest.param(".tflite", "ai_edge_litert", id="litert")]
 
 

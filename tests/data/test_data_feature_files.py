@@ -116,8 +116,8 @@ FAMILIES = {  # writer, settings, crops, rows of Abuse028, frames of its second 
 
 def dataset(root, **changes):
     settings = {
-        "labels": {}, "events": None, "source": None, "layout": "auto", "frames_per_row": 16, "crops": "mean",
-        "lists": {"train": None, "test": None},
+        "labels": {}, "events": None, "fps": 30, "source": None, "layout": "auto", "frames_per_row": 16,
+        "crops": "mean", "lists": {"train": None, "test": None},
         "lengths": None, "val_fraction": 0.4, "split_seed": 0, "max_frames_per_video": None, "max_train_frames": None,
         "max_test_frames": None, "digests_dir": str(root.parent / "digests"),
     }  # fmt: skip

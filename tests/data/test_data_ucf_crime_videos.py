@@ -59,10 +59,10 @@ def release(original, tmp_path):
 
 def data(root, store, **changes):
     asked = {
-        "labels": {}, "lists": {"train": None, "test": None}, "classes": None, "step": 10, "height": 64, "width": 64,
-        "val_fraction": 0.3, "split_seed": 0, "max_frames_per_video": None, "max_train_frames": None,
-        "max_test_frames": None, "frames_dir": str(store / "videos"), "max_gib": 1.0, "workers": 2,
-        "max_bad_share": 0.2,
+        "labels": {}, "events": None, "fps": 30, "lists": {"train": None, "test": None}, "classes": None, "step": 10,
+        "height": 64, "width": 64, "val_fraction": 0.3, "split_seed": 0, "max_frames_per_video": None,
+        "max_train_frames": None, "max_test_frames": None, "frames_dir": str(store / "videos"), "max_gib": 1.0,
+        "workers": 2, "max_bad_share": 0.2,
     }  # fmt: skip
     return UCFCrimeVideos(str(root), **(asked | changes))
 
@@ -95,7 +95,7 @@ def test_frames_split_and_features_are_those_of_the_frame_tree_to_the_bit(origin
     tree = tmp_path / "tree"
     assert extract_frames.main([str(original), str(tree), "--workers", "2"]) == 0
     limits = {"max_frames_per_video": 5, "max_train_frames": 11, "max_test_frames": 7}
-    cut = UCFCrime(str(tree), {}, {}, 0.3, 0, 1, **limits)
+    cut = UCFCrime(str(tree), {}, {}, 0.3, 0, 1, **limits, events=None, fps=30)
     ours = data(original, tmp_path, **limits)
     theirs, mine = cut.frames(), ours.frames()
     for column in COLUMNS:

@@ -16,7 +16,7 @@ TASKS = {
     "violence": BinaryTask(["Fighting"], ["Arson"]),
     "kind": CategoricalTask(["Fighting", "Normal"], ["Arson"]),
 }
-judge = Evaluation(resamples=50, seed=0, threshold=0.5)
+judge = Evaluation(resamples=50, seed=0, threshold=0.5, alarm_gap_s=1.0)
 
 
 def table(tasks=TASKS, seed=0):

@@ -21,7 +21,11 @@ from mtl.tasks import BinaryTask, CategoricalTask
 OFFICIAL = pd.read_csv(Path(__file__).with_name("ucf_crime_test_videos.csv"))
 SCORED = Evaluation(resamples=100, seed=0, threshold=0.5, alarm_gap_s=1.0)
 CLASSES = ("Arson", "Fighting", "Normal")
-TASKS = {"anomaly": BinaryTask(CLASSES[:2]), "fight": BinaryTask(["Fighting"]), "kind": CategoricalTask(CLASSES)}
+TASKS = {
+    "anomaly": BinaryTask(CLASSES[:2], []),
+    "fight": BinaryTask(["Fighting"], []),
+    "kind": CategoricalTask(CLASSES, []),
+}
 
 
 def official(longer: int = 0) -> Events:

@@ -32,7 +32,7 @@ from mtl.predict.sources import stream_of, videos_of
 from mtl.predict.tables import clock, moments, per_second
 from mtl.tasks import BinaryTask, CategoricalTask
 
-TASKS = {"violence": BinaryTask(["Fighting"]), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"])}
+TASKS = {"violence": BinaryTask(["Fighting"], []), "anomaly_type": CategoricalTask(["Fighting", "Arson", "Normal"], [])}
 SMALL = Making(12, 16, "INTER_AREA", ASSUMED)
 LEADING = Curve("violence", "violence", ("violence",))
 
