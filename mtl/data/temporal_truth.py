@@ -12,7 +12,6 @@ import pandas as pd
 
 from mtl.data.class_names import class_of
 from mtl.data.events import Events, read_events
-from mtl.data.text import read_text
 from mtl.errors import UserError
 from mtl.formatting import plural
 
@@ -55,8 +54,10 @@ def refuse_events(annotations: Mapping[str, Path]) -> None:
 
 
 def _first_line(path: Path) -> str:
-    """The first line that is not blank; empty where there is none."""
-    return next((line.strip() for line in read_text(path).splitlines() if line.strip()), "")
+    """The first line that is not blank; empty where there is none. A list of a million frames is not read for it."""
+    with path.open("rb") as file:
+        lines = (line.decode("utf-8-sig", "replace").strip() for line in file)
+        return next((line for line in lines if line), "")
 
 
 def of_test_videos(events: Events, frames: pd.DataFrame) -> Events:
