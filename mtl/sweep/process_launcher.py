@@ -58,7 +58,10 @@ class Working:
     def has_ended(self) -> bool:
         """Whether the process is no more; then its status and the most memory it held are known."""
         if self.process.returncode is None:
-            number, status, usage = os.wait4(self.process.pid, os.WNOHANG)  # `poll` would drop the usage
+            try:
+                number, status, usage = os.wait4(self.process.pid, os.WNOHANG)  # `poll` would drop the usage
+            except ChildProcessError:  # whoever started us ignores SIGCHLD: the status is lost, as `poll` knows
+                return self.process.poll() is not None
             if number:
                 self.process.returncode = os.waitstatus_to_exitcode(status)
                 # a process begins as a copy of its parent, and Linux keeps that copy's peak as its own

@@ -62,6 +62,14 @@ def test_a_peak_below_that_of_the_parent_is_not_known(tmp_path):
     del held
 
 
+def test_a_sweep_that_was_started_with_sigchld_ignored_goes_on(tmp_path):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert dead(tmp_path, "pass").process.returncode == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_kill_that_nobody_sent_is_the_usual_sign(tmp_path):
     more = own_mib() + 200
     reason = reason_of(tmp_path, f"held = b'1' * ({more} * 2**20); {ending('SIGKILL')}")
