@@ -121,7 +121,6 @@ def read_frame(root: FrameRoot, path: str) -> np.ndarray:
             raise MemoryError(str(error)) from error
         raise BadFrame(f"does not decode: {error.err}") from error
     if image is None:
-        np.empty((2, height, width, 3), np.uint8)  # OpenCV is silent where memory ran out; this is not
         raise BadFrame("does not decode")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
