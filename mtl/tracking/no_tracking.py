@@ -63,6 +63,15 @@ class NoTracking:
         """
         raise UserError(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
 
+    def upload(self, run_id: str, folder: Path, under: str) -> None:
+        """There is nothing to add to.
+
+        Raises
+        ------
+        UserError
+        """
+        self.run(run_id)
+
     def close_stale(self) -> list[TrackedRun]:
         """Nothing to close."""
         return []

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl.data.labels import LabelledByFiles, read_labels, targets_of
+from mtl.data.annotated_data import AnnotatedData
+from mtl.data.labels import read_labels, targets_of
 from mtl.errors import UserError
 from mtl.tasks import BinaryTask, CategoricalTask
 
@@ -85,14 +86,8 @@ def test_only_tasks_with_a_file_are_labelled_by_one(tmp_path):
     assert found["kind"].tolist() == [0, 0, 1]
 
 
-def labelled_by(**files):
-    data = LabelledByFiles()
-    data.labels = files
-    return data
-
-
 def test_an_unknown_task_and_a_missing_file_are_told():
     with pytest.raises(UserError, match="data.labels has no task 'fir'. Did you mean 'fire'"):
-        labelled_by(fir=None).check_labels(["fire"])
+        AnnotatedData({"fir": None}, None, 30.0).check_labels(["fire"])
     with pytest.raises(UserError, match="data.labels.fire: there is no file"):
-        labelled_by(fire="/nowhere.csv").check_labels(["fire"])
+        AnnotatedData({"fire": "/nowhere.csv"}, None, 30.0).check_labels(["fire"])
