@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.errors import UserError, nearest
@@ -61,5 +62,11 @@ def check_switches(config: DictConfig) -> None:
                 raise UserError(f"{key}: should be true or false, found {value!r}.")
         elif value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise UserError(f"{key}: should be a whole number from 1 on or null, found {value!r}.")
-    if config.judge == EVENT and not OmegaConf.select(config, "data.events"):
+    if config.judge == EVENT and not OmegaConf.select(config, "data.events") and not _knows_events(config):
         raise UserError("judge=event needs data.events=FILE, the annotation of the test videos, found none.")
+
+
+def _knows_events(config: DictConfig) -> bool:
+    """Whether the data set comes with annotated events; to ask is to import it, so this is asked last."""
+    target = OmegaConf.select(config, "data._target_")
+    return target is not None and bool(getattr(get_class(str(target)), "knows_events", False))

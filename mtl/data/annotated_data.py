@@ -21,7 +21,14 @@ class AnnotatedData:
         Annotation of the test videos' events, see `mtl.data.events.read_events`; None: not known.
     fps : float
         Frames of the original videos in a second; of delays and alarms.
+
+    Attributes
+    ----------
+    knows_events : bool
+        Whether a data set of this kind comes with the events of its test videos, without a file.
     """
+
+    knows_events = False
 
     def __init__(self, labels: Mapping[str, str | None], events: str | None, fps: float) -> None:
         self.labels = dict(labels)

@@ -198,6 +198,7 @@ class Demo(UCFCrime):
     """
 
     name = "demo"
+    knows_events = True
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
@@ -29,6 +29,10 @@ from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
 from mtl.tracking.process import this_host, this_process
+
+if TYPE_CHECKING:
+    from mtl.report.judge import Judge
+    from mtl.results import TrackedRun
 
 log = logging.getLogger(__name__)
 
@@ -199,16 +203,17 @@ class SweepCallback(Callback):
         from mtl.tracking.journal import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
-        judge = Judge(self._judged_by, self._events)
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
-            summary = summarise(runs, self._main_task, self._tracking, judge)
+            summary = summarise(runs, self._main_task, self._tracking, self._judge(runs))
             for shown in write.sweep_tables(summary):
                 show(shown)
             parent.text(write.markdown(summary))
             write.write_summary(written, summary)
             parent.artifacts(written)
+        except UserError as error:
+            log.warning("The report was not made: %s", error)
         except Exception:  # whatever is wrong with a report, the parent is closed
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
         for line in self._notes(parent.folder):
@@ -216,9 +221,17 @@ class SweepCallback(Callback):
         bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
-        ids, metric = [run.id for run in runs], f"{judge.metric}/{self._main_task}"
+        ids, metric = [run.id for run in runs], f"{Judge(self._judged_by).metric}/{self._main_task}"
         for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
+
+    def _judge(self, runs: list[TrackedRun]) -> Judge:
+        """What judges the runs: the events of the file, else those that the runs found with their data."""
+        from mtl.report.judge import Judge, judge_of
+
+        if self._events is not None or all(run.status != "FINISHED" for run in runs):
+            return Judge(self._judged_by, self._events)
+        return judge_of(self._judged_by, None, runs, self._tracking)
 
     def _notes(self, folder: Path) -> Iterator[str]:
         """What the table does not say: what was reused, where tracebacks are, why the sweep stopped."""
