@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices
-from mtl.plots.timelines import timelines
+from mtl.plots.over_time import scores_over_time
 from mtl.report.sections import MOST_CONDITIONS, numbered
 from mtl.report.summary import Summary, has_several
 from mtl.report.tables import auxiliary_names
@@ -27,8 +27,8 @@ def draw(summary: Summary) -> dict[str, Figure]:
     for row in compared.seeds.to_dict("records"):
         values[row["row"]].append(row["auc"])
     figures["auc_by_set"] = dots.auc_by_set(values, intervals, measure)
-    if summary.timelines:
-        figures["timelines"] = timelines(summary.timelines, summary.unit)
+    if summary.over_time:
+        figures["scores_over_time"] = scores_over_time(summary.over_time, summary.unit)
     differences = compared.sets[compared.sets["arm"] != compared.base].set_index("row")
     if len(differences) and differences["difference"].notna().any():
         table = differences.drop(columns=["low", "high"]).rename(

@@ -114,8 +114,8 @@ def sections(summary: Summary) -> list[Section]:
             brief=tuple(caveats(summary)),
         )
     )
-    if summary.timelines:
-        parts.append(Section("Scores over time", lines=_OVER_TIME, figures=("timelines",), brief=()))
+    if summary.over_time:
+        parts.append(Section("Scores over time", lines=_OVER_TIME, figures=("scores_over_time",), brief=()))
     unfinished = design.failures(summary.runs)
     if unfinished:
         parts.append(Section("Runs that did not finish", lines=tuple(unfinished)))
@@ -166,8 +166,7 @@ def _definitions(summary: Summary) -> list[str]:
 _PREDICTED_GAINS = "Did gradients and losses predict the gains?"
 _OVER_TIME = (
     "Of the base and of the best other row the first run, in test videos chosen by rule: the first by name of each of "
-    "the first four anomalous classes with an event, and the first two normal ones. Annotated events are hatched; the "
-    "dotted line is a probability of 0.5.",
+    "the first four anomalous classes with an event, and the first two normal ones. Annotated events are shaded.",
 )
 _HEADS_NOTE = (
     "1 − p(Normal) of the head is used as the score of the main task; the difference is relative to the main task's "

@@ -15,7 +15,7 @@ from mtl.ablation.event_truth import event_aucs
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.formatting import plural
-from mtl.plots.timelines import Timeline
+from mtl.plots.over_time import VideoScores
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import PREDICTIONS, Downloads, stored
@@ -52,7 +52,7 @@ class Summary:
     judge : Judge
     judged : str
         See `Judge.sentence`.
-    timelines : tuple of Timeline
+    over_time : tuple of VideoScores
         See `compared_over_time`.
     unit : str
         Of their time.
@@ -70,7 +70,7 @@ class Summary:
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     judge: Judge = VIDEO_LABELS
     judged: str = ""
-    timelines: tuple[Timeline, ...] = ()
+    over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
 
     @property

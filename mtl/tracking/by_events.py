@@ -12,15 +12,14 @@ from matplotlib.figure import Figure
 
 from mtl.data.events import Events
 from mtl.evaluation.evaluation import Evaluation
-from mtl.evaluation.predictions import prediction_columns
+from mtl.evaluation.shown import anomaly_probability, shown_videos
 from mtl.evaluation.temporal import EventEvaluated, counted_text, evaluate_events
-from mtl.plots.over_time import Curve, scores_over_time
+from mtl.evaluation.timeline import Timeline
+from mtl.plots.over_time import VideoScores, scores_over_time
 from mtl.plots.rendering import write_pngs
 from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
-
-SHOWN_CLASSES, SHOWN_NORMAL = 4, 2  # videos of the figure, chosen by name and never by result
 
 
 def judge_by_events(
@@ -47,40 +46,41 @@ def write_events(folder: Path, events: Events, evaluated: EventEvaluated, figure
 
 
 def over_time(evaluated: EventEvaluated, tasks: Mapping[str, Task], main_task: str, fps: float) -> Figure:
-    """The main task's probability along some videos.
-
-    Of each of the first `SHOWN_CLASSES` anomalous classes the first video with an event, then the first
-    `SHOWN_NORMAL` normal videos, all in order of name. Of a task with several classes it is that of not being
-    normal.
-    """
+    """The main task's probability along the videos of `shown_videos`; of several classes that of not being normal."""
     time, task = evaluated.timeline, tasks[main_task]
-    binary = len(task.classes) == 1
-    own = "yes" if binary else NORMAL
-    column = dict(zip(task.classes, prediction_columns("probability", main_task, task.classes), strict=True)).get(own)
-    if column is None:
-        return scores_over_time([], main_task, np.nan)
-    probability = time.predictions[column].to_numpy(float)
-    probability = probability if binary else 1 - probability
-    threshold = evaluated.scores[f"alarm_threshold/{main_task}"].value if binary else np.nan
-    curves = []
-    for video in _shown(evaluated, main_task if binary else None):
-        rows = time.videos == video
-        edges = np.append(time.first[rows], time.end[rows][-1]) / fps
-        events = [(start / fps, end / fps) for start, end in time.intervals[video]]
-        curves.append(Curve(str(time.names[video]), edges, probability[rows], events))
-    return scores_over_time(curves, main_task if binary else f"not {NORMAL}, {main_task}", threshold)
+    is_binary = len(task.classes) == 1
+    probability = anomaly_probability(time.predictions, main_task, task.classes)
+    if probability is None:
+        return scores_over_time([])
+    threshold = evaluated.scores[f"alarm_threshold/{main_task}"].value if is_binary else np.nan
+    positive = time.predictions[f"target/{main_task}"].to_numpy() > 0 if is_binary else None
+    name = f"probability of {main_task if is_binary else f'not {NORMAL}, {main_task}'}"
+    return scores_over_time(
+        [panel(time, video, {name: (time, probability)}, fps) for video in shown_videos(time, positive)],
+        threshold=threshold,
+    )
 
 
-def _shown(evaluated: EventEvaluated, task: str | None) -> list[int]:
-    """Codes of the videos of the figure; with a task of the classes that are positive in it."""
-    time = evaluated.timeline
-    _, one_row = np.unique(time.videos, return_index=True)  # of every video, in order of name
-    rows = time.predictions.iloc[one_row]
-    wanted = time.anomalous & np.array([bool(events) for events in time.intervals], bool)
-    wanted &= True if task is None else rows[f"target/{task}"].to_numpy() > 0
-    first: dict[str, int] = {}
-    for video, name in enumerate(rows["class_name"].astype(str)):
-        if wanted[video]:
-            first.setdefault(name, video)
-    normal = [int(video) for video in np.flatnonzero(~time.anomalous)]
-    return [first[name] for name in sorted(first)[:SHOWN_CLASSES]] + normal[:SHOWN_NORMAL]
+def panel(time: Timeline, video: int, scores: Mapping[str, tuple[Timeline, np.ndarray]], fps: float) -> VideoScores:
+    """What is shown of a video.
+
+    Parameters
+    ----------
+    time : Timeline
+        Tells the events.
+    video : int
+        Its code there.
+    scores : mapping of str to (Timeline, ndarray of shape (n_rows,))
+        By what gave them; the video is found by its name, and left out where it is not there.
+    fps : float
+        Frames in a unit of time.
+    """
+    name = str(time.names[video])
+    lines = {}
+    for source, (own, values) in scores.items():
+        rows = own.names[own.videos] == name if len(own.names) else np.zeros(0, bool)
+        if rows.any():
+            lines[source] = np.append(own.first[rows], own.end[rows][-1]) / fps, values[rows]
+    events = [(start / fps, end / fps) for start, end in time.intervals[video]]
+    kind = str(time.predictions["class_name"].iloc[int(np.argmax(time.videos == video))])
+    return VideoScores(name, kind, lines, events)

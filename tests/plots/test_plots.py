@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from mtl.plots import curves, dots, matrices
-from mtl.plots.over_time import Curve, scores_over_time
+from mtl.plots.over_time import VideoScores, scores_over_time
 from mtl.plots.rendering import png
 from mtl.results import Relation, Score
 
@@ -121,14 +121,26 @@ def every_figure() -> dict[str, Figure]:
     return {
         "scores over time": scores_over_time(
             [
-                Curve("Abuse028_x264", np.array([0, 1, 2, 9]), np.array([0.1, 0.9, 1.0]), [(0.5, 2.0), (3.0, 12.0)]),
-                Curve("a_very_long_name_of_a_video_" * 3, np.array([0, 40_000]), np.array([NAN]), []),
-                Curve("Normal_Videos_003_x264", np.array([0, 0.5]), np.array([0.2]), []),
+                VideoScores(
+                    "Abuse028_x264",
+                    "Abuse",
+                    {
+                        "a": (np.array([0, 1, 2, 9]), np.array([0.1, 0.9, 1.0])),
+                        "b": (np.array([0, 4]), np.array([NAN])),
+                    },
+                    [(0.5, 2.0), (3.0, 12.0)],
+                ),
+                VideoScores(
+                    "a_very_long_name_of_a_video_" * 3, "Normal", {"a": (np.array([0, 40_000]), np.array([NAN]))}, []
+                ),
+                VideoScores("Normal_Videos_003_x264", "", {"a": (np.array([0, 0.5]), np.array([0.2]))}, []),
             ],
-            "general_anomaly",
-            0.25,
+            threshold=0.25,
         ),
-        "scores over time without a video": scores_over_time([], "general_anomaly", NAN),
+        "scores over time in frames": scores_over_time(
+            [VideoScores("v", "Abuse", {"w" * 90: (np.array([0, 9]), np.array([0.2]))}, [])], "frame of the video"
+        ),
+        "scores over time without a video": scores_over_time([]),
         "predicted_and_observed_gain": dots.predicted_and_observed_gain(
             points, {"affinity": "rank correlation +0.10, too few points"}
         ),

@@ -126,15 +126,15 @@ def test_without_a_word_video_labels_judge(folder):
 def test_the_page_shows_scores_over_time_of_videos_chosen_by_rule(folder, tmp_path):
     found = summarise(jobs(folder), "main", judge=Judge("event", events()))
     # Arson: v000, v003, ...; Fighting: v001, ...; Normal: v002, v005, ...
-    assert [each.video for each in found.timelines] == ["v000", "v001", "v002", "v005"]
-    first = found.timelines[0]
+    assert [each.video for each in found.over_time] == ["v000", "v001", "v002", "v005"]
+    first = found.over_time[0]
     assert (first.class_name, first.events, found.unit) == ("Arson", [(1.0, 3.0)], "frame of the video")
     assert list(first.scores) == ["single, seed 0", "helped, seed 0"]
     write.write_summary(tmp_path / "out", found)
-    assert (tmp_path / "out" / "timelines.png").is_file()
+    assert (tmp_path / "out" / "scores_over_time.png").is_file()
     page = (tmp_path / "out" / "summary.html").read_text(encoding="utf-8")
-    assert 'alt="timelines"' in page
-    assert "timelines" not in figures.draw(summarise(jobs(folder), "main"))
+    assert 'alt="scores over time"' in page
+    assert "scores_over_time" not in figures.draw(summarise(jobs(folder), "main"))
 
 
 def test_lines_over_time_are_paired_by_name_and_frame():
@@ -144,6 +144,7 @@ def test_lines_over_time_are_paired_by_name_and_frame():
         found = [over_time({"a": table, "b": other}, "main", events(), rate) for other in orders]
         for each in found:
             for line, of in zip(each, found[0], strict=True):
-                np.testing.assert_array_equal(line.scores["a"], line.scores["b"])
-                np.testing.assert_array_equal(line.scores["b"], of.scores["b"])
-                np.testing.assert_array_equal(line.seconds, np.arange(4) / (rate or 1))
+                edges, values = line.scores["b"]
+                np.testing.assert_array_equal(line.scores["a"][1], values)
+                np.testing.assert_array_equal(of.scores["b"][1], values)
+                np.testing.assert_array_equal(edges, np.arange(5) / (rate or 1))
