@@ -178,6 +178,7 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
 
 
 VIDEO, EVENT = JUDGES = ("video", "event")  # what test frames are judged by: their video's label, or annotated events
+AUC_BY = {VIDEO: "auc", EVENT: "auc_event"}  # what stands before the task in the name of its AUC, by judge
 
 # Tags of ours, by which a run is found again.
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"

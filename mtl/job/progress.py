@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mtl.job.context import SweepContext
 from mtl.job.record import Job
-from mtl.results import DIVERGED, NO_WORD
+from mtl.results import DIVERGED, NO_WORD, is_event_score
 
 
 def seconds_left(jobs: Sequence[Job], sweep: SweepContext) -> float | None:
@@ -60,7 +60,7 @@ def at_work(names: Sequence[str]) -> str:
     return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}" if names else ""
 
 
-def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: float | None) -> str:
+def ended_line(job: Job, done: int, sweep: SweepContext, judged: str, left: float | None) -> str:
     """One line about a job that has come to its end: which, its AUC with the 95 % interval, its time.
 
     Parameters
@@ -69,16 +69,18 @@ def ended_line(job: Job, done: int, sweep: SweepContext, main_task: str, left: f
     done : int
         How many have, with this one.
     sweep : Sweep
-    main_task : str
+    judged : str
+        Name of the main task's AUC: `auc/<task>` or `auc_event/<task>`.
     left : float or None
         Seconds.
     """
     from mtl.formatting import interval, number  # with pandas, which `--help` does without
 
     of = f"/{sweep.n_jobs}" if sweep.n_jobs else ""
-    low, auc, high = (job.metrics.get(f"auc{end}/{main_task}", float("nan")) for end in ("_low", "", "_high"))
+    metric, _, task = judged.partition("/")
+    low, auc, high = (job.metrics.get(f"{metric}{end}/{task}", float("nan")) for end in ("_low", "", "_high"))
     between = f" ({interval(low, high)})" if low <= high else ""
-    result = "diverged" if DIVERGED in job.tags else f"AUC {number(auc)}{between}"
+    result = "diverged" if DIVERGED in job.tags else f"{'event ' * is_event_score(judged)}AUC {number(auc)}{between}"
     what = {
         "FINISHED": f"{result}, {'reused' if job.reused else duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",

@@ -13,7 +13,7 @@ from mtl.data.events import NONE, Events, read_events
 from mtl.errors import UserError
 from mtl.formatting import plural
 from mtl.report.stored import EVENTS, Downloads, stored
-from mtl.results import EVENT, VIDEO, TrackedRun
+from mtl.results import AUC_BY, EVENT, VIDEO, TrackedRun
 
 MOST_NAMED = 3  # videos that a warning names
 NO_EVENTS = "Right would be --events FILE, with the annotation of the test videos."
@@ -47,7 +47,7 @@ class Judge:
     @property
     def metric(self) -> str:
         """Name of the AUC: what stands before the task in a column."""
-        return "auc_event" if self.by_events else "auc"
+        return AUC_BY[self.by]
 
     def auc_of(self, task: str) -> str:
         """The AUC of a task in words."""

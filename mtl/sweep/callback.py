@@ -23,7 +23,7 @@ from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
-from mtl.results import HOST, PROCESS
+from mtl.results import AUC_BY, HOST, PROCESS
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.watch import Watch
@@ -49,7 +49,7 @@ class SweepCallback(Callback):
         self._tracking: Any = None
         self._main_task = ""
         self._stop_after: int | None = None
-        self._judged_by = ""
+        self._judged_by, self._judged = "", ""
         self._events: Any = None
         self._owner = 0
         self._answers = False
@@ -113,6 +113,7 @@ class SweepCallback(Callback):
         folder = _own_folder(config)
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
+        self._judged = f"{AUC_BY[config.judge]}/{self._main_task}"
         here = this_process()
         self._handed = context.SweepContext(
             parent=self._parent.id,
@@ -129,7 +130,7 @@ class SweepCallback(Callback):
         self._owner = os.getpid()
         self._handed.enter()
         import_as_here()
-        self._watch = Watch(self._handed, self._main_task)
+        self._watch = Watch(self._handed, self._judged)
         commandline.closing.append(self.finish)
         atexit.register(self.finish, interrupted=False)
         if plan.jobs:
@@ -198,7 +199,6 @@ class SweepCallback(Callback):
             _close_stale(self._tracking)
         from mtl.ablation import design
         from mtl.report import write
-        from mtl.report.judge import Judge
         from mtl.report.summary import summarise
         from mtl.tracking.journal import recorded
 
@@ -221,7 +221,7 @@ class SweepCallback(Callback):
         bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
-        ids, metric = [run.id for run in runs], f"{Judge(self._judged_by).metric}/{self._main_task}"
+        ids, metric = [run.id for run in runs], self._judged
         for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
 

@@ -17,9 +17,9 @@ class Watch(threading.Thread):
     On a terminal a bar for the whole sweep stands below the lines.
     """
 
-    def __init__(self, sweep: context.SweepContext, main_task: str) -> None:
+    def __init__(self, sweep: context.SweepContext, judged: str) -> None:
         super().__init__(daemon=True)
-        self._sweep, self._main_task = sweep, main_task
+        self._sweep, self._judged = sweep, judged
         self._over = threading.Event()
         self._ended: set[Path] = set()
         self._said: set[str] = set()
@@ -60,7 +60,7 @@ class Watch(threading.Thread):
             for done, job in new:
                 self._ended.add(job.folder)
                 more = left if job is ended[-1] else None
-                show(progress.ended_line(job, done, self._sweep, self._main_task, more))
+                show(progress.ended_line(job, done, self._sweep, self._judged, more))
             if self._advance is not None:
                 running = [self._sweep.label(job.name) for job in found if job.status == "RUNNING"]
                 self._advance(len(new), note=progress.at_work(running))

@@ -48,11 +48,12 @@ def test_records_are_read_as_jobs(folder):
 
 def test_a_line_says_who_how_and_how_long(folder):
     sweep = SweepContext("", str(folder), n_jobs=6, common=["a=1"])
-    lines = [ended_line(job, n, sweep, "main", None) for n, job in enumerate(read_jobs(folder)[:4], start=1)]
+    lines = [ended_line(job, n, sweep, "auc/main", None) for n, job in enumerate(read_jobs(folder)[:4], start=1)]
     assert lines[0] == "[1/6] set0 seed=0: AUC 0.500 (0.450–0.550), 0 s"
     assert lines[1] == "[2/6] set1 seed=0: AUC 0.600, reused"
     assert lines[2] == "[3/6] set2 seed=0: FAILED: no frame 7"
     assert lines[3].startswith("[4/6] set3 seed=0: KILLED")
+    assert ended_line(read_jobs(folder)[0], 1, sweep, "auc_event/main", None) == "[1/6] set0 seed=0: event AUC –, 0 s"
 
 
 def test_a_line_says_that_a_job_diverged(tmp_path):
@@ -60,7 +61,7 @@ def test_a_line_says_that_a_job_diverged(tmp_path):
     run.tags({"diverged": "loss of main is not finite in epoch 1; nothing sound is left"})
     run.end("FINISHED")
     (found,) = read_jobs(tmp_path)
-    assert ended_line(found, 1, SweepContext("", str(tmp_path), n_jobs=1), "main", None).endswith(": diverged, 0 s")
+    assert ended_line(found, 1, SweepContext("", str(tmp_path), n_jobs=1), "auc/main", None).endswith(": diverged, 0 s")
 
 
 def test_a_job_is_one_line_and_what_jobs_say_is_said_once(folder, capsys):
@@ -81,7 +82,7 @@ def test_a_job_is_one_line_and_what_jobs_say_is_said_once(folder, capsys):
         terminal.hush(None)
         logger.removeHandler(handler)
     assert capsys.readouterr().out == ""
-    watch = Watch(sweep, "main")
+    watch = Watch(sweep, "auc/main")
     watch.look()
     watch.look()
     lines = capsys.readouterr().out.splitlines()
