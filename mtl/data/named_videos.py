@@ -13,6 +13,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.assigned import held_out, say_shared_sources, sources_of
 from mtl.data.text import read_text
+from mtl.data.tree import say_one_sided
 from mtl.data.ucf_crime import Fraction
 from mtl.data.video_classes import VideoNames
 from mtl.data.video_data import VideoData
@@ -153,9 +154,7 @@ class NamedVideos(VideoData):
 
     def _say_missing(self, frames: pd.DataFrame, split: str) -> None:
         """Say that a split has no anomaly or nothing else; of sets of labels, few are ever there."""
-        normal = frames.loc[frames["split"] == split, "class_name"] == "Normal"
-        if normal.all() or not normal.any():
-            log.warning("No frame of %s in %s.", "anomalous videos" if normal.all() else "normal videos", split)
+        say_one_sided(frames, split)
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with whole sources held out of train; sources that test has too are said."""
