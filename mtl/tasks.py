@@ -14,6 +14,7 @@ from scipy.special import expit, logsumexp, softmax
 from mtl.errors import UserError, misspelt
 
 NORMAL = "Normal"  # the class that is no anomaly
+JOINED = "-"  # between the labels of a class that has several
 UNLABELLED = -1  # the target of a frame about which the task says nothing
 LONGEST_NAME = 100  # characters, so that a file may be named after a task in any script
 # what every place takes where a name stands: columns, metrics of MLflow, names of files; other scripts have letters too
@@ -144,6 +145,33 @@ class BinaryTask:
     def positives(self, targets: np.ndarray) -> np.ndarray:
         """The targets as a column of bool, shape (n_frames, 1)."""
         return targets.reshape(-1, 1) == 1
+
+
+class LabelTask(BinaryTask):
+    """Yes or no: is one of these labels among those of the frame's class, which may have several?
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Those that count as yes: label B2 is in the classes `B2` and `B2-G`.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(labels, ())
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise `UserError` where a label is in no class, or where every class would be yes."""
+        check_classes(self.named_classes, list(dict.fromkeys(label for name in known for label in name.split(JOINED))))
+        if all(map(self._is_yes, known)):
+            raise UserError("names labels of every class of the data set, so no frame would be a no.")
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """1 where a label of the frame's class is one of `labels`, else 0; int32 of shape (n_frames,)."""
+        names = frames["class_name"].astype("category").cat
+        return np.array([self._is_yes(str(name)) for name in names.categories], np.int32)[names.codes]
+
+    def _is_yes(self, class_name: str) -> bool:
+        return not set(self.named_classes).isdisjoint(class_name.split(JOINED))
 
 
 class CategoricalTask:

@@ -18,6 +18,7 @@ GROUPS = {"training.optimizer": "training/optimizer"}
 COMPLETED: dict[str, dict[str, object]] = {
     "mtl.data.ucf_crime.UCFCrime": {"labels": {}, "events": None, "fps": 30},
     "mtl.data.demo.Demo": {"labels": {}, "events": None, "fps": 30},
+    "mtl.data.feature_files.FeatureFiles": {"names": "ucf_crime"},
     "mtl.tasks.BinaryTask": {"unlabelled": []},
     "mtl.tasks.CategoricalTask": {"unlabelled": []},
     "mtl.evaluation.Evaluation": {"alarm_gap_s": 1.0},

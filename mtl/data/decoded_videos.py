@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtl.data.frame_folder import FrameFolder
 from mtl.data.frames import MACHINE_FAULTS, BadFrame, FrameReader, require_decoding
 from mtl.data.video_frames import Cut, Sampling, check_name, decoding, record, resizing, small_picture
 from mtl.data.video_reader import BadVideo, VideoReader
@@ -313,7 +314,7 @@ def _keep_frames(job: DecodingJob, cut: Sampling, report: Report) -> tuple[Cut, 
     check_name(job.path)
     n_frames = n_written = 0
     size: tuple[int, ...] | None = None
-    with published(job.folder / f"{job.name}.rgb", 0) as file, closing(VideoReader(job.video.file)) as reader:
+    with published(job.folder / f"{job.name}.rgb", 0) as file, closing(_reader(job.video.file)) as reader:
         for frame in reader.frames():
             if n_frames % cut.step == 0:
                 small = small_picture(frame, cut)
@@ -327,3 +328,8 @@ def _keep_frames(job: DecodingJob, cut: Sampling, report: Report) -> tuple[Cut, 
             n_frames += 1
     assert size is not None  # a video without a frame is a bad one
     return Cut(n_frames, n_written, reader.tells_end), size[0], size[1]
+
+
+def _reader(file: Path) -> VideoReader | FrameFolder:
+    """What reads a video, or a folder of images that stands for one."""
+    return FrameFolder(file) if file.is_dir() else VideoReader(file)

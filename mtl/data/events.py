@@ -30,10 +30,13 @@ class Events:
         where ``start <= f < end``. A video without an event has none; one that was not annotated is not there.
     source : str
         Where it comes from, for messages.
+    normal_have_none : bool
+        Whether videos of the normal class have no event although they are not there.
     """
 
     intervals: Mapping[str, tuple[tuple[int, int], ...]]
     source: str = ""
+    normal_have_none: bool = False
 
     def annotated(self, videos: Sequence[str] | np.ndarray) -> np.ndarray:
         """Whether each video, by name, was annotated; bool of shape (n,)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,7 +16,9 @@ import pyarrow as pa
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from mtl.data.annotated_data import AnnotatedData
-from mtl.data.class_names import CLASSES, SPLITS
+from mtl.data.assigned import held_out, say_shared_sources, sources_of
+from mtl.data.class_names import SPLITS
+from mtl.data.events import Events
 from mtl.data.feature_found import as_text, listed_files
 from mtl.data.feature_layout import (
     Crops,
@@ -26,30 +30,34 @@ from mtl.data.feature_layout import (
     taken_crops,
     video_rows,
 )
-from mtl.data.feature_names import class_of_video, feature_lists
+from mtl.data.feature_names import feature_lists
 from mtl.data.feature_rows import AXES, FeatureRows, VideoRows
 from mtl.data.feature_scan import common, digests, read_header
 from mtl.data.frame_table import TEXT, categorical, counts
 from mtl.data.splits import hold_out, say_large_videos
-from mtl.data.tree import check_folder, say_missing, thinned
+from mtl.data.tree import check_folder, say_missing, say_one_sided, thinned
 from mtl.data.ucf_crime import Fraction
+from mtl.data.video_classes import BY_NAME
 from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
 
 Layout = Literal["auto", "n_d", "n_c_d", "c_n_d"]
 Listed = Literal["train", "test"]
+Names = Literal["ucf_crime", "xd_violence", "shanghaitech"]
 LISTED: tuple[Listed, ...] = ("train", "test")
 T = TypeVar("T")
 
 
 class FeatureFiles(AnnotatedData):
-    """UCF-Crime as it is exchanged: feature vectors in files, with the names of the official videos.
+    """Data sets as they are exchanged: feature vectors in files, with the names of the official videos.
 
     Parameters
     ----------
     root : str
         Folder with the files, at any depth; folders tell nothing but which of two copies of a video counts.
+    names : str
+        The data set whose names the videos have: they tell the class, and the source that is held out as a whole.
     labels : mapping of str to str or None
         By task a csv file of its labels by row (`path,label`, or `video,frame,label` with the row's first frame),
         see `mtl.data.labels.read_labels`; else the class tells.
@@ -89,12 +97,12 @@ class FeatureFiles(AnnotatedData):
     """
 
     name = "feature_files"
-    classes: tuple[str, ...] = CLASSES
     root: Path | None = None  # no frames lie there
 
     def __init__(
         self,
         root: str,
+        names: Names,
         labels: Mapping[str, str | None],
         events: str | None,
         fps: PositiveFloat,
@@ -113,6 +121,8 @@ class FeatureFiles(AnnotatedData):
     ) -> None:
         super().__init__(labels, events, fps)
         self.folder = _place(root)
+        self.names = BY_NAME[names]
+        self.classes = self.names.classes
         self.source = source
         self.layout: Mapping[str, Layout] = _by_split("layout", layout)
         self.frames_per_row: Mapping[str, int | None] = _by_split("frames_per_row", frames_per_row)
@@ -138,6 +148,11 @@ class FeatureFiles(AnnotatedData):
             if file is not None and not file.is_file():
                 raise UserError(f"data.{key}: there is no file {file}.")
 
+    def temporal_truth(self) -> Events | None:
+        """The annotated events; None where there is no file."""
+        events = super().temporal_truth()
+        return events and dataclasses.replace(events, normal_have_none=self.names.normal_have_no_events)
+
     def features(self) -> FeatureRows:
         """The feature vectors, in the order of `frames`; read when they are asked for."""
         if self._rows is None:
@@ -162,15 +177,15 @@ class FeatureFiles(AnnotatedData):
             If files, layout, crops or lists are not as they should be, or a split would have no row.
         """
         self.check()
-        lists = feature_lists(self.folder, self.lists)
-        files, self.skipped = listed_files(self.folder, lists)
+        lists = feature_lists(self.folder, self.lists, self.names)
+        files, self.skipped = listed_files(self.folder, lists, self.names)
         split_of = {video: lists.split_of.get(video) or str(lists.rest) for video in files}
         videos = self._videos(files, split_of)
         content = self._content(videos, split_of)
         found = self._table(videos, split_of)
         for split in LISTED:
-            say_missing(found, split)
-        found = hold_out(found, self.val_fraction, self.split_seed)
+            (say_missing if self.names.source is None else say_one_sided)(found, split)
+        found = self._hold_out(found)
         kept = thinned(found, 1, *self._limits)
         self.kept = counts(found, kept)
         say_large_videos(kept)
@@ -180,6 +195,15 @@ class FeatureFiles(AnnotatedData):
             self._said_of_crops(videos, split_of),
         )  # fmt: skip
         return self._with_crops(kept, videos, split_of, content)
+
+    def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
+        """The table with validation videos taken out of train, whole sources where names tell them."""
+        if self.names.source is None:
+            return hold_out(frames, self.val_fraction, self.split_seed)
+        pattern = re.compile(self.names.source)
+        sources = sources_of({name: name for name in frames["video"].cat.categories}, pattern)
+        say_shared_sources(frames, sources, ["test"])
+        return held_out(frames, "val", self.val_fraction, self.split_seed, sources)
 
     def _videos(self, files: Mapping[str, Mapping[int, Path]], split_of: Mapping[str, str]) -> list[VideoRows]:
         """The videos with their arrays, in the order of split, class and name."""
@@ -208,7 +232,7 @@ class FeatureFiles(AnnotatedData):
             if layouts[split] != "n_d":
                 axis = AXES[layouts[split]].index("c")
                 common({file.path: file.shape[axis] for one in own for file in one.files}, "the number of crops")
-        return sorted(rows, key=lambda one: (SPLITS.index(split_of[one.video]), _class_code(one.video), one.video))
+        return sorted(rows, key=lambda one: (SPLITS.index(split_of[one.video]), self._class_code(one.video), one.video))
 
     def _content(self, videos: Sequence[VideoRows], split_of: Mapping[str, str]) -> dict[str, str]:
         """Digest of each video's files; equal ones on both sides of the split are said."""
@@ -255,7 +279,9 @@ class FeatureFiles(AnnotatedData):
 
         return pd.DataFrame(
             {
-                "class_name": categorical(column([_class_code(one.video) for one in videos], np.int8), CLASSES),
+                "class_name": categorical(
+                    column([self._class_code(one.video) for one in videos], np.int8), self.classes
+                ),
                 "video": categorical(column([code[one.video] for one in videos], np.int32), names),
                 "frame": np.concatenate([stretch.first for stretch in stretches]).astype(np.int32),
                 "split": categorical(column([SPLITS.index(split_of[one.video]) for one in videos], np.int8), SPLITS),
@@ -263,6 +289,9 @@ class FeatureFiles(AnnotatedData):
                 "row": np.concatenate([stretch.rows for stretch in stretches]).astype(np.int32),
             }
         )
+
+    def _class_code(self, video: str) -> int:
+        return self.classes.index(str(self.names.class_of(video)))
 
     def _with_crops(
         self, kept: pd.DataFrame, videos: Sequence[VideoRows], split_of: Mapping[str, str], content: Mapping[str, str]
@@ -345,10 +374,6 @@ def _asked(own: Mapping[int, Path], crops: Crops) -> list[int]:
 def _distinct(names: Iterable[str], content: Mapping[str, str]) -> list[str]:
     """Categories must differ, and two videos may have the same features."""
     return [f"{content[video]} {video}" for video in names]
-
-
-def _class_code(video: str) -> int:
-    return CLASSES.index(str(class_of_video(video)))
 
 
 def _place(file: str) -> Path:

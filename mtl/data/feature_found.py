@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from mtl.data.class_names import folded
-from mtl.data.feature_names import FeatureLists, class_of_video, video_and_crop
+from mtl.data.feature_names import FeatureLists, video_and_crop
 from mtl.data.frame_table import TEXT
+from mtl.data.video_classes import BY_NAME, VideoNames
 from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 Files = list[tuple[int, Path]]  # of a video: crop and file
 
 
-def listed_files(root: Path, lists: FeatureLists) -> tuple[dict[str, dict[int, Path]], pd.DataFrame]:
+def listed_files(root: Path, lists: FeatureLists, names: VideoNames) -> tuple[dict[str, dict[int, Path]], pd.DataFrame]:
     """The files of the listed videos.
 
     Returns
@@ -49,8 +50,10 @@ def listed_files(root: Path, lists: FeatureLists) -> tuple[dict[str, dict[int, P
         n = len(lists.split_of)
         log.warning("%d of the %d listed videos have no feature file, such as %s.", len(absent), n, absent[0])
     for video, own in listed.items():
-        if class_of_video(video) is None:
-            raise UserError(f"'{video}' ({own[0][1]}) starts with no class of UCF-Crime, as Abuse028 does.")
+        if names.class_of(video) is None:
+            others = [key for key, other in BY_NAME.items() if other.class_of(video) is not None]
+            right = f"data.names={others[0]}" if others else names.right
+            raise UserError(f"'{video}' ({own[0][1]}) tells no class of {names.of}; right would be {right}.")
     chosen = {video: _one_copy(video, own, lists.folder_of.get(video, "")) for video, own in listed.items()}
     copies = [
         (path, "a copy") for video, own in listed.items() for _, path in own if path not in chosen[video].values()

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.data.class_names import class_of
 from mtl.data.text import read_text
+from mtl.data.video_classes import VideoNames, ucf_crime_class
 from mtl.data.videos import EXTENSIONS, OFFICIAL_LISTS
 from mtl.errors import UserError
 
@@ -37,13 +37,7 @@ def video_and_crop(name: str) -> tuple[str, int]:
     found = next(match for pattern in PATTERNS if (match := pattern.fullmatch(stem)))
     video, groups = found["video"], found.groupdict()
     crop = int(groups["crop"] or groups.get("other") or 0)
-    return (video if MARK in video or class_of_video(video) is None else video + MARK), crop
-
-
-def class_of_video(video: str) -> str | None:
-    """The class by the letters before the digits of a video's name; None where they are none's."""
-    letters = re.match(r"[A-Za-z_ -]+(?=\d)", video)
-    return class_of(letters[0]) if letters else None
+    return (video if MARK in video or ucf_crime_class(video) is None else video + MARK), crop
 
 
 @dataclass(frozen=True)
@@ -65,11 +59,11 @@ class FeatureLists:
     rest: str | None
 
 
-def feature_lists(root: Path, files: Mapping[str, Path | None]) -> FeatureLists:
+def feature_lists(root: Path, files: Mapping[str, Path | None], names: VideoNames) -> FeatureLists:
     """The lists that are given, else the official ones where they lie in the data's folder.
 
     A line is ``<Class>/<video>.mp4``, a path of a feature file, or ``path,label`` as in a csv; a video may
-    be there once for every crop.
+    be there once for every crop. A name without an ending will do where it tells a class of the data set.
 
     Raises
     ------
@@ -88,7 +82,7 @@ def feature_lists(root: Path, files: Mapping[str, Path | None]) -> FeatureLists:
             entry = cells[0].strip().replace("\\", "/") if cells else ""
             if not entry or (lines.line_num == 1 and entry == "path"):
                 continue
-            if not entry.lower().endswith(ENDINGS):
+            if not entry.lower().endswith(ENDINGS) and names.class_of(entry.rpartition("/")[2]) is None:
                 raise UserError(f"{file}:{lines.line_num}: expected <Class>/<video>.mp4 or .npy, found '{entry}'.")
             video, _ = video_and_crop(entry)
             if split_of.get(video, split) != split:

@@ -14,6 +14,7 @@ from mtl.data.class_names import class_of
 from mtl.data.events import Events, read_events
 from mtl.errors import UserError
 from mtl.formatting import plural
+from mtl.tasks import NORMAL
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,9 @@ def of_test_videos(events: Events, frames: pd.DataFrame) -> Events:
     last = test.groupby(test["video"].astype(str))["frame"].max().sort_index()
     names = last.index.to_numpy(dtype=str)
     found = {name: events.intervals[name] for name in names if name in events.intervals}
+    if found and events.normal_have_none:
+        normal = set(test.loc[(test["class_name"] == NORMAL).to_numpy(), "video"].astype(str))
+        found = {name: found.get(name, ()) for name in names if name in found or name in normal}
     known = set(names)
     unknown = [name for name in events.intervals if name not in known]
     if not found:

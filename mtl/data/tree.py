@@ -13,6 +13,7 @@ from mtl.data.frame_table import TEXT
 from mtl.data.split_folders import quoted
 from mtl.data.splits import at_most, at_most_per_video, every_nth
 from mtl.errors import UserError
+from mtl.tasks import NORMAL
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,13 @@ def say_missing(frames: pd.DataFrame, split: str) -> None:
     missing = [name for name in frames["class_name"].cat.categories if name not in present]
     if missing:
         log.warning("No frame of %s in %s.", ", ".join(missing), split)
+
+
+def say_one_sided(frames: pd.DataFrame, split: str) -> None:
+    """Say that a split has no normal video or no other: where classes are sets of labels, few are ever there."""
+    normal = frames.loc[frames["split"] == split, "class_name"] == NORMAL
+    if normal.all() or not normal.any():
+        log.warning("No frame of %s videos in %s.", "anomalous" if normal.all() else "normal", split)
 
 
 def say_passed_over(folders: Sequence[str], root: Path) -> None:

@@ -104,9 +104,10 @@ def cut_frames(video: Path, cut: Sampling, into: Path, report: Callable[[float, 
         return Cut(n_frames, n_written, reader.tells_end)
 
 
-def small_picture(frame: av.VideoFrame, cut: Sampling) -> np.ndarray:
-    """A frame's pixels at the size that is asked for, uint8 of shape (height, width, 3), BGR."""
-    return made_alike(picture(frame), Making(cut.height, cut.width, INTERPOLATION, ""))
+def small_picture(frame: av.VideoFrame | np.ndarray, cut: Sampling) -> np.ndarray:
+    """A frame's pixels, BGR where given as such, at the size that is asked for: uint8 (height, width, 3), BGR."""
+    pixels = frame if isinstance(frame, np.ndarray) else picture(frame)
+    return made_alike(pixels, Making(cut.height, cut.width, INTERPOLATION, ""))
 
 
 def check_name(text: str) -> None:

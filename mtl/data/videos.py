@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,21 +82,11 @@ def find_videos(root: Path, without: Path) -> list[Video]:
     if not root.is_dir():
         raise UserError(f"There is no folder {root}; it should hold <Class>/<video>.mp4.")
     found, others = [], []
-    entered = set()
-    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
-        here = Path(folder)
-        if here.resolve() in entered:  # a link back
-            folders.clear()
-            continue
-        entered.add(here.resolve())
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")) and here / name != without)
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(EXTENSIONS):
-                found.append(_video(here / name, root))
-            elif here != root and class_of(here.name) is not None:
-                others.append(here / name)
+    for file in _files(root, without):
+        if file.name.lower().endswith(EXTENSIONS):
+            found.append(_video(file, root))
+        elif file.parent != root and class_of(file.parent.name) is not None:
+            others.append(file)
     if others:
         log.warning(
             "%d files in folders of classes are no videos by their names (%s) and left out, such as %s.",
@@ -105,6 +95,24 @@ def find_videos(root: Path, without: Path) -> list[Video]:
     if not found:
         raise UserError(f"No video below {root}: none of {' '.join('*' + e for e in EXTENSIONS)}.")
     return found
+
+
+def video_files(root: Path, without: Path) -> list[Path]:
+    """Files below a folder that are videos by their endings, in order of path, except those below `without`."""
+    return [file for file in _files(root, without) if file.name.lower().endswith(EXTENSIONS)]
+
+
+def _files(root: Path, without: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden; links are followed, but not in circles."""
+    entered = set()
+    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
+        here = Path(folder)
+        if here.resolve() in entered:  # a link back
+            folders.clear()
+            continue
+        entered.add(here.resolve())
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")) and here / name != without)
+        yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
 def _refuse(error: OSError) -> None:
@@ -121,6 +129,11 @@ def _video(file: Path, root: Path) -> Video:
     split = None
     for part in file.relative_to(root).parts[:-1]:
         split = _split_of_folder(part) or split
+    return video_at(file, class_name, split)
+
+
+def video_at(file: Path, class_name: str, split: str | None) -> Video:
+    """A video with size and time of its file."""
     if not file.exists():  # a link to nowhere: listed as bad when its turn comes
         return Video(file, class_name, split)
     found = file.stat()

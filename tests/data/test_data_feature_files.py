@@ -14,7 +14,8 @@ from mtl.ablation.event_truth import event_truth
 from mtl.data.events import Events
 from mtl.data.feature_files import FeatureFiles
 from mtl.data.feature_layout import row_frames
-from mtl.data.feature_names import class_of_video, video_and_crop
+from mtl.data.feature_names import video_and_crop
+from mtl.data.video_classes import ucf_crime_class
 from mtl.errors import UserError
 from mtl.evaluation.predictions import predictions_table
 from mtl.features.feature_key import stats
@@ -116,6 +117,7 @@ FAMILIES = {  # writer, settings, crops, rows of Abuse028, frames of its second 
 
 def dataset(root, **changes):
     settings = {
+        "names": "ucf_crime",
         "labels": {}, "events": None, "fps": 30, "source": None, "layout": "auto", "frames_per_row": 16,
         "crops": "mean", "lists": {"train": None, "test": None},
         "lengths": None, "val_fraction": 0.4, "split_seed": 0, "max_frames_per_video": None, "max_train_frames": None,
@@ -412,8 +414,8 @@ def test_names_tell_video_and_crop(name, expected):
 
 def test_the_class_is_the_letters_before_the_digits():
     names = {"Abuse028_x264": "Abuse", "Normal_Videos_003_x264": "Normal", "Normal_Videos001_x264": "Normal"}
-    assert {name: class_of_video(name) for name in names} == names
-    assert class_of_video("01_0015") is None
+    assert {name: ucf_crime_class(name) for name in names} == names
+    assert ucf_crime_class("01_0015") is None
 
 
 def test_a_list_of_feature_files_with_labels(root):
