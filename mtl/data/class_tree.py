@@ -14,13 +14,13 @@ from mtl.data.class_names import SPLITS, ClassNames, folded
 from mtl.data.folders import EXTENSIONS, image_paths, is_image, or_list, scan, subfolders
 from mtl.data.split_folders import quoted, split_folder, split_of
 from mtl.data.tree import check_folder
+from mtl.data.videos import EXTENSIONS as VIDEOS
 from mtl.errors import UserError, misspelt
 from mtl.tasks import NORMAL, check_name
 
 # Normal, NormalVideos; NonViolence, no_fight: a no that is told from the word by its letter case or a sign
 _LIKE_NORMAL = re.compile(r"(?i:normal.*)|(?i:non?|not)[ _-]+\S.*|(?:[Nn]on?|[Nn]ot|NON?|NOT)(?=[A-Z]).+")
-VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".mpg")
-RIGHT = "Right would be <root>/<split>/<Class>/... or <root>/<Class>/..., with images in it."
+RIGHT = "Right would be <root>/<split>/<Class>/... or <root>/<Class>/..., with images or videos in it."
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,40 @@ def images_below(folder: Path, root: Path, skipped: list[tuple[str, str]]) -> pa
     return pa.concat_arrays([image_paths(each, root, skipped) for each in walk(folder, root)])
 
 
-def require_image(folder: Path, root: Path) -> None:
-    """Refuse a class folder without an image below it."""
-    videos: list[str] = []
+def kind_of(folder: Path, root: Path) -> str:
+    """What lies below a class folder: `images`, or `videos` where there is no image.
+
+    Raises
+    ------
+    UserError
+        Where there is neither.
+    """
+    has_video = False
     for each in walk(folder, root):
         for entry in scan(each):
             if is_image(entry.name):
-                return
-            if entry.name.lower().endswith(VIDEOS):
-                videos.append(entry.name)
-    only = f", only videos such as '{min(videos)}'; images are taken here, frames of them" if videos else ""
-    raise UserError(f"Class folder {folder} holds no {or_list(EXTENSIONS)} file{only}.")
+                return "images"
+            has_video = has_video or entry.name.lower().endswith(VIDEOS)
+    if not has_video:
+        raise UserError(
+            f"Class folder {folder} holds no {or_list(EXTENSIONS)} file and no video ({', '.join(VIDEOS)})."
+        )
+    return "videos"
+
+
+def one_kind(tree: ClassTree) -> str:
+    """What all class folders hold: `images` or `videos`.
+
+    Raises
+    ------
+    UserError
+        Where one holds neither, or they are unlike.
+    """
+    kinds = {folder.path: kind_of(folder.path, tree.root) for folder in tree.folders}
+    examples = {kind: folder for folder, kind in kinds.items()}
+    if len(examples) > 1:
+        raise UserError(
+            f"Class folder {examples['images']} holds images, {examples['videos']} only videos; right would be "
+            "one kind in all of them."
+        )
+    return next(iter(examples))

@@ -74,10 +74,7 @@ class VideoData(AnnotatedData):
         max_bad_share: float,
     ) -> None:
         super().__init__(labels, events, fps)
-        if (height is None) != (width is None):
-            raise UserError(
-                f"data.height is {height} and data.width is {width}; right would be both, or null for both."
-            )
+        check_size(height, width)
         folder = Path(frames_dir).expanduser().absolute()
         self.root = DecodedVideos(
             Path(root).expanduser().absolute(), folder, Sampling(step, width, height), max_gib, workers or n_cores()
@@ -121,13 +118,15 @@ class VideoData(AnnotatedData):
         self.check()
         videos, split_of = self._plan()
         decoded = self.root.decode(videos)
-        self._book_bad(decoded)
+        self.skipped = left_out(decoded, self.root, self.max_bad_share)
         good = [one for one in decoded if not one.reason]
         self._check_decoded(good, split_of)
         for split in ("train", "test"):
             if not any(split_of[one.video.name] == split for one in good):
                 raise UserError(f"Split '{split}' has no video of {self.root}. {self.no_video.format(split=split)}")
-        rows = pa.concat_tables(self._rows(one, split_of[one.video.name]) for one in good)
+        rows = pa.concat_tables(
+            rows_of(one, one.video.name, split_of[one.video.name], self.root, self.classes) for one in good
+        )
         found = sorted_table(rows, self.classes)
         for split in ("train", "test"):
             self._say_missing(found, split)
@@ -156,34 +155,46 @@ class VideoData(AnnotatedData):
         """The table with validation videos taken out of train."""
         return hold_out(frames, self.val_fraction, self.split_seed)
 
-    def _book_bad(self, decoded: Sequence[Decoded]) -> None:
-        """Make the bad videos a table; say them, and refuse too many."""
-        bad = [(_printable(self.root.path(one.video)), one.reason) for one in decoded if one.reason]
-        self.skipped = pd.DataFrame(bad, columns=["path", "reason"], dtype=TEXT)
-        if not bad:
-            return
-        if len(bad) > self.max_bad_share * len(decoded):
-            named = ", ".join(f"{path} ({reason})" for path, reason in bad[:NAMED])
-            raise UserError(
-                f"{len(bad)} of {len(decoded)} videos of {self.root} are bad, more than features.max_bad_share="
-                f"{self.max_bad_share:g} allows: {named}{', ...' if len(bad) > NAMED else ''}"
-            )
-        for path, reason in bad:
-            log.warning("Video %s is left out: %s.", path, reason)
 
-    def _rows(self, one: Decoded, split: str) -> pa.Table:
-        """The frames of a video, as `sorted_table` takes them."""
-        path, numbers = self.root.path(one.video), range(0, one.frames, self.step)
-        n = len(numbers)
-        return pa.table(
-            {
-                "path": pa.array([f"{path}#{number}" for number in numbers], pa.large_string()),
-                "video": pa.array([one.video.name] * n, pa.large_string()),
-                "frame": pa.array(np.array(numbers, np.int32)),
-                "split": np.full(n, SPLITS.index(split), np.int8),
-                "class_name": np.full(n, self.classes.index(one.video.class_name), np.int8),
-            }
+def check_size(height: int | None, width: int | None) -> None:
+    """Raise `UserError` where only one of them is given."""
+    if (height is None) != (width is None):
+        raise UserError(f"data.height is {height} and data.width is {width}; right would be both, or null for both.")
+
+
+def left_out(decoded: Sequence[Decoded], root: DecodedVideos, max_bad_share: float) -> pd.DataFrame:
+    """The bad videos as a table of `path` and `reason`, each of which is said.
+
+    Raises
+    ------
+    UserError
+        Where there are more than `max_bad_share` allows.
+    """
+    bad = [(_printable(root.path(one.video)), one.reason) for one in decoded if one.reason]
+    if len(bad) > max_bad_share * len(decoded):
+        named = ", ".join(f"{path} ({reason})" for path, reason in bad[:NAMED])
+        raise UserError(
+            f"{len(bad)} of {len(decoded)} videos of {root} are bad, more than features.max_bad_share="
+            f"{max_bad_share:g} allows: {named}{', ...' if len(bad) > NAMED else ''}"
         )
+    for path, reason in bad:
+        log.warning("Video %s is left out: %s.", path, reason)
+    return pd.DataFrame(bad, columns=["path", "reason"], dtype=TEXT)
+
+
+def rows_of(one: Decoded, name: str, split: str, root: DecodedVideos, classes: Sequence[str]) -> pa.Table:
+    """The frames of a video under a name, as `sorted_table` takes them."""
+    path, numbers = root.path(one.video), range(0, one.frames, root.cut.step)
+    n = len(numbers)
+    return pa.table(
+        {
+            "path": pa.array([f"{path}#{number}" for number in numbers], pa.large_string()),
+            "video": pa.array([name] * n, pa.large_string()),
+            "frame": pa.array(np.array(numbers, np.int32)),
+            "split": np.full(n, SPLITS.index(split), np.int8),
+            "class_name": np.full(n, classes.index(one.video.class_name), np.int8),
+        }
+    )
 
 
 def _printable(path: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,12 @@ import pytest
 import yaml
 from conftest import ROOT, call
 from omegaconf import OmegaConf
+from test_video_reader import filmed
 
 from mtl.config.check import name_classes
 from mtl.data.class_folders import ClassFolders
 from mtl.data.frame_table import TEXT
+from mtl.data.frames import read_frame
 from mtl.errors import UserError
 
 CONF = yaml.safe_load((ROOT / "conf" / "data" / "class_folders.yaml").read_text(encoding="utf-8"))
@@ -35,8 +38,9 @@ def in_folders(*classes, videos=10, frames=3, above=""):
 
 def data(root, **changes):
     """The data set with the settings of conf, which `changes` override."""
+    own = {"frames_dir": str(root.parent / "kept"), "max_gib": 1.0, "workers": 2, "max_bad_share": 0.2}
     return ClassFolders(
-        **{key: value for key, value in CONF.items() if key != "_target_"} | {"root": str(root)} | changes
+        **{key: value for key, value in CONF.items() if key != "_target_"} | own | {"root": str(root)} | changes
     )
 
 
@@ -315,7 +319,7 @@ def test_the_normal_class_can_be_said_and_its_lack_is(tmp_path, caplog):
         (["a/x/1.png"], "holds a single class, 'a'"),
         (["a/x/1.png", "A/y/1.png"], "'A' and 'a' .* differ by letter case"),
         (["a/x/1.png", "b/readme.txt"], "b holds no .png or .jpg or .jpeg file."),
-        (["a/x/1.png", "b/v.mp4"], "only videos such as 'v.mp4'"),
+        (["a/x/1.png", "b/v.mp4"], "a holds images, .*b only videos"),
         (["a/x/1.png", "b & c/1/1.png"], "Class folder 'b & c' .* is no name"),
         (["a/train/1.png", "b/test/1.png"], "splits lie within a class"),
         (["test/a/1/1.png", "test/b/1/1.png"], "holds 'test', but no 'Train'"),
@@ -375,6 +379,77 @@ def paint(root: Path) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / path), rng.integers(0, 90 if path[0] == "V" else 255, (16, 16, 3)).astype(np.uint8))
     return root
+
+
+# videos
+
+
+@pytest.fixture(scope="module")
+def filmed_ones(tmp_path_factory):
+    """Ten short videos in each of two folders."""
+    root = tmp_path_factory.mktemp("filmed") / "mine"
+    for name, n in (("violence", 10), ("no_violence", 10)):
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            filmed(root / name / f"{name}_{i}.mp4", n=24, size=(32, 32))
+    return root
+
+
+def test_a_folder_of_videos_is_a_class_and_every_video_is_whole_in_one_split(filmed_ones, caplog):
+    caplog.set_level(logging.INFO)
+    found = data(filmed_ones, step=5, height=16, width=16)
+    frames = found.frames()
+    assert list(frames.columns) == ["path", "class_name", "video", "frame", "split"]
+    counts = frames.groupby(["split", "class_name"], observed=False)["video"].nunique()
+    assert counts.tolist() == [7, 7, 1, 1, 2, 2]
+    assert frames.loc[frames["video"] == "violence_3", "frame"].tolist() == [0, 5, 10, 15, 20]
+    path = frames.loc[(frames["video"] == "violence_3") & (frames["frame"] == 15), "path"].item()
+    assert path == "violence/violence_3.mp4#15"
+    assert read_frame(found.root, path).shape == (16, 16, 3)
+    assert not videos(frames, "train") & (videos(frames, "val") | videos(frames, "test"))
+    again = data(filmed_ones, step=5, height=16, width=16)
+    pd.testing.assert_frame_equal(again.frames(), frames)
+    assert "20 videos are decoded already" in caplog.text
+
+
+def test_a_file_says_the_splits_of_videos_by_file_or_name(filmed_ones, tmp_path):
+    names = sorted(file.relative_to(filmed_ones).as_posix() for file in filmed_ones.glob("*/*.mp4"))
+    words = ["test", "val", *["train"] * 8] * 2
+    tables = []
+    for form in (lambda name: name, lambda name: name.rpartition("/")[2], lambda name: Path(name).stem):
+        file = tmp_path / "splits.txt"
+        file.write_text("".join(f"{form(name)} {word}\n" for name, word in zip(names, words, strict=True)))
+        tables.append(data(filmed_ones, step=8, split_file=str(file)).frames())
+        assert videos(tables[-1], "test") == {"violence_0", "no_violence_0"}
+        pd.testing.assert_frame_equal(tables[-1], tables[0])
+
+
+def test_folders_of_splits_hold_videos_too_and_names_of_two_classes_are_told_apart(filmed_ones, tmp_path):
+    root = tmp_path / "split"
+    for i, split in enumerate(("train", "train", "train", "val", "test")):
+        for name in ("violence", "no_violence"):
+            (root / split / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(filmed_ones / name / f"{name}_{i}.mp4", root / split / name / f"clip{i}.mp4")
+    frames = data(root, step=8).frames()
+    assert videos(frames, "test") == {"violence/clip4", "Normal/clip4"}
+    assert videos(frames, "val") == {"violence/clip3", "Normal/clip3"}
+
+
+def test_a_video_that_does_not_decode_is_left_out_with_its_reason(filmed_ones, tmp_path, caplog):
+    root = shutil.copytree(filmed_ones, tmp_path / "mine")
+    (root / "violence" / "violence_0.mp4").write_bytes(b"no video")
+    found = data(root, step=8)
+    assert "violence_0" not in set(found.frames()["video"])
+    assert found.skipped["path"].tolist() == ["violence/violence_0.mp4"]
+    assert "Video violence/violence_0.mp4 is left out:" in caplog.text
+    refused("1 of 20 videos of .* are bad, more than features.max_bad_share=0 allows", root, step=8, max_bad_share=0.0)
+
+
+def test_what_is_of_images_is_refused_of_videos(filmed_ones, tmp_path):
+    refused("data.video=folder is of images", filmed_ones, video="folder")
+    refused("data.height is 16 and data.width is None", filmed_ones, height=16, width=None)
+    grow(tmp_path / "mine", "a/one.mp4", "a/deep/one.avi", "b/two.mp4")
+    refused("Two videos have the name 'one': .*one.* and .*one.*. Keep or rename one.", tmp_path / "mine")
 
 
 @pytest.mark.slow
