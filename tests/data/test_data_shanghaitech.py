@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call
+from conftest import TINY, call, tracking_of
 from test_video_reader import filmed, pictures
 
 from mtl.data.frames import read_frame
@@ -208,9 +208,13 @@ def test_a_run_is_scored_by_the_masks(tmp_path, original):
     words = ("data=shanghaitech", f"data.root={original}", "tasks=any_anomaly", "main_task=any_anomaly", "data.step=2")
     lists = [f"data.lists.{split.lower()}={original}/SH_{split}.txt" for split in ("Train", "Test")]
     tiny = [word for word in TINY if not word.startswith("data.")]
-    done = call(tmp_path, *words, *lists, "tracking=none", "data.val_fraction=0.4", *tiny)
+    done = call(tmp_path, *words, *lists, "data.val_fraction=0.4", *tiny)
     assert done.returncode == 0, done.stderr[-3000:]
-    (artifacts,) = tmp_path.glob("outputs/*/*/artifacts")
-    predictions = pd.read_parquet(artifacts / "predictions.parquet")
+    tracking = tracking_of(tmp_path)
+    (run,) = tracking.runs()
+    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet"))
     assert set(predictions.loc[predictions["split"] == "test", "video"].astype(str)) == set(TEST)
-    assert "All 3 test videos are annotated" in done.stdout + done.stderr
+    assert run.metrics["event_videos/annotated"] == 3
+    assert run.metrics["event_frames/scored"] == 3 * N / 2
+    assert run.metrics["event_frames/inside"] == 3 + 3  # 0, 2, 4 and 8, 10, 12; frame 19 is not sampled
+    assert 0 <= run.metrics["auc_event/any_anomaly"] <= 1

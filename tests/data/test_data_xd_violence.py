@@ -8,8 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from conftest import TINY, call
+from conftest import TINY, call, tracking_of
 from test_video_reader import filmed
 
 from mtl.data.temporal_truth import of_test_videos
@@ -191,13 +190,17 @@ def test_bad_input_is_one_line_before_anything_is_decoded(release, spoil, said):
 def test_a_run_has_a_score_for_every_label_and_average_precision_by_events(tmp_path, original):
     words = ("data=xd_violence", f"data.root={original}", "tasks=xd_violence", "main_task=xd_anomaly", "data.step=4")
     tiny = [word for word in TINY if not word.startswith("data.")]
-    done = call(tmp_path, *words, "tracking=none", "data.val_fraction=0.4", *tiny)
+    done = call(tmp_path, *words, "data.val_fraction=0.4", *tiny)
     assert done.returncode == 0, done.stderr[-3000:]
-    (artifacts,) = tmp_path.glob("outputs/*/*/artifacts")
-    tasks = list(yaml.safe_load((artifacts / "config.yaml").read_text())["tasks"])
-    predictions = pd.read_parquet(artifacts / "predictions.parquet")
+    tracking = tracking_of(tmp_path)
+    (run,) = tracking.runs()
+    predictions = pd.read_parquet(tracking.download(run.id, "predictions.parquet"))
+    tasks = {"xd_anomaly", "xd_fighting", "xd_shooting", "xd_riot", "xd_abuse", "xd_car_accident", "xd_explosion"}
     assert {f"target/{name}" for name in tasks} <= set(predictions)
     row = predictions[predictions["video"] == TEST[0]].iloc[0]
     positive = {name for name in tasks if row[f"target/{name}"] == 1}
     assert positive == {"xd_anomaly", "xd_shooting", "xd_car_accident", "xd_explosion"}
-    assert "All 4 test videos are annotated" in done.stdout + done.stderr
+    assert run.metrics["event_videos/annotated"] == 4
+    assert run.metrics["event_frames/scored"] == 4 * 5
+    assert run.metrics["event_frames/inside"] == 3 + 1  # frames 0, 12 and 16, and frame 8
+    assert 0 < run.metrics["average_precision_event/xd_anomaly"] <= 1
