@@ -106,7 +106,7 @@ class BinaryTask:
     units = 1
     loss = "BinaryCrossentropy"
 
-    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str] = ()) -> None:
         self.named_classes = tuple(classes or ())
         self.unlabelled = tuple(unlabelled)
         self.classes: tuple[str, ...] = ("yes",)
@@ -188,7 +188,7 @@ class CategoricalTask:
 
     loss = "SparseCategoricalCrossentropy"
 
-    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str] | None, unlabelled: Sequence[str] = ()) -> None:
         self.named_classes = tuple(classes or ())
         self.unlabelled = tuple(unlabelled)
         self.classes = self.named_classes

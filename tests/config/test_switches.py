@@ -67,7 +67,6 @@ def test_a_new_switch_is_known_everywhere(config, more):
         ("later=2.5", "later: should be a whole number from 1 on or null, found 2.5."),
         ("judge=evnt", "judge: found 'evnt'. Did you mean 'event'?"),
         ("judge=null", "judge: found None. Known: event, video."),
-        ("judge=event", "judge=event needs data.events=FILE, the annotation of the test videos, found none."),
         ("stop_after=soon", "stop_after: should be a whole number from 1 on or null, found 'soon'."),
     ], every=3),
 )  # fmt: skip
@@ -76,6 +75,16 @@ def test_a_switch_is_checked_by_its_default(more, word, message):
     with pytest.raises(UserError) as caught:
         switches.check_switches(more)
     assert str(caught.value) == message
+
+
+def test_events_judge_where_a_file_or_the_data_tell_them(more):
+    more.merge_with({"judge": "event", "data": {"_target_": "mtl.data.demo.Demo", "events": None}})
+    switches.check_switches(more)
+    more.data._target_ = "mtl.data.ucf_crime.UCFCrime"
+    with pytest.raises(UserError, match="judge=event needs data.events=FILE, the annotation .*, found none."):
+        switches.check_switches(more)
+    more.data.events = "events.txt"
+    switches.check_switches(more)
 
 
 def test_the_judge_is_in_no_fingerprint_no_parameter_and_no_name(config):
