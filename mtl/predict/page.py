@@ -40,7 +40,7 @@ td {{ white-space: nowrap; }} td.sentence {{ white-space: normal; min-width: 22r
 .now img {{ height: {2 * PICTURE_HEIGHT}px; }} .now pre {{ font: 14px/1.5 ui-monospace, monospace; margin: 0; }}
 .tops {{ display: flex; flex-wrap: wrap; gap: .8rem; }} .tops button {{ border: 1px solid #bbb; background: #fff;
   padding: .3rem; font: inherit; font-size: 13px; cursor: pointer; text-align: center; }}
-.tops img {{ display: block; height: {PICTURE_HEIGHT}px; }}
+.tops img {{ display: block; margin: 0 auto; height: {PICTURE_HEIGHT}px; }}
 text {{ font: 11px system-ui, sans-serif; }}
 """
 
@@ -79,12 +79,14 @@ for (const section of document.querySelectorAll('section[data-video]')) {
     const room = film.scrollWidth - film.clientWidth;  // from the first frame to the last on the way
     show(room > 0 ? film.scrollLeft / room * data.seconds[data.seconds.length - 1] : 0);
   });
-  for (const button of section.querySelectorAll('.tops button')) button.addEventListener('click', () => {
-    const seconds = Number(button.dataset.seconds);
+  const go = seconds => {
     film.scrollLeft = seconds * data.pixels - film.clientWidth / 2;
-    requestAnimationFrame(() => requestAnimationFrame(() => show(seconds)));
-  });
-  show(data.first);
+    show(seconds);
+    requestAnimationFrame(() => requestAnimationFrame(() => show(seconds)));  // after what scrolling shows
+  };
+  for (const button of section.querySelectorAll('.tops button'))
+    button.addEventListener('click', () => go(Number(button.dataset.seconds)));
+  go(data.first);
 }
 """
 
@@ -239,7 +241,7 @@ def _legend(
             f'<svg width="40" height="8" style="display:inline"><path d="M0 4H40" {look}/></svg> '
             f"{html.escape(curve.name)} (threshold {number(limits[curve.name].value)})"
         )
-    lines.append("dotted: thresholds")
+    lines.append("thin: thresholds")
     if events is not None:
         lines.append("grey: annotated events" if events else "annotated: no event")
     return f"<p>{' &nbsp; '.join(lines)}</p>"
