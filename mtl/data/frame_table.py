@@ -131,12 +131,18 @@ def _rows(listing: Listing, skipped: list[tuple[str, str]], classes: Sequence[st
             "path": listing.paths.filter(readable).cast(pa.large_string()),
             "video": pc.struct_field(parts, "video").cast(pa.large_string()),
             "frame": pc.struct_field(parts, "frame").cast(pa.int32()),
-            "split": np.full(len(parts), SPLITS.index(listing.split), np.int8),
-            "class_name": np.full(
-                len(parts), classes.index(listing.class_name), np.int8 if len(classes) < 128 else np.int16
-            ),
+            **codes(len(parts), listing.split, listing.class_name, classes),
         }
     )
+
+
+def codes(n: int, split: str, class_name: str, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """The columns `split` and `class_name` of n rows, as `sorted_table` takes them."""
+    small = np.int8 if len(classes) < 128 else np.int16
+    return {
+        "split": np.full(n, SPLITS.index(split), np.int8),
+        "class_name": np.full(n, classes.index(class_name), small),
+    }
 
 
 def categorical(codes: np.ndarray, names: Sequence[str]) -> pd.Categorical[Any]:

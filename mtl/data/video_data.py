@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from mtl import memory
 from mtl.data.annotated_data import AnnotatedData
-from mtl.data.class_names import SPLITS
 from mtl.data.decoded_videos import Decoded, DecodedVideos
 from mtl.data.decoding import n_cores
-from mtl.data.frame_table import TEXT, counts, sorted_table
+from mtl.data.frame_table import TEXT, codes, counts, sorted_table
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import say_missing, thinned
 from mtl.data.video_frames import Sampling
@@ -191,8 +190,7 @@ def rows_of(one: Decoded, name: str, split: str, root: DecodedVideos, classes: S
             "path": pa.array([f"{path}#{number}" for number in numbers], pa.large_string()),
             "video": pa.array([name] * n, pa.large_string()),
             "frame": pa.array(np.array(numbers, np.int32)),
-            "split": np.full(n, SPLITS.index(split), np.int8),
-            "class_name": np.full(n, classes.index(one.video.class_name), np.int8),
+            **codes(n, split, one.video.class_name, classes),
         }
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl.config.build import build
-from mtl.data.frames import BadFrame, only_what_is_decoded, read_frame
+from mtl.data.frames import BadFrame, FrameReader, only_what_is_decoded, read_frame
 from mtl.errors import UserError
 from mtl.export.described import takes
 from mtl.load_run import LoadedRun
@@ -45,10 +45,11 @@ def own_rows(run: LoadedRun) -> tuple[np.ndarray, str]:
 def _test_rows(run: LoadedRun, has_features: bool) -> np.ndarray:
     """Rows of the test split, at equal distances; of frames those that have the first one's size."""
     data = build(run.config.data)
+    reader = data.root if isinstance(data.root, FrameReader) else None  # of videos, which looks after its own folder
+    if not has_features and reader is None and (data.root is None or not Path(data.root).is_dir()):
+        raise UserError(f"there is no {data.root}")
     data.check()
-    if isinstance(data.root, Path) and not data.root.is_dir():
-        raise UserError(f"there is no {data.root}")  # a drawn one would be drawn
-    with only_what_is_decoded():
+    with only_what_is_decoded():  # a whole data set of videos is not decoded for some rows
         table = data.frames()
     at = np.flatnonzero((table["split"] == "test").to_numpy())
     if not len(at):
@@ -56,7 +57,7 @@ def _test_rows(run: LoadedRun, has_features: bool) -> np.ndarray:
     at = at[np.unique(np.linspace(0, len(at) - 1, min(ROWS, len(at))).astype(int))]
     if has_features:
         return np.asarray(data.features()[at], np.float32)
-    frames = [read_frame(data.root, str(path)) for path in table["path"].iloc[at]]
+    frames = [read_frame(reader or Path(data.root), str(path)) for path in table["path"].iloc[at]]
     return np.stack([frame for frame in frames if frame.shape == frames[0].shape])
 
 

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 Span = tuple[float, float]
 
+N_NAMED = 3  # of the videos that are not annotated
+
 
 def events_for(file: Path | None, videos: Mapping[str, Path]) -> Events | None:
     """The annotation that was given, once it is said of how many of the videos it tells.
@@ -36,7 +38,9 @@ def events_for(file: Path | None, videos: Mapping[str, Path]) -> Events | None:
             f"{file} tells of none of the videos, not of '{names[0]}'; "
             f"it names {plural(len(events.intervals), 'video')} such as '{next(iter(events.intervals))}'."
         )
-    without = f"; not in it: {', '.join(sorted(set(names) - set(known))[:3])}, ..." if len(known) < len(names) else ""
+    others = sorted(set(names) - set(known))
+    more = f" and {len(others) - N_NAMED} more" if len(others) > N_NAMED else ""
+    without = f"; not in it: {', '.join(others[:N_NAMED])}{more}" if others else ""
     log.info("Events of %d of %s from %s%s.", len(known), plural(len(names), "video"), file, without)
     return events
 

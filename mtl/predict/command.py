@@ -77,7 +77,8 @@ def _predict_videos(
     table = summary(found, judge.curves[0], judge.limits, judge.smooth)
     shown = [Shown(each, moments(each, judge.curves[0], judge.smooth), spans(events, each)) for each in found]
     write_pictures(judge, shown, table, out)
-    show(terminal_table(f"Scores of {judge.curves[0].name}", table.iloc[:SHOWN]))
+    title = f"Scores of {judge.curves[0].name} (alarm: share of scored frames at or above its threshold)"
+    show(terminal_table(title, table.iloc[:SHOWN]))
     if len(table) > SHOWN:
         log.info("and %d more videos", len(table) - SHOWN)
     if given.overlay is not None and len(found[0].table):

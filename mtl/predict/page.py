@@ -36,11 +36,11 @@ td {{ white-space: nowrap; }} td.sentence {{ white-space: normal; min-width: 22r
 .inner {{ position: relative; height: {HIGH + PICTURE_HEIGHT + 26}px; }} svg {{ display: block; }}
 .strip img {{ position: absolute; top: {HIGH + 22}px; height: {PICTURE_HEIGHT}px; }}
 .cursor {{ position: absolute; top: 0; bottom: 0; width: 0; border-left: 2px solid #1a1a1a; pointer-events: none; }}
-.now {{ display: flex; gap: 1rem; align-items: center; min-height: {2 * PICTURE_HEIGHT}px; }}
+.now {{ display: flex; gap: 1rem; align-items: center; min-height: {2 * PICTURE_HEIGHT}px; margin-bottom: .6rem; }}
 .now img {{ height: {2 * PICTURE_HEIGHT}px; }} .now pre {{ font: 14px/1.5 ui-monospace, monospace; margin: 0; }}
 .tops {{ display: flex; flex-wrap: wrap; gap: .8rem; }} .tops button {{ border: 1px solid #bbb; background: #fff;
   padding: .3rem; font: inherit; font-size: 13px; cursor: pointer; text-align: center; }}
-.tops img {{ display: block; height: {PICTURE_HEIGHT}px; }}
+.tops img {{ display: block; margin: 0 auto; height: {PICTURE_HEIGHT}px; }}
 text {{ font: 11px system-ui, sans-serif; }}
 """
 
@@ -79,12 +79,14 @@ for (const section of document.querySelectorAll('section[data-video]')) {
     const room = film.scrollWidth - film.clientWidth;  // from the first frame to the last on the way
     show(room > 0 ? film.scrollLeft / room * data.seconds[data.seconds.length - 1] : 0);
   });
-  for (const button of section.querySelectorAll('.tops button')) button.addEventListener('click', () => {
-    const seconds = Number(button.dataset.seconds);
+  const go = seconds => {
     film.scrollLeft = seconds * data.pixels - film.clientWidth / 2;
-    requestAnimationFrame(() => requestAnimationFrame(() => show(seconds)));
-  });
-  show(data.first);
+    show(seconds);
+    requestAnimationFrame(() => requestAnimationFrame(() => show(seconds)));  // after what scrolling shows
+  };
+  for (const button of section.querySelectorAll('.tops button'))
+    button.addEventListener('click', () => go(Number(button.dataset.seconds)));
+  go(data.first);
 }
 """
 
@@ -118,8 +120,10 @@ def page(
     """
     body = [f"<h1>{html.escape(title)}</h1>", f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in said)}</ul>"]
     body.append(html_table(table))
+    leading = html.escape(curves[0].name)
     body.append(
-        "<p>Move the mouse over a curve, or scroll it, to see the nearest frame and its scores; pictures are "
+        f"<p>Top score and alarm are those of {leading}; alarm is the share of the scored frames at or above its "
+        "threshold. Move the mouse over a curve, or scroll it, to see the nearest frame and its scores; pictures are "
         "those nearest in time of the ones kept.</p>"
     )
     body += [_section(shown, curves, limits, smooth) for shown in videos]
@@ -146,7 +150,7 @@ def _section(shown: Shown, curves: Sequence[Curve], limits: Mapping[str, Thresho
     parts.append(f'<div class="film" tabindex="0"><div class="inner" style="width:{width:.0f}px">')
     parts.append(_drawing(seconds[at], [each[at] for each in values], shown.events, curves, limits, pixels, width))
     parts += ['<div class="strip">', *strip, '</div><div class="cursor"></div></div></div>']
-    parts.append(_legend(curves, limits))
+    parts.append(_legend(curves, limits, shown.events))
     parts.append(_tops(shown, curves[0]))
     known = {
         "seconds": [round(float(each), 3) for each in seconds[at]],
@@ -205,7 +209,10 @@ def _drawing(
         )
     for share in (0, 0.5, 1):
         y = 5 + height * (1 - share)
-        drawn.append(f'<path d="M0 {y:.1f}H{width:.0f}" stroke="#eee"/><text x="2" y="{y - 2:.1f}">{share:g}</text>')
+        below = 12 if share == 1 else -2  # above the highest line there is no room
+        drawn.append(
+            f'<path d="M0 {y:.1f}H{width:.0f}" stroke="#eee"/><text x="2" y="{y + below:.1f}">{share:g}</text>'
+        )
     for i, (curve, found) in enumerate(zip(curves, values, strict=True)):
         look = f'stroke="{COLOURS[i % len(COLOURS)]}" fill="none"'
         y = 5 + height * (1 - limits[curve.name].value)
@@ -217,14 +224,16 @@ def _drawing(
         drawn.append(
             f'<polyline points="{points}" {look} stroke-width="2" stroke-dasharray="{DASHES[i % len(DASHES)]}"/>'
         )
-    tick = 2 * BETWEEN_PICTURES / pixels
+    tick = BETWEEN_PICTURES / pixels
     for at in np.arange(0, seconds[-1] + 1e-9, tick):
         drawn.append(f'<text x="{at * pixels + 2:.0f}" y="{HIGH + 14}">{clock(float(at))}</text>')
     return "".join([*drawn, "</svg>"])
 
 
-def _legend(curves: Sequence[Curve], limits: Mapping[str, Threshold]) -> str:
-    """Which line is what."""
+def _legend(
+    curves: Sequence[Curve], limits: Mapping[str, Threshold], events: Sequence[tuple[float, float]] | None
+) -> str:
+    """Which line is what, and whether anything was annotated."""
     lines = []
     for i, curve in enumerate(curves):
         look = f'stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="2" stroke-dasharray="{DASHES[i % len(DASHES)]}"'
@@ -232,7 +241,10 @@ def _legend(curves: Sequence[Curve], limits: Mapping[str, Threshold]) -> str:
             f'<svg width="40" height="8" style="display:inline"><path d="M0 4H40" {look}/></svg> '
             f"{html.escape(curve.name)} (threshold {number(limits[curve.name].value)})"
         )
-    return f"<p>{' &nbsp; '.join(lines)} &nbsp; grey: annotated events, where there are</p>"
+    lines.append("thin: thresholds")
+    if events is not None:
+        lines.append("grey: annotated events" if events else "annotated: no event")
+    return f"<p>{' &nbsp; '.join(lines)}</p>"
 
 
 def _tops(shown: Shown, leading: Curve) -> str:

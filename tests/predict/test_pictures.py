@@ -60,6 +60,23 @@ def test_events_of_other_videos_are_refused_in_one_line(tmp_path):
         events_for(tmp_path / "e.txt", {"a": Path("a.mp4")})
 
 
+def test_videos_that_are_not_annotated_are_named_or_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    (tmp_path / "e.txt").write_text("b.mp4 Arson 1 2 -1 -1\n")
+    events_for(tmp_path / "e.txt", {name: Path(f"{name}.mp4") for name in "ab"})
+    assert caplog.messages[-1].endswith("; not in it: a.")
+    events_for(tmp_path / "e.txt", {name: Path(f"{name}.mp4") for name in "abcdef"})
+    assert caplog.messages[-1].endswith("; not in it: a, c, d and 2 more.")
+
+
+def test_the_page_speaks_of_annotation_only_where_there_was_one():
+    found = scored()
+    said = [page_of(Shown(found, [], events)) for events in (None, [], [(1.0, 3.0)])]
+    assert ["annotated" in each for each in said] == [False, True, True]
+    assert "annotated: no event" in said[1]
+    assert "grey: annotated events" in said[2]
+
+
 def test_the_figure_has_a_panel_per_curve_with_its_threshold_and_the_events():
     found = scored()
     tops = moments(found, CURVES[0], 0)
