@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from mtl.data.annotations import annotation_lines, read_annotations
 from mtl.data.class_names import CLASSES, FOLDERS, UCF_CRIME, class_of
 from mtl.data.frame_table import TEXT, Listing, frame_table
+from mtl.data.splits import hold_out
+from mtl.data.tree import thinned
 from mtl.data.ucf_crime import UCFCrime
 from mtl.errors import UserError
 
@@ -610,7 +612,7 @@ def test_the_whole_set_is_indexed_in_seconds():
     start = time.process_time()
     frames = frame_table(listings, [], CLASSES)
     found = UCFCrime(**{k: v for k, v in yaml.safe_load(CONF.read_text()).items() if k != "_target_"})
-    kept = found._thin(found._hold_out(frames))
+    kept = thinned(hold_out(frames, found.val_fraction, found.split_seed), 1, None, None, None)
     seconds = time.process_time() - start
     assert len(kept) == 800 * 1185 + 810 * 393 + 290 * 384
     assert seconds < 15
