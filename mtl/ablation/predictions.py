@@ -135,7 +135,7 @@ def reduced(
         for head, normal in _of_normal(judged).items():
             if np.isfinite(normal).all():
                 heads[head] = counted_wins(-normal, 0)
-    ties = _ties(judged, main_task, scores[rows], positives, both)
+    ties = _ties(judged, main_task, scores[rows], positives, both, weights)
     return replace(found, counts=counts, by_head=heads, ties=ties)
 
 
@@ -159,12 +159,17 @@ def _of_normal(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _ties(
-    predictions: pd.DataFrame, main_task: str, scores: np.ndarray, positives: np.ndarray, counted: np.ndarray
+    predictions: pd.DataFrame,
+    main_task: str,
+    scores: np.ndarray,
+    positives: np.ndarray,
+    counted: np.ndarray,
+    weights: np.ndarray,
 ) -> float:
     """Largest share of tied comparisons among the classes; NaN of log-odds, which tie as the logits do."""
     if any(name.split("/")[:2] == ["logit", main_task] for name in map(str, predictions)):
         return float("nan")
-    return max(tied_share(scores[:, c], positives[:, c]) for c in np.flatnonzero(counted))
+    return max(tied_share(scores[:, c], positives[:, c], weights) for c in np.flatnonzero(counted))
 
 
 def _digests(predictions: pd.DataFrame, target: np.ndarray, codes: np.ndarray, n_videos: int) -> np.ndarray:

@@ -40,11 +40,20 @@ def macro_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray | N
     return float((won / compared[both]).mean())
 
 
-def tied_share(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Share of the comparisons between positive and negative frames that are ties; NaN where there are none."""
+def tied_share(scores: np.ndarray, positives: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Share of the comparisons between positive and negative frames that are ties; NaN where there are none.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    positives : ndarray of bool, shape (n,)
+    weights : ndarray of shape (n,), optional
+        How many frames each row stands for; one without it.
+    """
     level = np.unique(scores, return_inverse=True)[1]
     n = int(level.max(initial=-1)) + 1
-    above, below = (np.bincount(level[side], minlength=n).astype(float) for side in (positives, ~positives))
+    each = np.ones(len(scores)) if weights is None else np.asarray(weights, float)
+    above, below = (np.bincount(level[side], each[side], minlength=n) for side in (positives, ~positives))
     compared = above.sum() * below.sum()
     return float((above * below).sum() / compared) if compared else float("nan")
 

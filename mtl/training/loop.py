@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 import keras
@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 
 from mtl.model.multitask import MultiTaskModel
 from mtl.seeds import seed_of
-from mtl.tasks import Task
+from mtl.tasks import UNLABELLED, Task
 from mtl.terminal import progress
 from mtl.trace import Trace
 from mtl.training.best_epoch import BestEpoch
@@ -41,8 +41,9 @@ class Training:
         one is filled from the start of the same shuffle.
     optimizer : callable
         Builds a Keras optimizer.
-    sampling : {"natural", "balanced"}
-        Every frame once per epoch, or frames drawn so that every class comes equally often.
+    sampling : {"natural", "balanced", "balanced_tasks"}
+        Every frame once per epoch; or frames drawn so that every class comes equally often; or so that every
+        task does: a task is drawn, each alike, then one of the frames that it has a label for.
     early_stopping : bool
         Keep the epoch with the best validation AUC of the main task, each video counting alike; else the last.
     patience : int
@@ -57,7 +58,7 @@ class Training:
         epochs: PositiveInt,
         batch_size: PositiveInt,
         optimizer: Callable[[], keras.Optimizer],
-        sampling: Literal["natural", "balanced"],
+        sampling: Literal["natural", "balanced", "balanced_tasks"],
         early_stopping: bool,
         patience: PositiveInt,
         checkpoint: Checkpoints,
@@ -108,7 +109,8 @@ class Training:
         model.is_partial = dataset.is_partial
         train, validation = dataset.positions("train"), Validation(dataset, model.tasks)
         classes = dataset.frames["class_name"].cat.codes.to_numpy()[train]
-        order = _orders(classes, self.sampling, self.batch_size, self.seed)
+        chances = _chances(self.sampling, classes, [target[train] for target in dataset.targets.values()])
+        order = _orders(len(train), chances, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
         steps = compiled_steps(model, weighting, self.optimizer())
         state = State(model, steps, measurements.on(model, dataset), History(batch_size=self.batch_size))
@@ -218,17 +220,34 @@ def _gone_on(state: State, checkpoint: Checkpoint, on_epoch: Callable[[int, Epoc
     return done
 
 
-def _orders(classes: np.ndarray, sampling: str, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Per epoch the positions of its frames, given by their classes' codes; a whole number of batches."""
+def _chances(sampling: str, classes: np.ndarray, targets: Iterable[np.ndarray]) -> np.ndarray | None:
+    """Chance of every training frame to be drawn, of sum 1; None where each comes once per epoch.
+
+    Parameters
+    ----------
+    sampling : str
+        See `Training`.
+    classes : ndarray of int, shape (n_train,)
+    targets : iterable of ndarray of int, shape (n_train,)
+        By task; one without a labelled frame has no say.
+    """
+    if sampling == "natural":
+        return None
+    if sampling == "balanced":
+        chance = 1.0 / np.bincount(classes)[classes]
+    else:  # a task is drawn, then one of the frames it has a label for
+        labelled = [mask / mask.sum() for each in targets if (mask := each != UNLABELLED).any()]
+        chance = np.sum(labelled, axis=0)
+    found: np.ndarray = chance / chance.sum()
+    return found
+
+
+def _orders(n: int, chances: np.ndarray | None, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Per epoch the positions of its frames, out of n; a whole number of batches."""
     rng = np.random.default_rng(seed_of(seed, "order"))
-    n = len(classes)
     full = -(-n // batch_size) * batch_size
-    if sampling != "balanced":
-        while True:
-            yield np.resize(rng.permutation(n), full)
-    chance = 1.0 / np.bincount(classes)[classes]
     while True:
-        yield rng.choice(n, size=full, p=chance / chance.sum())
+        yield np.resize(rng.permutation(n), full) if chances is None else rng.choice(n, size=full, p=chances)
 
 
 def _note(epoch: int, tasks: Mapping[str, Task], losses: np.ndarray) -> str:

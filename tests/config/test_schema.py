@@ -44,7 +44,10 @@ def test_a_right_node_passes():
         ({"epochs": "abc"}, "training.epochs: input should be a valid integer, found 'abc'."),
         ({"epochs": 2.5}, "training.epochs: input should be a valid integer, found 2.5."),
         ({"early_stopping": "maybe"}, "training.early_stopping: input should be a valid boolean, found 'maybe'."),
-        ({"sampling": "balance"}, "training.sampling: input should be 'natural' or 'balanced', found 'balance'."),
+        (
+            {"sampling": "balance"},
+            "training.sampling: input should be 'natural', 'balanced' or 'balanced_tasks', found 'balance'.",
+        ),
         ({"_target_": "os.system"}, "training._target_: 'os.system' is not trusted"),
         ({"_target_": "mtl.training.Trainig"}, "'mtl.training.Trainig' is not trusted"),
         ({"_target_": "mtl.training.Trainig"}, "Did you mean 'mtl.training.Training'?"),

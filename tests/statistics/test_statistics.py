@@ -27,7 +27,7 @@ from mtl.statistics.bootstrap import (
 )
 from mtl.statistics.bounded import DIFFERENCE
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
-from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts
+from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts, tied_share
 from mtl.statistics.significance import holm, sign_flip
 
 
@@ -590,3 +590,11 @@ def test_paired_differences_over_videos_and_seeds_cover() -> None:
         told.append(verdict(found, 80).word)
     assert 0.92 <= np.mean(covered) <= 0.98
     assert told.count("hurts") <= 0.05 * len(told)
+
+
+def test_ties_are_a_share_of_the_frames_compared():
+    scores, positives = np.array([1.0, 1.0, 2.0, 0.0]), np.array([True, False, False, False])
+    assert tied_share(scores, positives) == pytest.approx(1 / 3)
+    # three frames against two that tie, one above, five below
+    assert tied_share(scores, positives, np.array([3, 2, 1, 5])) == pytest.approx(2 / 8)
+    assert np.isnan(tied_share(scores, np.zeros(4, bool)))

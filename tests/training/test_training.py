@@ -516,15 +516,29 @@ def test_the_cost_of_relations_holds_the_measures_and_tells_the_first_measuremen
 def test_an_epoch_shows_every_frame_and_ends_on_a_whole_batch():
     from mtl.training.loop import _orders
 
-    order = next(_orders(np.zeros(200, int), "natural", 32, 0))
+    order = next(_orders(200, None, 32, 0))
     assert len(order) == 224
     assert set(order) == set(range(200))
 
 
-def test_balanced_sampling_shows_every_class_as_often():
-    from mtl.training.loop import _orders
+def test_tasks_that_are_balanced_are_drawn_alike_whatever_they_have_labels_for():
+    from mtl.training.loop import _chances, _orders
 
-    order = next(_orders(np.repeat([0, 1], [20, 980]), "balanced", 1000, 0))
+    whole, half, rare, none = np.zeros(100, int), np.full(100, -1), np.full(100, -1), np.full(100, -1)
+    half[:50], rare[98:] = 1, 0
+    # a third of the draws by each task: 1/300 each, 1/150 each of the first 50, 1/6 each of the last 2
+    chances = _chances("balanced_tasks", np.zeros(100, int), [whole, half, rare, none])
+    np.testing.assert_allclose(chances, [*[1 / 300 + 1 / 150] * 50, *[1 / 300] * 48, *[1 / 300 + 1 / 6] * 2])
+    order = next(_orders(100, chances, 9000, 0))
+    assert 2900 < (order >= 98).sum() < 3300  # expected: 3,060, sd 45
+    np.testing.assert_allclose(_chances("balanced_tasks", np.zeros(100, int), [whole]), 0.01)
+
+
+def test_balanced_sampling_shows_every_class_as_often():
+    from mtl.training.loop import _chances, _orders
+
+    chances = _chances("balanced", np.repeat([0, 1], [20, 980]), [])
+    order = next(_orders(1000, chances, 1000, 0))
     assert 430 < (order < 20).sum() < 570
 
 
