@@ -58,7 +58,14 @@ def signature(target: str) -> Signature:
         return Signature({}, open_ended=False, required=frozenset())
     arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     annotations = {a.arg: _evaluate(a.annotation, names) for a in arguments if a.arg != "self"}
-    return Signature(annotations, function.args.kwarg is not None, frozenset(annotations))
+    positional = [*function.args.posonlyargs, *function.args.args]
+    optional = {each.arg for each in positional[len(positional) - len(function.args.defaults) :]}
+    optional |= {
+        each.arg
+        for each, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        if value is not None
+    }
+    return Signature(annotations, function.args.kwarg is not None, frozenset(set(annotations) - optional))
 
 
 def _defined(tree: ast.Module) -> dict[str, ast.ClassDef | ast.FunctionDef]:
