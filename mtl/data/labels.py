@@ -75,9 +75,9 @@ def read_labels(file: Path, name: str, task: Task, frames: pd.DataFrame, is_whol
     if header not in HEADERS:
         raise UserError(f"{file}:1: expected {RIGHT}, found '{','.join(header)}'.")
     known = YES_OR_NO if len(task.classes) == 1 else {each: i for i, each in enumerate(task.classes)}
-    rows = _row_of(frames, by_path=len(header) == 2)
+    rows, row_of_frame = _rows(frames, by_path=len(header) == 2)
     videos = set(frames["video"].astype(str))
-    targets = np.full(len(frames), UNLABELLED, np.int32)
+    targets = np.full(len(rows), UNLABELLED, np.int32)
     line_of: dict[tuple[str, ...], int] = {}
     n_left_out = 0
     for words in lines:
@@ -111,7 +111,7 @@ def read_labels(file: Path, name: str, task: Task, frames: pd.DataFrame, is_whol
         log.warning(
             "%s: %s of its %s lines are of frames that are not used.", file, f"{n_left_out:,}", f"{len(line_of):,}"
         )
-    return targets
+    return targets[row_of_frame]
 
 
 def _frame(cells: Sequence[str], where: str) -> tuple[str, ...]:
@@ -123,10 +123,12 @@ def _frame(cells: Sequence[str], where: str) -> tuple[str, ...]:
     return cells[0], str(int(cells[1]))
 
 
-def _row_of(frames: pd.DataFrame, by_path: bool) -> dict[tuple[str, ...], int]:
-    """Row of every frame by what names it."""
+def _rows(frames: pd.DataFrame, by_path: bool) -> tuple[dict[tuple[str, ...], int], np.ndarray]:
+    """Number of everything that a line may name, and that number by frame: of a frame's crops it is the same."""
     names = [frames["path"].astype(str)] if by_path else [frames["video"].astype(str), frames["frame"].astype(str)]
-    return {name: i for i, name in enumerate(zip(*names, strict=True))}
+    rows: dict[tuple[str, ...], int] = {}
+    numbers = [rows.setdefault(name, len(rows)) for name in zip(*names, strict=True)]
+    return rows, np.array(numbers, np.int64)
 
 
 def _place(file: str) -> Path:

@@ -162,7 +162,9 @@ def error_scores(
     off = np.bincount(cell, timeline.n_frames * probability - positive, minlength=n).reshape(n_videos, BINS)
     frames = np.bincount(predicted.videos, timeline.n_frames, minlength=n_videos)
     value = float(np.abs(off.sum(axis=0)).sum() / frames.sum())
-    draws = np.abs(drawn @ off).sum(axis=1) / (drawn @ frames)
+    drawn_frames = drawn @ frames  # none where the task has labels for few videos
+    draws = np.full(len(drawn), np.nan)
+    np.divide(np.abs(drawn @ off).sum(axis=1), drawn_frames, out=draws, where=drawn_frames > 0)
     normal = ~timeline.anomalous
     said = np.bincount(predicted.videos, timeline.n_frames * (probability >= threshold), minlength=n_videos)
     return {

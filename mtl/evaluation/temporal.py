@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from mtl.evaluation.auc import Sampled, class_aucs, macro_score, no_interval_rea
 from mtl.evaluation.evaluation import Evaluation
 from mtl.evaluation.predictions import of_split
 from mtl.evaluation.task_predictions import TaskPredictions, one_sided_reason, task_predictions
-from mtl.evaluation.timeline import Timeline, by_frame, in_order, timeline
+from mtl.evaluation.timeline import Timeline, by_frame, in_order, labelled, timeline
 from mtl.formatting import plural
 from mtl.results import EVENT_SCORES, Score
 from mtl.statistics.bootstrap import coded_videos, resampled_videos
@@ -82,14 +82,17 @@ def evaluate_events(
     scores, classes = _counted(time, predictions), []
     for name, task in tasks.items():
         known = (trained or {}).get(name)
-        predicted = task_predictions(time.predictions, name, task, time.videos, fault, known)
-        scores |= _frame_scores(name, predicted, time, drawn)
+        own = labelled(time, name)
+        predicted = task_predictions(own.predictions, name, task, own.videos, fault, known)
+        if not len(own.videos):
+            predicted = replace(predicted, fault=fault or f"no annotated test frame is labelled for {name}")
+        scores |= _frame_scores(name, predicted, own, drawn)
         if len(task.classes) == 1:
-            scores |= error_scores(name, predicted, time, drawn, evaluation.threshold)
+            scores |= error_scores(name, predicted, own, drawn, evaluation.threshold)
             coded = coded_videos(validation["video"], np.zeros(len(validation), bool))[0]
             threshold = youden_threshold(task_predictions(validation, name, task, coded, fault, known))
-            scores |= alarm_scores(name, predicted, time, threshold, drawn, fps, evaluation.alarm_gap_s)
-            for row in _by_class(name, predicted, time, drawn):
+            scores |= alarm_scores(name, predicted, own, threshold, drawn, fps, evaluation.alarm_gap_s)
+            for row in _by_class(name, predicted, own, drawn):
                 classes.append(row)
                 scores[f"class_auc_event/{name}.{row[1]}"] = Score(*row[4:])
     for name, score in scores.items() if not fault else ():

@@ -13,7 +13,7 @@ from mtl.data.temporal_truth import last_step
 from mtl.evaluation.predictions import of_split
 from mtl.evaluation.task_predictions import TaskPredictions
 from mtl.statistics.bootstrap import coded_videos
-from mtl.tasks import NORMAL
+from mtl.tasks import NORMAL, UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,34 @@ def timeline(predictions: pd.DataFrame, events: Events) -> Timeline:
         for name, last in zip(names, lengths, strict=True)
     )
     return Timeline(rows, videos, names, anomalous, first, end, n_frames, inside, lengths, cut)
+
+
+def labelled(time: Timeline, name: str) -> Timeline:
+    """The rows that a task has a label for; a video that has none left has no time and no event either.
+
+    Its videos are still those of all rows, so that all tasks are judged by the same resamples.
+
+    Parameters
+    ----------
+    time : Timeline
+    name : str
+        Of the task.
+    """
+    known = (time.predictions[f"target/{name}"] != UNLABELLED).to_numpy()
+    if known.all():
+        return time
+    left = np.isin(np.arange(len(time.names)), time.videos[known])
+    return replace(
+        time,
+        predictions=time.predictions[known].reset_index(drop=True),
+        videos=time.videos[known],
+        first=time.first[known],
+        end=time.end[known],
+        n_frames=time.n_frames[known],
+        inside=time.inside[known],
+        lengths=np.where(left, time.lengths, 0),
+        intervals=tuple(own if kept else () for own, kept in zip(time.intervals, left, strict=True)),
+    )
 
 
 def _ends(first: np.ndarray, videos: np.ndarray, n_frames: np.ndarray | None) -> np.ndarray:

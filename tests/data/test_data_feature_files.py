@@ -465,7 +465,15 @@ def test_settings_as_they_are_typed_are_checked(root, word, said):
 @pytest.mark.parametrize("memory_gib", [4, 0])
 def test_a_run_trains_on_feature_files(tmp_path, root, memory_gib):
     deepmil(root)
-    words = ("data=feature_files", f"data.root={root}", "tasks=anomaly_violence", "data.val_fraction=0.4")
+    words = ["data=feature_files", f"data.root={root}", "tasks=anomaly_violence", "data.val_fraction=0.4"]
+    table = dataset(root, crops=[0]).frames()
+    violent = table["class_name"] == "Fighting"
+    without = table["video"].isin(["Abuse001_x264", "Abuse028_x264"])  # nobody says whether these are violent
+    given = table[~without].assign(label=violent.astype(int))
+    given[["video", "frame", "label"]].to_csv(tmp_path / "violence.csv", index=False)
+    events = "Abuse028_x264.mp4 Abuse 16 40 -1 -1\nFighting033_x264.mp4 Fighting 0 20 32 48\n"
+    (tmp_path / "events.txt").write_text(events + "".join(f"{name}_x264.mp4 Normal -1 -1 -1 -1\n" for name in TEST[2:]))
+    words += ["data.events=events.txt", "data.labels.violence=violence.csv"]
     done = call(tmp_path, *words, *TRAINING, "backbone=none", f"features.memory_gib={memory_gib}")
     assert done.returncode == 0, done.stderr
     tracking = tracking_of(tmp_path)
@@ -476,3 +484,13 @@ def test_a_run_trains_on_feature_files(tmp_path, root, memory_gib):
         found, expected = predictions[predictions["split"] == split], frames[frames["split"] == split]
         for column in ("video", "frame", "n_frames"):
             assert found[column].astype(str).tolist() == expected[column].astype(str).tolist()
+    target = np.where(without, -1, violent).astype(int)
+    for split in ("val", "test"):
+        kept = (table["split"] == split).to_numpy()
+        assert predictions.loc[predictions["split"] == split, "target/violence"].tolist() == target[kept].tolist()
+    metrics = tracking.runs()[0].metrics
+    assert metrics["event_videos/annotated"] == len(TEST)
+    assert metrics["event_frames/inside"] == 24 + 20 + 16
+    assert metrics["event_frames/scored"] == 16 * sum(ROWS[name] for name in TEST)
+    assert 0 <= metrics["auc_event/general_anomaly"] <= 1
+    assert 0 <= metrics["auc_event/violence"] <= 1

@@ -78,6 +78,13 @@ def test_labels_of_frames_that_were_thinned_away_are_counted(tmp_path, caplog):
     assert "2 of its 3 lines are of frames that are not used" in caplog.text
 
 
+def test_a_label_is_of_all_crops_of_its_frame(tmp_path):
+    crops = pd.concat([FRAMES.assign(path=FRAMES["path"] + f"#{crop}") for crop in range(3)], ignore_index=True)
+    file = tmp_path / "labels.csv"
+    file.write_text("video,frame,label\na,0,1\nb,0,0\n", encoding="utf-8")
+    assert read_labels(file, "fire", YES, crops, True).tolist() == [1, -1, 0] * 3
+
+
 def test_only_tasks_with_a_file_are_labelled_by_one(tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text("video,frame,label\na,0,0\n", encoding="utf-8")

@@ -293,3 +293,23 @@ def test_medians_of_repeated_values():
     values = np.array([4.0, 1.0, 2.0])
     times = np.array([[1, 1, 1], [1, 1, 0], [0, 3, 1], [0, 0, 0]])
     np.testing.assert_array_equal(repeated_medians(values, times), [2.0, 2.5, 1.0, np.nan])
+
+
+def test_frames_without_a_label_are_as_if_they_were_not_there_for_their_task_alone():
+    whole = predictions(VIDEOS)
+    out = whole["video"].isin(["Arson0", "Fighting1", "Normal3"]).to_numpy()
+    table = whole.copy()
+    table.loc[out, "target/fight"] = -1
+    found, before, without = evaluate(table), evaluate(whole), evaluate(whole[~out].reset_index(drop=True))
+    ours = [name for name in found if name.partition("/")[2].partition(".")[0] == "fight"]
+    assert len(ours) > 8
+    assert sum(np.isfinite(found[name].value) for name in ours) > 8
+    for name in ours:
+        np.testing.assert_equal(found[name].value, without[name].value, name)
+    for name in set(found) - set(ours):
+        assert found[name] == before[name], name
+    table.loc[(table["split"] == "test").to_numpy(), "target/fight"] = -1
+    none = evaluate(table)
+    assert np.isnan(none["auc_event/fight"].value)
+    assert none["auc_event/fight"].reason == "no annotated test frame is labelled for fight"
+    assert np.isnan(none["false_alarms_per_hour/fight"].value)
