@@ -454,7 +454,7 @@ def test_what_is_of_images_is_refused_of_videos(filmed_ones, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_two_folders_give_a_run_without_any_yaml_and_with_one_of_ones_own(tmp_path):
+def test_two_folders_give_a_run_without_any_yaml_and_of_videos_with_one_of_ones_own(tmp_path, filmed_ones):
     root = paint(tmp_path / "mine")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (line,) = [each for each in readme.splitlines() if "data=class_folders" in each and each.startswith("python")]
@@ -468,8 +468,12 @@ def test_two_folders_give_a_run_without_any_yaml_and_with_one_of_ones_own(tmp_pa
     assert yaml.safe_load((artifacts / "config.yaml").read_text())["tasks"]["any_anomaly"]["classes"] == ["Violence"]
     own = tmp_path / "conf" / "tasks"
     own.mkdir(parents=True)
-    task = {"violence_here": {"_target_": "mtl.tasks.CategoricalTask", "classes": ["NonViolence", "Violence"]}}
+    task = {"violence_here": {"_target_": "mtl.tasks.CategoricalTask", "classes": ["no_violence", "violence"]}}
     (own / "mine.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
-    words = ["--config-dir", str(own.parent), "data=class_folders", f"data.root={root}", "tasks=mine"]
+    words = ["--config-dir", str(own.parent), "data=class_folders", f"data.root={filmed_ones}", "tasks=mine"]
     done = call(tmp_path, *words, "main_task=violence_here", "tracking=none", *TINY)
     assert done.returncode == 0, done.stderr[-3000:]
+    (found,) = set(tmp_path.glob("outputs/*/*/artifacts")) - {artifacts}
+    videos_of = pd.read_parquet(found / "predictions.parquet").query("split == 'test'")
+    assert videos_of["frame"].drop_duplicates().tolist() == [0, 10, 20]
+    assert videos_of["video"].nunique() == 4
