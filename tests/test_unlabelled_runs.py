@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call, tracking_of
+from conftest import ROOT, TINY, call, tracking_of
 
 from mtl.data.class_names import CLASSES
 
@@ -64,6 +65,33 @@ def test_labels_by_frame_from_a_file(tmp_path):
     assert re.search(r"labels.csv:2: the data have no video 'Fighting1'", wrong.stderr)
     kept = json.dumps(run.params)
     assert "labels.csv" in kept
+
+
+def test_two_data_sets_of_which_each_is_labelled_for_one_task(tmp_path):
+    """As the README says it."""
+    rng = np.random.default_rng(0)
+    for name, low, high in (("fight", 0, 90), ("no_fight", 100, 255), ("fire", 150, 255), ("no_fire", 0, 120)):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for n in range(40):
+            pixels = rng.integers(low, high, (16, 16, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "mine" / name / f"{name}_{n % 10}_{n // 10}.png"), pixels)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    of_both, command = re.search(
+        r"```yaml\n(fighting:.*?)```.*?```sh\n(python run.py .*?)\n```", readme, re.DOTALL
+    ).groups()
+    (tmp_path / "conf" / "tasks").mkdir(parents=True)
+    (tmp_path / "conf" / "tasks" / "both.yaml").write_text(of_both, encoding="utf-8")
+    words = command.replace("/path/to/mine", "mine").split()[2:]
+    few = [word for word in TINY if not word.startswith("data.")]
+    done = call(tmp_path, *words, *few)
+    assert done.returncode == 0, done.stderr
+    for name in ("fighting", "burning"):
+        assert f"{name}: 56 of 112 train frames are labelled" in done.stdout + done.stderr
+    run, table = predictions(tmp_path)
+    for name, other in (("fighting", "fire"), ("burning", "fight")):
+        assert ((table[f"target/{name}"] == -1) == table["class_name"].isin([other, f"no_{other}"])).all()
+        assert np.isfinite(run.metrics[f"auc/{name}"])
+    assert np.isfinite(run.metrics["gradient_similarity/burning_vs_fighting"])
 
 
 def test_a_main_task_that_cannot_be_judged_is_refused_before_it_is_trained(tmp_path):
