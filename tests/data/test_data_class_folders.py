@@ -457,7 +457,7 @@ def test_what_is_of_images_is_refused_of_videos(filmed_ones, tmp_path):
 def test_two_folders_give_a_run_without_any_yaml_and_of_videos_with_one_of_ones_own(tmp_path, filmed_ones):
     root = paint(tmp_path / "mine")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (line,) = [each for each in readme.splitlines() if "data=class_folders" in each and each.startswith("python")]
+    line = next(line for line in readme.splitlines() if line.startswith("python run.py data=class_folders"))
     words = line.replace("/path/to/mine", str(root)).split()[2:]
     done = call(tmp_path, *words, "tracking=none", *TINY)
     assert done.returncode == 0, done.stderr[-3000:]
