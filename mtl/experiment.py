@@ -17,6 +17,7 @@ from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.request import RunRequest
 from mtl.config.switches import check_switches
+from mtl.export.exporting import add_model, check_served
 from mtl.files import check_room
 from mtl.job.context import StoppedError, SweepContext, UntrainedError, check_worth_it, current, turn
 from mtl.job.failure import closing_run, one_line, track_failure
@@ -88,12 +89,16 @@ def run(config: DictConfig) -> float:
             return float("nan")
         with turn(sweep):
             tracking = build(config.tracking)
+            if tracking.model:
+                check_served()
             tracking.prepare()
             parent = sweep.parent or None if sweep else None
             before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
             if before is not None:
                 reused = reuse(asked, before, tracking, parent, name, tags)
                 if reused is not None:
+                    if tracking.model:
+                        add_model(asked.folder, tracking)
                     return reused
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
@@ -104,6 +109,8 @@ def run(config: DictConfig) -> float:
                 result = train_and_judge(asked, tracked)
                 whole = time.perf_counter() - began + result.earlier_seconds
                 tracked.metrics({"time/tracking_s": tracking.seconds, "time/run_s": whole}, step=0)
+            if tracking.model:
+                add_model(asked.folder, tracking)
             forget(config, tracked.fingerprint)
             memory.give_back()  # else fifty jobs of a process would each leave holes that the next cannot use
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
-from conftest import BARE, ROOT, call, tracking_of
+from conftest import BARE, call, tracking_of
 
 from mtl.data.making import ASSUMED, Making
 from mtl.errors import UserError
-from mtl.export import formats
+from mtl.export import exporting, formats
 from mtl.export.__main__ import export, main
 from mtl.export.described import description, takes
 from mtl.export.formats import FORMATS, format_of
@@ -176,31 +174,37 @@ def folder(tmp_path_factory):
     return folder
 
 
-def typed(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The finished `python -m mtl.export WORDS`, typed in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "mtl.export", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+class Typed(NamedTuple):
+    """What a command left in the terminal, and its exit status."""
+
+    returncode: int
+    stdout: str
+
+
+@pytest.fixture
+def typed(folder, monkeypatch, capfd):
+    """The finished `python -m mtl.export WORDS`, where the runs are and in this process, which has TensorFlow."""
+
+    def typed(*words: str) -> Typed:
+        monkeypatch.chdir(folder)
+        capfd.readouterr()
+        code = main(words)
+        return Typed(code, capfd.readouterr().out)
+
+    return typed
 
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [pytest.param("", id="saved_model"), *[each.values[0] for each in OTHERS]])
 @pytest.mark.parametrize("kind", ["frames", "features"])
-def test_a_run_becomes_a_file_that_answers_by_task_name_and_says_what_it_is(folder, tmp_path, kind, ending):
+def test_a_run_becomes_a_file_that_answers_by_task_name_and_says_what_it_is(typed, tmp_path, kind, ending):
     for module in FORMATS[ending].needs:
         pytest.importorskip(module)
     path = tmp_path / f"model{ending}"
-    done = typed(folder, f"outputs/{kind}", str(path))
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = typed(f"outputs/{kind}", str(path))
+    assert done.returncode == 0, done.stdout
     assert f"{kind} of the test split" in done.stdout
-    assert "Traceback" not in done.stderr
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     tasks = ["general_anomaly", "anomaly_type"] if kind == "frames" else ["related_main", "related_auxiliary"]
     rows = frames(50, 70) if kind == "frames" else np.zeros((2, 50), np.float32)
@@ -250,34 +254,34 @@ def test_a_model_that_answers_otherwise_than_its_run_is_refused_and_leaves_no_fi
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_without_its_data_a_run_is_compared_on_drawn_frames_which_is_said(folder, tmp_path):
+def test_without_its_data_a_run_is_compared_on_drawn_frames_which_is_said(typed, folder, tmp_path):
     (folder / ".cache" / "demo").rename(folder / ".cache" / "gone")
     try:
-        done = typed(folder, "outputs/frames", str(tmp_path / "model"))
+        done = typed("outputs/frames", str(tmp_path / "model"))
     finally:
         (folder / ".cache" / "gone").rename(folder / ".cache" / "demo")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
     assert "own data cannot be had" in done.stdout
     assert "on 32 drawn frames" in done.stdout
 
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_a_run_without_tracking_has_no_run_in_mlflow_to_add_the_model_to(folder):
+def test_a_run_without_tracking_has_no_run_in_mlflow_to_add_the_model_to(typed):
     for module in FORMATS[".onnx"].needs:
         pytest.importorskip(module)
-    done = typed(folder, "outputs/features", "--mlflow")
+    done = typed("outputs/features", "--mlflow")
     assert done.returncode == 1
     assert "was not tracked in MLflow" in done.stdout
 
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_an_mlflow_model_of_the_run_answers_json_with_task_names(folder):
+def test_an_mlflow_model_of_the_run_answers_json_with_task_names(typed, folder):
     for module in FORMATS[".onnx"].needs:
         pytest.importorskip(module)
-    done = typed(folder, "outputs/frames", "--mlflow")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = typed("outputs/frames", "--mlflow")
+    assert done.returncode == 0, done.stdout
     (run,) = tracking_of(folder).runs()
     assert f"runs:/{run.id}/model" in done.stdout
     assert run.status == "FINISHED"
@@ -289,3 +293,36 @@ def test_an_mlflow_model_of_the_run_answers_json_with_task_names(folder):
         "general_anomaly": (2, 1),
         "anomaly_type": (2, 14),
     }
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_a_run_adds_its_model_itself_where_that_is_asked_for_and_a_reused_job_does_not_add_it_again(folder):
+    for module in FORMATS[".onnx"].needs:
+        pytest.importorskip(module)
+    words = ("tasks=anomaly", *BARE, "tracking.model=true")
+    done = call(folder, *words, "tracking.experiment=own")
+    assert done.returncode == 0, done.stderr
+    tracking = tracking_of(folder, "own")
+    (run,) = tracking.runs()
+    assert run.status == "FINISHED"
+    model = tracking.download(run.id, "model")
+    assert (model / "MLmodel").is_file()
+    written = (model / "model.onnx").stat().st_mtime_ns
+    again = call(folder, "-m", *words, "tracking.experiment=own")
+    assert again.returncode == 0, again.stderr
+    assert "1 done already and reused" in again.stdout
+    assert (model / "model.onnx").stat().st_mtime_ns == written
+
+
+def test_a_run_that_is_to_have_its_model_in_mlflow_is_refused_before_its_data_without_the_extra(monkeypatch):
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install -e '\.\[export\]'"):
+        exporting.check_served()
+
+
+def test_a_model_that_cannot_be_added_is_a_warning_with_the_command_for_later(tmp_path, caplog):
+    (tmp_path / "run").mkdir()
+    exporting.add_model(tmp_path / "run", tracking_of(tmp_path))
+    assert "The run has no model in MLflow" in caplog.text
+    assert f"python -m mtl.export {tmp_path}/run --mlflow" in caplog.text

@@ -52,6 +52,8 @@ class MLflowTracking:
         beside a local database, or what the server says.
     timeout_s : float
         Longest wait in seconds for a store that does not answer.
+    model : bool
+        Whether a run that ends is to have its model there, as `mlflow models serve` takes it.
 
     Raises
     ------
@@ -59,7 +61,10 @@ class MLflowTracking:
         If MLflow takes no such address.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat) -> None:
+    def __init__(
+        self, uri: str, experiment: str, artifacts: str | None, timeout_s: PositiveFloat, model: bool = False
+    ) -> None:
+        self.model = model
         self.uri, self._database = absolute_uri(uri)
         asked = None if artifacts is None else place.absolute(artifacts)
         usual = None if self._is_server else _usual(self._database or Path.cwd() / "mlflow.db")
@@ -244,6 +249,17 @@ class MLflowTracking:
             If there is no such run, there is no room, or the store does not answer.
         """
         self._read(lambda: self._store._upload(run_id, folder, under))
+
+    def has_artifact(self, run_id: str, name: str) -> bool:
+        """Whether a run has an artifact of this name, not below a folder.
+
+        Raises
+        ------
+        UserError
+            If there is no such run, or the store does not answer.
+        """
+        found = self._read(lambda: self._store.client.list_artifacts(run_id))
+        return any(each.path == name for each in found)
 
     def close_stale(self) -> list[TrackedRun]:
         """Close, as KILLED, the runs whose process died on this host without a word; return them."""

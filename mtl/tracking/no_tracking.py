@@ -15,6 +15,7 @@ class NoTracking:
 
     uri = ""
     experiment = ""
+    model = False
     seconds = 0.0
 
     def prepare(self) -> None:
@@ -71,6 +72,16 @@ class NoTracking:
         UserError
         """
         self.run(run_id)
+
+    def has_artifact(self, run_id: str, name: str) -> bool:
+        """There is nothing to be had.
+
+        Raises
+        ------
+        UserError
+        """
+        self.run(run_id)
+        return False
 
     def close_stale(self) -> list[TrackedRun]:
         """Nothing to close."""
