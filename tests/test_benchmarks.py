@@ -7,14 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, TINY
+from conftest import BARE, ROOT, TINY
 
 FOLDER = ROOT / "benchmarks"
-FEW = (
-    "relations=[gradient_similarity]",
-    "gradient_measurements.batches=1",
-    "evaluation.resamples=100",
-)  # of what our jobs do besides
+FEW = BARE[len(TINY) :]  # of what our jobs do besides
 TOY = {
     "heads": (
         ["--features", "32", "--units", "8", "--frames", "128", "--batches", "16", "32", "--rounds", "2"],
@@ -38,7 +34,7 @@ TOY = {
     "notebook_job": (
         [
             *("--network", "small_cnn", "--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2"),
-            *("--epochs", "2", "--sets", "anomaly", "anomaly_type", "--", *FEW),
+            *("--epochs", "2", "--sets", "anomaly", "anomaly_type", "--", *FEW, "evaluation.resamples=20"),
         ],
         ["forwards", "cold", "warm", "peak memory"],
     ),
@@ -47,7 +43,7 @@ TOY = {
         ["index, split and labels", "peak of the run"],
     ),
     "numerics": (
-        ["--seeds", "1", "--", *TINY, "relations=[gradient_similarity]"],
+        ["--seeds", "1", "--", *BARE],
         ["native without oneDNN", "portable", "ratio to native"],
     ),
     "toy": (
@@ -57,7 +53,7 @@ TOY = {
     "jobs": (
         [
             *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
-            *("--seeds", "1", "--epochs", "1", *TINY, "relations=[gradient_similarity]"),
+            *("--seeds", "1", "--epochs", "1", *BARE),
         ],
         ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
