@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from mtl.data.kept_folder import finish_removals
 from mtl.errors import UserError, nearest
 from mtl.features import feature_key
-from mtl.features.archive import SHORT, Archive, archives, finish_removals
+from mtl.features.archive import SHORT, Archive, archives
 from mtl.features.store import GIB, MIB
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
