@@ -33,8 +33,9 @@ import numpy as np
 from mtl import files
 from mtl.data.kept_folder import LOCK, KeptFolder, refuse_link
 from mtl.errors import UserError
-from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, printable, vector_bytes
+from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, vector_bytes
 from mtl.features.remedies import disk_error
+from mtl.terminal import printable
 
 log = logging.getLogger(__name__)
 
