@@ -44,17 +44,28 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def root(original, tmp_path):
+    """The same for a test that changes them."""
     return shutil.copytree(original, tmp_path / "films")
+
+
+@pytest.fixture(scope="module")
+def made(original, tmp_path_factory):
+    """A store with every tenth frame, small, and every fifth, as it is."""
+    folder = tmp_path_factory.mktemp("made")
+    decoded(original, folder)
+    decoded(original, folder, step=5, size=(None, None))
+    return folder
+
+
+@pytest.fixture
+def store(made, tmp_path):
+    """The same for one test."""
+    return shutil.copytree(made, tmp_path / "store")
 
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch):
     monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
-
-
-@pytest.fixture
-def store(tmp_path):
-    return tmp_path / "store"
 
 
 def decoded(root: Path, store: Path, step: int = 10, size: tuple[int, int] | tuple[None, None] = (32, 24)):
@@ -71,8 +82,15 @@ def told(capsys, *words: str, status: int = 0) -> list[str]:
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
-def rgb(videos: DecodedVideos, name: str = NAMES[0]) -> Path:
-    return videos.folder / f"{videos._known[name].name}.rgb"
+def of(store: Path, step: int = 10) -> KeptVideos:
+    (found,) = (one for one in kept_videos(store / VIDEOS) if one.how()["step"] == step)
+    return found
+
+
+def rgb(kept: KeptVideos, video: str = NAMES[0]) -> Path:
+    """The frames of a video, by the file that its marker tells."""
+    (found,) = (path for path in kept.folder.glob("*-*.json") if json.loads(path.read_text())["file"].endswith(video))
+    return found.with_suffix(".rgb")
 
 
 def flip(path: Path, at: int) -> None:
@@ -91,42 +109,41 @@ def test_the_command_looks_where_the_configs_put_them():
 # list
 
 
-def test_list_has_a_table_of_decoded_videos_and_the_total_includes_them(root, store, capsys):
+def test_list_has_a_table_of_decoded_videos_and_the_total_includes_them(store, capsys):
     archive = filled(store / "k")
-    small, whole = decoded(root, store), decoded(root, store, step=5, size=(None, None))
+    small, whole = of(store), of(store, 5)
     lines = told(capsys, "list", str(store))
     assert lines[0].startswith("key backbone")
     head = lines.index("key step px videos frames bad MiB last used")
     rows = {line.split()[0]: line for line in lines[head + 1 : head + 3]}
     mib = [sum(file.stat().st_size for file in one.folder.iterdir()) / 2**20 for one in (small, whole)]
-    assert rows[small.folder.name[:8]].startswith(f"{small.folder.name[:8]} 10 32x24 2 7 1 {mib[0]:.1f} 20")
-    assert rows[whole.folder.name[:8]].startswith(f"{whole.folder.name[:8]} 5 as they are 2 12 1 {mib[1]:.1f} 20")
+    assert rows[small.key[:8]].startswith(f"{small.key[:8]} 10 32x24 2 7 1 {mib[0]:.1f} 20")
+    assert rows[whole.key[:8]].startswith(f"{whole.key[:8]} 5 as they are 2 12 1 {mib[1]:.1f} 20")
     assert lines[-1] == f"3 kept in {store}, {archive.size() / 2**20 + sum(mib):.1f} MiB"
 
 
-def test_list_of_a_key_says_how_and_for_which_root(root, store, capsys):
-    videos = decoded(root, store)
-    said = json.loads("".join(told(capsys, "list", str(store), videos.folder.name[:6])))
-    how = json.loads((videos.folder / "how.json").read_text())
-    assert said == {"key": videos.folder.name, "roots": [str(root)], **how}
+def test_list_of_a_key_says_how_and_for_which_root(original, store, capsys):
+    kept = of(store)
+    said = json.loads("".join(told(capsys, "list", str(store), kept.key[:6])))
+    how = json.loads((kept.folder / "how.json").read_text())
+    assert said == {"key": kept.key, "roots": [str(original)], **how}
     assert {"step", "height", "width", "decoder", "opencv", "version"} <= set(said)
 
 
-def test_a_use_is_noted_where_nothing_is_decoded_too(root, store):
-    videos = decoded(root, store)
-    kept = KeptVideos(videos.folder)
-    os.utime(videos.folder / "used.json", (100, 100))
+def test_a_use_is_noted_where_nothing_is_decoded_too(original, store):
+    kept = of(store)
+    os.utime(kept.folder / "used.json", (100, 100))
     assert kept.last_used() == 100
-    decoded(root, store)
+    decoded(original, store)
     assert time.time() - kept.last_used() < 600
-    copy = shutil.copytree(root, root.with_name("copy"))
-    decoded(copy, store)
-    assert kept.roots() == [str(root), str(copy)]
+    other = store.with_name("other")
+    other.symlink_to(original)
+    decoded(other, store)
+    assert kept.roots() == [str(original), str(other)]
 
 
-def test_frames_that_may_only_be_read_serve(root, store, monkeypatch):
-    decoded(root, store)
-    (kept,) = kept_videos(store / VIDEOS)
+def test_frames_that_may_only_be_read_serve(original, store, monkeypatch):
+    kept = of(store)
     os.utime(kept.folder / "used.json", (100, 100))
 
     def refuse(*args, **kwargs):
@@ -134,38 +151,37 @@ def test_frames_that_may_only_be_read_serve(root, store, monkeypatch):
 
     monkeypatch.setattr("mtl.files.publish", refuse)
     monkeypatch.setattr("os.utime", refuse)
-    videos = DecodedVideos(root, store / VIDEOS, Sampling(10, 32, 24), 1.0, 1)
-    assert len(videos.decode([video_at(root / name, "Abuse", None) for name in NAMES])) == 2
-    kept.touch(root.with_name("another"))
+    videos = decoded(original, store)
+    assert read_frame(videos, f"{NAMES[0]}#10").shape == (24, 32, 3)
+    kept.touch(original.with_name("another"))
     assert kept.last_used() == 100
 
 
 # verify
 
 
-def test_verify_finds_a_flipped_bit_and_the_next_run_decodes_that_video_alone(root, store, capsys):
-    videos = decoded(root, store)
-    before = read_frame(videos, f"{NAMES[0]}#10")
-    assert told(capsys, "verify", str(store)) == ["1 kept, all whole"]
-    flip(rgb(videos), FRAME + 50)  # of the second kept frame
+def test_verify_finds_a_flipped_bit_and_the_next_run_decodes_that_video_alone(original, store, capsys):
+    kept = of(store)
+    path = rgb(kept)
+    before = path.read_bytes()
+    assert told(capsys, "verify", str(store)) == ["2 kept, all whole"]
+    flip(path, FRAME + 50)  # of the second kept frame
     lines = told(capsys, "verify", str(store), status=1)
     assert len(lines) == 2
-    name = rgb(videos).name
-    assert lines[0].startswith(f"{videos.folder.name[:8]}: the frames of {root / NAMES[0]} are damaged, {name}: ")
+    assert lines[0].startswith(f"{kept.key[:8]}: the frames of {original / NAMES[0]} are damaged, {path.name}: ")
     assert "frame 2 of the 3 kept has checksum" in lines[0]
     assert lines[1] == "removed; the next run makes these again"
-    assert told(capsys, "verify", str(store)) == ["1 kept, all whole"]
-    times = {path.name: path.stat().st_mtime_ns for path in videos.folder.glob("*.rgb")}
-    again = decoded(root, store)
-    changed = [path for path in videos.folder.glob("*.rgb") if path.stat().st_mtime_ns != times[path.name]]
-    assert changed == [rgb(videos)]
-    assert (read_frame(again, f"{NAMES[0]}#10") == before).all()
+    assert told(capsys, "verify", str(store)) == ["2 kept, all whole"]
+    times = {path: path.stat().st_mtime_ns for path in kept.folder.glob("*.rgb")}
+    decoded(original, store)
+    assert [one for one, then in times.items() if one.stat().st_mtime_ns != then] == [path]
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "marker"])
-def test_verify_says_each_kind_of_damage_in_one_line(root, store, capsys, damage):
-    videos = decoded(root, store)
-    path = rgb(videos, NAMES[1])
+def test_verify_says_each_kind_of_damage_in_one_line(store, capsys, damage):
+    kept = of(store)
+    path = rgb(kept, NAMES[1])
     said = {
         "cut": f"are damaged, {path.name}: {4 * FRAME - 1:,} bytes instead of {4 * FRAME:,}",
         "gone": f"are damaged, {path.name}: No such file or directory",
@@ -180,8 +196,8 @@ def test_verify_says_each_kind_of_damage_in_one_line(root, store, capsys, damage
     first, last = told(capsys, "verify", str(store), status=1)
     assert said in first
     assert last.startswith("removed")
-    assert told(capsys, "verify", str(store)) == ["1 kept, all whole"]
-    assert KeptVideos(videos.folder).counts() == Counts(1, 3, 1)
+    assert told(capsys, "verify", str(store)) == ["2 kept, all whole"]
+    assert kept.counts() == Counts(1, 3, 1)
 
 
 # prune
@@ -199,49 +215,51 @@ def test_verify_says_each_kind_of_damage_in_one_line(root, store, capsys, damage
         (["--all"], set()),
     ],
 )
-def test_prune_removes_decoded_videos_as_it_does_feature_vectors(root, store, capsys, words, left):
-    decoded(root, store)
-    old = decoded(root, store, step=5)
-    os.utime(old.folder / "used.json", (time.time() - 30 * 86400,) * 2)
+def test_prune_removes_decoded_videos_as_it_does_feature_vectors(store, capsys, words, left):
+    os.utime(of(store).folder / "used.json")
+    os.utime(of(store, 5).folder / "used.json", (time.time() - 30 * 86400,) * 2)
     told(capsys, "prune", str(store), *words)
     assert {one.how()["step"] for one in kept_videos(store / VIDEOS)} == left
     assert len(list((store / VIDEOS).iterdir())) == len(left)  # nothing half removed
 
 
-def test_prune_by_key_says_what_goes(root, store, capsys):
+def test_prune_by_key_says_what_goes(store, capsys):
     filled(store / "k")
-    videos, other = decoded(root, store), decoded(root, store, step=5)
-    (line,) = told(capsys, "prune", str(store), videos.folder.name[:8])
-    assert line.startswith(f"removed {videos.folder.name[:8]} (decoded videos, step 10, 32x24, 0.0 MiB): as asked")
-    assert not videos.folder.exists()
-    assert other.folder.exists()
+    kept = of(store)
+    (line,) = told(capsys, "prune", str(store), kept.key[:8])
+    assert line == f"removed {kept.key[:8]} (decoded videos, step 10, 32x24, 0.0 MiB): as asked"
+    assert [one.key for one in kept_videos(store / VIDEOS)] == [of(store, 5).key]
     assert (store / "k").exists()
 
 
-def test_prune_by_size_counts_feature_vectors_and_decoded_videos_together(root, store, capsys):
+def test_prune_by_size_counts_feature_vectors_and_decoded_videos_together(original, store, capsys):
     archive = filled(store / "k")
-    archive.touch(root)
-    videos = decoded(root, store)
-    os.utime(archive.folder / "used.json", (200, 200))
-    os.utime(videos.folder / "used.json", (100, 100))
-    told(capsys, "prune", str(store), "--keep-gib", f"{(archive.size() + 1) / 2**30:.12f}")
+    archive.touch(original)
+    for used, one in ((300, archive), (200, of(store)), (100, of(store, 5))):
+        os.utime(one.folder / "used.json", (used, used))
+    size = archive.size() + of(store).size()
+    told(capsys, "prune", str(store), "--keep-gib", f"{(size + 1) / 2**30:.12f}")
     assert archive.folder.exists()
-    assert not videos.folder.exists()
+    assert [one.how()["step"] for one in kept_videos(store / VIDEOS)] == [10]
 
 
-def test_prune_finds_frames_that_no_run_asks_for(root, store, capsys, monkeypatch):
-    videos = decoded(root, store)
-    with monkeypatch.context() as patch:
-        patch.setattr(decoded_videos, "decoding", lambda: {"decoder": "another"})
-        (line,) = told(capsys, "prune", str(store), "--orphaned", "--dry-run")
+def test_prune_finds_frames_that_no_run_asks_for(store, capsys, monkeypatch):
+    monkeypatch.setattr(decoded_videos, "decoding", lambda: {"decoder": "another"})
+    for line in told(capsys, "prune", str(store), "--orphaned", "--dry-run"):
         assert "made with decoder PyAV (libavcodec" in line
         assert line.endswith("here is another")
+    monkeypatch.undo()
+    (of(store).folder / "how.json").write_text("{")
+    (line,) = told(capsys, "prune", str(store), "--orphaned")
+    assert line.endswith("how they were decoded cannot be read any more")
+    assert [one.how()["step"] for one in kept_videos(store / VIDEOS)] == [5]
+
+
+def test_prune_finds_frames_whose_videos_are_all_gone(root, tmp_path, capsys):
+    store = tmp_path / "own"
+    decoded(root, store)
     (root / NAMES[0]).unlink()
     assert told(capsys, "prune", str(store), "--orphaned") == ["nothing to remove"]
-    how = (videos.folder / "how.json").read_bytes()
-    (videos.folder / "how.json").write_text("{")
-    assert "cannot be read any more" in told(capsys, "prune", str(store), "--orphaned", "--dry-run")[0]
-    (videos.folder / "how.json").write_bytes(how)
     shutil.rmtree(root)
     (line,) = told(capsys, "prune", str(store), "--orphaned")
     assert f"its videos are gone: {root / 'Abuse'}" in line
@@ -249,7 +267,8 @@ def test_prune_finds_frames_that_no_run_asks_for(root, store, capsys, monkeypatc
     assert kept_videos(store / VIDEOS) == []
 
 
-def test_all_removes_the_digests_of_feature_files_too(store, capsys):
+def test_all_removes_the_digests_of_feature_files_too(tmp_path, capsys):
+    store = tmp_path / "own"
     (store / DIGESTS).mkdir(parents=True)
     (store / DIGESTS / "0123.json").write_text("{}")
     said = "feature_files (digests of feature files, 0.0 MiB): as asked"
@@ -270,38 +289,40 @@ with KeptVideos(Path(sys.argv[1])).locked() as mine:
 """
 
 
-def test_what_another_process_decodes_into_is_left_and_said(root, store, capsys):
-    videos = decoded(root, store)
-    words = [sys.executable, "-c", HOLD, str(videos.folder)]
+def test_what_another_process_decodes_into_is_left_and_said(store, capsys):
+    kept = of(store)
+    words = [sys.executable, "-c", HOLD, str(kept.folder)]
     holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert holder.stdout.readline() == "True\n"
     try:
-        assert told(capsys, "list", str(store))[1].endswith("now, by another process")
-        (line,) = told(capsys, "prune", str(store), "--all")
-        assert line.startswith(f"left {videos.folder.name[:8]} (")
-        assert line.endswith(", but another process is writing it")
-        assert videos.folder.exists()
+        assert [line.startswith(kept.key[:8]) for line in told(capsys, "list", str(store)) if "now, by" in line] == [
+            True
+        ]
+        lines = told(capsys, "prune", str(store), "--all")
+        assert [line.endswith(", but another process is writing it") for line in lines].count(True) == 1
+        assert f"left {kept.key[:8]} (decoded videos, step 10, 32x24" in "".join(lines)
+        assert [one.key for one in kept_videos(store / VIDEOS)] == [kept.key]
     finally:
         holder.communicate("")
     told(capsys, "prune", str(store), "--all")
-    assert not videos.folder.exists()
+    assert kept_videos(store / VIDEOS) == []
 
 
-def test_who_waited_for_a_folder_that_was_removed_decodes_anew(root, store, monkeypatch):
+def test_who_waited_for_a_folder_that_was_removed_decodes_anew(original, store, monkeypatch):
     monkeypatch.setattr(decoded_videos, "SECONDS_BETWEEN_LOOKS", 0.01)
-    kept = KeptVideos(decoded(root, store).folder)
-    filmed(root / "Abuse" / "Abuse004_x264.mp4", n=11)  # which a run will decode
+    kept = of(store)
+    rgb(kept).with_suffix(".json").unlink()  # which a run will decode
     found = []
     with kept.locked() as mine:
         assert mine
-        thread = threading.Thread(target=lambda: found.append(decoded(root, store)))
+        thread = threading.Thread(target=lambda: found.append(decoded(original, store)))
         thread.start()
         time.sleep(0.2)
         kept.remove()
     thread.join(120)
     (videos,) = found
-    assert read_frame(videos, f"{NAMES[0]}#20").shape == (24, 32, 3)
-    assert kept.counts().videos == 3
+    assert read_frame(videos, f"{NAMES[1]}#20").shape == (24, 32, 3)
+    assert kept.counts() == Counts(2, 7, 1)
 
 
 # links
@@ -309,34 +330,30 @@ def test_who_waited_for_a_folder_that_was_removed_decodes_anew(root, store, monk
 
 @pytest.mark.parametrize("words", [["list"], ["verify"], ["prune", "--all"]])
 @pytest.mark.parametrize("which", ["videos", "key", "marker", "digests"])
-def test_links_of_a_store_are_refused_and_what_they_lead_to_is_untouched(root, store, tmp_path, words, which, capsys):
-    elsewhere = tmp_path / "elsewhere"
-    videos = decoded(root, elsewhere)
-    folder = store / VIDEOS / videos.folder.name
-    (store / VIDEOS).mkdir(parents=True)
+def test_links_of_a_store_are_refused_and_what_they_lead_to_is_untouched(store, tmp_path, words, which, capsys):
+    own, kept = tmp_path / "own", of(store)
     if which == "videos":
-        (store / VIDEOS).rmdir()
-        (store / VIDEOS).symlink_to(elsewhere / VIDEOS)
-    elif which == "key":
-        folder.symlink_to(videos.folder)
+        own.mkdir()
+        (own / VIDEOS).symlink_to(store / VIDEOS)
     elif which == "digests":
-        (store / DIGESTS).symlink_to(elsewhere)
+        own.mkdir()
+        (own / DIGESTS).symlink_to(store)
+    elif which == "key":
+        (own / VIDEOS).mkdir(parents=True)
+        (own / VIDEOS / kept.key).symlink_to(kept.folder)
     else:
-        shutil.copytree(videos.folder, folder)
-        marker = rgb(videos).with_suffix(".json").name
-        (folder / marker).unlink()
-        (folder / marker).symlink_to(videos.folder / marker)
-    before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
-    refused = which in ("videos", "key") or (which, words[0]) in {
-        ("marker", "list"), ("marker", "verify"), ("digests", "prune")
-    }  # fmt: skip
-    lines = told(capsys, words[0], str(store), *words[1:], status=int(refused))
+        shutil.copytree(store, own)
+        marker = rgb(of(own)).with_suffix(".json")
+        marker.unlink()
+        marker.symlink_to(kept.folder / marker.name)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    refused = which in ("videos", "key") or (which == "digests") is (words[0] == "prune")
+    lines = told(capsys, words[0], str(own), *words[1:], status=int(refused))
     assert any("is a link" in line and "rm " in line for line in lines) is refused
-    assert {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
 
 
-def test_other_folders_beside_decoded_videos_are_passed_over(root, store, capsys):
-    decoded(root, store)
+def test_other_folders_beside_decoded_videos_are_passed_over(store, capsys):
     (store / VIDEOS / "mine").mkdir()
     (store / VIDEOS / "mine" / "lock").touch()
     told(capsys, "prune", str(store), "--all")
