@@ -9,7 +9,6 @@ No link below the store is followed: a store may be of others' making.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -76,6 +75,8 @@ class KeptFolder:
 
     def busy(self) -> bool:
         """Whether somebody is writing now."""
+        import fcntl  # not on every system
+
         try:
             descriptor = files.open_own(self._at(LOCK))
         except OSError:
