@@ -46,6 +46,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def printable(text: str) -> str:
+    """A text as one line, without what would move a terminal's cursor."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 class _Terminal(Console):
     """A console that shows control characters of nobody but itself."""
 

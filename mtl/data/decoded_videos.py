@@ -5,6 +5,7 @@ A folder holds what one way of decoding made; for each version of each video
     <path>-<version>.rgb     every frame that was kept, RGB, each behind its CRC-32
     <path>-<version>.json    how many there are, or why there is none; written last
 
+beside `how.json`, which says how, and what any `mtl.data.kept_folder.KeptFolder` has.
 Two processes that want the same share it: one decodes, the other waits.
 """
 
@@ -18,7 +19,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,6 +30,7 @@ import pandas as pd
 
 from mtl.data.frame_folder import FrameFolder
 from mtl.data.frames import MACHINE_FAULTS, BadFrame, FrameReader, require_decoding
+from mtl.data.kept_folder import LOCK, KeptFolder
 from mtl.data.video_frames import Cut, Sampling, check_name, decoding, record, resizing, small_picture
 from mtl.data.video_reader import BadVideo, VideoReader
 from mtl.data.video_workers import Report, Work, run_jobs, serve_jobs
@@ -38,6 +40,7 @@ from mtl.files import TEMPORARY, disk_error, publish, published, read_json, take
 
 log = logging.getLogger(__name__)
 
+HOW = "how.json"
 VERSION = 1  # of the files; count it up when the same video comes to give other bytes
 GIB = 2**30
 CRC_BYTES = 4
@@ -104,7 +107,7 @@ class DecodedVideos(FrameReader):
 
     def __init__(self, root: Path, folder: Path, cut: Sampling, max_gib: float, workers: int) -> None:
         self.root, self.cut, self.max_gib, self.workers = root, cut, max_gib, workers
-        how = {"height": cut.height, "width": cut.width, **resizing(), **decoding(), "version": VERSION}
+        how = {"height": cut.height, "width": cut.width, **made_here()}
         self.made = json.dumps(how, sort_keys=True)
         self.interpolation = resizing()["interpolation"]
         self._how = {"step": cut.step, **how}
@@ -138,11 +141,13 @@ class DecodedVideos(FrameReader):
             require_decoding(len(missing))
             try:
                 with self._only_one():
+                    self._touch()
                     self._decode(videos, found)
             except OSError as error:
                 raise disk_error(error, self.folder, 0, REMEDY) from error
         else:
             log.info("%d videos are decoded already, their frames lie in %s.", len(videos), self.folder)
+            self._touch()
         self._known |= found
         return [found[self.path(video)] for video in videos]
 
@@ -170,6 +175,9 @@ class DecodedVideos(FrameReader):
         videos = [self._known[path.rpartition("#")[0]].video for path in paths]
         return np.array([v.size for v in videos], np.int64), np.array([v.modified_ns for v in videos], np.int64)
 
+    def _touch(self) -> None:
+        KeptFolder(self.folder).touch(self.absolute())
+
     def _marker(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
@@ -185,7 +193,7 @@ class DecodedVideos(FrameReader):
         for video in videos:
             name = self._name(video)
             said = read_json(self._marker(name), own=True)
-            one = _described(video, name, said)
+            one = described(video, name, said)
             if one is not None and (one.reason or self._is_whole(one)):
                 found[self.path(video)] = one
         return found
@@ -199,9 +207,8 @@ class DecodedVideos(FrameReader):
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         """Be the only one who decodes; wait for another one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         told = False
-        while (held := take_lock(self.folder / "lock", REMEDY)) is None:
+        while (held := self._lock()) is None:
             if not told:
                 log.info("Waiting for another process, which decodes videos into %s.", self.folder)
             told = True
@@ -213,14 +220,22 @@ class DecodedVideos(FrameReader):
         finally:
             os.close(held)
 
+    def _lock(self) -> int | None:
+        """Descriptor of the lock; None where another process has it."""
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # the folder was removed since the line above
+                return take_lock(self.folder / LOCK, REMEDY)
+
     def _decode(self, videos: Sequence[Video], found: dict[str, Decoded]) -> None:
         """Decode what is still missing, the largest first so that no core waits at the end; it goes to `found`."""
-        found |= self._look(videos)  # of another process, meanwhile
+        found.clear()
+        found |= self._look(videos)  # another process may have decoded some meanwhile, or removed all
         missing = [video for video in videos if self.path(video) not in found]
         if not missing:
             return
-        if not (self.folder / "how.json").is_file():
-            publish(self.folder / "how.json", json.dumps(self._how).encode())
+        if not (self.folder / HOW).is_file():
+            publish(self.folder / HOW, json.dumps(self._how).encode())
         self._drop_older(missing)
         jobs = [
             DecodingJob(video, self.folder, self._name(video), self.path(video))
@@ -271,7 +286,12 @@ class DecodedVideos(FrameReader):
                     marker.with_suffix(".rgb").unlink(missing_ok=True)
 
 
-def _described(video: Video, name: str, said: dict[str, Any]) -> Decoded | None:
+def made_here() -> dict[str, object]:
+    """What decides a frame's pixels beside its size: resizing, decoder, and the version of the files."""
+    return {**resizing(), **decoding(), "version": VERSION}
+
+
+def described(video: Video, name: str, said: dict[str, Any]) -> Decoded | None:
     """What a marker says of a video; None where there is none, or it is damaged."""
     if isinstance(said.get("reason"), str) and said["reason"]:
         return Decoded(video, name, reason=said["reason"])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import numpy as np
 from rich.table import Table
 
 from mtl.errors import UserError, nearest
-from mtl.features import feature_key
-from mtl.features.archive import SHORT, Archive, archives, finish_removals
+from mtl.features.archive import SHORT
+from mtl.features.entries import Entry, digests, entries, finish, short
 from mtl.features.store import GIB, MIB
 from mtl.terminal import ConsoleHandler, show
 from mtl.terminal import progress as progress_bar
@@ -26,6 +25,7 @@ log = logging.getLogger(__name__)
 
 DAY = 86400.0
 INTERRUPTED = 130
+NUMBERS = {"vectors", "step", "videos", "frames", "bad", "MiB"}  # columns of a table
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 
 
@@ -47,7 +47,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m mtl.features", description="Look after stored features.")
+    about = "Look after stored features and decoded videos."
+    parser = argparse.ArgumentParser(prog="python -m mtl.features", description=about)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("keys", nargs="*", metavar="KEY", help="the beginning of a key")
     place = os.environ.get(PLACE, HERE)
@@ -67,66 +68,50 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--unused-for", type=float, metavar="DAYS", help="what was last used longer ago")
     one.add_argument("--keep-gib", type=float, metavar="GIB", help="the longest unused, until the store is no larger")
-    one.add_argument("--orphaned", action="store_true", help="of an older extraction, or of data that is gone")
-    one.add_argument("--all", action="store_true", help="everything")
+    one.add_argument("--orphaned", action="store_true", help="of an older extraction or decoder, or of data now gone")
+    one.add_argument("--all", action="store_true", help="everything, and the digests of feature files")
     one.add_argument("--dry-run", action="store_true", help="only say what would go")
     one.set_defaults(action=_prune)
     return parser
 
 
-def _chosen(asked: argparse.Namespace) -> list[Archive]:
-    """The archives whose keys begin as asked, all where nothing was."""
-    known = archives(asked.dir)
+def _chosen(asked: argparse.Namespace) -> list[Entry]:
+    """What has a key that begins as asked, all where nothing was."""
+    known = entries(asked.dir)
     for start in asked.keys:
-        if not any(archive.key.startswith(start) for archive in known):
-            raise UserError(f"{asked.dir} holds no key that begins with '{start}'. {nearest(start, _short(known))}")
-    return [archive for archive in known if not asked.keys or archive.key.startswith(tuple(asked.keys))]
-
-
-def _short(known: Sequence[Archive]) -> list[str]:
-    return [archive.key[:SHORT] for archive in known]
+        if not any(entry.key.startswith(start) for entry in known):
+            raise UserError(f"{asked.dir} holds no key that begins with '{start}'. {nearest(start, short(known))}")
+    return [entry for entry in known if not asked.keys or entry.key.startswith(tuple(asked.keys))]
 
 
 def _list(asked: argparse.Namespace) -> int:
     """What is kept."""
     known = _chosen(asked)
     if asked.keys:
-        for archive in known:
-            show(json.dumps({"key": archive.key, "roots": archive.roots(), **archive.spec()}, indent=2))
+        for entry in known:
+            show(entry.about())
         return 0
-    table = Table(box=None, pad_edge=False)
-    for name in ("key", "backbone", "weights", "cut", "px", "precision"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("data", overflow="fold")
-    for name in ("vectors", "bad", "MiB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last used", no_wrap=True)
-    total = 0
-    for archive in known:
-        size = archive.size()
-        total += size
-        table.add_row(
-            archive.key[:SHORT],
-            *_described(archive.spec()),
-            "\n".join(Path(root).name for root in archive.roots()),
-            f"{sum(part.rows for part in archive.parts()):,}",
-            f"{len(archive.bad()):,}",
-            f"{size / MIB:,.1f}",
-            f"now, by {archive.owner()}" if archive.busy() else _when(archive.last_used()),
-        )
-    if known:
-        show(table)
+    kinds: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in known:
+        kinds.setdefault(entry.columns, []).append(entry)
+    for n, alike in enumerate(kinds.values()):
+        if n:
+            show("")
+        show(_table(alike))
+    total = sum(entry.size() for entry in known)
     show(f"{len(known)} kept in {asked.dir.absolute()}, {total / MIB:,.1f} MiB")
     return 0
 
 
-def _described(spec: Mapping[str, object]) -> list[str]:
-    """Backbone, weights, cut, image size and precision of a spec, for people."""
-    frozen = spec.get("frozen")
-    if not isinstance(frozen, Mapping):
-        return ["?"] * 5
-    others = [str(frozen.get(name) or "-") for name in ("cut", "image_size", "precision")]
-    return [str(frozen.get("backbone") or "packed frames"), str(frozen.get("weights") or "-")[:SHORT], *others]
+def _table(alike: Sequence[Entry]) -> Table:
+    """A row for each of some entries of one kind."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("key", *alike[0].columns, "MiB", "last used"):
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name != "data", overflow="fold")
+    for entry in alike:
+        used = f"now, by {entry.writer()}" if entry.busy() else _when(entry.last_used())
+        table.add_row(entry.key[:SHORT], *entry.cells(), f"{entry.size() / MIB:,.1f}", used)
+    return table
 
 
 def _when(seconds: float) -> str:
@@ -140,90 +125,65 @@ def _verify(asked: argparse.Namespace) -> int:
     """Compare checksums; remove what does not have its own."""
     known = _chosen(asked)
     found = 0
-    with progress_bar("verify", sum(len(archive.parts()) for archive in known), "parts") as advance:
-        for archive in known:
-            lines = archive.damaged_lines()
-            damaged = []
-            for part in archive.parts():
-                reason = archive.damaged(part)
-                advance(1)
-                if reason:
-                    damaged.append(part)
-                    show(f"{archive.key[:SHORT]}: {part.rows:,} feature vectors are damaged, {reason}")
-            for line in lines:
-                show(f"{archive.key[:SHORT]}: damaged, {line}")
-            if damaged or lines:
-                with archive.locked():
-                    archive.drop(damaged)
-            found += len(damaged) + len(lines)
-    show("removed; the next run makes these feature vectors again" if found else f"{len(known)} kept, all whole")
+    with progress_bar("verify", sum(entry.n_parts() for entry in known), "parts") as advance:
+        for entry in known:
+            for line in entry.mend(advance):
+                show(f"{entry.key[:SHORT]}: {line}")
+                found += 1
+    show("removed; the next run makes these again" if found else f"{len(known)} kept, all whole")
     return 1 if found else 0
 
 
 def _prune(asked: argparse.Namespace) -> int:
     """Remove what was asked for."""
-    doomed = _doomed(asked, archives(asked.dir))
-    for archive, reason in doomed:
-        described = " ".join(word for word in _described(archive.spec()) if word != "-")
-        what = f"{archive.key[:SHORT]} ({described}, {archive.size() / MIB:,.1f} MiB): {reason}"
+    doomed = _doomed(asked, entries(asked.dir))
+    remembered = digests(asked.dir) if asked.all else None
+    for entry, reason in doomed:
+        what = f"{entry.key[:SHORT]} ({entry}, {entry.size() / MIB:,.1f} MiB): {reason}"
         if asked.dry_run:
             show(f"would remove {what}")
-            continue
-        with archive.locked(wait=False) as mine:
-            if mine:
-                archive.remove()
-        show(f"removed {what}" if mine else f"left {what}, but process {archive.owner()} is writing it")
+        else:
+            show(f"removed {what}" if entry.discard() else f"left {what}, but {entry.writer()} is writing it")
+    if remembered:
+        what = f"{remembered.key} (digests of feature files, {remembered.size() / MIB:,.1f} MiB): as asked"
+        if not asked.dry_run:
+            remembered.remove()
+        show(f"would remove {what}" if asked.dry_run else f"removed {what}")
     if not asked.dry_run:
-        finish_removals(asked.dir)
-    if not doomed:
+        finish(asked.dir)
+    if not (doomed or remembered):
         show("nothing to remove")
     return 0
 
 
-def _doomed(asked: argparse.Namespace, known: Sequence[Archive]) -> list[tuple[Archive, str]]:
+def _doomed(asked: argparse.Namespace, known: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """What is to go, each with the reason."""
     if not (asked.keys or asked.all or asked.orphaned) and asked.unused_for is None and asked.keep_gib is None:
         raise UserError("Say what to remove: KEY, --unused-for DAYS, --keep-gib GIB, --orphaned or --all.")
     for start in asked.keys:
-        meant = [archive for archive in known if archive.key.startswith(start)]
+        meant = [entry for entry in known if entry.key.startswith(start)]
         if len(meant) > 1:
             raise UserError(
-                f"'{start}' begins {len(meant)} keys: {', '.join(_short(meant))}. Say more of the one to remove."
+                f"'{start}' begins {len(meant)} keys: {', '.join(short(meant))}. Say more of the one to remove."
             )
-    named = {archive.key for archive in _chosen(asked)} if asked.keys else set()
+    named = {entry.key for entry in _chosen(asked)} if asked.keys else set()
     reasons: dict[str, str] = {}
-    for archive in known:
-        days = (time.time() - archive.last_used()) / DAY
-        if archive.key in named or asked.all:
-            reasons[archive.key] = "as asked"
+    for entry in known:
+        days = (time.time() - entry.last_used()) / DAY
+        if entry.key in named or asked.all:
+            reasons[entry.key] = "as asked"
         elif asked.unused_for is not None and days > asked.unused_for:
-            reasons[archive.key] = f"not used for {days:.0f} days"
-        elif asked.orphaned and (orphaned := _orphaned(archive)):
-            reasons[archive.key] = orphaned
+            reasons[entry.key] = f"not used for {days:.0f} days"
+        elif asked.orphaned and (orphaned := entry.orphaned()):
+            reasons[entry.key] = orphaned
     if asked.keep_gib is not None:
-        left = [archive for archive in known if archive.key not in reasons]
-        sizes = np.cumsum([archive.size() for archive in left])  # the last used first
-        for archive, size in zip(left, sizes, strict=True):
+        left = [entry for entry in known if entry.key not in reasons]
+        left.sort(key=lambda entry: entry.last_used(), reverse=True)
+        sizes = np.cumsum([entry.size() for entry in left])
+        for entry, size in zip(left, sizes, strict=True):
             if size > asked.keep_gib * GIB:
-                reasons[archive.key] = f"beyond {asked.keep_gib:g} GiB"
-    return [(archive, reasons[archive.key]) for archive in known if archive.key in reasons]
-
-
-def _orphaned(archive: Archive) -> str:
-    """Why no run can ask for it any more; empty if one may."""
-    spec, roots = archive.spec(), archive.roots()
-    if not spec:
-        return "what it holds cannot be read any more"
-    if (spec.get("extraction"), spec.get("decoding")) != (feature_key.VERSION, feature_key.DECODING):
-        return "made by another version of the extraction"
-    frozen = spec.get("frozen")
-    for name, wheels in feature_key.COMPUTING.items():
-        made, here = frozen.get(name) if isinstance(frozen, Mapping) else None, feature_key.installed_version(*wheels)
-        if made and here and made != here:
-            return f"made with {name} {made}, here is {here}"
-    if roots and not any(Path(root).exists() for root in roots):
-        return f"its data are gone: {', '.join(roots)}"
-    return ""
+                reasons[entry.key] = f"beyond {asked.keep_gib:g} GiB"
+    return [(entry, reasons[entry.key]) for entry in known if entry.key in reasons]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import fcntl
 import json
 import logging
 import os
-import shutil
 import socket
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,20 +31,20 @@ from pathlib import Path
 import numpy as np
 
 from mtl import files
+from mtl.data.kept_folder import LOCK, KeptFolder, refuse_link
 from mtl.errors import UserError
-from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, printable, vector_bytes
+from mtl.features.places import Part, Places, bad_line, identities_in, lookup, picked, vector_bytes
 from mtl.features.remedies import disk_error
+from mtl.terminal import printable
 
 log = logging.getLogger(__name__)
 
-MANIFEST, BAD, SPEC, USED, LOCK = "manifest.jsonl", "bad.jsonl", "spec.json", "used.json", "lock"
-NOTES = "notes.json"
-REMOVED = ".removed-"
+MANIFEST, BAD, SPEC, NOTES = "manifest.jsonl", "bad.jsonl", "spec.json", "notes.json"
 OWNER_BYTES = 200  # of the lock file, that are shown
 SHORT = 8  # characters of a key or a hash, shown
 
 
-class Archive:
+class Archive(KeptFolder):
     """The feature vectors of one key.
 
     Parameters
@@ -53,15 +52,6 @@ class Archive:
     folder : Path
         Need not be there yet.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.key = folder.name
-
-    def _at(self, name: str) -> Path:
-        """Path of one of its files, once the archive is a folder of the store and no link out of it."""
-        refuse_link(self.folder)
-        return self.folder / name
 
     def parts(self) -> list[Part]:
         """The parts that the manifest names, in the order they were written."""
@@ -122,36 +112,9 @@ class Archive:
             return links or sizes == [part.bytes, part.ids_bytes]  # opening says what is wrong with a link
         return False
 
-    def size(self) -> int:
-        """Bytes on the disk."""
-        with os.scandir(self._at("")) as entries:
-            own = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            return sum(entry.stat(follow_symlinks=False).st_size for entry in own)
-
     def spec(self) -> Mapping[str, object]:
         """What determines the numbers; empty where that cannot be read any more."""
         return files.read_json(self._at(SPEC), own=True)
-
-    def roots(self) -> list[str]:
-        """Data roots it served."""
-        found = files.read_json(self._at(USED), own=True).get("roots", [])
-        return [str(root) for root in found] if isinstance(found, list) else []
-
-    def last_used(self) -> float:
-        """Seconds since the epoch."""
-        with contextlib.suppress(OSError):
-            return (self.folder / USED).lstat().st_mtime
-        return self.folder.lstat().st_mtime
-
-    def touch(self, root: Path) -> None:
-        """Note a use; a store that may only be read serves all the same."""
-        roots = self.roots()
-        try:
-            if str(root) not in roots:
-                files.publish(self.folder / USED, json.dumps({"roots": [*roots, str(root)]}).encode())
-            os.utime(self.folder / USED, follow_symlinks=False)
-        except OSError:
-            log.debug("The use of %s could not be noted.", self.folder)
 
     def noted(self, name: str) -> float | None:
         """A number that was measured on these feature vectors; None where none was."""
@@ -171,23 +134,6 @@ class Archive:
         with contextlib.suppress(OSError):
             return printable(files.read_own(self._at(LOCK))[:OWNER_BYTES].decode(errors="replace")) or "unknown"
         return "unknown"
-
-    def busy(self) -> bool:
-        """Whether somebody is writing now."""
-        try:
-            descriptor = files.open_own(self._at(LOCK))
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError as error:  # where nothing can be locked, nobody writes
-            if error.errno not in files.NO_LOCKS:
-                raise
-        finally:
-            os.close(descriptor)
-        return False
 
     def damaged(self, part: Part) -> str:
         """What is wrong with a part's files; empty if nothing."""
@@ -349,15 +295,6 @@ class Archive:
         self._save([part for part in self.parts() if part.name not in names])
         self._tidy()
 
-    def remove(self) -> None:
-        """Remove the whole archive; nobody sees half of it."""
-        aside = self.folder.with_name(f"{REMOVED}{self.key}-{os.getpid()}")
-        try:
-            self.folder.rename(aside)
-        except OSError as error:
-            raise disk_error(error, self.folder, 0) from error
-        shutil.rmtree(aside, ignore_errors=True)
-
 
 def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
     """Header and data of an array as `np.load` wants them, without a copy of the data."""
@@ -365,15 +302,6 @@ def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     return header.getvalue(), array.reshape(-1).view(np.uint8).data
-
-
-def refuse_link(folder: Path) -> None:
-    """Raise `UserError` where an archive is a link; what it leads to is not touched."""
-    if folder.is_symlink():
-        raise UserError(
-            f"{folder} is a link. A feature store may be one itself (features.dir), what lies in it may not; "
-            f"right would be to remove the link (rm {folder})."
-        )
 
 
 def archives(folder: Path) -> list[Archive]:
@@ -386,9 +314,3 @@ def archives(folder: Path) -> list[Archive]:
             refuse_link(entry)
             found.append(Archive(entry))
     return sorted(found, key=Archive.last_used, reverse=True)
-
-
-def finish_removals(folder: Path) -> None:
-    """Remove what an interrupted `Archive.remove` left."""
-    for entry in folder.glob(f"{REMOVED}*"):
-        shutil.rmtree(entry, ignore_errors=True)

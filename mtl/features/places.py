@@ -9,6 +9,8 @@ from io import BytesIO
 
 import numpy as np
 
+from mtl.terminal import printable
+
 ID_BYTES = 16
 NAME = re.compile(r"[0-9]{6,12}-[0-9a-f]{8}")
 LOOKED_UP = 2**16  # identities at a time, so that a million take no more memory than their answer
@@ -53,11 +55,6 @@ def bad_line(*, id: str, reason: str) -> tuple[bytes, str]:
     if not isinstance(reason, str) or len(identity := bytes.fromhex(id)) != ID_BYTES:
         raise ValueError("it is no identity with a reason")
     return identity, printable(reason)
-
-
-def printable(text: str) -> str:
-    """A text without what would move a terminal's cursor."""
-    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def identities_in(data: bytes, rows: int) -> np.ndarray:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtl.data.kept_folder import finish_removals
 from mtl.errors import UserError
-from mtl.features.archive import Archive, archives, finish_removals
+from mtl.features.archive import Archive, archives
 from mtl.features.places import lookup
 from mtl.features.vectors import MappedVectors, MemoryVectors
 from mtl.features.writer import Writer
