@@ -15,6 +15,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pandas as pd
+
     from mtl.tracking.mlflow_tracking import MLflowTracking
 
 # many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
@@ -90,6 +92,39 @@ def begun(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
         text=True,
         start_new_session=True,
     )
+
+
+def predicted_alike(folder: Path, videos: Path, stored: pd.DataFrame, *words: str) -> list[str]:
+    """Videos of a run that `mtl.predict` scores, from the files, as the run itself did; its scores are checked.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the run was typed.
+    videos : Path
+        Of the videos.
+    stored : DataFrame
+        The run's predictions.
+    words : str
+        Given to `mtl.predict` too.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from mtl.predict.__main__ import main
+
+    (record,) = folder.glob("outputs/*/*/artifacts")
+    assert main([str(record.parent), str(videos), "--out", str(folder / "scores"), *words]) == 0
+    assert (folder / "scores" / "index.html").is_file()
+    found = dict(list(stored.groupby(stored["video"].astype(str))))
+    tables = {name: folder / "scores" / f"{name}.csv" for name in found}
+    tables = {name: pd.read_csv(table) for name, table in tables.items() if table.is_file()}
+    for name, table in tables.items():
+        own = found[name].sort_values("frame")
+        assert table["frame"].tolist() == own["frame"].tolist()
+        for task in set(table) - {"frame", "seconds"}:
+            np.testing.assert_allclose(table[task], own[f"probability/{task}"], atol=1e-5)
+    return sorted(tables)
 
 
 @pytest.fixture

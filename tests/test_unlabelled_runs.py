@@ -87,6 +87,9 @@ def test_two_data_sets_of_which_each_is_labelled_for_one_task(tmp_path):
     assert done.returncode == 0, done.stderr
     for name in ("fighting", "burning"):
         assert f"{name}: 56 of 112 train frames are labelled" in done.stdout + done.stderr
+    assert re.search(
+        r"no training frame is labelled for both \w+ and \w+", " ".join((done.stdout + done.stderr).split())
+    )
     run, table = predictions(tmp_path)
     for name, other in (("fighting", "fire"), ("burning", "fight")):
         assert ((table[f"target/{name}"] == -1) == table["class_name"].isin([other, f"no_{other}"])).all()

@@ -135,7 +135,9 @@ def moved(frames: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFrame:
     return frames
 
 
-def held_out(frames: pd.DataFrame, split: str, fraction: float, seed: int, sources: Mapping[str, str]) -> pd.DataFrame:
+def held_out(
+    frames: pd.DataFrame, split: str, fraction: float, seed: int, sources: Mapping[str, str], instead: str
+) -> pd.DataFrame:
     """The table with a share of the training videos in a split that has none, whole sources at a time.
 
     Parameters
@@ -148,6 +150,8 @@ def held_out(frames: pd.DataFrame, split: str, fraction: float, seed: int, sourc
     seed : int
     sources : mapping of str to str
         By video; see `hold_out_videos` for how they are chosen.
+    instead : str
+        What else would be right in this data set where none can be held out; empty where nothing is.
 
     Raises
     ------
@@ -166,8 +170,7 @@ def held_out(frames: pd.DataFrame, split: str, fraction: float, seed: int, sourc
         raise UserError(
             f"No {split} video can be held out of train: of each of its {len(n_sources)} classes "
             f"({', '.join(sorted(n_sources.index))}) there is one {word}, such as '{first['source'].iloc[0]}', and "
-            f"whole {word}s are held out. Right would be more of them, or, where every image or folder is a video "
-            "of its own, data.video=file or folder."
+            f"whole {word}s are held out. Right would be more of them{instead}."
         )
     names = first["source"].tolist()
     taken = hold_out_videos(names, first["class_name"].tolist(), total[names].tolist(), fraction, seed)

@@ -312,11 +312,17 @@ class ClassFolders(AnnotatedData):
                 )
         for split, fraction in self.fractions.items():
             if split not in given:
-                frames = held_out(frames, split, fraction, self.split_seed, sources)
+                frames = held_out(frames, split, fraction, self.split_seed, sources, self._no_hold_out())
         say_shared_sources(frames, sources, given)
         for split in SPLITS:
             say_missing(frames, split)
         return frames
+
+    def _no_hold_out(self) -> str:
+        """What else is right where no video can be held out."""
+        if self._kind == "videos" or self.video in ("file", "folder"):
+            return ""
+        return ", or, where every image or folder is a video of its own, data.video=file or folder"
 
 
 def _are_shared(names: Iterable[set[str]]) -> bool:

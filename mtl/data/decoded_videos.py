@@ -251,9 +251,9 @@ class DecodedVideos(FrameReader):
                 taken = self._bytes() - there
             if before + taken > self.max_gib * GIB:
                 raise UserError(
-                    f"The frames of the videos take more than features.max_gib={self.max_gib:g} after "
+                    f"The frames of the videos take more than data.max_gib={self.max_gib:g} after "
                     f"{100 * share:.0f} % of the {len(missing)} missing videos. What is decoded is kept; right "
-                    f"would be a larger features.max_gib, a larger data.step, or smaller data.height and data.width."
+                    f"would be a larger data.max_gib, a larger data.step, or smaller data.height and data.width."
                 )
 
         work = Work("decoding", serve, self.cut, self.workers, self.folder, "The same command")

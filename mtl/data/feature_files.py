@@ -199,11 +199,11 @@ class FeatureFiles(AnnotatedData):
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with validation videos taken out of train, whole sources where names tell them."""
         if self.names.source is None:
-            return hold_out(frames, self.val_fraction, self.split_seed)
+            return hold_out(frames, self.val_fraction, self.split_seed, "")
         pattern = re.compile(self.names.source)
         sources = sources_of({name: name for name in frames["video"].cat.categories}, pattern)
         say_shared_sources(frames, sources, ["test"])
-        return held_out(frames, "val", self.val_fraction, self.split_seed, sources)
+        return held_out(frames, "val", self.val_fraction, self.split_seed, sources, "")
 
     def _videos(self, files: Mapping[str, Mapping[int, Path]], split_of: Mapping[str, str]) -> list[VideoRows]:
         """The videos with their arrays, in the order of split, class and name."""

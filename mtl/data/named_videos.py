@@ -160,7 +160,7 @@ class NamedVideos(VideoData):
         """The table with whole sources held out of train; sources that test has too are said."""
         sources = sources_of({name: name for name in frames["video"].cat.categories}, self.source)
         say_shared_sources(frames, sources, ["test"])
-        return held_out(frames, "val", self.val_fraction, self.split_seed, sources)
+        return held_out(frames, "val", self.val_fraction, self.split_seed, sources, self.no_hold_out)
 
 
 def read_names(file: Path) -> list[tuple[int, str]]:

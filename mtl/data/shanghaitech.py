@@ -31,6 +31,7 @@ class ShanghaiTech(NamedVideos):
     """
 
     name = "shanghaitech"
+    no_hold_out = ""
     names = SHANGHAITECH
     classes = SHANGHAITECH.classes
     no_video = "Right would be a data.lists.{split} that names some of its videos."

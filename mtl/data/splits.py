@@ -73,12 +73,15 @@ def hold_out_videos(
     return frozenset(held_out)
 
 
-def hold_out(frames: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
-    """The table with validation videos taken out of train; see `hold_out_videos`."""
+def hold_out(frames: pd.DataFrame, fraction: float, seed: int, instead: str) -> pd.DataFrame:
+    """The table with validation videos taken out of train; see `hold_out_videos`.
+
+    `instead` is as of `require_videos_to_hold_out`.
+    """
     in_train = frames[frames["split"] == "train"]
     n_frames = in_train["video"].value_counts()
     videos = in_train.drop_duplicates("video")
-    require_videos_to_hold_out(videos["class_name"])
+    require_videos_to_hold_out(videos["class_name"], instead)
     held_out = hold_out_videos(
         videos["video"].astype(str).tolist(),
         videos["class_name"].astype(str).tolist(),
@@ -223,13 +226,15 @@ def say_large_videos(frames: pd.DataFrame) -> None:
             )  # fmt: skip
 
 
-def require_videos_to_hold_out(classes: pd.Series) -> None:
+def require_videos_to_hold_out(classes: pd.Series, instead: str) -> None:
     """Raise `UserError` where no validation video can be held out: every class has one, which stays in train.
 
     Parameters
     ----------
     classes : Series of str
         Class of each training video.
+    instead : str
+        What else would be right in this data set, as ``, or a folder 'Val'``; empty where nothing is.
     """
     n_videos = classes.value_counts()
     n_videos = n_videos[n_videos > 0]
@@ -237,8 +242,7 @@ def require_videos_to_hold_out(classes: pd.Series) -> None:
         raise UserError(
             f"No validation video can be held out of train: of each of its {len(n_videos)} classes "
             f"({', '.join(sorted(n_videos.index.astype(str)))}) there is one video, and whole videos are held out. "
-            "Right would be a second training video of a class, a folder 'Val' beside 'Train', "
-            "or data.annotations.val=FILE."
+            f"Right would be a second training video of a class{instead}."
         )
 
 

@@ -27,6 +27,7 @@ from mtl.errors import UserError, nearest
 log = logging.getLogger(__name__)
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+NO_HOLD_OUT = ", a folder 'Val' beside 'Train', or data.annotations.val=FILE"  # what else is right
 NAMED = "Frames are named <video>_<frame>.png, as in Abuse001_x264_120.png."
 
 
@@ -146,7 +147,7 @@ class UCFCrime(AnnotatedData):
             say_missing(found, split)
         self._say_passed_over(used)
         if val is None:
-            found = hold_out(found, self.val_fraction, self.split_seed)
+            found = hold_out(found, self.val_fraction, self.split_seed, NO_HOLD_OUT)
         else:
             log.info("Validation is %s; none is held out of train, data.val_fraction has no effect.", val)
         kept = thinned(found, self.every, self.max_frames_per_video, self.max_train_frames, self.max_test_frames)

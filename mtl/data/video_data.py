@@ -53,6 +53,7 @@ class VideoData(AnnotatedData):
 
     name: str
     classes: tuple[str, ...]
+    no_hold_out = ", or, where no list tells the splits, a folder 'Val' beside 'Train'"  # what else is right
     no_video = "Right would be data.lists.{split}=FILE, or folders Train and Test."  # of a split
 
     def __init__(
@@ -152,7 +153,7 @@ class VideoData(AnnotatedData):
 
     def _hold_out(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The table with validation videos taken out of train."""
-        return hold_out(frames, self.val_fraction, self.split_seed)
+        return hold_out(frames, self.val_fraction, self.split_seed, self.no_hold_out)
 
 
 def check_size(height: int | None, width: int | None) -> None:
@@ -173,7 +174,7 @@ def left_out(decoded: Sequence[Decoded], root: DecodedVideos, max_bad_share: flo
     if len(bad) > max_bad_share * len(decoded):
         named = ", ".join(f"{path} ({reason})" for path, reason in bad[:NAMED])
         raise UserError(
-            f"{len(bad)} of {len(decoded)} videos of {root} are bad, more than features.max_bad_share="
+            f"{len(bad)} of {len(decoded)} videos of {root} are bad, more than data.max_bad_share="
             f"{max_bad_share:g} allows: {named}{', ...' if len(bad) > NAMED else ''}"
         )
     for path, reason in bad:

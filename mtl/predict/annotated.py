@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl.data.events import Events, read_events, video_name
+from mtl.data.events import RIGHT, Events, read_events, video_name
 from mtl.errors import UserError
 from mtl.formatting import plural
 from mtl.predict.scoring import Scored
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 Span = tuple[float, float]
 
+MASK = ".npy"  # the truth of some data sets, an array per video
 N_NAMED = 3  # of the videos that are not annotated
 
 
@@ -30,6 +31,8 @@ def events_for(file: Path | None, videos: Mapping[str, Path]) -> Events | None:
     """
     if file is None:
         return None
+    if file.expanduser().is_dir() or file.suffix.lower() == MASK:
+        raise UserError(f"--events: {file} is no annotation in lines; right would be a text file of {RIGHT}.")
     events = read_events(file.expanduser())
     names = [video_name(video.name) for video in videos.values()]
     known = [name for name in names if name in events.intervals]

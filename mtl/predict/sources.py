@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtl.data.folders import EXTENSIONS as IMAGES
 from mtl.data.videos import EXTENSIONS
 from mtl.errors import UserError
 
@@ -53,7 +54,7 @@ def videos_of(given: Sequence[str], without: Path) -> dict[str, Path]:
         found = list(_found(word, without.absolute()))
         if not found:
             endings = " ".join("*" + each for each in EXTENSIONS)
-            raise UserError(f"There is no video in {word}: none of {endings} at any depth.")
+            raise UserError(f"There is no video in {word}: none of {endings} at any depth{_of_images(Path(word))}.")
         for file in found:
             files.setdefault(file.absolute(), file)
     return _named(list(files))
@@ -78,6 +79,15 @@ def _found(word: str, without: Path) -> list[Path]:
         for file in (_below(match, without) if match.is_dir() else [match])
         if match.is_dir() or match.name.lower().endswith(EXTENSIONS)
     ]
+
+
+def _of_images(word: Path) -> str:
+    """What is right where a folder has the frames of a video, as some data sets come."""
+    for here, _, names in os.walk(word.expanduser()):
+        image = next((name for name in sorted(names) if name.lower().endswith(IMAGES)), None)
+        if image is not None:
+            return f", but images such as {Path(here, image)}, which tell no times; right would be the video itself"
+    return ""
 
 
 def _below(folder: Path, without: Path) -> list[Path]:

@@ -106,11 +106,20 @@ def in_bits(labels: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def as_text(tasks: Sequence[str], labels: np.ndarray, counts: np.ndarray) -> str:
-    """What `in_bits` finds, in one line."""
+    """What `in_bits` finds, in one line; what is undefined says why."""
     entropy, shared = in_bits(labels, counts)
-    own = ", ".join(f"{task} {bits:.3f}" for task, bits in zip(tasks, entropy, strict=True))
-    together = ", ".join(f"{name} {shared[a, b]:.3f}" for name, a, b in pairs(tasks))
-    return f"entropy in bits: {own}" + (f"; shared: {together}" if together else "")
+    own = ", ".join(
+        f"{task} has no labelled training frame" if np.isnan(bits) else f"{task} {bits:.3f}"
+        for task, bits in zip(tasks, entropy, strict=True)
+    )
+    known = [f"{name} {shared[a, b]:.3f}" for name, a, b in pairs(tasks) if not np.isnan(shared[a, b])]
+    disjoint = [
+        f"no training frame is labelled for both {tasks[a]} and {tasks[b]}"
+        for _, a, b in pairs(tasks)
+        if np.isnan(shared[a, b]) and not np.isnan(entropy[[a, b]]).any()
+    ]
+    together = [f"shared: {', '.join(known)}"] if known else []
+    return "; ".join([f"entropy in bits: {own}", *together, *disjoint])
 
 
 def _entropy(labels: tuple[np.ndarray, ...], among: tuple[np.ndarray, ...], counts: np.ndarray) -> float:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mtl.config.stored import read_stored
 from mtl.data.events import Events
 from mtl.errors import UserError
 from mtl.evaluation.predictions import predicted_classes
 from mtl.evaluation.shown import anomaly_probability, shown_videos
 from mtl.evaluation.timeline import Timeline, timeline
 from mtl.plots.over_time import VideoScores
-from mtl.report.stored import PREDICTIONS, Downloads, stored
+from mtl.report.stored import CONFIG, PREDICTIONS, Downloads, stored
 from mtl.results import TrackedRun
 from mtl.tracking.by_events import panel
 
@@ -71,7 +72,7 @@ def compared_over_time(
     base = sets[sets["arm"] == compared.base][:1]
     others = sets[sets["arm"] != compared.base].sort_values("auc", ascending=False, kind="stable")[:1]
     tables: dict[str, pd.DataFrame] = {}
-    rates: set[str] = set()
+    rates: set[float | None] = set()
     for row in [*base["row"], *others["row"]] if events is not None else []:
         run = next(run for name, run in runs if name == row)
         try:
@@ -79,15 +80,19 @@ def compared_over_time(
                 tables[f"{row}, seed {run.params.get('seed', '')}"] = pd.read_parquet(path)
         except (OSError, UserError):  # it was there when the runs were compared; the tables say what is lacking
             continue
-        rates.add(run.params.get("data.fps", ""))
-    rate = float(rates.pop()) if len(rates) == 1 and _is_number(next(iter(rates))) else None
+        rates.add(_rate(run, tracking))
+    rate = rates.pop() if len(rates) == 1 else None
     if events is None or not tables:
         return (), ""
     return over_time(tables, main_task, events, rate), "seconds" if rate else "frame of the video"
 
 
-def _is_number(text: str) -> bool:
+def _rate(run: TrackedRun, tracking: Downloads | None) -> float | None:
+    """Frames per second of a run's videos, of its stored config; None where that cannot be had or tells none."""
     try:
-        return float(text) > 0
-    except ValueError:
-        return False
+        with stored(run, CONFIG, tracking) as path:
+            data = read_stored(path, run.name, ()).get("data")
+    except (OSError, UserError):
+        return None
+    fps = data.get("fps") if isinstance(data, Mapping) else None
+    return float(fps) if isinstance(fps, int | float) and fps > 0 else None

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mtl.results import TrackedRun
 
-PREDICTIONS, EVENTS = "predictions.parquet", "events.csv"
+PREDICTIONS, EVENTS, CONFIG = "predictions.parquet", "events.csv", "config.yaml"
 
 
 class Downloads(Protocol):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CELLS = 2**22  # of resamples by levels at once; changes no number
-PRODUCTS = 10  # of levels with videos that cost as much as to go through one frame; decides which way is taken
+CELLS = 2**19  # of resamples by levels at once, which fit a cache; changes no number
+PRODUCTS = 50  # of levels with videos that cost as much as to go through one frame; decides which way is taken
 
 
 def average_precisions(
@@ -34,63 +34,102 @@ def average_precisions(
     ndarray of shape (n_resamples,)
         In [0, 1]; NaN where a resample has no positive frame.
     """
-    drawn = np.asarray(drawn, float)
-    levels = np.unique(scores[positives])[::-1]  # precision is asked for where a positive frame is, and nowhere else
-    # a frame counts from the first of these levels on, from the top, that it reaches
-    reached = len(levels) - np.searchsorted(levels[::-1], scores, side="right")
+    drawn, weights = np.asarray(drawn, float), np.asarray(weights, float)
+    # precision is asked for where a positive frame is, and nowhere else
+    hits = np.flatnonzero(positives)
+    hits = hits[np.argsort(-scores[hits], kind="stable")]
+    starts = np.flatnonzero(np.diff(scores[hits], prepend=np.inf))  # rows with which a level of equal scores begins
+    levels = -scores[hits[starts]]
+    # another frame counts from the first of these levels on, from the top, that it reaches
+    misses = np.flatnonzero(~np.asarray(positives, bool))
+    reached = np.searchsorted(levels, -scores[misses])
     order = np.argsort(reached, kind="stable")
     order = order[: np.searchsorted(reached[order], len(levels))]
-    rows = _Rows(reached[order], videos[order], np.asarray(weights, float)[order], positives[order], len(levels))
-    few = len(levels) * drawn.shape[1] < PRODUCTS * len(scores)
+    misses, reached = misses[order], reached[order]
+    rows = _Rows(starts, videos[hits], weights[hits], reached, videos[misses], weights[misses])
+    few = len(levels) * drawn.shape[1] < PRODUCTS * (len(hits) + len(misses))
     return _together(rows, drawn) if few else _one_by_one(rows, drawn)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Frames from the highest score down, each with the first level that it reaches."""
+    """Positive frames from the highest score down, in levels of equal scores; and the others that reach a level.
 
-    level: np.ndarray
-    video: np.ndarray
-    weight: np.ndarray
-    is_positive: np.ndarray
-    n_levels: int
+    Attributes
+    ----------
+    starts : ndarray of int, shape (n_levels,)
+        The first positive frame of each level.
+    hit_video, hit_weight : ndarray of shape (n_positives,)
+    reached : ndarray of int, shape (n_others,)
+        The first level from the top that each other frame reaches; it rises.
+    miss_video, miss_weight : ndarray of shape (n_others,)
+    """
+
+    starts: np.ndarray
+    hit_video: np.ndarray
+    hit_weight: np.ndarray
+    reached: np.ndarray
+    miss_video: np.ndarray
+    miss_weight: np.ndarray
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether positive frames share a level."""
+        return len(self.starts) < len(self.hit_video)
 
 
 def _together(rows: _Rows, drawn: np.ndarray) -> np.ndarray:
-    """By products of what lies above every level in each video with how often it was drawn."""
-    n_videos = drawn.shape[1]
-    total, found = np.zeros(len(drawn)), np.zeros(len(drawn))
-    above, hits_above = np.zeros(n_videos), np.zeros(n_videos)
+    """By products of the other frames above every level in each video with how often it was drawn."""
+    n_levels, n_videos = len(rows.starts), drawn.shape[1]
+    often = np.ascontiguousarray(drawn.T)  # (n_videos, n_resamples)
+    found, hits, missed = np.zeros(len(drawn)), np.zeros(len(drawn)), np.zeros(n_videos)
+    level = np.repeat(np.arange(n_levels), np.diff(rows.starts, append=len(rows.hit_video)))
     step = max(1, CELLS // max(1, len(drawn), n_videos))
-    for start in range(0, rows.n_levels, step):
-        size = min(step, rows.n_levels - start)
-        here = slice(*np.searchsorted(rows.level, (start, start + size)))
-        cell, weight = (rows.level[here] - start) * n_videos + rows.video[here], rows.weight[here]
-        counts, hits = (
-            np.bincount(cell, each, minlength=size * n_videos).reshape(size, n_videos)
-            for each in (weight, weight * rows.is_positive[here])
-        )
-        new = hits @ drawn.T  # (size, n_resamples)
-        counts, hits = above + counts.cumsum(axis=0), hits_above + hits.cumsum(axis=0)
-        above, hits_above = counts[-1], hits[-1]
-        found += (new * _share(hits @ drawn.T, counts @ drawn.T)).sum(axis=0)
-        total += new.sum(axis=0)
-    return np.divide(found, total, out=np.full(len(drawn), np.nan), where=total > 0)
+    for start in range(0, n_levels, step):
+        shape = (min(step, n_levels - start), n_videos)
+        if rows.has_ties:
+            new = _by_video(level, rows.hit_video, rows.hit_weight, start, shape) @ often  # (size, n_resamples)
+        else:  # a positive frame is its level: no product is needed
+            here = slice(start, start + shape[0])
+            new = often[rows.hit_video[here]] * rows.hit_weight[here, None]
+        above = missed + _by_video(rows.reached, rows.miss_video, rows.miss_weight, start, shape).cumsum(axis=0)
+        missed = above[-1]
+        reached = new.cumsum(axis=0)
+        reached += hits
+        hits = reached[-1].copy()
+        counts = above @ often
+        counts += reached
+        counts[counts == 0] = 1.0  # nothing was drawn yet
+        new *= reached
+        new /= counts
+        found += new.sum(axis=0)
+    return np.divide(found, hits, out=np.full(len(drawn), np.nan), where=hits > 0)
+
+
+def _by_video(
+    level: np.ndarray, video: np.ndarray, weight: np.ndarray, start: int, shape: tuple[int, int]
+) -> np.ndarray:
+    """Weights of the frames of `shape[0]` levels from `start` on, in each of `shape[1]` videos."""
+    here = slice(*np.searchsorted(level, (start, start + shape[0])))
+    cell = (level[here] - start) * shape[1] + video[here]
+    return np.bincount(cell, weight[here], minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _one_by_one(rows: _Rows, drawn: np.ndarray) -> np.ndarray:
-    """Going through the frames of every resample: cheaper where nearly every frame is a level of its own."""
-    last = np.searchsorted(rows.level, np.arange(rows.n_levels), side="right") - 1
-    hit = rows.weight * rows.is_positive
+    """Going through the frames of every resample: cheaper where positives are many."""
+    missed = np.zeros(len(rows.reached) + 1)  # after so many of the other frames
+    above = np.searchsorted(rows.reached, np.arange(len(rows.starts)), side="right")
     values = np.full(len(drawn), np.nan)
     for i, times in enumerate(drawn):
-        weight = times[rows.video]
-        hits, counts = (weight * hit).cumsum()[last], (weight * rows.weight).cumsum()[last]
-        if len(hits) and hits[-1] > 0:
-            values[i] = (np.diff(hits, prepend=0.0) * _share(hits, counts)).sum() / hits[-1]
+        new = times[rows.hit_video] * rows.hit_weight
+        if rows.has_ties:
+            new = np.add.reduceat(new, rows.starts)
+        hits = new.cumsum()
+        if not len(hits) or hits[-1] <= 0:
+            continue
+        np.cumsum(times[rows.miss_video] * rows.miss_weight, out=missed[1:])
+        counts = hits + missed[above]
+        drawn_from = np.searchsorted(counts, 0.0, side="right")  # before it nothing was drawn
+        new *= hits
+        values[i] = (new[drawn_from:] / counts[drawn_from:]).sum() / hits[-1]
     return values
-
-
-def _share(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Precision; 0 where nothing was drawn yet."""
-    return np.divide(hits, counts, out=np.zeros_like(hits), where=counts > 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, call
+from conftest import ROOT, call, predicted_alike
 from omegaconf import OmegaConf
 from test_video_reader import filmed
 
@@ -442,7 +442,7 @@ def test_a_video_that_does_not_decode_is_left_out_with_its_reason(filmed_ones, t
     assert "violence_0" not in set(found.frames()["video"])
     assert found.skipped["path"].tolist() == ["violence/violence_0.mp4"]
     assert "Video violence/violence_0.mp4 is left out:" in caplog.text
-    refused("1 of 20 videos of .* are bad, more than features.max_bad_share=0 allows", root, step=8, max_bad_share=0.0)
+    refused("1 of 20 videos of .* are bad, more than data.max_bad_share=0 allows", root, step=8, max_bad_share=0.0)
 
 
 def test_what_is_of_images_is_refused_of_videos(filmed_ones, tmp_path):
@@ -477,3 +477,6 @@ def test_two_folders_give_a_run_without_any_yaml_and_of_videos_with_one_of_ones_
     videos_of = pd.read_parquet(found / "predictions.parquet").query("split == 'test'")
     assert videos_of["frame"].drop_duplicates().tolist() == [0, 10, 20]
     assert videos_of["video"].nunique() == 4
+    stored = pd.read_parquet(found / "predictions.parquet")
+    shutil.rmtree(artifacts.parent)
+    assert len(predicted_alike(tmp_path, filmed_ones, stored)) >= 4

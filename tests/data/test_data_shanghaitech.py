@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call, tracking_of
+from conftest import TINY, call, predicted_alike, tracking_of
 from test_video_reader import filmed, pictures
 
 from mtl.data.frames import read_frame
@@ -218,3 +218,4 @@ def test_a_run_is_scored_by_the_masks(tmp_path, original):
     assert run.metrics["event_frames/scored"] == 3 * N / 2
     assert run.metrics["event_frames/inside"] == 3 + 3  # 0, 2, 4 and 8, 10, 12; frame 19 is not sampled
     assert 0 <= run.metrics["auc_event/any_anomaly"] <= 1
+    assert set(predicted_alike(tmp_path, original / "training" / "videos", predictions)) >= {"02_004"}

@@ -612,7 +612,7 @@ def test_the_whole_set_is_indexed_in_seconds():
     start = time.process_time()
     frames = frame_table(listings, [], CLASSES)
     found = UCFCrime(**{k: v for k, v in yaml.safe_load(CONF.read_text()).items() if k != "_target_"})
-    kept = thinned(hold_out(frames, found.val_fraction, found.split_seed), 1, None, None, None)
+    kept = thinned(hold_out(frames, found.val_fraction, found.split_seed, ""), 1, None, None, None)
     seconds = time.process_time() - start
     assert len(kept) == 800 * 1185 + 810 * 393 + 290 * 384
     assert seconds < 15

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import yaml
+from conftest import ROOT
 from test_video_reader import filmed
 
 from mtl import extract_frames
@@ -194,7 +196,7 @@ def test_a_cut_video_is_a_row_with_its_reason_and_does_not_move_the_split(releas
     with only_what_is_decoded():
         again.frames()
     assert again.skipped.equals(one.skipped)
-    with pytest.raises(UserError, match="1 of 8 videos of .* are bad, more than features.max_bad_share=0.1 allows"):
+    with pytest.raises(UserError, match="1 of 8 videos of .* are bad, more than data.max_bad_share=0.1 allows"):
         data(release, tmp_path, max_bad_share=0.1).frames()
 
 
@@ -249,8 +251,16 @@ def test_what_an_interrupted_run_decoded_is_kept(original, tmp_path, monkeypatch
 
 
 def test_frames_beyond_the_limit_are_refused(original, tmp_path):
-    with pytest.raises(UserError, match=r"take more than features.max_gib=1e-05 .* larger features.max_gib"):
+    with pytest.raises(UserError, match=r"take more than data.max_gib=1e-05 .* larger data.max_gib"):
         data(original, tmp_path, max_gib=1e-5).frames()
+
+
+def test_what_a_refusal_advises_is_a_key_of_every_data_set_of_videos():
+    files = list((ROOT / "conf" / "data").glob("*.yaml"))
+    keys = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    of_videos = {name: own for name, own in keys.items() if "frames_dir" in own}
+    assert set(of_videos) >= {"class_folders", "shanghaitech", "ucf_crime_videos", "xd_violence"}
+    assert all({"max_gib", "max_bad_share", "step", "height", "width"} <= set(own) for own in of_videos.values())
 
 
 def test_missing_videos_of_a_list_are_counted_and_named(release, tmp_path, caplog):

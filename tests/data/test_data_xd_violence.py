@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, call, tracking_of
+from conftest import TINY, call, predicted_alike, tracking_of
 from test_video_reader import filmed
 
 from mtl.data.temporal_truth import of_test_videos
@@ -204,3 +204,5 @@ def test_a_run_has_a_score_for_every_label_and_average_precision_by_events(tmp_p
     assert run.metrics["event_frames/scored"] == 4 * 5
     assert run.metrics["event_frames/inside"] == 3 + 1  # frames 0, 12 and 16, and frame 8
     assert 0 < run.metrics["average_precision_event/xd_anomaly"] <= 1
+    events = ("--events", str(original / "annotations.txt"))
+    assert predicted_alike(tmp_path, original / "test_videos", predictions, *events) == sorted(TEST)

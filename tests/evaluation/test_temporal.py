@@ -208,16 +208,37 @@ def test_weighted_counts_are_those_of_repeated_frames():
 
 
 @pytest.mark.parametrize(("cells", "products"), [(2**22, 100), (3, 100), (3, 0)])
-def test_average_precision_of_every_resample_is_that_of_its_frames(monkeypatch, cells, products):
+@pytest.mark.parametrize("n_scores", [1, 30, 10**9], ids=["one score", "ties", "no ties"])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("whole", [True, False], ids=["whole weights", "any weights"])
+def test_average_precision_of_every_resample_is_that_of_its_frames(
+    monkeypatch, cells, products, n_scores, share, whole
+):
     monkeypatch.setattr("mtl.statistics.precision.CELLS", cells)
     monkeypatch.setattr("mtl.statistics.precision.PRODUCTS", products)
     rng = np.random.default_rng(1)
-    scores, positives, videos = rng.integers(0, 30, 90) / 4, rng.random(90) < 0.3, rng.integers(0, 7, 90)
+    scores, positives, videos = rng.integers(0, n_scores, 90) / 4, rng.random(90) < share, rng.integers(0, 7, 90)
+    positives[4] = True
     weights, drawn = rng.integers(1, 4, 90).astype(float), rng.multinomial(7, np.full(7, 1 / 7), 20)
+    if not whole:
+        weights = rng.random(90)
+    drawn[0], drawn[0, videos[positives][0]] = 0, 1  # of a single video
     expected = [
-        metrics.average_precision_score(positives, scores, sample_weight=weights * times[videos]) for times in drawn
+        metrics.average_precision_score(positives, scores, sample_weight=weights * times[videos])
+        if (times[videos] > 0)[positives].any()
+        else np.nan
+        for times in drawn
     ]
-    np.testing.assert_allclose(average_precisions(scores, positives, videos, weights, drawn), expected, rtol=1e-9)
+    found = average_precisions(scores, positives, videos, weights, drawn)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_average_precision_is_undefined_where_no_positive_frame_is_drawn():
+    scores, positives, videos = np.array([0.9, 0.5, 0.1]), np.array([True, False, False]), np.array([0, 1, 1])
+    drawn = np.array([[1, 1], [0, 2]])
+    np.testing.assert_array_equal(average_precisions(scores, positives, videos, np.ones(3), drawn), [1.0, np.nan])
+    none = average_precisions(scores, np.zeros(3, bool), videos, np.ones(3), drawn)
+    np.testing.assert_array_equal(none, [np.nan, np.nan])
 
 
 def alarmed(above: str, videos: str, step: int = 10) -> pd.DataFrame:

@@ -60,6 +60,14 @@ def test_events_of_other_videos_are_refused_in_one_line(tmp_path):
         events_for(tmp_path / "e.txt", {"a": Path("a.mp4")})
 
 
+@pytest.mark.parametrize("given", ["masks", "masks/a.npy"])
+def test_masks_are_no_annotation_in_lines(tmp_path, given):
+    (tmp_path / "masks").mkdir()
+    np.save(tmp_path / "masks" / "a.npy", np.zeros(4, np.uint8))
+    with pytest.raises(UserError, match="is no annotation in lines; right would be a text file of `<video>"):
+        events_for(tmp_path / given, {"a": Path("a.mp4")})
+
+
 def test_videos_that_are_not_annotated_are_named_or_counted(tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / "e.txt").write_text("b.mp4 Arson 1 2 -1 -1\n")

@@ -274,12 +274,15 @@ def test_files_folders_and_patterns_are_found_each_once_and_names_are_unique(tmp
     [
         (None, "nowhere.mp4", "no such file or folder"),
         (None, "*.mp4", "pattern finds nothing"),
-        ("empty", "empty", "There is no video in .*empty: none of"),
+        ("empty", "empty", r"There is no video in .*empty: none of .* at any depth\.$"),
+        ("a/000.jpg", "a", r"at any depth, but images such as .*000.jpg, which tell no times; right would be the"),
     ],
 )
 def test_inputs_that_hold_no_video_are_refused_in_one_line(tmp_path, make, given, said):
     if make:
-        (tmp_path / make).mkdir()
+        (tmp_path / given).mkdir()
+        if make != given:
+            (tmp_path / make).touch()
     with pytest.raises(UserError, match=said):
         videos_of([str(tmp_path / given)], tmp_path / "out")
 

@@ -86,3 +86,12 @@ def test_tasks_that_share_no_frame_share_no_information():
     )
     assert np.isnan(found.values[0, 1])
     assert "no training frame is labelled for a and b" in found.reason
+    alone = "entropy in bits: a 1.000, b 1.000; no training frame is labelled for both a and b"
+    assert as_text("ab", labels, np.full(4, 9)) == alone
+    of_three = as_text("abc", np.column_stack([labels, [0, 1, 0, 1]]), np.full(4, 9))
+    assert of_three == (
+        "entropy in bits: a 1.000, b 1.000, c 1.000; shared: a_vs_c 1.000, b_vs_c 1.000; "
+        "no training frame is labelled for both a and b"
+    )
+    without = as_text("ab", np.array([[-1, 0], [-1, 1]]), np.full(2, 9))
+    assert without == "entropy in bits: a has no labelled training frame, b 1.000"

@@ -137,6 +137,22 @@ def test_the_page_shows_scores_over_time_of_videos_chosen_by_rule(folder, tmp_pa
     assert "scores_over_time" not in figures.draw(summarise(jobs(folder), "main"))
 
 
+@pytest.mark.parametrize(
+    ("rates", "unit", "event"),
+    [
+        ((2, 2), "seconds", (0.5, 1.5)),
+        ((2, 4), "frame of the video", (1, 3)),
+        ((2, None), "frame of the video", (1, 3)),
+    ],
+)
+def test_time_is_in_seconds_where_the_stored_configs_tell_one_rate(folder, rates, unit, event):
+    for i, rate in zip((0, 2), rates, strict=True):
+        text = f"data:\n  _target_: mtl.data.ucf_crime.UCFCrime\n  fps: {rate}\n"
+        (folder / str(i) / "artifacts" / "config.yaml").write_text(text if rate else "no: config", encoding="utf-8")
+    found = summarise(jobs(folder), "main", judge=Judge("event", events()))
+    assert (found.unit, found.over_time[0].events) == (unit, [event])
+
+
 def test_lines_over_time_are_paired_by_name_and_frame():
     table = predictions(0, 1.0, 6)
     orders = [table, table.sample(frac=1, random_state=1), table[::-1]]
