@@ -145,6 +145,7 @@ def used_in_training(file: Path, folder: Path) -> list[int]:
 TENTHS = list(range(0, 90, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "avi"])
 def test_b_frames_come_in_the_order_shown(tmp_path, kind):
     file = filmed(tmp_path / f"a.{kind}", n=90, max_b_frames=2)
@@ -162,6 +163,7 @@ def test_b_frames_come_in_the_order_shown(tmp_path, kind):
     assert used_in_training(file, tmp_path) == TENTHS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi"])
 def test_variable_rate_is_told_by_the_seconds_not_by_the_frames(tmp_path, kind):
     times = [round(i * 1000 / 30) for i in range(60)] + [2000 + 200 * i for i in range(30)]
@@ -172,6 +174,7 @@ def test_variable_rate_is_told_by_the_seconds_not_by_the_frames(tmp_path, kind):
     assert used_in_training(file, tmp_path) == TENTHS
 
 
+@pytest.mark.slow
 def test_a_turned_video_is_upright(tmp_path):
     file = filmed(tmp_path / "a.mp4", n=11)
     before = picture(next(VideoReader(file).frames()))
@@ -184,6 +187,7 @@ def test_a_turned_video_is_upright(tmp_path):
     assert used_in_training(file, tmp_path) == [0, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "heeded"), [("mp4", True), ("mkv", True), ("webm", True), ("avi", False)])
 def test_full_range_goes_by_its_tag(tmp_path, kind, heeded):
     file = filmed(tmp_path / f"a.{kind}", n=11, color_range=2)
@@ -192,6 +196,7 @@ def test_full_range_goes_by_its_tag(tmp_path, kind, heeded):
     assert scored_of(file).table["frame"].tolist() == used_in_training(file, tmp_path) == [0, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "flags", "most", "said"),
     [

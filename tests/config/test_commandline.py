@@ -108,13 +108,13 @@ def test_a_job_works_where_the_command_was_typed(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "processes"])
 def test_a_sweep_with_chdir_has_one_store_where_it_was_typed(launcher, tmp_path):
-    words = ("tasks=anomaly,anomaly_violence", "hydra.job.chdir=true", f"hydra/launcher={launcher}", *BARE)
+    words = ("tasks=anomaly", "hydra.job.chdir=true", f"hydra/launcher={launcher}", *BARE)
     done = call(tmp_path, "-m", *words)
     assert done.returncode == 0
     assert commandline.NO_CHDIR in done.stdout
     assert [path.parent for path in tmp_path.rglob("mlflow.db")] == [tmp_path]
     assert [path.parent for path in tmp_path.rglob(".cache")] == [tmp_path]
-    assert len(list((tmp_path / "mlartifacts").rglob("predictions.parquet"))) == 2
+    assert len(list((tmp_path / "mlartifacts").rglob("predictions.parquet"))) == 1
 
 
 @pytest.mark.slow

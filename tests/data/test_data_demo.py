@@ -268,14 +268,14 @@ def test_a_small_network_sees_what_a_linear_model_cannot(tmp_path):
 
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 127.5, -1)]
-    for width in (16, 32, 64, 128):
+    for width in (8, 16, 32, 64):
         layers += [
             keras.layers.Conv2D(width, 3, padding="same", use_bias=False),
             keras.layers.BatchNormalization(momentum=0.9),
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(),
         ]
-    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(512, "relu"), keras.layers.Dense(1, "sigmoid")]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(128, "relu"), keras.layers.Dense(1, "sigmoid")]
     network = keras.Sequential(layers)
     network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
     network.fit(images[train], target[train], batch_size=32, epochs=5, verbose=0)
