@@ -32,7 +32,7 @@ from mtl.data.feature_layout import (
 )
 from mtl.data.feature_names import feature_lists
 from mtl.data.feature_rows import AXES, FeatureRows, VideoRows
-from mtl.data.feature_scan import common, digests, read_header
+from mtl.data.feature_scan import common, digests, parted, read_header
 from mtl.data.frame_table import TEXT, categorical, counts
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, say_missing, say_one_sided, thinned
@@ -69,6 +69,9 @@ class FeatureFiles(AnnotatedData):
         Who computed them, with what. Part of the fingerprint.
     layout : str, or mapping of `train` and `test` to str
         Axes of the files: rows, crops, features. `auto` takes the one that fits every file.
+    interleaved_crops : int
+        How many rows of a file, one after the other, are the crops of one position: a file (n * c, d) is read
+        as (n, c, d).
     frames_per_row : int or None, or mapping of `train` and `test` to such
         None: the rows are stretched over the video.
     crops : "all", "mean" or list of int, or mapping of `train` and `test` to such
@@ -108,6 +111,7 @@ class FeatureFiles(AnnotatedData):
         fps: PositiveFloat,
         source: str | None,
         layout: Layout | Mapping[Listed, Layout],
+        interleaved_crops: PositiveInt,
         frames_per_row: PositiveInt | Mapping[Listed, PositiveInt | None] | None,
         crops: CropWord | list[NonNegativeInt] | Mapping[Listed, CropWord | list[NonNegativeInt]],
         lists: Mapping[str, str | None],
@@ -125,6 +129,7 @@ class FeatureFiles(AnnotatedData):
         self.classes = self.names.classes
         self.source = source
         self.layout: Mapping[str, Layout] = _by_split("layout", layout)
+        self.interleaved_crops = interleaved_crops
         self.frames_per_row: Mapping[str, int | None] = _by_split("frames_per_row", frames_per_row)
         chosen: Mapping[str, Crops] = _by_split("crops", crops)
         self.crops = {split: _plain(each) for split, each in chosen.items()}
@@ -213,7 +218,10 @@ class FeatureFiles(AnnotatedData):
         by_split = {split: {video: own for video, own in files.items() if split_of[video] == split} for split in LISTED}
         headers = {
             split: {
-                video: {crop: read_header(own[crop]) for crop in _asked(own, self.crops[split])}
+                video: {
+                    crop: parted(read_header(own[crop]), self.interleaved_crops)
+                    for crop in _asked(own, self.crops[split])
+                }
                 for video, own in videos.items()
             }
             for split, videos in by_split.items()

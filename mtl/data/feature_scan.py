@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,24 @@ def read_header(path: Path) -> FeatureFile:
     if found.st_size < offset + math.prod(shape) * dtype.itemsize:
         raise UserError(f"{path} is cut: {found.st_size} bytes are too few for {dtype} of shape {shape}.")
     return FeatureFile(path, shape, dtype, offset, bool(fortran), found.st_size, found.st_mtime_ns)
+
+
+def parted(file: FeatureFile, n_crops: int) -> FeatureFile:
+    """A file whose rows are interleaved crops, as one of shape (n, n_crops, d); of one crop as it is.
+
+    Raises
+    ------
+    UserError
+        If its rows are no such.
+    """
+    if n_crops == 1:
+        return file
+    if len(file.shape) != 2 or file.shape[0] % n_crops or file.fortran:
+        raise UserError(
+            f"data.interleaved_crops={n_crops} does not fit {file.path} of shape {file.shape}; right would be rows, in "
+            f"C order, of which every {n_crops} are one position's crops."
+        )
+    return replace(file, shape=(file.shape[0] // n_crops, n_crops, file.shape[1]))
 
 
 def digests(files: Sequence[FeatureFile], root: Path, folder: Path) -> dict[Path, str]:

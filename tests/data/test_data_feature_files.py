@@ -91,6 +91,12 @@ def anomaly_clip(root):
         save(root / folder_of(name) / f"{name}.npy", numbers(name, 16 * ROWS[name], D).astype(np.float64))
 
 
+def anomaly_clip_crops(root):
+    for name in TRAIN + TEST:
+        array = numbers(name, 16 * ROWS[name], 10, D).astype(np.float32)
+        save(root / folder_of(name) / f"{name}.npy", array.reshape(-1, D))
+
+
 def stretched(root):
     for name in TRAIN + TEST:
         save(root / f"{name}_x264.mp4.npy", numbers(name, 32, D).astype(np.float32))
@@ -110,6 +116,13 @@ FAMILIES = {  # writer, settings, crops, rows of Abuse028, frames of its second 
     "vadclip": (vadclip, {}, 10, ROWS["Abuse028"], 16),
     "clip_tsa": (clip_tsa, {}, 1, ROWS["Abuse028"], 16),
     "anomaly_clip": (anomaly_clip, {"frames_per_row": 1}, 1, 16 * ROWS["Abuse028"], 1),
+    "anomaly_clip_crops": (
+        anomaly_clip_crops,
+        {"frames_per_row": 1, "interleaved_crops": 10},
+        10,
+        16 * ROWS["Abuse028"],
+        1,
+    ),
     "stretched": (stretched, {"frames_per_row": None}, 1, 32, 1),
     "c3d": (c3d, {}, 1, ROWS["Abuse028"], 16),
 }
@@ -118,8 +131,8 @@ FAMILIES = {  # writer, settings, crops, rows of Abuse028, frames of its second 
 def dataset(root, **changes):
     settings = {
         "names": "ucf_crime",
-        "labels": {}, "events": None, "fps": 30, "source": None, "layout": "auto", "frames_per_row": 16,
-        "crops": "mean", "lists": {"train": None, "test": None},
+        "labels": {}, "events": None, "fps": 30, "source": None, "layout": "auto",
+        "interleaved_crops": 1, "frames_per_row": 16, "crops": "mean", "lists": {"train": None, "test": None},
         "lengths": None, "val_fraction": 0.4, "split_seed": 0, "max_frames_per_video": None, "max_train_frames": None,
         "max_test_frames": None, "digests_dir": str(root.parent / "digests"),
     }  # fmt: skip
@@ -163,9 +176,12 @@ def test_every_family_is_read_as_it_was_written(root, family):
     if len(paths) > 1:
         expected = np.stack(arrays, axis=1)
     else:
-        expected = {"rtfm": lambda a: a, "mgfn": lambda a: a, "ur_dmu": lambda a: a.swapaxes(0, 1)}.get(
-            family, lambda a: a[:, None]
-        )(arrays[0])
+        expected = {
+            "anomaly_clip_crops": lambda a: a.reshape(-1, 10, D),
+            "rtfm": lambda a: a,
+            "mgfn": lambda a: a,
+            "ur_dmu": lambda a: a.swapaxes(0, 1),
+        }.get(family, lambda a: a[:, None])(arrays[0])
     np.testing.assert_array_equal(found[own].reshape(n_rows, n_crops, D), expected)
     np.testing.assert_array_equal(frames.loc[own, "frame"], np.repeat(np.arange(n_rows) * per_row, n_crops))
     assert set(frames.loc[own, "n_frames"]) == {per_row}
@@ -330,6 +346,14 @@ def test_missing_crops_are_counted(root):
     assert "1 videos have 9, 5 videos have 10" in refused(root)
     dataset(root, crops=[5]).frames()
     assert "1 of 6 videos lack some of the crops 7" in refused(root, crops=[7])
+
+
+def test_rows_that_are_no_whole_number_of_crops_are_refused(root):
+    clip_tsa(root)
+    assert "data.interleaved_crops=11 does not fit" in refused(root, interleaved_crops=11)
+    write_lists(root)
+    rtfm(root)
+    assert "of shape" in refused(root, interleaved_crops=10)
 
 
 def test_a_layout_is_guessed_only_where_all_files_agree(root):
