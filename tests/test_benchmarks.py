@@ -31,6 +31,10 @@ TOY = {
         ["--videos", "6", "--frames", "24", "--workers", "1", "--rounds", "1"],
         ["coded frames/s in 1 processes", "ours / decoder alone"],
     ),
+    "predict": (
+        ["--videos", "3", "--frames", "40", "--rounds", "1", "--", *TINY],
+        ["decode + forward alone", "ours / alone"],
+    ),
     "notebook_job": (
         [
             *("--network", "small_cnn", "--image-size", "32", "--videos", "3", "1", "--frames-per-video", "2"),

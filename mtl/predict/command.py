@@ -49,7 +49,7 @@ def predict(given: argparse.Namespace) -> int:
     _make_folder(out)
     if stream is not None:
         return predict_stream(judge, stream, out)
-    return _predict_videos(judge, videos, events, out, given)
+    return predict_videos(judge, videos, events, out, given)
 
 
 def _check_overlay(overlay: Path | None, videos: Mapping[str, Path]) -> None:
@@ -69,7 +69,7 @@ def _make_folder(out: Path) -> None:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
 
 
-def _predict_videos(
+def predict_videos(
     judge: Judge, videos: Mapping[str, Path], events: Events | None, out: Path, given: argparse.Namespace
 ) -> int:
     """Score all videos and report."""
