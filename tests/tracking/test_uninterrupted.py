@@ -70,16 +70,16 @@ def test_the_second_signal_does_not_wait():
 
 
 def test_the_handlers_are_there_again_whichever_way_the_block_is_left():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-
-    def work():
+    def work(before):
         with uninterrupted():
             assert signal.getsignal(signal.SIGINT) is not before[0]
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        work()
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with told_of(signal.SIGINT), told_of(signal.SIGTERM):  # in the background the first is ignored
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        with pytest.raises(ZeroDivisionError):
+            work(before)
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_what_is_ignored_stays_ignored():
