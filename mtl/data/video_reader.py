@@ -104,6 +104,7 @@ class VideoReader:
         """
         n_frames = n_packets = 0
         end, between, last = 0.0, 0.0, None
+        tick = float(self._video.time_base or 0)  # seconds; as a Fraction for every frame it is slow
         try:
             for packet in self._container.demux(*self._watched):
                 if packet.stream_index != self._video.index:
@@ -117,10 +118,10 @@ class VideoReader:
                     if frame.is_corrupt:
                         raise BadVideo(self._damaged(n_frames, last))
                     _check_pixels(frame.width, frame.height)
-                    if frame.time is not None:
-                        between = frame.time - last if last is not None else 0.0
-                        last = frame.time
-                        end = max(end, last + float(frame.duration * (frame.time_base or 0)))
+                    if (now := frame.time) is not None:
+                        between = now - last if last is not None else 0.0
+                        last = now
+                        end = max(end, last + frame.duration * tick)
                     n_frames += 1
                     yield frame
         except av.FFmpegError as error:
@@ -171,7 +172,8 @@ def picture(frame: av.VideoFrame) -> np.ndarray:
     ndarray of uint8, shape (height, width, 3)
         BGR.
     """
-    pixels = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
+    # by default each frame would start threads of its own, which costs three times the conversion
+    pixels = frame.to_ndarray(format="bgr24", interpolation="BICUBIC", threads=1)
     quarters, rest = divmod(frame.rotation, 90)
     return np.rot90(pixels, quarters) if quarters and not rest else pixels
 
