@@ -91,20 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
         0 if every video was cut, 1 if one was not or the command was wrong, 130 after Ctrl-C.
     """
     given = parser().parse_args(arguments)
-    from mtl.terminal import ConsoleHandler
+    from mtl.terminal import exit_status  # not at the top: what decodes imports this module too, and shows nothing
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()])
-    try:
-        return _extract_all(given)
-    except UserError as error:
-        log.error("%s", error)
-        return 1
-    except OSError as error:
-        log.error("%s: %s. The same command goes on from here.", error.strerror or error, error.filename)
-        return 1
-    except KeyboardInterrupt:
-        log.warning("Interrupted. The same command goes on from here.")
-        return 130
+    return exit_status(lambda: _extract_all(given), logging.INFO, "The same command goes on from here.")
 
 
 def _extract_all(given: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ from mtl.errors import UserError
 from mtl.masking import masked
 
 COLUMNS_OF_LOG = 120
+INTERRUPTED = 130  # exit status after Ctrl-C
 SECONDS_BETWEEN_LINES = 20.0  # of a long work that is not watched on a terminal
 
 Advance = Callable[..., None]
@@ -109,6 +110,41 @@ class ConsoleHandler(logging.Handler):
         line = masked(prefix + self.format(record))
         if _take is None or not _take(record, line):
             _console.print(Text(line), soft_wrap=True)
+
+
+def exit_status(act: Callable[[], int], level: int, afterwards: str = "") -> int:
+    """Do what a command asks for, its log lines before the person's eyes, and tell how it ended.
+
+    Parameters
+    ----------
+    act : callable
+        Gives the exit status.
+    level : int
+        Of the log lines that are shown.
+    afterwards : str
+        What a person is told where it was stopped, by Ctrl-C or by the disk.
+
+    Returns
+    -------
+    int
+        What `act` gave; 1 after a user's mistake or an error of the system, in one line; 130 after Ctrl-C.
+    """
+    root = logging.getLogger()
+    root.setLevel(level)
+    if not any(isinstance(handler, ConsoleHandler) for handler in root.handlers):
+        root.addHandler(ConsoleHandler())
+    log = logging.getLogger(__name__)
+    try:
+        return act()
+    except UserError as error:
+        log.error("%s", error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        log.error("%s", f"{where}{error.strerror or error}. {afterwards}".strip())
+    except KeyboardInterrupt:
+        log.warning("%s", f"Interrupted. {afterwards}".strip())
+        return INTERRUPTED
+    return 1
 
 
 class LogFile(logging.FileHandler):

@@ -9,7 +9,7 @@ import pytest
 from rich.table import Table
 
 from mtl.errors import UserError
-from mtl.terminal import ConsoleHandler, complain, quiet, report, show
+from mtl.terminal import ConsoleHandler, complain, exit_status, quiet, report, show
 
 
 @pytest.mark.parametrize("line", ["relations=[gradient_similarity]", "traceback: [/data/x]", "a [bold]b", ":smile:"])
@@ -54,3 +54,41 @@ def test_a_result_of_a_run_is_shown_once_and_stands_in_its_log(capsys, caplog):
     assert "0.5" in record.getMessage()
     ConsoleHandler().handle(record)
     assert capsys.readouterr().out.count("0.5") == 1
+
+
+def ended(error):
+    def act():
+        if error is not None:
+            raise error
+        return 0
+
+    return exit_status(act, logging.INFO, "The same command goes on.")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (None, 0, ""),
+        (UserError("m.pt ends in .pt."), 1, "m.pt ends in .pt."),
+        (
+            OSError(28, "No space left on device", "x.png"),
+            1,
+            "x.png: No space left on device. The same command goes on.",
+        ),
+        (OSError("nothing more is known"), 1, "nothing more is known. The same command goes on."),
+        (KeyboardInterrupt(), 130, "Interrupted. The same command goes on."),
+    ],
+)
+def test_a_command_ends_with_one_line_and_its_status(error, status, said, caplog):
+    assert ended(error) == status
+    assert caplog.messages == ([said] if said else [])
+
+
+def test_lines_of_a_command_are_shown_once_however_often_it_is_called(capsys):
+    before = logging.getLogger().handlers[:]
+    try:
+        for _ in range(2):
+            ended(KeyboardInterrupt())
+        assert capsys.readouterr().out.count("warning: Interrupted.") == 2
+    finally:
+        logging.getLogger().handlers[:] = before

@@ -22,14 +22,13 @@ from mtl.config.renamed import lines, override, renamed
 from mtl.config.swept import deferred
 from mtl.config.words import at_home, check_paths
 from mtl.errors import UserError
-from mtl.terminal import complain
+from mtl.terminal import INTERRUPTED, complain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = 130
 TERMINATED = 143
 NO_CHDIR = "hydra.job.chdir=true changes nothing here: paths belong to the folder the command was typed in."
 TAKE_A_WORD = frozenset({"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"})

@@ -10,29 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.errors import UserError
-from mtl.terminal import ConsoleHandler, show
+from mtl.terminal import exit_status, show
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = 130
 STORE_TIMEOUT_S = 10.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Export a run; the exit status, 1 where that was refused."""
     asked = _parser().parse_args(words)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[ConsoleHandler()], force=True)
-    try:
+
+    def act() -> int:
         export(asked.run, asked.file, asked.force, asked.mlflow, asked.uri)
-    except UserError as error:
-        log.error("%s", error)
-        return 1
-    except OSError as error:
-        log.error("%s: %s", error.filename or asked.file, os.strerror(error.errno or 0))
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+        return 0
+
+    return exit_status(act, logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:

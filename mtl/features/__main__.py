@@ -18,13 +18,12 @@ from mtl.errors import UserError, nearest
 from mtl.features.archive import SHORT
 from mtl.features.entries import Entry, digests, entries, finish, short
 from mtl.features.store import GIB, MIB
-from mtl.terminal import ConsoleHandler, show
+from mtl.terminal import exit_status, show
 from mtl.terminal import progress as progress_bar
 
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
-INTERRUPTED = 130
 NUMBERS = {"vectors", "step", "videos", "frames", "bad", "MiB"}  # columns of a table
 PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 
@@ -32,17 +31,7 @@ PLACE, HERE = "MTL_FEATURES_DIR", ".cache/features"  # as in conf/config.yaml
 def main(words: Sequence[str] | None = None) -> int:
     """Look after the store; the exit status, 1 where there was damage or a user's error."""
     asked = _parser().parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()], force=True)
-    try:
-        return asked.action(asked)
-    except UserError as error:
-        log.error("%s", error)
-        return 1
-    except OSError as error:
-        log.error("%s: %s", error.filename or asked.dir, os.strerror(error.errno or 0))
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return exit_status(lambda: asked.action(asked), logging.INFO)
 
 
 def _parser() -> argparse.ArgumentParser:

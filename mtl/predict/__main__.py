@@ -8,9 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.errors import UserError
-
-log = logging.getLogger(__name__)
+from mtl.terminal import exit_status
 
 DESCRIPTION = """\
 Scores of a finished run for videos of your own: a table, a curve and a page.
@@ -76,22 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if every input was scored to its end, 1 if one was not or the command was wrong, 130 after Ctrl-C.
     """
     given = parser().parse_args(arguments)
-    from mtl.terminal import ConsoleHandler
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ConsoleHandler()])
-    try:
+    def act() -> int:
         from mtl.predict.command import predict
 
         return predict(given)
-    except UserError as error:
-        log.error("%s", error)
-        return 1
-    except OSError as error:
-        log.error("%s: %s.", error.strerror or error, error.filename)
-        return 1
-    except KeyboardInterrupt:
-        log.warning("Interrupted. Tables of the videos that were done are in %s.", given.out)
-        return 130
+
+    return exit_status(act, logging.INFO, f"Tables of the videos that were done are in {given.out}.")
 
 
 if __name__ == "__main__":
