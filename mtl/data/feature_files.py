@@ -34,6 +34,7 @@ from mtl.data.feature_names import feature_lists
 from mtl.data.feature_rows import AXES, FeatureRows, VideoRows
 from mtl.data.feature_scan import common, digests, parted, read_header
 from mtl.data.frame_table import TEXT, categorical, counts
+from mtl.data.split_lists import LISTS, Listed, require_lists, split_lists
 from mtl.data.splits import hold_out, say_large_videos
 from mtl.data.tree import check_folder, say_missing, say_one_sided, thinned
 from mtl.data.ucf_crime import Fraction
@@ -43,9 +44,7 @@ from mtl.errors import UserError
 log = logging.getLogger(__name__)
 
 Layout = Literal["auto", "n_d", "n_c_d", "c_n_d"]
-Listed = Literal["train", "test"]
 Names = Literal["ucf_crime", "xd_violence", "shanghaitech"]
-LISTED: tuple[Listed, ...] = ("train", "test")
 T = TypeVar("T")
 
 
@@ -133,9 +132,7 @@ class FeatureFiles(AnnotatedData):
         self.frames_per_row: Mapping[str, int | None] = _by_split("frames_per_row", frames_per_row)
         chosen: Mapping[str, Crops] = _by_split("crops", crops)
         self.crops = {split: _plain(each) for split, each in chosen.items()}
-        self.lists = {split: None if file is None else _place(file) for split, file in lists.items()}
-        if set(self.lists) != set(LISTED):
-            raise UserError(f"data.lists: has train and test, found {', '.join(self.lists) or 'nothing'}.")
+        self.lists = split_lists(lists)
         self.lengths = None if lengths is None else _place(lengths)
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self._limits = (max_frames_per_video, max_train_frames, max_test_frames)
@@ -148,10 +145,9 @@ class FeatureFiles(AnnotatedData):
         """Raise `UserError` where root, lists or lengths are not there; no feature file is opened."""
         check_folder(self.folder, "data.root")
         self.temporal_truth()
-        files = {f"lists.{split}": file for split, file in self.lists.items()} | {"lengths": self.lengths}
-        for key, file in files.items():
-            if file is not None and not file.is_file():
-                raise UserError(f"data.{key}: there is no file {file}.")
+        require_lists(self.lists)
+        if self.lengths is not None and not self.lengths.is_file():
+            raise UserError(f"data.lengths: there is no file {self.lengths}.")
 
     def temporal_truth(self) -> Events | None:
         """The annotated events; None where there is no file."""
@@ -188,7 +184,7 @@ class FeatureFiles(AnnotatedData):
         videos = self._videos(files, split_of)
         content = self._content(videos, split_of)
         found = self._table(videos, split_of)
-        for split in LISTED:
+        for split in LISTS:
             (say_missing if self.names.source is None else say_one_sided)(found, split)
         found = self._hold_out(found)
         kept = thinned(found, 1, *self._limits)
@@ -212,10 +208,10 @@ class FeatureFiles(AnnotatedData):
 
     def _videos(self, files: Mapping[str, Mapping[int, Path]], split_of: Mapping[str, str]) -> list[VideoRows]:
         """The videos with their arrays, in the order of split, class and name."""
-        for split in LISTED:
+        for split in LISTS:
             if split not in split_of.values():
                 raise UserError(f"Split '{split}' has no feature file below {self.folder}; its list names others.")
-        by_split = {split: {video: own for video, own in files.items() if split_of[video] == split} for split in LISTED}
+        by_split = {split: {video: own for video, own in files.items() if split_of[video] == split} for split in LISTS}
         headers = {
             split: {
                 video: {
@@ -228,14 +224,14 @@ class FeatureFiles(AnnotatedData):
         }
         flat = {split: [file for own in videos.values() for file in own.values()] for split, videos in headers.items()}
         same = self.layout["train"] == self.layout["test"]
-        layouts = dict.fromkeys(LISTED, layout_of(flat["train"] + flat["test"], self.layout["train"])) if same else {
-            split: layout_of(flat[split], self.layout[split]) for split in LISTED
+        layouts = dict.fromkeys(LISTS, layout_of(flat["train"] + flat["test"], self.layout["train"])) if same else {
+            split: layout_of(flat[split], self.layout[split]) for split in LISTS
         }  # fmt: skip
-        rows = [one for split in LISTED for one in video_rows(headers[split], layouts[split], self.crops[split])]
+        rows = [one for split in LISTS for one in video_rows(headers[split], layouts[split], self.crops[split])]
         self._n_features = common(
             {file.path: file.shape[-1] for one in rows for file in one.files}, "the length of a feature vector"
         )
-        for split in LISTED:
+        for split in LISTS:
             own = [one for one in rows if split_of[one.video] == split]
             if layouts[split] != "n_d":
                 axis = AXES[layouts[split]].index("c")
@@ -310,7 +306,7 @@ class FeatureFiles(AnnotatedData):
         own = [by_name[video] for video in names]
         taken = {
             split: taken_crops([one for one in videos if split_of[one.video] == split], self.crops[split])
-            for split in LISTED
+            for split in LISTS
         }
         crops_of = [taken["test" if split == "test" else "train"] for split in SPLITS]
         split = kept["split"].cat.codes.to_numpy()
@@ -346,7 +342,7 @@ class FeatureFiles(AnnotatedData):
     def _said_of_crops(self, videos: Sequence[VideoRows], split_of: Mapping[str, str]) -> str:
         """How many crops there are and what becomes of them, in words."""
         said = []
-        for split in LISTED:
+        for split in LISTS:
             own = next(one for one in videos if split_of[one.video] == split)
             crops, n = self.crops[split], len(own.crops)
             what = "a single crop" if n == 1 else "mean of {} crops" if crops == "mean" else "{} crops, each a row"
@@ -359,10 +355,10 @@ class FeatureFiles(AnnotatedData):
 def _by_split(key: str, value: T | Mapping[Listed, T]) -> dict[str, T]:
     """A setting by split, given for both at once or each."""
     if not isinstance(value, Mapping):
-        return dict.fromkeys(LISTED, value)
-    if set(value) != set(LISTED):
+        return dict.fromkeys(LISTS, value)
+    if set(value) != set(LISTS):
         raise UserError(f"data.{key}: should be one for all, or one for each of train and test; found {dict(value)}.")
-    return {split: value[split] for split in LISTED}
+    return {split: value[split] for split in LISTS}
 
 
 def _plain(crops: Crops) -> Crops:

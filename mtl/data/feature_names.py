@@ -59,7 +59,7 @@ class FeatureLists:
     rest: str | None
 
 
-def feature_lists(root: Path, files: Mapping[str, Path | None], names: VideoNames) -> FeatureLists:
+def feature_lists(root: Path, given: Mapping[str, Path], names: VideoNames) -> FeatureLists:
     """The lists that are given, else the official ones where they lie in the data's folder.
 
     A line is ``<Class>/<video>.mp4``, a path of a feature file, or ``path,label`` as in a csv; a video may
@@ -70,12 +70,11 @@ def feature_lists(root: Path, files: Mapping[str, Path | None], names: VideoName
     UserError
         If there is no list, or a video is on both.
     """
-    if not any(files.values()):
-        files = {split: root / name for split, name in OFFICIAL_LISTS.items() if (root / name).is_file()}
+    if not given:
+        given = {split: root / name for split, name in OFFICIAL_LISTS.items() if (root / name).is_file()}
     split_of: dict[str, str] = {}
     folder_of: dict[str, str] = {}
     where: dict[str, str] = {}
-    given = {split: file for split, file in files.items() if file is not None}
     for split, file in given.items():
         lines = csv.reader(read_text(file).splitlines())
         for cells in lines:

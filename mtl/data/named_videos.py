@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.assigned import held_out, say_shared_sources, sources_of
+from mtl.data.split_lists import require_lists, split_lists
 from mtl.data.text import read_text
 from mtl.data.tree import say_one_sided
 from mtl.data.ucf_crime import Fraction
@@ -19,11 +20,10 @@ from mtl.data.video_classes import VideoNames
 from mtl.data.video_data import VideoData
 from mtl.data.video_rules import checked_pattern
 from mtl.data.videos import EXTENSIONS, Video
-from mtl.errors import UserError, nearest
+from mtl.errors import UserError
 
 log = logging.getLogger(__name__)
 
-LISTS = ("train", "test")
 NUMBERS = re.compile(r"(?:[\s,]+-?\d+)+$")  # behind a name in a list: its label, perhaps how many frames there are
 FEATURES = re.compile(r"(?:_i3d)?(?:__?\d)?\.npy$", re.IGNORECASE)  # lists of feature files serve too
 
@@ -74,11 +74,7 @@ class NamedVideos(VideoData):
             root, labels, events, fps, step, height, width, val_fraction, split_seed, limits, frames_dir, max_gib,
             workers, max_bad_share,
         )  # fmt: skip
-        for split in lists:
-            if split not in LISTS:
-                raise UserError(f"data.lists has no '{split}'. {nearest(split, LISTS)}")
-        given = {split: lists.get(split) for split in LISTS}
-        self.lists = {split: Path(file).expanduser().absolute() for split, file in given.items() if file is not None}
+        self.lists = split_lists(lists)
         self.source = checked_pattern(source)
 
     @abstractmethod
@@ -89,9 +85,7 @@ class NamedVideos(VideoData):
         """Raise `UserError` where root, names, lists or events are not as they should be; no video is opened."""
         if not self.root.root.is_dir():
             raise UserError(f"data.root is not there: {self.root}. It should hold the videos of {self.names.of}.")
-        for split, file in self.lists.items():
-            if not file.is_file():
-                raise UserError(f"data.lists.{split}: there is no file {file}.")
+        require_lists(self.lists)
         self._plan()
         self.temporal_truth()
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mtl.data.class_names import CLASSES, class_of
+from mtl.data.split_lists import require_lists, split_lists
 from mtl.data.ucf_crime import Fraction
 from mtl.data.video_data import NAMED, VideoData
 from mtl.data.videos import SplitLists, Video, find_videos, lists_for, one_of_each, split_videos
 from mtl.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
-
-LISTS = ("train", "test")
 
 
 class UCFCrimeVideos(VideoData):
@@ -95,10 +93,7 @@ class UCFCrimeVideos(VideoData):
             root, labels, events, fps, step, height, width, val_fraction, split_seed, limits, frames_dir, max_gib,
             workers, max_bad_share,
         )  # fmt: skip
-        for split in lists:
-            if split not in LISTS:
-                raise UserError(f"data.lists has no '{split}'. {nearest(split, LISTS)}")
-        self.lists = {split: _file(lists.get(split)) for split in LISTS}
+        self.lists = split_lists(lists)
         self.classes = CLASSES if classes is None else _known(classes)
 
     def check(self) -> None:
@@ -106,14 +101,12 @@ class UCFCrimeVideos(VideoData):
         self.temporal_truth()
         if not self.root.root.is_dir():
             raise UserError(f"data.root is not there: {self.root}. It should hold <Class>/<video>.mp4.")
-        for split, file in self.lists.items():
-            if file is not None and not file.is_file():
-                raise UserError(f"data.lists.{split}: there is no file {file}.")
+        require_lists(self.lists)
 
     def _plan(self) -> tuple[list[Video], dict[str, str]]:
         """The videos that count, and the split of each by name."""
         root = self.root.root
-        lists = lists_for(root, self.lists["train"], self.lists["test"])
+        lists = lists_for(root, self.lists.get("train"), self.lists.get("test"))
         found = one_of_each(find_videos(root, without=self._frames_dir), lists)
         wanted = [video for video in found if video.class_name in self.classes]
         if len(wanted) < len(found):
@@ -150,11 +143,6 @@ class UCFCrimeVideos(VideoData):
         log.warning(
             "%d of the %d listed videos are not below %s: %s.", len(absent), len(lists.entry_of), self.root, named
         )
-
-
-def _file(name: str | None) -> Path | None:
-    """Where a list lies."""
-    return None if name is None else Path(name).expanduser().absolute()
 
 
 def _known(classes: Sequence[str]) -> tuple[str, ...]:
