@@ -96,7 +96,8 @@ def _table(alike: Sequence[Entry]) -> Table:
     """A row for each of some entries of one kind."""
     table = Table(box=None, pad_edge=False)
     for name in ("key", *alike[0].columns, "MiB", "last used"):
-        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name != "data", overflow="fold")
+        whole = name == "key" or name in NUMBERS  # the others take a second line where the terminal is narrow
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=whole, overflow="fold")
     for entry in alike:
         used = f"now, by {entry.writer()}" if entry.busy() else _when(entry.last_used())
         table.add_row(entry.key[:SHORT], *entry.cells(), f"{entry.size() / MIB:,.1f}", used)

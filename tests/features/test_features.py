@@ -681,6 +681,16 @@ def test_list_says_what_is_kept(root, kept, capsys, monkeypatch):
     assert detail["decoding"]["opencv"][0].isdigit()
 
 
+def test_a_narrow_terminal_gets_all_of_the_list_in_more_lines(root, kept, capsys, monkeypatch):
+    monkeypatch.setattr(terminal._console, "_width", 72)
+    kept.of(tree(root, 5), root, Fake(image_size=224, precision="bfloat16"))
+    capsys.readouterr()
+    assert main(["list", "--dir", str(kept.dir)]) == 0
+    said = capsys.readouterr().out
+    assert {"key", "px", "vectors", "bad", "MiB", "224", archives(kept.dir)[0].key[:8]} <= set(said.split())
+    assert root.name in "".join(said.split())
+
+
 def test_list_and_prune_tell_image_size_and_precision(root, kept, capsys, monkeypatch):
     monkeypatch.setattr(terminal._console, "_width", 200)  # COLUMNS is read at import
     for size, precision in ((64, "float32"), (96, "bfloat16")):
