@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -86,6 +88,15 @@ def write_summary(folder: Path, summary: Summary) -> None:
     )
 
 
+def _finite(value: object) -> object:
+    """The same with null for a number that is none."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _plain(summary: Summary) -> dict[str, object]:
     """The report for machines."""
     compared = summary.compared
@@ -107,5 +118,6 @@ def _plain(summary: Summary) -> dict[str, object]:
         "budget": summary.budget,
         "warnings": list(summary.warnings),
         "not_finished": design.failures(summary.runs),
+        "decision": None if summary.decision is None else _finite(asdict(summary.decision)),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }
