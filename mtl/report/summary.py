@@ -115,7 +115,7 @@ def summarise(
     rule = rule_of(design.runs)
     decision = decision_of(design, entries, main_task, rule) if rule is not None else None
     if decision is not None:
-        compared = with_decision(compared, decision)
+        compared = with_decision(compared, decision, entries, main_task)
     if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}

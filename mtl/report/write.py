@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from rich.text import Text
 from mtl.ablation import design
 from mtl.formatting import escaped, fitting, markdown_table, terminal_table
 from mtl.plots.rendering import png
+from mtl.report.decided import as_plain
 from mtl.report.figures import draw
 from mtl.report.page import page
 from mtl.report.sections import headline, sections
@@ -88,6 +88,13 @@ def write_summary(folder: Path, summary: Summary) -> None:
     )
 
 
+def _decision(summary: Summary) -> object:
+    """Of a sweep that ends when it knows."""
+    if summary.decision is None or summary.rule is None:
+        return None
+    return _finite(as_plain(summary.decision, summary.rule))
+
+
 def _finite(value: object) -> object:
     """The same with null for a number that is none."""
     if isinstance(value, Mapping):
@@ -118,6 +125,6 @@ def _plain(summary: Summary) -> dict[str, object]:
         "budget": summary.budget,
         "warnings": list(summary.warnings),
         "not_finished": design.failures(summary.runs),
-        "decision": None if summary.decision is None else _finite(asdict(summary.decision)),
+        "decision": _decision(summary),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from omegaconf import DictConfig
 from mtl.config.build import build
 from mtl.errors import UserError
 from mtl.job import progress, record
+from mtl.sweep.launchers import jobs_at_once
 from mtl.sweep.own_sweeper import OwnSweeper
 from mtl.sweep.sweepers import Expected, parsed
 from mtl.terminal import show
@@ -130,7 +132,7 @@ class UntilDecided(OwnSweeper):
             results += self.launch([asked.job(*each) for each in wave])
             if len(self._jobs()) < len(launched):
                 break  # the sweep stopped, because its first jobs all failed alike
-            wave = self._next(rule, launched, time.monotonic() - began)
+            wave = self._next(rule, asked, launched, time.monotonic() - began)
         return results
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -140,27 +142,35 @@ class UntilDecided(OwnSweeper):
             _ = each.return_value
         return results
 
-    def _next(self, rule: Rule, launched: Sequence[Cell], seconds: float) -> list[Cell]:
+    def _next(self, rule: Rule, asked: Asked, launched: Sequence[Cell], seconds: float) -> list[Cell]:
         """What is to be run now; nothing when it is over."""
         from mtl.ablation.decision import next_jobs
-        from mtl.formatting import plural  # with pandas, which `--help` does without
         from mtl.report.decided import decided
 
-        looked = decided(self.callback.runs(), str(self._composed.main_task), rule, *self.callback.judged())
-        settings = {
-            looked.places[str(i)]: setting for i, (setting, _) in enumerate(launched) if str(i) in looked.places
-        }
-        wave = [(settings[condition, arm], seed) for condition, arm, seed in next_jobs(looked.decision)]
-        needs = seconds / max(sum(not job.reused for job in self._jobs()), 1) * len(wave)
-        if wave and rule.hours is not None and seconds + needs > rule.hours * SECONDS_PER_HOUR:
+        main_task = str(self._composed.main_task)
+        looked = decided(self.callback.runs(), main_task, rule, asked.seeds, *self.callback.judged())
+        setting = {looked.places[str(i)]: each for i, (each, _) in enumerate(launched) if str(i) in looked.places}
+        left = math.inf
+        if rule.hours is not None:
+            left = (rule.hours * SECONDS_PER_HOUR - seconds) * jobs_at_once(self._composed)
+        proposed = next_jobs(looked.decision, self._seconds(looked.places), left)
+        wave = [(setting[condition, arm], seed) for condition, arm, seed in proposed]
+        if not wave and not looked.decision.ended:
             self.callback.ended = (
-                f"decide.hours={rule.hours:g}: a wave of {plural(len(wave), 'job')} more would take about "
-                f"{progress.duration(needs)}, so it is not begun."
+                f"decide.hours={rule.hours:g} is not enough for another seed of what is open: "
+                f"{progress.duration(seconds)} are over."
             )
-            wave = []
         if wave:
             show(_look_line(looked.decision, len(wave)))
         return wave
+
+    def _seconds(self, places: Mapping[str, tuple[str, str]]) -> dict[str, float]:
+        """Mean time of the jobs that were trained, by arm."""
+        found: dict[str, list[float]] = {}
+        for job in self._jobs():
+            if job.status == "FINISHED" and not job.reused and str(job.number) in places:
+                found.setdefault(places[str(job.number)][1], []).append(job.seconds)
+        return {arm: sum(each) / len(each) for arm, each in found.items()}
 
     def _jobs(self) -> list[record.Job]:
         """The jobs that have begun."""

@@ -34,7 +34,6 @@ MISTAKES = {
     "tasks=[]": "tasks: nothing is in it; right would be a set of conf/tasks/.",
     "tasks=all,anomaly": "add --multirun",
     "experiment=ablation backbone=resnt50": "backbone=resnt50: there is no conf/backbone/resnt50.yaml. Did you mean",
-
     "-m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
 }
 
