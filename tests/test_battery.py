@@ -381,7 +381,7 @@ def test_small_gradients_have_the_direction_of_large_ones(path: Path) -> None:
     rng = np.random.default_rng(4)
     steps = rng.normal(size=(3, 4, 9)) - 0.6 * rng.normal(size=9)
     steps /= np.linalg.norm(steps, axis=2, keepdims=True)
-    steps *= np.array([1.0, 0.3, 2.0, 0.7])[:, None]
+    steps *= np.array([1.0, 0.3, 2.0, 0.5])[:, None]  # their mean is none of them, where gradnorm would toss a coin
     found = []
     for scale in (1.0, 1e-6):
         weighting = weighting_of(path, *steps.shape[1:])
