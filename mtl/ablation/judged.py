@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from mtl.ablation.effects import shared_by_seeds
 from mtl.ablation.rule import Rule
@@ -202,7 +202,7 @@ def _judged(
     high = float(DIFFERENCE.value(np.array(z + half_width(up, part))))
     word = word_of(low, high, rule.margin)
     random = np.random.default_rng([effects.seed, 2]).permutation(len(moved))
-    drawn = z + moved + of_seeds * t.ppf((random + 0.5) / len(moved), freedom)
+    drawn = z + moved + of_seeds * stdtrit(freedom, (random + 0.5) / len(moved))
     found = Judged(
         condition, name, value, low, high, n, word, "",
         shares(DIFFERENCE.value(drawn), rule.margin), seed_sd, error,
@@ -234,7 +234,7 @@ def _with_reason(found: Judged, seeds: float, videos: float, n_videos: int, alph
     if not as_it_looks:
         return replace(found, reason=f"seeds: {parts}")
     # an effect as measured is told as one that helps or hurts, or as one that does not matter, whichever is nearer
-    wanted = max(abs(found.value), rule.margin - abs(found.value)) / float(norm.isf(alpha / 2) + norm.ppf(VIDEOS_POWER))
+    wanted = max(abs(found.value), rule.margin - abs(found.value)) / float(ndtri(1 - alpha / 2) + ndtri(VIDEOS_POWER))
     left = wanted**2 - found.seed_sd**2 / max(rule.most_seeds, found.seeds)
     needed = max(math.ceil(n_videos * found.video_error**2 / left), n_videos + 1) if left > 0 else 0
     more = f"; about {needed:,} test videos would be needed, there are {n_videos:,}" if needed else ""
