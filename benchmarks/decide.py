@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl.ablation.decision import Look, decide_questions
-from mtl.ablation.judged import CANNOT_TELL, HELPS, HURTS, NO_MATTER, judge
+from mtl.ablation.judged import CANNOT_TELL, HELPS, HURTS, NO_MATTER
+from mtl.ablation.judging import judge
 from mtl.ablation.questions import Question, of_arrays
 from mtl.ablation.rule import Rule
 from mtl.statistics.bootstrap import LEVEL

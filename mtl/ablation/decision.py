@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mtl.ablation.judged import CANNOT_TELL, judge, spread_of
+from mtl.ablation.judged import CANNOT_TELL
 from mtl.ablation.judged import Judged as Judged
+from mtl.ablation.judging import judge, spread_of
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.questions import Question, question_of
 from mtl.ablation.rule import Rule as Rule
@@ -116,8 +117,7 @@ def decide(
 
 def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
     """As `decide`, of what is asked of every condition."""
-    n_seeds = [[len(each) for each in question.complete()] for question in questions]
-    most = max((n for each in n_seeds for n in each), default=0)
+    most = max((len(places) for question in questions for places in question.complete()), default=0)
     course = tuple(_look(questions, n, rule) for n in range(rule.first_seeds, most + 1))
     last = course[-1].judged if course else ()
     standings = tuple(_open(question, last, rule) for question in questions)
@@ -131,7 +131,7 @@ def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
         )
     return Decision(
         course,
-        _ended(questions, last, n_seeds, rule) if over else "",
+        _ended(questions, last, rule) if over else "",
         fixed,
         reason,
         max((each.needed_videos for each in last), default=0),
@@ -192,32 +192,31 @@ def _fixed_runs(questions: Sequence[Question], last: Iterable[Judged], rule: Rul
         error = float(np.sqrt(np.nanmean([each.video_error**2 for each in mine])))
         n = fixed_seeds(rule.margin, float(np.sqrt(np.nanmean(spread.pooled**2))), error, (1 - LEVEL) / len(names))
         if not n:
-            return 0, "the test videos are too few to tell an effect of one margin, by however many seeds"
+            return 0, "the test videos are too few to decide on an effect of one margin, with however many seeds"
         runs += n * len(question.standing.arms)
     return runs, ""
 
 
-def _ended(questions: Sequence[Question], last: Iterable[Judged], n_seeds: Sequence[Sequence[int]], rule: Rule) -> str:
+def _ended(questions: Sequence[Question], last: Sequence[Judged], rule: Rule) -> str:
     """Why nothing more is to be run."""
-    untold = [each for each in last if each.word == CANNOT_TELL]
     if not any(question.effects.names for question in questions):
-        return "There is nothing to compare: fewer than two sets have runs."
-    if not untold and any(n_seeds):
-        return "Every question has its answer."
+        return "There is nothing to compare: fewer than two sets have an AUC."
+    untold = [each for each in last if each.word == CANNOT_TELL]
+    if last and not untold:
+        return "Every comparison has a verdict."
     videos = [each for each in untold if each.exhausted]
+    spent = [each for each in untold if not each.exhausted and each.seeds >= rule.most_seeds]
+    holes = [each for each in untold if each not in videos and each not in spent]
     sentences = []
     if videos:
         most = max(each.needed_videos for each in videos)
-        needed = f", about {most:,} test videos would be needed" if most else ""
-        sentences.append(f"More seeds cannot tell of {_named(videos)}: the test videos are the limit{needed}.")
-    others = [each for each in untold if not each.exhausted]
-    spent = [each for each in others if each.seeds >= rule.most_seeds]
+        needed = f", about {most:,} would be needed" if most else ""
+        sentences.append(f"More seeds cannot decide on {_named(videos)}: the test videos are too few{needed}.")
     if spent:
-        sentences.append(f"The most seeds, {rule.most_seeds}, are run, and it cannot be told of {_named(spent)}.")
-    if len(spent) < len(others) or not untold:
-        lost = [each for each in others if each not in spent]
-        of = f" of {_named(lost)}" if lost else ""
-        sentences.append(f"No seed is left to tell{of} by: of each some set was tried and gave nothing.")
+        sentences.append(f"The most seeds, {rule.most_seeds}, have been run without a verdict on {_named(spent)}.")
+    if holes or not last:
+        of = f" for {_named(holes)}" if holes else ""
+        sentences.append(f"No seed is left{of}: for each of them some set gave no AUC.")
     return " ".join(sentences)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.ablation.factorial import contrast, main_effects, shapley_values
-from mtl.ablation.judged import Effects
+from mtl.ablation.judging import Effects
 from mtl.ablation.rule import Rule
 from mtl.ablation.samples import SampledGroup
 from mtl.ablation.waves import Standing
