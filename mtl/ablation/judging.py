@@ -14,7 +14,7 @@ from mtl.ablation.judged import CANNOT_TELL, NAN, Judged, Parts, with_reason, wo
 from mtl.ablation.rule import Rule
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined, percentile_interval
 from mtl.statistics.bounded import DIFFERENCE
-from mtl.statistics.looks import boundaries, half_width, quantile, shares
+from mtl.statistics.looks import boundaries, half_width, quantile, shares, spendable
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def judge(effects: Effects, used: Sequence[Sequence[int]], rule: Rule) -> tuple[
     (Bonferroni), the two parts are added by their squares on the scale of Fisher's z, so that no end lies beyond
     -1 or 1.
 
-    Few seeds know their spread poorly. So the spread of an effect is never taken for smaller than that of all
-    effects of the condition together, which has the more degrees of freedom: the larger one of its own and the
-    pooled variance counts, with the t quantile of the pooled one. (With the pooled one alone, unequal
-    spreads would cost the error: .006, .008 and .01 covered .93 instead of .95.)
+    Few seeds know their spread poorly. So the larger one of an effect's own variance and that of all effects of
+    the condition together counts, with the t quantile of the latter, which has more degrees of freedom. (The
+    common one alone would cost the error where effects vary unlike: of .006, .008 and .01 it covered .93 instead
+    of .95.) A single effect has nothing to lean on; see `spendable`.
 
     Parameters
     ----------
@@ -102,9 +102,14 @@ class Spread:
 def spread_of(effects: Effects, used: Sequence[Sequence[int]]) -> Spread:
     """Standard deviations over the seeds that each effect is judged by.
 
-    Variances are pooled per unit of the effect's weights, sum w^2, as sets of equal spread would have them.
-    Effects that share sets, as differences to one base do, count for less than their number: with r the
-    correlation that the weights alone give, their variances correlate by r^2 (Satterthwaite's degrees of freedom).
+    Variances are pooled per unit of the effect's weights, sum w^2, as sets of equal spread would have them. The
+    degrees of freedom of the pooled one are Satterthwaite's: fewer where few effects vary much more than the
+    others, and where effects share sets, as differences to one base do; with r the correlation that the weights
+    alone give, their variances correlate by r^2.
+
+    References
+    ----------
+    Satterthwaite, An approximate distribution of estimates of variance components, Biometrics 2 (1946).
     """
     scale = (effects.weights**2).sum(axis=1)
     counts = np.array([max(len(places) - 1, 0) for places in used], float)
@@ -114,8 +119,9 @@ def spread_of(effects: Effects, used: Sequence[Sequence[int]]) -> Spread:
         return Spread(own, np.full(len(own), np.nan), 0.0)
     pooled = float((counts * own / scale)[some].sum() / counts[some].sum())
     alike = effects.weights @ effects.weights.T / np.sqrt(np.outer(scale, scale))
-    together = (alike**2 * np.minimum.outer(counts, counts))[np.ix_(some, some)].sum()
-    return Spread(np.sqrt(own), np.sqrt(pooled * scale), float(counts.sum() ** 2 / together))
+    sizes = np.where(some & (pooled > 0), np.nan_to_num(own) / scale, some.astype(float))
+    of_sum = sizes @ (alike**2 * np.minimum.outer(counts, counts)) @ sizes
+    return Spread(np.sqrt(own), np.sqrt(pooled * scale), float((counts @ sizes) ** 2 / of_sum))
 
 
 def _variance(values: np.ndarray) -> float:
@@ -123,9 +129,10 @@ def _variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else NAN
 
 
-def bound_at(n: int, rule: Rule, alpha: float) -> float:
+def bound_at(n: int, rule: Rule, effects: int) -> float:
     """Standard errors at the look at n seeds; beyond the planned number those of the last look."""
-    looks = range(rule.first_seeds, rule.most_seeds + 1)
+    looks = tuple(range(rule.first_seeds, rule.most_seeds + 1))
+    alpha = (1 - LEVEL) / effects if effects > 1 else spendable(looks, 1 - LEVEL)
     place = min(max(n, rule.first_seeds), rule.most_seeds) - rule.first_seeds
     return boundaries(tuple(each / rule.most_seeds for each in looks), alpha)[place]
 
@@ -146,7 +153,7 @@ def _judged(
     moved = share * (DIFFERENCE.z(by_videos) - DIFFERENCE.z(mean_of_defined(by_videos)))
     down, up = (abs(float(end)) for end in percentile_interval(moved, level=1 - alpha))
     of_seeds = slope * seed_sd / math.sqrt(n)
-    part = of_seeds * quantile(bound_at(n, rule, alpha), freedom)
+    part = of_seeds * quantile(bound_at(n, rule, len(effects.names)), freedom)
     parts = Parts(part / slope, -float(stdtrit(freedom, alpha / 2)) * of_seeds / slope, max(down, up) / slope)
     low = float(DIFFERENCE.value(np.array(z - half_width(down, part))))
     high = float(DIFFERENCE.value(np.array(z + half_width(up, part))))

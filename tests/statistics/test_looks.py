@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, nct, norm, t
 
-from mtl.statistics.looks import boundaries, fixed_seeds, half_width, quantile, shares, spent
+from mtl.statistics.looks import boundaries, fixed_seeds, half_width, quantile, shares, spendable, spent
 
 
 def test_next_to_nothing_is_spent_early_and_all_at_the_end():
@@ -90,3 +90,17 @@ def test_too_few_videos_leave_no_fixed_design():
 def test_shares_of_resamples_sum_to_one_and_leave_out_what_is_undefined():
     assert shares([-0.02, -0.01, 0.0, 0.005, 0.03, np.nan], 0.01) == pytest.approx((0.4, 0.4, 0.2))
     assert np.isnan(shares([np.nan], 0.01)).all()
+
+
+def test_what_t_quantiles_cost_a_single_mean_is_paid_for():
+    looks = tuple(range(3, 13))
+    alpha = spendable(looks, 0.05)
+    assert 0.04 < alpha < 0.05
+    assert spendable((6,), 0.05) == 0.05
+    values = np.random.default_rng(1).normal(size=(60_000, 12))  # other draws than it was found by
+    bounds = boundaries(tuple(n / 12 for n in looks), alpha)
+    crossed = np.zeros(len(values), bool)
+    for n, bound in zip(looks, bounds, strict=True):
+        error = values[:, :n].std(axis=1, ddof=1) / np.sqrt(n)
+        crossed |= np.abs(values[:, :n].mean(axis=1)) >= quantile(bound, n - 1) * error
+    assert crossed.mean() == pytest.approx(0.05, abs=0.003)
