@@ -11,7 +11,7 @@ from mtl.ablation.judged import CANNOT_TELL
 from mtl.ablation.judged import Judged as Judged
 from mtl.ablation.judging import judge, spread_of
 from mtl.ablation.predictions import ComparedRun
-from mtl.ablation.questions import Question, question_of
+from mtl.ablation.questions import Question, nothing_of, question_of
 from mtl.ablation.rule import Rule as Rule
 from mtl.ablation.samples import Sample, SampledGroup, by_number
 from mtl.ablation.waves import Job, Standing, next_wave
@@ -51,11 +51,12 @@ class Decision:
     fixed_runs : int
         Runs of the design without looks that would decide an effect of one margin with
         probability .9, at the spread measured; 0 where there is none, see `fixed_reason`.
-    fixed_reason : str
     needed_videos : int
         Test videos that would be needed where they are the limit; 0 where they are not.
     notes : tuple of str
         What else is to be known: an error that is not held any more, runs that failed.
+    fixed_reason : str
+        Why there is no fixed design; else empty.
     standings : tuple of Standing
         What `next_jobs` goes by.
     """
@@ -63,9 +64,9 @@ class Decision:
     course: tuple[Look, ...]
     ended: str
     fixed_runs: int
-    fixed_reason: str = ""
     needed_videos: int = 0
     notes: tuple[str, ...] = ()
+    fixed_reason: str = ""
     standings: tuple[Standing, ...] = ()
 
 
@@ -112,6 +113,8 @@ def decide(
         group = SampledGroup(condition, [i for i, each in enumerate(entries) if each.condition == condition], sample)
         lost = [(arm, order.index(each)) for where, arm, each in failed if where == condition]
         questions.append(question_of(group, arms, order, lost, rule))
+    silent = dict.fromkeys(condition for condition, _, _ in failed)
+    questions += [nothing_of(each, rule) for each in silent if all(entry.condition != each for entry in entries)]
     return decide_questions(questions, rule)
 
 
@@ -133,9 +136,9 @@ def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
         course,
         _ended(questions, last, rule) if over else "",
         fixed,
-        reason,
         max((each.needed_videos for each in last), default=0),
         tuple(notes),
+        reason,
         standings,
     )
 
@@ -187,9 +190,11 @@ def _fixed_runs(questions: Sequence[Question], last: Iterable[Judged], rule: Rul
         names = question.effects.names
         if not names:
             continue
-        mine = [each for each in judged if each.condition == question.standing.condition]
+        mine = [each for each in judged if each.condition == question.standing.condition and each.seeds > 1]
+        if not mine:
+            return 0, "not every condition has been looked at yet"
         spread = spread_of(question.effects, question.complete())
-        error = float(np.sqrt(np.nanmean([each.video_error**2 for each in mine])))
+        error = float(np.sqrt(np.mean([each.video_error**2 for each in mine])))
         n = fixed_seeds(rule.margin, float(np.sqrt(np.nanmean(spread.pooled**2))), error, (1 - LEVEL) / len(names))
         if not n:
             return 0, "the test videos are too few to decide on an effect of one margin, with however many seeds"

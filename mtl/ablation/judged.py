@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy.special import ndtri
 
 from mtl.ablation.rule import Rule
@@ -83,6 +84,15 @@ def word_of(low: float, high: float, margin: float) -> str:
     if -margin < low and high < margin:
         return NO_MATTER
     return HELPS if low > 0 else HURTS if high < 0 else CANNOT_TELL
+
+
+def shares_of(draws: np.ndarray, margin: float) -> tuple[float, float, float]:
+    """Shares of the defined resamples below the margin, within it and above it; NaN where none is defined."""
+    defined = draws[np.isfinite(draws)]
+    if not len(defined):
+        return NAN, NAN, NAN
+    below, above = float((defined <= -margin).mean()), float((defined >= margin).mean())
+    return below, 1 - below - above, above
 
 
 def with_reason(found: Judged, parts: Parts, n_videos: int, alpha: float, rule: Rule) -> Judged:

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from mtl.ablation.effects import shared_by_seeds
-from mtl.ablation.judged import CANNOT_TELL, NAN, Judged, Parts, with_reason, word_of
+from mtl.ablation.judged import CANNOT_TELL, NAN, Judged, Parts, shares_of, with_reason, word_of
 from mtl.ablation.rule import Rule
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined, percentile_interval
 from mtl.statistics.bounded import DIFFERENCE
-from mtl.statistics.looks import boundaries, half_width, quantile, shares, spendable
+from mtl.statistics.looks import boundaries, half_width, quantile, spendable
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def judge(effects: Effects, used: Sequence[Sequence[int]], rule: Rule) -> tuple[
         Places of the seeds that each effect is judged by; with fewer than two it is not judged.
     rule : Rule
     """
+    if not effects.names:
+        return ()
     alpha = (1 - LEVEL) / len(effects.names)
     spread = spread_of(effects, used)
     return tuple(
@@ -162,7 +164,7 @@ def _judged(
     drawn = z + moved + of_seeds * stdtrit(freedom, (random + 0.5) / len(moved))
     found = Judged(
         condition, name, value, low, high, n, word, "",
-        shares(DIFFERENCE.value(drawn), rule.margin), seed_sd, error,
+        shares_of(DIFFERENCE.value(drawn), rule.margin), seed_sd, error,
     )  # fmt: skip
     if word == CANNOT_TELL:
         return with_reason(found, parts, effects.n_videos, alpha, rule)

@@ -94,7 +94,11 @@ def of_arrays(
 ) -> Question:
     """As `question_of`, from AUCs by arm and seed, shape (n_arms, n_seeds), and their draws in resamples of videos."""
     tries = Counter(arm for arm, _ in failed)
-    dead = [arm for arm, n in tries.items() if n >= rule.first_seeds and not _any(values, arms, arm)]
+    dead = [
+        arm
+        for arm, n in tries.items()
+        if arm not in arms or (n >= rule.first_seeds and not np.isfinite(values[list(arms).index(arm)]).any())
+    ]
     kept = [arm for arm in arms if arm not in dead]
     weights, names, base = _asked({arm: arms[arm] for arm in kept})
     rows = [list(arms).index(arm) for arm in kept]
@@ -119,9 +123,11 @@ def of_arrays(
     return Question(effects, names if base else ("",) * len(names), standing, tuple(notes))
 
 
-def _any(values: np.ndarray, arms: Mapping[str, frozenset[str]], arm: str) -> bool:
-    """Whether an arm has an AUC."""
-    return arm in arms and bool(np.isfinite(values[list(arms).index(arm)]).any())
+def nothing_of(condition: str, rule: Rule) -> Question:
+    """What is asked of a condition whose runs all failed: nothing, and it says so."""
+    effects = Effects(condition, (), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0, 0)), 0, 0)
+    standing = Standing(condition, (), "", {}, {}, {}, rule.first_seeds, rule.most_seeds)
+    return Question(effects, (), standing, (f"{condition}: nothing is compared, as none of its runs gave an AUC.",))
 
 
 def _asked(arms: Mapping[str, frozenset[str]]) -> tuple[np.ndarray, tuple[str, ...], str]:

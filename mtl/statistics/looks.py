@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -201,13 +200,3 @@ def _power(margin: float, seed_sd: float, video_error: float, alpha: float, n: i
     ends = np.hypot(ndtri(alpha / 2) * video_error, stdtrit(freedom, alpha / 2) * estimated / np.sqrt(n))
     error = np.hypot(video_error, seed_sd / np.sqrt(n))
     return float(ndtr((margin - ends) / error).mean()) if error > 0 else 1.0
-
-
-def shares(draws: Sequence[float] | np.ndarray, margin: float) -> tuple[float, float, float]:
-    """Shares of resamples below the region of no matter, within it, and above it."""
-    drawn = np.asarray(draws, float)
-    if not np.isfinite(drawn).any():
-        return (float("nan"),) * 3
-    drawn = drawn[np.isfinite(drawn)]
-    below, above = float((drawn <= -margin).mean()), float((drawn >= margin).mean())
-    return below, 1 - below - above, above

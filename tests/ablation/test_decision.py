@@ -10,6 +10,7 @@ import pytest
 from test_ablation import design, entry, predictions
 
 from mtl.ablation.decision import Decision, decide, decide_questions, next_jobs
+from mtl.ablation.judged import shares_of
 from mtl.ablation.questions import Question, of_arrays
 from mtl.ablation.rule import Rule
 from mtl.ablation.waves import Standing, next_wave
@@ -208,6 +209,11 @@ def test_the_order_of_auxiliaries_changes_no_verdict():
         )
 
 
+def test_shares_of_resamples_sum_to_one_and_leave_out_what_is_undefined():
+    assert shares_of(np.array([-0.02, -0.01, 0.0, 0.005, 0.03, np.nan]), 0.01) == pytest.approx((0.4, 0.4, 0.2))
+    assert np.isnan(shares_of(np.array([np.nan]), 0.01)).all()
+
+
 # --- what comes next --------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +276,14 @@ def test_a_set_that_never_gives_anything_is_left_out():
     assert "a+b: left out, as none of its runs gave an AUC." in decision.notes
     assert {each.name for each in decision.course[-1].judged} == {"a", "b"}
     assert sorted(next_jobs(decision)) == [("", "a", 3), ("", "b", 3), ("", "main", 3)]
+
+
+def test_a_condition_in_which_all_failed_is_named():
+    entries, _ = design(["main", "a"], 3)
+    failed = [("x=2", arm, str(s)) for arm in ("main", "a") for s in range(3)]
+    decision = decide(entries, "main", (), 100, 0, RULE, failed=failed)
+    assert "x=2: nothing is compared, as none of its runs gave an AUC." in decision.notes
+    assert {condition for condition, _, _ in next_jobs(decision)} == {""}
 
 
 def test_where_every_seed_has_a_hole_no_seed_is_left():

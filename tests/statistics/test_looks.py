@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, nct, norm, t
 
-from mtl.statistics.looks import boundaries, fixed_seeds, half_width, quantile, shares, spendable, spent
+from mtl.statistics.looks import boundaries, fixed_seeds, half_width, quantile, spendable, spent
 
 
 def test_next_to_nothing_is_spent_early_and_all_at_the_end():
@@ -85,11 +85,6 @@ def test_too_few_videos_leave_no_fixed_design():
     assert fixed_seeds(0.01, 0.008, 0.0031, 0.05) == 0
     assert fixed_seeds(0.01, 0.008, 0.0030, 0.05) > fixed_seeds(0.01, 0.008, 0.0, 0.05) > 2
     assert fixed_seeds(0.01, 0.0, 0.001, 0.05) == 2
-
-
-def test_shares_of_resamples_sum_to_one_and_leave_out_what_is_undefined():
-    assert shares([-0.02, -0.01, 0.0, 0.005, 0.03, np.nan], 0.01) == pytest.approx((0.4, 0.4, 0.2))
-    assert np.isnan(shares([np.nan], 0.01)).all()
 
 
 def test_what_t_quantiles_cost_a_single_mean_is_paid_for():
