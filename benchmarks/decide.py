@@ -2,26 +2,26 @@
 
     python benchmarks/decide.py
 
-Every simulated sweep is a full factorial whose AUCs have known main effects, a spread over seeds and a part that the
-test videos bring, about as measured on the demo (.006 to .01, and .003); it goes through the very functions that
-decide, and nothing is trained. It ends when every auxiliary has a verdict, or by the most seeds. Beside it the naive
-way: the same interval at every look as if that look were the only one. The fixed designs are those without
-looks by which the plain interval tells an effect of one margin with probability .9: one such effect, or all of them at
-once, which is what a sweep does that ends with a verdict for every auxiliary.
+Every simulated sweep is a full factorial (or, where it says so, sets of one auxiliary each) with known effects, a
+spread over seeds and a part that the test videos bring, about as measured on the demo (.006 to .01, and .003). It goes
+through the very functions that decide, nothing is trained, and it ends when every auxiliary has a verdict, or by the
+most seeds. Beside it the naive way: the same interval at every look as if that look were the only one. The fixed
+designs are those without looks by which the plain interval tells an effect of one margin with probability .9: one such
+effect, or all of them at once, which is what a sweep does that ends with a verdict for every auxiliary.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mtl.ablation.decision import Look, decide_questions
+from mtl.ablation.decision import Look, decide_questions, next_jobs
 from mtl.ablation.judged import CANNOT_TELL, HELPS, HURTS, NO_MATTER
 from mtl.ablation.judging import judge
 from mtl.ablation.questions import Question, of_arrays
@@ -42,15 +42,18 @@ class Spread:
     Attributes
     ----------
     seeds : tuple of float
-        Standard deviation over seeds of every main effect.
+        Standard deviation over seeds of every main effect, or difference to the base.
     videos : float
-        Standard error of every main effect from the choice of test videos.
+        Standard error of each from the choice of test videos.
     most_seeds : int
+    factorial : bool
+        Whether the sets are all combinations of the auxiliaries, or one auxiliary each.
     """
 
     seeds: tuple[float, ...]
     videos: float
     most_seeds: int
+    factorial: bool = True
 
     @property
     def rule(self) -> Rule:
@@ -74,6 +77,7 @@ SPREADS = (
     Spread((0.006, 0.008, 0.010), 0.001, 16),
     Spread((0.008,) * 3, 0.003, 12),
     Spread((0.008,), 0.002, 12),
+    Spread((0.008,) * 3, 0.001, 16, factorial=False),
 )
 
 
@@ -87,50 +91,87 @@ class Outcome:
         Whether all intervals held the truth at every look, and at the last one.
     wrong, decided : bool
         Whether some verdict is wrong, and whether every auxiliary has one.
-    seeds : int
-        When it ended.
+    seeds : float
+        Runs that it took, in seeds of all sets.
     """
 
     always: bool
     finally_: bool
     wrong: bool
     decided: bool
-    seeds: int
+    seeds: float
 
 
-def simulated(spread: Spread, truth: np.ndarray, resamples: int, random: np.random.Generator) -> Question:
-    """A factorial with all its seeds: AUCs by set and seed, and in resamples of the videos.
+@dataclass(frozen=True)
+class Simulated:
+    """AUCs of all runs that a sweep may have: by set and seed, and in resamples of the videos."""
 
-    The spread of a main effect is made of that of its 2^k sets, as large as that of the calmest effect, and of
-    what an auxiliary does differently by seed.
+    arms: dict[str, frozenset[str]]
+    values: np.ndarray  # (n_sets, n_seeds)
+    draws: np.ndarray  # (n_sets, n_seeds, n_resamples)
+    seed: int
+    rule: Rule
+
+    def all(self) -> set[tuple[str, int]]:
+        """Every run."""
+        return {(arm, place) for arm in self.arms for place in range(self.rule.most_seeds)}
+
+    def question(self, ran: set[tuple[str, int]]) -> Question:
+        """What is asked where these runs are there."""
+        there = np.array([[(arm, place) in ran for place in range(self.rule.most_seeds)] for arm in self.arms])
+        values, draws = np.where(there, self.values, np.nan), np.where(there[..., None], self.draws, np.nan)
+        return of_arrays("", self.arms, values, draws, ran, (), N_VIDEOS, self.seed, self.rule)
+
+
+def simulated(spread: Spread, truth: np.ndarray, resamples: int, random: np.random.Generator) -> Simulated:
+    """A sweep whose effects have this spread.
+
+    That over seeds is made of that of the sets, which alone gives the one of the calmest effect, and of what an
+    auxiliary does differently by seed.
     """
     k, n = len(truth), spread.most_seeds
-    member = np.array(list(product((0, 1), repeat=k)), float)  # (n_sets, k)
-    calm = min(spread.seeds)
+    of_auxiliaries = list(product((0, 1), repeat=k)) if spread.factorial else [(0,) * k, *np.eye(k, dtype=int)]
+    member = np.array(of_auxiliaries, float)  # (n_sets, k)
+    calm, two = min(spread.seeds), len(member) / 4 if spread.factorial else 1 / 2
     by_seed = random.normal(size=(k, n)) * np.sqrt(np.square(spread.seeds) - calm**2)[:, None]
-    of_sets = random.normal(size=(len(member), n)) * calm * np.sqrt(len(member) / 4)
+    of_sets = random.normal(size=(len(member), n)) * calm * np.sqrt(two)
     found = truth + random.normal(size=k) * spread.videos
     values = LEVEL_AUC + (member @ found)[:, None] + member @ by_seed + of_sets
     shared = member @ (random.normal(size=(k, resamples)) * spread.videos)
     own = random.normal(size=(*values.shape, resamples)) * OWN_VIDEO
-    arms = {
-        "+".join(f"a{j}" for j in np.flatnonzero(row)): frozenset(f"a{j}" for j in np.flatnonzero(row))
-        for row in member
-    }
-    ran = {(arm, place) for arm in arms for place in range(n)}
-    draws = values[..., None] + shared[:, None] + own
-    return of_arrays("", arms, values, draws, ran, (), N_VIDEOS, int(random.integers(2**31)), spread.rule)
+    sets = [[f"a{j}" for j in np.flatnonzero(row)] for row in member]
+    arms = {"+".join(used) or "main": frozenset(used) for used in sets}
+    return Simulated(arms, values, values[..., None] + shared[:, None] + own, int(random.integers(2**31)), spread.rule)
 
 
-def by_rule(question: Question, spread: Spread, truth: dict[str, float]) -> Outcome:
-    """The sweep as it is: it ends at the first look with nothing open."""
-    course = decide_questions([question], spread.rule).course
+def by_rule(sweep: Simulated, spread: Spread, truth: dict[str, float]) -> Outcome:
+    """The sweep as it is.
+
+    In a factorial it ends at the first look with nothing open, and no look depends on later ones, so
+    one course says all; elsewhere it is run wave by wave.
+    """
+    if not spread.factorial:
+        return by_waves(sweep, truth)
+    course = decide_questions([sweep.question(sweep.all())], spread.rule).course
     return outcome(course, truth, [any(each.open for each in look.judged) for look in course])
 
 
-def naively(question: Question, spread: Spread, truth: dict[str, float]) -> Outcome:
+def by_waves(sweep: Simulated, truth: dict[str, float]) -> Outcome:
+    """The sweep wave by wave: whatever is to be launched next is there at the next look."""
+    ran: set[tuple[str, int]] = {(arm, place) for arm in sweep.arms for place in range(FIRST)}
+    while True:
+        decision = decide_questions([sweep.question(ran)], sweep.rule)
+        jobs = next_jobs(decision)
+        if not jobs:
+            break
+        ran |= {(arm, place) for _, arm, place in jobs}
+    found = outcome(decision.course, truth, [True] * len(decision.course))
+    return replace(found, seeds=len(ran) / len(sweep.arms))
+
+
+def naively(sweep: Simulated, spread: Spread, truth: dict[str, float]) -> Outcome:
     """The plain interval, as if each look were the only one."""
-    effects, course = question.effects, []
+    effects, course = sweep.question(sweep.all()).effects, []
     for n in range(FIRST, spread.most_seeds + 1):
         only = Rule(MARGIN, n, n, None)
         course.append(Look(n, 0, judge(effects, [range(n)] * len(effects.names), only)))
@@ -159,8 +200,8 @@ def study(
     signs = np.where(np.arange(len(spread.seeds)) % 2, -1, 1)
     true = margins * MARGIN * signs
     truth = {f"a{j}": float(value) for j, value in enumerate(true)}
-    questions = (simulated(spread, true, resamples, random) for _ in range(sweeps))
-    pairs = [(by_rule(question, spread, truth), naively(question, spread, truth)) for question in questions]
+    simulations = (simulated(spread, true, resamples, random) for _ in range(sweeps))
+    pairs = [(by_rule(sweep, spread, truth), naively(sweep, spread, truth)) for sweep in simulations]
     return [one for one, _ in pairs], [other for _, other in pairs]
 
 
@@ -188,7 +229,7 @@ def main() -> None:
             rule, naive = study(spread, margins, asked.sweeps, asked.resamples, asked.seed)
             seeds = float(np.median([each.seeds for each in rule]))
             table.add_row(
-                " ".join(f"{1000 * sd:g}" for sd in spread.seeds),
+                " ".join(f"{1000 * sd:g}" for sd in spread.seeds) + ("" if spread.factorial else ", to the base"),
                 f"{1000 * spread.videos:g}",
                 f"{FIRST}-{spread.most_seeds}",
                 f"{margins:g}",

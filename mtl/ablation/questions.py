@@ -120,22 +120,22 @@ def of_arrays(
     if n:
         are = "is" if n == 1 else "are"
         notes.append(f"{plural(n, 'run')}{where} gave no AUC and {are} not tried again; their seeds count for nothing.")
-    return Question(effects, names if base else ("",) * len(names), standing, tuple(notes))
+    return Question(effects, names if base is not None else ("",) * len(names), standing, tuple(notes))
 
 
 def nothing_of(condition: str, rule: Rule) -> Question:
     """What is asked of a condition whose runs all failed: nothing, and it says so."""
     effects = Effects(condition, (), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0, 0)), 0, 0)
-    standing = Standing(condition, (), "", {}, {}, {}, rule.first_seeds, rule.most_seeds)
+    standing = Standing(condition, (), None, {}, {}, {}, rule.first_seeds, rule.most_seeds)
     return Question(effects, (), standing, (f"{condition}: nothing is compared, as none of its runs gave an AUC.",))
 
 
-def _asked(arms: Mapping[str, frozenset[str]]) -> tuple[np.ndarray, tuple[str, ...], str]:
+def _asked(arms: Mapping[str, frozenset[str]]) -> tuple[np.ndarray, tuple[str, ...], str | None]:
     """Weights of every effect, its name, and the base, which a factorial has not."""
     sets = list(arms.values())
     if len(set(sets)) == len(sets) > 1 and len(sets) == 2 ** len(shapley_values(sets)):
         found = main_effects(sets)
-        return np.array(list(found.values())), tuple(" + ".join(sorted(bundle)) for bundle in found), ""
+        return np.array(list(found.values())), tuple(" + ".join(sorted(bundle)) for bundle in found), None
     base = next((arm for arm, auxiliaries in arms.items() if not auxiliaries), next(iter(arms), ""))
     others = [arm for arm in arms if arm != base]
     weights = np.zeros((len(others), len(arms)))

@@ -17,8 +17,8 @@ class Standing:
     condition : str
     arms : tuple of str
         All that are compared, in the order of launch.
-    base : str
-        The arm that each other one is compared with; empty in a factorial, where every effect is made of all arms.
+    base : str or None
+        The arm that each other one is compared with; None in a factorial, where every effect is made of all arms.
     tried : mapping of str to set of int
         By arm the places of the seeds that were run, whatever came of it.
     failed : mapping of str to set of int
@@ -31,7 +31,7 @@ class Standing:
 
     condition: str
     arms: tuple[str, ...]
-    base: str
+    base: str | None
     tried: Mapping[str, frozenset[int]]
     failed: Mapping[str, frozenset[int]]
     variances: Mapping[str, float]
@@ -40,7 +40,7 @@ class Standing:
 
     def together(self, answer: str) -> tuple[str, ...]:
         """The arms that an answer is made of."""
-        return tuple(arm for arm in self.arms if not self.base or arm in (self.base, answer))
+        return tuple(arm for arm in self.arms if self.base is None or arm in (self.base, answer))
 
     def complete(self, answer: str) -> list[int]:
         """Places of the seeds, in order, that all arms of an answer have, up to the first that one still owes."""
