@@ -214,9 +214,8 @@ def _ended(questions: Sequence[Question], last: Sequence[Judged], rule: Rule) ->
     holes = [each for each in untold if each not in videos and each not in spent]
     sentences = []
     if videos:
-        most = max(each.needed_videos for each in videos)
-        needed = f", about {most:,} would be needed" if most else ""
-        sentences.append(f"More seeds cannot decide on {_named(videos)}: the test videos are too few{needed}.")
+        needed = f"about {max(each.needed_videos for each in videos):,} would be needed"
+        sentences.append(f"More seeds cannot decide on {_named(videos)}: the test videos are too few, {needed}.")
     if spent:
         sentences.append(f"The most seeds, {rule.most_seeds}, have been run without a verdict on {_named(spent)}.")
     if holes or not last:

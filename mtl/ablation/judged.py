@@ -38,7 +38,7 @@ class Judged:
         Standard error from the choice of videos.
     needed_videos : int
         Where the videos are the limit: about how many would decide, with 80 % probability, an effect as large as
-        measured with as many seeds as there may be; 0 elsewhere, and where no number would.
+        measured with as many seeds as there may be, or with more if these are too few; 0 elsewhere.
     exhausted : bool
         Whether no number of seeds would decide, whatever they show.
     """
@@ -121,10 +121,10 @@ def with_reason(found: Judged, parts: Parts, n_videos: int, alpha: float, rule: 
     # an effect as measured is told as one that helps or hurts, or as one that does not matter, whichever is nearer
     wanted = max(size, rule.margin - size) / float(ndtri(1 - alpha / 2) + ndtri(VIDEOS_POWER))
     left = wanted**2 - found.seed_sd**2 / max(rule.most_seeds, found.seeds)
-    needed = max(math.ceil(n_videos * found.video_error**2 / left), n_videos + 1) if left > 0 else 0
-    more = f"; about {needed:,} videos would be needed, there are {n_videos:,}" if needed else ""
-    if exhausted:
-        few = "too few test videos, more seeds cannot decide"
-    else:
-        few = "too few test videos" if needed else "too few seeds and test videos"
-    return replace(found, reason=f"{few}: {alone}{more}", needed_videos=needed, exhausted=exhausted)
+    enough = left > 0  # else the planned seeds alone leave too much open, and more of them are needed as well
+    needed = max(math.ceil(n_videos * found.video_error**2 / (left if enough else wanted**2)), n_videos + 1)
+    few = "too few test videos, more seeds cannot decide" if exhausted else "too few test videos"
+    few = few if enough or exhausted else "too few seeds and test videos"
+    too = "" if enough else f", and more than {rule.most_seeds} seeds"
+    more = f"about {needed:,} videos would be needed, there are {n_videos:,}{too}"
+    return replace(found, reason=f"{few}: {alone}; {more}", needed_videos=needed, exhausted=exhausted)

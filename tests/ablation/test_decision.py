@@ -177,6 +177,31 @@ def test_few_videos_are_an_end_and_it_is_said_how_many_would_do():
     assert "cannot tell" not in words(decided(SQUARE, 12, seeds=0.002, videos=enough)).values()
 
 
+def test_what_is_too_few_is_said_of_seeds_and_of_videos():
+    reasons = [
+        decided(SQUARE, 12, {"a": 0.006, "b": 0.006}, seeds=seeds, videos=videos).course[-1].judged[0].reason
+        for seeds, videos in ((0.012, 0.0005), (0.002, 0.006), (0.012, 0.004))
+    ]
+    assert reasons[0].startswith("too few seeds: alone the seeds leave ±")
+    assert reasons[1].startswith("too few test videos")
+    assert "there are 100" in reasons[1]
+    assert reasons[2].startswith("too few seeds and test videos")
+    assert reasons[2].endswith("and more than 12 seeds")
+
+
+def test_the_order_of_seeds_changes_the_looks_before_the_last_only():
+    values = 0.7 + np.random.default_rng(3).normal(size=(4, 6)) * 0.004
+    draws = values[..., None] + np.random.default_rng(4).normal(size=(4, 1, 500)) * 0.001
+    ran = set(product(SQUARE, range(6)))
+    one, other = (
+        decide_questions([of_arrays("", SQUARE, values[:, turn], draws[:, turn], ran, (), 100, 0, RULE)], RULE)
+        for turn in (np.arange(6), np.array([3, 0, 5, 1, 4, 2]))
+    )
+    assert one.course[0].judged[0].value != pytest.approx(other.course[0].judged[0].value)
+    for left, right in zip(one.course[-1].judged, other.course[-1].judged, strict=True):
+        assert (left.value, left.low, left.high) == pytest.approx((right.value, right.low, right.high))
+
+
 def test_more_seeds_than_planned_lose_the_error():
     assert decided(SQUARE, 12).notes == ()
     assert "not held any more" in " ".join(decided(SQUARE, 13).notes)
