@@ -120,7 +120,7 @@ def decide(
 
 def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
     """As `decide`, of what is asked of every condition."""
-    most = max((len(places) for question in questions for places in question.complete()), default=0)
+    most = max((len(places) for question in questions for places in question.complete), default=0)
     course = tuple(_look(questions, n, rule) for n in range(rule.first_seeds, most + 1))
     last = course[-1].judged if course else ()
     standings = tuple(_open(question, last, rule) for question in questions)
@@ -164,7 +164,7 @@ def _look(questions: Sequence[Question], n: int, rule: Rule) -> Look:
     judged: list[Judged] = []
     runs = 0
     for question in questions:
-        used = [places[:n] for places in question.complete()]
+        used = [places[:n] for places in question.complete]
         judged += judge(question.effects, used, rule)
         runs += question.runs(used)
     return Look(n, runs, tuple(judged))
@@ -175,7 +175,7 @@ def _open(question: Question, last: Iterable[Judged], rule: Rule) -> Standing:
     standing = question.standing
     judged = {each.name: each for each in last if each.condition == standing.condition}
     variances: dict[str, float] = {}
-    for name, answer, places in zip(question.effects.names, question.answers, question.complete(), strict=True):
+    for name, answer, places in zip(question.effects.names, question.answers, question.complete, strict=True):
         early = len(places) < rule.first_seeds
         if early or judged[name].open:
             variance = float("inf") if early else judged[name].seed_sd ** 2
@@ -193,7 +193,7 @@ def _fixed_runs(questions: Sequence[Question], last: Iterable[Judged], rule: Rul
         mine = [each for each in judged if each.condition == question.standing.condition and each.seeds > 1]
         if not mine:
             return 0, "not every condition has been looked at yet"
-        spread = spread_of(question.effects, question.complete())
+        spread = spread_of(question.effects, question.complete)
         error = float(np.sqrt(np.mean([each.video_error**2 for each in mine])))
         n = fixed_seeds(rule.margin, float(np.sqrt(np.nanmean(spread.pooled**2))), error, (1 - LEVEL) / len(names))
         if not n:

@@ -144,7 +144,7 @@ def _judged(
 ) -> Judged:
     """One effect by its seeds."""
     condition, name, n = effects.condition, effects.names[i], len(places)
-    values, draws = effects.values[i, places], effects.draws[i, places]
+    values, draws = effects.values[i, places], effects.draws[i][places]
     if n < 2:
         few = "no seed has all sets of this effect" if n == 0 else "a single seed says nothing of the spread over seeds"
         return Judged(condition, name, float(values.mean()) if n else NAN, NAN, NAN, n, CANNOT_TELL, few, (NAN,) * 3)

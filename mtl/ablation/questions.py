@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Question:
     standing: Standing
     notes: tuple[str, ...] = ()
 
+    @cached_property
     def complete(self) -> list[list[int]]:
         """By effect the places of the seeds that all its sets have."""
         return [self.standing.complete(answer) for answer in self.answers]
