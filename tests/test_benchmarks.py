@@ -50,6 +50,10 @@ TOY = {
         ["--seeds", "1", "--", *BARE],
         ["native without oneDNN", "portable", "ratio to native"],
     ),
+    "decide": (
+        ["--sweeps", "2", "--resamples", "50"],
+        ["margin 0.01, 2 sweeps a row", "held always", "seeds / one", "naive"],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],

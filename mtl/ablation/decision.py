@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mtl.ablation.judged import CANNOT_TELL, judge, spread_of
+from mtl.ablation.judged import CANNOT_TELL
 from mtl.ablation.judged import Judged as Judged
+from mtl.ablation.judging import judge, spread_of
 from mtl.ablation.predictions import ComparedRun
-from mtl.ablation.questions import Question, question_of
+from mtl.ablation.questions import Question, nothing_of, question_of
 from mtl.ablation.rule import Rule as Rule
 from mtl.ablation.samples import Sample, SampledGroup, by_number
 from mtl.ablation.waves import Job, Standing, next_wave
@@ -50,11 +51,12 @@ class Decision:
     fixed_runs : int
         Runs of the design without looks that would decide an effect of one margin with
         probability .9, at the spread measured; 0 where there is none, see `fixed_reason`.
-    fixed_reason : str
     needed_videos : int
         Test videos that would be needed where they are the limit; 0 where they are not.
     notes : tuple of str
         What else is to be known: an error that is not held any more, runs that failed.
+    fixed_reason : str
+        Why there is no fixed design; else empty.
     standings : tuple of Standing
         What `next_jobs` goes by.
     """
@@ -62,9 +64,9 @@ class Decision:
     course: tuple[Look, ...]
     ended: str
     fixed_runs: int
-    fixed_reason: str = ""
     needed_videos: int = 0
     notes: tuple[str, ...] = ()
+    fixed_reason: str = ""
     standings: tuple[Standing, ...] = ()
 
 
@@ -111,13 +113,14 @@ def decide(
         group = SampledGroup(condition, [i for i, each in enumerate(entries) if each.condition == condition], sample)
         lost = [(arm, order.index(each)) for where, arm, each in failed if where == condition]
         questions.append(question_of(group, arms, order, lost, rule))
+    silent = dict.fromkeys(condition for condition, _, _ in failed)
+    questions += [nothing_of(each, rule) for each in silent if all(entry.condition != each for entry in entries)]
     return decide_questions(questions, rule)
 
 
 def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
     """As `decide`, of what is asked of every condition."""
-    n_seeds = [[len(each) for each in question.complete()] for question in questions]
-    most = max((n for each in n_seeds for n in each), default=0)
+    most = max((len(places) for question in questions for places in question.complete), default=0)
     course = tuple(_look(questions, n, rule) for n in range(rule.first_seeds, most + 1))
     last = course[-1].judged if course else ()
     standings = tuple(_open(question, last, rule) for question in questions)
@@ -131,11 +134,11 @@ def decide_questions(questions: Sequence[Question], rule: Rule) -> Decision:
         )
     return Decision(
         course,
-        _ended(questions, last, n_seeds, rule) if over else "",
+        _ended(questions, last, rule) if over else "",
         fixed,
-        reason,
         max((each.needed_videos for each in last), default=0),
         tuple(notes),
+        reason,
         standings,
     )
 
@@ -161,7 +164,7 @@ def _look(questions: Sequence[Question], n: int, rule: Rule) -> Look:
     judged: list[Judged] = []
     runs = 0
     for question in questions:
-        used = [places[:n] for places in question.complete()]
+        used = [places[:n] for places in question.complete]
         judged += judge(question.effects, used, rule)
         runs += question.runs(used)
     return Look(n, runs, tuple(judged))
@@ -172,7 +175,7 @@ def _open(question: Question, last: Iterable[Judged], rule: Rule) -> Standing:
     standing = question.standing
     judged = {each.name: each for each in last if each.condition == standing.condition}
     variances: dict[str, float] = {}
-    for name, answer, places in zip(question.effects.names, question.answers, question.complete(), strict=True):
+    for name, answer, places in zip(question.effects.names, question.answers, question.complete, strict=True):
         early = len(places) < rule.first_seeds
         if early or judged[name].open:
             variance = float("inf") if early else judged[name].seed_sd ** 2
@@ -187,37 +190,37 @@ def _fixed_runs(questions: Sequence[Question], last: Iterable[Judged], rule: Rul
         names = question.effects.names
         if not names:
             continue
-        mine = [each for each in judged if each.condition == question.standing.condition]
-        spread = spread_of(question.effects, question.complete())
-        error = float(np.sqrt(np.nanmean([each.video_error**2 for each in mine])))
+        mine = [each for each in judged if each.condition == question.standing.condition and each.seeds > 1]
+        if not mine:
+            return 0, "not every condition has been looked at yet"
+        spread = spread_of(question.effects, question.complete)
+        error = float(np.sqrt(np.mean([each.video_error**2 for each in mine])))
         n = fixed_seeds(rule.margin, float(np.sqrt(np.nanmean(spread.pooled**2))), error, (1 - LEVEL) / len(names))
         if not n:
-            return 0, "the test videos are too few to tell an effect of one margin, by however many seeds"
+            return 0, "the test videos are too few to decide on an effect of one margin, with however many seeds"
         runs += n * len(question.standing.arms)
     return runs, ""
 
 
-def _ended(questions: Sequence[Question], last: Iterable[Judged], n_seeds: Sequence[Sequence[int]], rule: Rule) -> str:
+def _ended(questions: Sequence[Question], last: Sequence[Judged], rule: Rule) -> str:
     """Why nothing more is to be run."""
-    untold = [each for each in last if each.word == CANNOT_TELL]
     if not any(question.effects.names for question in questions):
-        return "There is nothing to compare: fewer than two sets have runs."
-    if not untold and any(n_seeds):
-        return "Every question has its answer."
+        return "There is nothing to compare: fewer than two sets have an AUC."
+    untold = [each for each in last if each.word == CANNOT_TELL]
+    if last and not untold:
+        return "Every comparison has a verdict."
     videos = [each for each in untold if each.exhausted]
+    spent = [each for each in untold if not each.exhausted and each.seeds >= rule.most_seeds]
+    holes = [each for each in untold if each not in videos and each not in spent]
     sentences = []
     if videos:
-        most = max(each.needed_videos for each in videos)
-        needed = f", about {most:,} test videos would be needed" if most else ""
-        sentences.append(f"More seeds cannot tell of {_named(videos)}: the test videos are the limit{needed}.")
-    others = [each for each in untold if not each.exhausted]
-    spent = [each for each in others if each.seeds >= rule.most_seeds]
+        needed = f"about {max(each.needed_videos for each in videos):,} would be needed"
+        sentences.append(f"More seeds cannot decide on {_named(videos)}: the test videos are too few, {needed}.")
     if spent:
-        sentences.append(f"The most seeds, {rule.most_seeds}, are run, and it cannot be told of {_named(spent)}.")
-    if len(spent) < len(others) or not untold:
-        lost = [each for each in others if each not in spent]
-        of = f" of {_named(lost)}" if lost else ""
-        sentences.append(f"No seed is left to tell{of} by: of each some set was tried and gave nothing.")
+        sentences.append(f"The most seeds, {rule.most_seeds}, have been run without a verdict on {_named(spent)}.")
+    if holes or not last:
+        of = f" for {_named(holes)}" if holes else ""
+        sentences.append(f"No seed is left{of}: for each of them some set gave no AUC.")
     return " ".join(sentences)
 
 

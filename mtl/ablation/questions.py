@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mtl.ablation.factorial import contrast, main_effects, shapley_values
-from mtl.ablation.judged import Effects
+from mtl.ablation.judging import Effects
 from mtl.ablation.rule import Rule
 from mtl.ablation.samples import SampledGroup
 from mtl.ablation.waves import Standing
@@ -35,6 +36,7 @@ class Question:
     standing: Standing
     notes: tuple[str, ...] = ()
 
+    @cached_property
     def complete(self) -> list[list[int]]:
         """By effect the places of the seeds that all its sets have."""
         return [self.standing.complete(answer) for answer in self.answers]
@@ -94,7 +96,11 @@ def of_arrays(
 ) -> Question:
     """As `question_of`, from AUCs by arm and seed, shape (n_arms, n_seeds), and their draws in resamples of videos."""
     tries = Counter(arm for arm, _ in failed)
-    dead = [arm for arm, n in tries.items() if n >= rule.first_seeds and not _any(values, arms, arm)]
+    dead = [
+        arm
+        for arm, n in tries.items()
+        if arm not in arms or (n >= rule.first_seeds and not np.isfinite(values[list(arms).index(arm)]).any())
+    ]
     kept = [arm for arm in arms if arm not in dead]
     weights, names, base = _asked({arm: arms[arm] for arm in kept})
     rows = [list(arms).index(arm) for arm in kept]
@@ -116,20 +122,22 @@ def of_arrays(
     if n:
         are = "is" if n == 1 else "are"
         notes.append(f"{plural(n, 'run')}{where} gave no AUC and {are} not tried again; their seeds count for nothing.")
-    return Question(effects, names if base else ("",) * len(names), standing, tuple(notes))
+    return Question(effects, names if base is not None else ("",) * len(names), standing, tuple(notes))
 
 
-def _any(values: np.ndarray, arms: Mapping[str, frozenset[str]], arm: str) -> bool:
-    """Whether an arm has an AUC."""
-    return arm in arms and bool(np.isfinite(values[list(arms).index(arm)]).any())
+def nothing_of(condition: str, rule: Rule) -> Question:
+    """What is asked of a condition whose runs all failed: nothing, and it says so."""
+    effects = Effects(condition, (), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0, 0)), 0, 0)
+    standing = Standing(condition, (), None, {}, {}, {}, rule.first_seeds, rule.most_seeds)
+    return Question(effects, (), standing, (f"{condition}: nothing is compared, as none of its runs gave an AUC.",))
 
 
-def _asked(arms: Mapping[str, frozenset[str]]) -> tuple[np.ndarray, tuple[str, ...], str]:
+def _asked(arms: Mapping[str, frozenset[str]]) -> tuple[np.ndarray, tuple[str, ...], str | None]:
     """Weights of every effect, its name, and the base, which a factorial has not."""
     sets = list(arms.values())
     if len(set(sets)) == len(sets) > 1 and len(sets) == 2 ** len(shapley_values(sets)):
         found = main_effects(sets)
-        return np.array(list(found.values())), tuple(" + ".join(sorted(bundle)) for bundle in found), ""
+        return np.array(list(found.values())), tuple(" + ".join(sorted(bundle)) for bundle in found), None
     base = next((arm for arm, auxiliaries in arms.items() if not auxiliaries), next(iter(arms), ""))
     others = [arm for arm in arms if arm != base]
     weights = np.zeros((len(others), len(arms)))

@@ -17,8 +17,8 @@ class Standing:
     condition : str
     arms : tuple of str
         All that are compared, in the order of launch.
-    base : str
-        The arm that each other one is compared with; empty in a factorial, where every effect is made of all arms.
+    base : str or None
+        The arm that each other one is compared with; None in a factorial, where every effect is made of all arms.
     tried : mapping of str to set of int
         By arm the places of the seeds that were run, whatever came of it.
     failed : mapping of str to set of int
@@ -31,7 +31,7 @@ class Standing:
 
     condition: str
     arms: tuple[str, ...]
-    base: str
+    base: str | None
     tried: Mapping[str, frozenset[int]]
     failed: Mapping[str, frozenset[int]]
     variances: Mapping[str, float]
@@ -40,30 +40,31 @@ class Standing:
 
     def together(self, answer: str) -> tuple[str, ...]:
         """The arms that an answer is made of."""
-        return tuple(arm for arm in self.arms if not self.base or arm in (self.base, answer))
+        return tuple(arm for arm in self.arms if self.base is None or arm in (self.base, answer))
 
     def complete(self, answer: str) -> list[int]:
         """Places of the seeds, in order, that all arms of an answer have, up to the first that one still owes."""
-        arms = self.together(answer)
+        tried, void = self._of(answer, self.tried), self._of(answer, self.failed)
+        whole, lost = frozenset.intersection(*tried), frozenset.union(*void)
         found: list[int] = []
-        for place in range(1 + max((seed for arm in arms for seed in self.tried[arm]), default=-1)):
-            if any(place in self.failed[arm] for arm in arms):
+        for place in range(1 + max(frozenset.union(*tried), default=-1)):
+            if place in lost:
                 continue  # never whole any more
-            if not all(place in self.tried[arm] for arm in arms):
+            if place not in whole:
                 break
             found.append(place)
         return found
 
+    def _of(self, answer: str, places: Mapping[str, frozenset[int]]) -> list[frozenset[int]]:
+        """By arm of an answer."""
+        return [places[arm] for arm in self.together(answer)]
+
     def lacking(self, answer: str) -> list[int]:
         """Places of the seeds that an answer gets next: one, before the first look as many as that takes."""
-        arms = self.together(answer)
-        found: list[int] = []
+        whole = frozenset.intersection(*self._of(answer, self.tried))
+        closed = whole.union(*self._of(answer, self.failed))
         n = max(self.first_seeds - len(self.complete(answer)), 1)
-        for place in range(self.most_seeds):
-            owed = any(place not in self.tried[arm] for arm in arms)
-            if owed and not any(place in self.failed[arm] for arm in arms) and len(found) < n:
-                found.append(place)
-        return found
+        return [place for place in range(self.most_seeds) if place not in closed][:n]
 
 
 def next_wave(
