@@ -131,7 +131,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)
 
 
-def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
+def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
     """Do a job; as a run of its own say a user's error and leave, in a sweep leave it to the launcher.
 
     Parameters
