@@ -8,8 +8,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,10 @@ from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
-from mtl.results import AUC_BY, HOST, PROCESS
+from mtl.results import AUC_BY, FAILURE, HOST, PROCESS
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
+from mtl.sweep.sweepers import expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
 from mtl.tracking.process import this_host, this_process
@@ -55,10 +57,12 @@ class SweepCallback(Callback):
         self._answers = False
         self._handed: context.SweepContext | None = None
         self._watch: Watch | None = None
+        self._config: DictConfig | None = None
+        self.broken = ""  # why the sweeper itself ended before its end
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
-        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events"))
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events", "_config"))
         return self.__dict__ | nothing | {"_owner": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -91,6 +95,7 @@ class SweepCallback(Callback):
         from mtl.config.switches import check_switches
         from mtl.job.reuse import finished_runs
 
+        self._config = config
         check_credentials(config)
         rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
@@ -99,17 +104,18 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
+        asked = expected(config)
         check_nodes({"tracking": OmegaConf.to_container(config.tracking)})
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
         if config.dry_run:
-            plan = planned(config, finished_runs(self._tracking))
-            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config))):
+            plan = planned(config, finished_runs(self._tracking), asked.jobs)
+            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config), asked.lines)):
                 show(line)
             sys.exit(0)
         self._tracking.prepare()
         self._answers = _close_stale(self._tracking)
-        plan = planned(config, finished_runs(self._tracking) if self._answers else [])
+        plan = planned(config, self._finished(), asked.jobs)
         folder = _own_folder(config)
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
@@ -122,7 +128,7 @@ class SweepCallback(Callback):
             quiet=not config.hydra.verbose,
             digests=plan.digests,
             known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
-            common=plan.common,
+            common=plan.common or asked.common,
             host=here[HOST],
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
@@ -137,9 +143,36 @@ class SweepCallback(Callback):
             show(_opening(plan, self._handed))
         if config.hydra.job.chdir:
             show(commandline.NO_CHDIR)
-        for line in (*plan.alike, *_never_reused(config, plan, self._tracking.uri)):
+        for line in (*plan.alike, *_never_reused(config, self._tracking.uri)):
             show(line)
         self._watch.start()
+
+    def _finished(self) -> list[TrackedRun]:
+        """Finished runs of the store; none where it does not answer, which is said when a run starts."""
+        from mtl.job.reuse import finished_runs
+
+        return finished_runs(self._tracking) if self._answers else []
+
+    def announce(self, jobs: Sequence[Sequence[str]], first: int) -> None:
+        """Let jobs that a sweeper has just chosen be jobs of this sweep, those among them that are done be reused.
+
+        Parameters
+        ----------
+        jobs : sequence of sequence of str
+            Overrides of each.
+        first : int
+            Number of the first of them.
+        """
+        sweep = self._handed
+        if sweep is None or self._config is None or first + len(jobs) <= sweep.n_jobs:
+            return  # those that were planned when the sweep was opened
+        plan = planned(self._config, self._finished(), jobs)
+        known = [number for number, job in enumerate(plan.jobs, start=first) if job.before is not None]
+        digests = {**sweep.digests, **plan.digests}
+        self._handed = replace(sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests)
+        self._handed.enter()
+        if self._watch is not None:
+            self._watch.watch(self._handed)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the sweep alone speak; in a launcher's worker, tell the job of its sweep."""
@@ -218,7 +251,9 @@ class SweepCallback(Callback):
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
         for line in self._notes(parent.folder):
             show(line)
-        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0 or self.broken
+        if self.broken:
+            parent.tags({FAILURE: self.broken})
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
         ids, metric = [run.id for run in runs], self._judged
@@ -278,14 +313,12 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}{logs}"
 
 
-def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
+def _never_reused(config: DictConfig, uri: str) -> list[str]:
     """Why nothing that is done already can be found, where that is so."""
     if config.rerun:
         return []
     if not uri:
         return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    if not plan.jobs:
-        return ["This sweeper chooses its jobs as it goes, so none is known to be done already: every job is trained."]
     return []
 
 
