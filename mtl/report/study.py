@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -129,7 +128,7 @@ class Study:
         """Write it where `read_study` finds it; a kill leaves the former one or this one."""
         new = folder / f".{STUDY}"
         new.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(new, folder / STUDY)
+        new.replace(folder / STUDY)
 
 
 def read_study(folder: Path) -> Study | None:
@@ -154,6 +153,7 @@ def read_study(folder: Path) -> Study | None:
 def study_of(parent: str, tracking: Downloads) -> Study | None:
     """The search whose sweep is a run of the store; None where it was none."""
     try:
-        return read_study(tracking.download(parent, STUDY).parent)
-    except OSError:
+        path = tracking.download(parent, STUDY)
+    except (OSError, UserError):
         return None
+    return read_study(path.parent)

@@ -16,6 +16,7 @@ from mtl.report.compared_runs import compared_runs
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import Downloads
+from mtl.report.study import Study
 from mtl.results import Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
@@ -53,6 +54,8 @@ class Summary:
         See `compared_over_time`.
     unit : str
         Of their time.
+    study : Study or None
+        Of a sweep that searched; then all else is of the runs of its best trial alone.
     """
 
     main_task: str
@@ -69,6 +72,7 @@ class Summary:
     judged: str = ""
     over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
+    study: Study | None = None
 
     @property
     def main(self) -> str:
@@ -79,6 +83,26 @@ class Summary:
     def measure(self) -> str:
         """The main task's AUC in words."""
         return self.judge.auc_of(self.main_task)
+
+
+def summarise_search(
+    study: Study, runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None, judge: Judge
+) -> Summary:
+    """The report of a sweep that searched; test frames are looked at for its best trial alone.
+
+    Parameters
+    ----------
+    study : Study
+    runs : sequence of TrackedRun
+        All jobs of the sweep, in the order of launch.
+    main_task, tracking, judge
+        See `summarise`.
+    """
+    summary = summarise(study.chosen(runs), main_task, tracking, judge)
+    none = summary.compared.auxiliaries.iloc[:0]  # one setting alone says nothing of auxiliaries
+    return replace(
+        summary, study=study, compared=replace(summary.compared, auxiliaries=none), groups=summary.groups[:0]
+    )
 
 
 def summarise(

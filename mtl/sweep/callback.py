@@ -232,14 +232,16 @@ class SweepCallback(Callback):
             _close_stale(self._tracking)
         from mtl.ablation import design
         from mtl.report import write
-        from mtl.report.summary import summarise
+        from mtl.report.study import read_study
+        from mtl.report.summary import summarise, summarise_search
         from mtl.tracking.journal import recorded
 
         runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
-            summary = summarise(runs, self._main_task, self._tracking, self._judge(runs))
+            study, told = read_study(parent.folder), (self._main_task, self._tracking, self._judge(runs))
+            summary = summarise(runs, *told) if study is None else summarise_search(study, runs, *told)
             for shown in write.sweep_tables(summary):
                 show(shown)
             parent.text(write.markdown(summary))

@@ -15,6 +15,7 @@ from mtl.config.swept import check_keys
 from mtl.errors import UserError
 
 SEED = "seed"
+INCOMPARABLE = ("main_task", "objective", "judge")  # what decides how trials are compared
 LOG = "log"  # the tag of an interval that is searched on a logarithmic scale
 
 
@@ -49,13 +50,9 @@ class Range:
     ----------
     words : tuple of str
         As they stand behind the ``=``.
-    step : float
-    is_whole : bool
     """
 
     words: tuple[str, ...]
-    step: float
-    is_whole: bool
 
     @property
     def first(self) -> str:
@@ -66,10 +63,6 @@ class Range:
     def size(self) -> float:
         """How many values there are."""
         return len(self.words)
-
-    def nearest(self, value: float) -> str:
-        """The word of a number that an optimiser computed: 0.3 for 0.30000000000000004."""
-        return min(self.words, key=lambda word: abs(float(word) - value))
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,9 @@ class SearchSpace:
     def probes(self) -> list[list[str]]:
         """Overrides of a few jobs in which every choice stands once."""
         first = {key: each.first for key, each in self.dimensions.items()}
-        chosen = [(key, word) for key, each in self.dimensions.items() if isinstance(each, Choice) for word in each.words]
+        chosen = [
+            (key, word) for key, each in self.dimensions.items() if isinstance(each, Choice) for word in each.words
+        ]
         return [self.jobs(first | {key: word})[0] for key, word in chosen] or [self.jobs(first)[0]]
 
 
@@ -159,6 +154,10 @@ def search_space(overrides: Sequence[Any]) -> SearchSpace:
             fixed.append(str(override.input_line))
         elif key == SEED:
             seeds = _seeds(override)
+        elif key in INCOMPARABLE:
+            raise UserError(
+                f"{override.input_line}: trials are compared by it, so it cannot be searched. Right: {key}=ONE."
+            )
         else:
             dimensions[key] = _dimension(key, override)
     if not dimensions:
@@ -182,7 +181,8 @@ def _seeds(override: Any) -> tuple[str, ...]:
 
 def _dimension(key: str, override: Any) -> Dimension:
     """What one override searches."""
-    found, tags = override.value(), getattr(override.value(), "tags", set())
+    found = override.value()
+    tags: set[str] = getattr(found, "tags", set())
     said = override.input_line
     if unknown := tags - {LOG}:
         raise UserError(f"{said}: a tag should be {LOG}, found {', '.join(sorted(map(str, unknown)))}.")
@@ -199,8 +199,7 @@ def _dimension(key: str, override: Any) -> Dimension:
     if not words:
         raise UserError(f"{said}: has no value.")
     if override.is_range_sweep() and len(words) > 1:
-        rising = words if found.step > 0 else words[::-1]
-        return Range(rising, abs(found.step), all(word.lstrip("-").isdecimal() for word in words))
+        return Range(words if found.step > 0 else words[::-1])
     return Choice(words)
 
 
