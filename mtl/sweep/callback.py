@@ -119,7 +119,7 @@ class SweepCallback(Callback):
         folder = _own_folder(config)
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
-        self._judged = f"{AUC_BY[config.judge]}/{self._main_task}"
+        self._judged = asked.judged or f"{AUC_BY[config.judge]}/{self._main_task}"
         here = this_process()
         self._handed = context.SweepContext(
             parent=self._parent.id,

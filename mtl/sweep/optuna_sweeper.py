@@ -76,7 +76,7 @@ class Optuna(OwnSweeper):
         lines = [
             f"{plural(config.hydra.sweeper.n_trials, 'trial')}{each}, to {objective.direction} {config.objective}."
         ]
-        return Expected(common=space.fixed, lines=lines)
+        return Expected(common=space.fixed, lines=lines, judged=objective.metric)
 
     def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
         """Propose, run and tell until there are trials enough."""

@@ -28,11 +28,14 @@ class Expected:
         Overrides that all jobs will have, where no job is known.
     lines : sequence of str
         What else is said of the whole by ``dry_run=true``.
+    judged : str
+        Tracked name of what is said of every job that ends; empty: the main task's test AUC.
     """
 
     jobs: Sequence[Sequence[str]] = ()
     common: Sequence[str] = ()
     lines: Sequence[str] = ()
+    judged: str = ""
 
 
 def arguments_of(config: DictConfig) -> list[str]:
