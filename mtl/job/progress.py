@@ -83,9 +83,8 @@ def ended_line(job: Job, done: int, sweep: SweepContext, judged: str, left: floa
     metric, _, task = judged.partition("/")
     low, auc, high = (job.metrics.get(f"{metric}{end}/{task}", float("nan")) for end in ("_low", "", "_high"))
     between = f" ({interval(low, high)})" if low <= high else ""
-    result = (
-        "diverged" if DIVERGED in job.tags else f"{_AUCS.get(metric, metric.removesuffix(BEST))} {number(auc)}{between}"
-    )
+    name = _AUCS.get(metric, metric.removesuffix(BEST))
+    result = "diverged" if DIVERGED in job.tags else f"{name} {number(auc)}{between}"
     what = {
         "FINISHED": f"{result}, {'reused' if job.reused else duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",

@@ -63,7 +63,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
 
 
 def _study(what: str, tracking: Downloads | None) -> Study | None:
-    """The search that a sweep was, by its folder or the id of its own run; None of other sweeps, and of an experiment."""
+    """The search that a sweep was, by its folder or the id of its own run; None of whatever else."""
     if tracking is None:
         return read_study(Path(what))
     return study_of(what, tracking) if re.fullmatch(RUN_ID, what) else None

@@ -66,9 +66,8 @@ def best_sentences(study: Study) -> list[str]:
     of_seeds = f", the mean over {plural(len(study.seeds), 'seed')}" if len(study.seeds) > 1 else ""
     return [
         f"Trial {best.number}: {study.objective} {number(best.value)}{of_seeds}, with {best.words()}",
-        "It was chosen by validation frames, so this value of it is too good: it is the best of "
-        f"{plural(len(study.ranked), 'trial')}. Below stands what it is worth on test frames, which were looked at for "
-        "this trial alone, after the search.",
+        f"It was chosen for this value, the best of {plural(len(study.ranked), 'trial')}, so the value is likely too "
+        "good. What the trial is worth on test frames stands below: of it alone, looked at once, at the end.",
     ]
 
 
@@ -112,5 +111,7 @@ def study_headline(study: Study, test: str) -> str:
     best = study.best
     if best is None or best.value is None:
         return f"None of {plural(len(study.trials), 'trial')} has a value of {study.objective}."
-    found = f"Best of {plural(len(study.ranked), 'trial')} is trial {best.number}, {best.words()}"
+    n_failed = sum(trial.value is None for trial in study.trials)
+    failed = f", {n_failed} of which failed," if n_failed else ""
+    found = f"Best of {plural(len(study.trials), 'trial')}{failed} is trial {best.number}, {best.words()}"
     return f"{found}: {study.objective} {number(best.value)}{f'; {test}' if test else ''}."
