@@ -99,6 +99,11 @@ class Study:
         return f"{quantity.removesuffix(BEST)} of {task}"
 
     @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to try: until then no test frame is looked at."""
+        return len(self.trials) >= self.n_trials or bool(self.ended)
+
+    @property
     def best(self) -> Trial | None:
         """The trial with the best value, the first of several; None where none has any."""
         return next(iter(self.ranked), None)
@@ -120,8 +125,11 @@ class Study:
         return values
 
     def chosen(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
-        """The runs of the best trial among those of the sweep: the only ones whose test frames are looked at."""
-        jobs = self.best.jobs if self.best is not None else ()
+        """The runs of the best trial among those of the sweep, the only ones whose test frames are looked at.
+
+        None before the search is over: a look on the way would be one of several.
+        """
+        jobs = self.best.jobs if self.best is not None and self.is_over else ()
         return [run for run in runs if run.tags.get(JOB, "") in map(str, jobs)]
 
     def write(self, folder: Path) -> None:

@@ -64,10 +64,15 @@ def best_sentences(study: Study) -> list[str]:
     if best is None or best.value is None:
         return [f"No trial has a value of {study.objective}."]
     of_seeds = f", the mean over {plural(len(study.seeds), 'seed')}" if len(study.seeds) > 1 else ""
+    looked = (
+        "What the trial is worth on test frames stands below: of it alone, looked at once, at the end."
+        if study.is_over
+        else "The search is not over, so no test frame was looked at; the same command goes on with it."
+    )
     return [
         f"Trial {best.number}: {study.objective} {number(best.value)}{of_seeds}, with {best.words()}",
         f"It was chosen for this value, the best of {plural(len(study.ranked), 'trial')}, so the value is likely too "
-        "good. What the trial is worth on test frames stands below: of it alone, looked at once, at the end.",
+        f"good. {looked}",
     ]
 
 

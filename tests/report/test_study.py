@@ -30,7 +30,7 @@ def trial(number: int, value: float | None, tasks: str = "all", **given) -> Tria
 STUDY_OF_FOUR = Study(
     "val_auc_best/general_anomaly",
     "maximize",
-    5,
+    4,
     ("0", "1"),
     "TPE of Optuna, seed 0",
     (trial(1, 0.6), trial(2, None, reason="seed 1: it diverged"), trial(3, 0.8), trial(4, 0.8, "anomaly")),
@@ -107,6 +107,17 @@ def test_test_numbers_of_other_trials_are_nowhere_in_the_report(tmp_path):
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 4
 
 
+def test_no_test_frame_is_looked_at_before_the_search_is_over():
+    cut = replace(STUDY_OF_FOUR, n_trials=5)
+    assert cut.chosen(runs()) == []
+    assert replace(cut, ended="everything is tried").chosen(runs()) == STUDY_OF_FOUR.chosen(runs()) != []
+    summary = summarise_search(cut, runs(), "general_anomaly", None, VIDEO_LABELS)
+    assert summary.runs == ()
+    assert "on test frames" not in headline(summary)
+    lines = [line for section in sections(summary) for line in section.lines]
+    assert any("not over, so no test frame was looked at; the same command goes on" in line for line in lines)
+
+
 def test_the_page_says_which_trial_is_best_how_it_went_and_what_matters():
     summary = summarise_search(STUDY_OF_FOUR, [], "general_anomaly", None, VIDEO_LABELS)
     first = f"Best of 4 trials, 1 of which failed, is trial 3, tasks=all {RATE}=0.003234567: "
@@ -116,7 +127,7 @@ def test_the_page_says_which_trial_is_best_how_it_went_and_what_matters():
     assert titles[start + 1 : start + 3] == ["val_auc of general_anomaly by trial", "Importance of what is searched"]
     course = sections(summary)[start + 1]
     assert "Trial 2 failed: seed 1: it diverged." in course.lines
-    assert course.lines[0].startswith("4 of 5 trials, proposed by TPE of Optuna, seed 0, to maximize val_auc")
+    assert course.lines[0].startswith("4 of 4 trials, proposed by TPE of Optuna, seed 0, to maximize val_auc")
     assert set(draw(summary)) == {"objective_by_trial", "importance"}
 
 
