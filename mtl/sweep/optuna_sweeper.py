@@ -15,6 +15,7 @@ from mtl.config.objective import objective_of
 from mtl.errors import UserError
 from mtl.formatting import plural
 from mtl.job import record
+from mtl.job.context import stopped_line
 from mtl.job.failure import one_line
 from mtl.report.study import Study, Trial
 from mtl.results import DIVERGED, JOB
@@ -101,13 +102,21 @@ class Optuna(OwnSweeper):
         while len(study.trials) < self.n_trials and not study.ended:
             wave = self._wave(study, min(at_once, self.n_trials - len(study.trials)))
             study = replace(study, trials=(*study.trials, *self._run(wave, study, results)))
-            study = replace(study, ended=self._ended(study, len(results)))
+            study = replace(study, ended=self._ended(study))
             study.write(self._folder)
+            self._check_worth_it(len(results))
         shares, unknown = self._proposals.importance()
         study = replace(study, importance=shares, unknown=unknown)
         study.write(self._folder)
-        if study.best is None and not self.callback.broken:
-            self.callback.broken = _none_has_a_value(study)
+        if study.best is None:
+            raise UserError(_none_has_a_value(study))
+        return results
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search; where a job failed, the command ends with its reason, as with Hydra's own sweeper."""
+        results = super().sweep(arguments)
+        for each in results:
+            _ = each.return_value
         return results
 
     def _wave(self, study: Study, n: int) -> list[Trial]:
@@ -151,12 +160,15 @@ class Optuna(OwnSweeper):
         """A reason with the seed whose it is, where there are several."""
         return f"seed {self._space.seeds[i]}: {reason}" if len(self._space.seeds) > 1 else reason
 
-    def _ended(self, study: Study, n_launched: int) -> str:
-        """Why no more is proposed although fewer trials than were asked for are done; empty where more is."""
-        jobs = record.read_jobs(self._folder)
+    def _check_worth_it(self, n_launched: int) -> None:
+        """Raise `UserError` where jobs were not begun any more, because the first ones all failed alike."""
+        jobs, first = record.read_jobs(self._folder), self.config.stop_after  # type: ignore[union-attr]
         if len(jobs) < n_launched:
-            self.callback.broken = f"the sweep stopped: {record.failed_alike(jobs, self.config.stop_after)}"  # type: ignore[union-attr]
-            return self.callback.broken
+            reason = record.failed_alike(jobs, first) if first else ""
+            raise UserError(f"{stopped_line(first)} {reason}" if reason else "The search stopped: a job was not begun.")
+
+    def _ended(self, study: Study) -> str:
+        """Why no more is proposed although fewer trials than were asked for are done; empty where more is."""
         tried = {tuple(trial.proposal.items()) for trial in study.trials}
         if len(tried) >= self._space.size and len(study.trials) < self.n_trials:
             return f"everything that can be proposed is tried ({plural(len(tried), 'combination')})"
@@ -189,6 +201,6 @@ def _came(result: JobReturn, job: record.Job | None) -> tuple[float | None, str]
 
 
 def _none_has_a_value(study: Study) -> str:
-    """Why a search found nothing."""
+    """Why a search found nothing, by the reason that comes first."""
     reasons = list(dict.fromkeys(trial.reason for trial in study.trials if trial.reason))
-    return f"none of {plural(len(study.trials), 'trial')} has a value of {study.objective}: {reasons[0]}"
+    return f"none of {plural(len(study.trials), 'trial')} has a value of {study.objective}: {reasons[0]}."

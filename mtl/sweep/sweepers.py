@@ -30,12 +30,18 @@ class Expected:
         What else is said of the whole by ``dry_run=true``.
     judged : str
         Tracked name of what is said of every job that ends; empty: the main task's test AUC.
+    most : int
+        How many jobs there may be in the end; 0: those that are known.
+    looks : str
+        See `SweepContext.looks`.
     """
 
     jobs: Sequence[Sequence[str]] = ()
     common: Sequence[str] = ()
     lines: Sequence[str] = ()
     judged: str = ""
+    most: int = 0
+    looks: str = ""
 
 
 def arguments_of(config: DictConfig) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -58,8 +59,8 @@ class Searched(Optuna):
 
 def study(folder, job, *words, **given):
     found = Searched(folder, job, **given)
-    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
-        found.waves(words)
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"), suppress(Exception):
+        found.sweep(list(words))
     return found, read_study(folder)
 
 
@@ -110,8 +111,17 @@ def test_one_seed_without_a_value_fails_the_trial(tmp_path):
 def test_a_search_without_any_value_broke(tmp_path):
     sweeper, found = study(tmp_path, lambda words: None, "tasks=a,b")
     assert found.best is None
-    n = len(found.trials)
-    assert sweeper.told.broken == f"none of {n} trials has a value of val_auc of general_anomaly: {UNDEFINED}"
+    reason = f"none of {len(found.trials)} trials has a value of val_auc of general_anomaly: {UNDEFINED}."
+    assert sweeper.told.broken == reason
+
+
+def test_a_job_that_failed_ends_the_command_with_its_reason_when_the_search_is_over(tmp_path):
+    came = {"a": 0.7, "b": ValueError("no room")}
+    found = Searched(tmp_path, lambda words: came[words["tasks"]])
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"), pytest.raises(ValueError, match="no room"):
+        found.sweep(["tasks=a,b"])
+    assert not found.told.broken
+    assert read_study(tmp_path).is_over
 
 
 def test_a_sweep_that_stops_ends_the_search(tmp_path):
@@ -121,7 +131,9 @@ def test_a_sweep_that_stops_ends_the_search(tmp_path):
 
     sweeper, found = study(tmp_path, job, f"{RATE}=interval(0.001,0.01)")
     assert len(sweeper.launched) == 4
-    assert found.ended == sweeper.told.broken == "the sweep stopped: no data"
+    assert sweeper.told.broken.startswith("The sweep stopped because its first 3 jobs failed alike")
+    assert sweeper.told.broken.endswith(": no data")
+    assert not found.is_over
     assert found.trials[-1].reason == NOT_STARTED
 
 
