@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.objective import objective_of
 from mtl.errors import UserError
@@ -17,6 +17,7 @@ from mtl.formatting import plural
 from mtl.job import record
 from mtl.job.context import stopped_line
 from mtl.job.failure import one_line
+from mtl.masking import has_secret, masked
 from mtl.report.study import Study, Trial
 from mtl.results import DIVERGED, JOB
 from mtl.sweep.launchers import jobs_at_once
@@ -69,7 +70,7 @@ class Optuna(OwnSweeper):
             raise UserError(
                 'hydra/sweeper=optuna: Optuna is not installed. Right would be `pip install -e ".[optuna]"`.'
             )
-        _check_numbers(config.hydra.sweeper)
+        _check_keys(config.hydra.sweeper)
         space, loader = search_space(parsed(arguments)), GlobalHydra.instance().config_loader()
         check_space(space, lambda words: loader.load_sweep_config(config, words))
         objective, n_seeds = objective_of(config), max(len(space.seeds), 1)
@@ -175,8 +176,14 @@ class Optuna(OwnSweeper):
         return ""
 
 
-def _check_numbers(sweeper: DictConfig) -> None:
-    """Raise `UserError` where a key of the sweeper is no number that it can be."""
+def _check_keys(sweeper: DictConfig) -> None:
+    """Raise `UserError` where a key of the sweeper is no number that it can be, or spells out a password."""
+    storage = str(OmegaConf.to_container(sweeper, resolve=False)["storage"])  # type: ignore[index, call-overload]
+    if has_secret(storage):
+        raise UserError(
+            f"hydra.sweeper.storage: '{masked(storage)}' holds a password, which would be written down with every job; "
+            "right would be a variable: hydra.sweeper.storage='${oc.env:STORAGE}'."
+        )
     for key, least, may_lack in (
         ("n_trials", 1, False),
         ("n_jobs", 1, True),

@@ -194,6 +194,12 @@ def test_a_number_of_the_sweeper_that_cannot_be_is_one_line(word, message):
     assert str(caught.value) == message
 
 
+def test_a_password_in_the_storage_is_refused_before_anything_is_written_down():
+    with pytest.raises(UserError, match=r"holds a password.*\$\{oc.env:STORAGE\}") as caught:
+        expected("tasks=anomaly,all", "hydra.sweeper.storage='postgresql://me:secret@host/db'")
+    assert "secret" not in str(caught.value)
+
+
 def test_an_optimiser_that_is_not_installed_is_one_line(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
