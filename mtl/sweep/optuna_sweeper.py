@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mtl.sweep.own_sweeper import OwnSweeper
 from mtl.sweep.search_space import check_space, search_space
 from mtl.sweep.sweepers import Expected, parsed
 
+OLDEST = (4, 9)  # version of Optuna
 NOT_STARTED = "it was not begun, because the sweep stopped"
 UNDEFINED = "the objective is undefined on the validation videos"
 
@@ -66,10 +68,7 @@ class Optuna(OwnSweeper):
         """Nothing but how many jobs there may be: Optuna is asked when the sweep has begun."""
         from hydra.core.global_hydra import GlobalHydra
 
-        if importlib.util.find_spec("optuna") is None:
-            raise UserError(
-                'hydra/sweeper=optuna: Optuna is not installed. Right would be `pip install -e ".[optuna]"`.'
-            )
+        _check_installed()
         _check_keys(config.hydra.sweeper)
         space, loader = search_space(parsed(arguments)), GlobalHydra.instance().config_loader()
         check_space(space, lambda words: loader.load_sweep_config(config, words))
@@ -174,6 +173,18 @@ class Optuna(OwnSweeper):
         if len(tried) >= self._space.size and len(study.trials) < self.n_trials:
             return f"everything that can be proposed is tried ({plural(len(tried), 'combination')})"
         return ""
+
+
+def _check_installed() -> None:
+    """Raise `UserError` where Optuna is not there, or is an old one, which other sweepers want."""
+    try:
+        found = version("optuna")
+    except PackageNotFoundError:
+        found = ""
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        what = f"{found} is installed, and {oldest} or newer is needed" if found else "is not installed"
+        raise UserError(f'hydra/sweeper=optuna: Optuna {what}. Right would be `pip install -e ".[optuna]"`.')
 
 
 def _check_keys(sweeper: DictConfig) -> None:

@@ -16,7 +16,7 @@ from mtl.config import switches
 from mtl.errors import UserError
 from mtl.job.context import StoppedError
 from mtl.report.study import read_study
-from mtl.sweep import sweepers
+from mtl.sweep import optuna_sweeper, sweepers
 from mtl.sweep.optuna_sweeper import NOT_STARTED, UNDEFINED, Optuna
 from mtl.tracking.no_tracking import NoTracking
 
@@ -200,10 +200,20 @@ def test_a_password_in_the_storage_is_refused_before_anything_is_written_down():
     assert "secret" not in str(caught.value)
 
 
-def test_an_optimiser_that_is_not_installed_is_one_line(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [("", "is not installed"), ("2.10.1", "2.10.1 is installed, and 4.9 or newer is needed"), ("4.9.0", None)],
+)
+def test_an_optimiser_that_is_not_installed_is_one_line(monkeypatch, found, what):
+    def version(name):
+        if not found:
+            raise optuna_sweeper.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(optuna_sweeper, "version", version)
+    if what is None:
+        expected("tasks=anomaly,all")
+        return
     with pytest.raises(UserError) as caught:
         expected("tasks=anomaly,all")
-    assert str(caught.value) == (
-        'hydra/sweeper=optuna: Optuna is not installed. Right would be `pip install -e ".[optuna]"`.'
-    )
+    assert str(caught.value) == f'hydra/sweeper=optuna: Optuna {what}. Right would be `pip install -e ".[optuna]"`.'

@@ -7,6 +7,7 @@ import re
 import pytest
 from conftest import BARE, call, tracking_of
 
+from mtl.report.__main__ import main as report
 from mtl.report.study import read_study
 
 pytest.importorskip("optuna")
@@ -52,6 +53,11 @@ def test_a_search_goes_on_past_what_diverges_and_the_same_command_again_trains_n
     kept = tracking_of(tmp_path).download(parent.id, "")
     for name in ("summary.html", "trials.csv", "objective_by_trial.png", "study.json"):
         assert (kept / name).is_file()
+
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    assert report([parent.id, "--uri", address, "--to", str(tmp_path / "report")]) == 0
+    for name in ("summary.md", "trials.csv"):
+        assert (tmp_path / "report" / name).read_text() == (kept / name).read_text()
 
     again = call(tmp_path, *WORDS)
     assert again.returncode == 0, again.stdout + again.stderr
