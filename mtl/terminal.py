@@ -193,7 +193,8 @@ def progress(title: str, total: int | None, unit: str) -> Iterator[Advance]:
     Yields
     ------
     callable
-        ``advance(n, note="")`` counts n more units; the note stands behind the bar.
+        ``advance(n, note="", total=None)`` counts n more units; the note stands behind the bar, a total that
+        has become known since replaces the one there was.
     """
     if not is_watched() or (_take is not None and _bars is None):  # a job beside others has no terminal of its own
         yield _lines(title, total or 0, unit)
@@ -201,8 +202,8 @@ def progress(title: str, total: int | None, unit: str) -> Iterator[Advance]:
     with _shown_bars() as bars:
         bar = bars.add_task(title, total=total, unit=unit, note="")
 
-        def advance(n: int, note: str = "") -> None:
-            bars.update(bar, advance=n, note=plain(note))
+        def advance(n: int, note: str = "", total: int | None = total) -> None:
+            bars.update(bar, advance=n, note=plain(note), total=total)
 
         try:
             yield advance
@@ -241,16 +242,16 @@ def _lines(title: str, total: int, unit: str) -> Advance:
     start = last = time.monotonic()
     done = 0
 
-    def advance(n: int, note: str = "") -> None:
+    def advance(n: int, note: str = "", total: int | None = total) -> None:
         nonlocal last, done
         done += n
         now = time.monotonic()
         if now - last < SECONDS_BETWEEN_LINES or not done:
             return
-        last = now
+        last, known = now, total or 0
         rate = done / (now - start)
-        left = (total - done) / rate
-        log.info("%s %d/%d, %.0f %s/s, %.0f s left %s", title, done, total, rate, unit, left, note)
+        left = (known - done) / rate
+        log.info("%s %d/%d, %.0f %s/s, %.0f s left %s", title, done, known, rate, unit, left, note)
 
     return advance
 

@@ -13,7 +13,7 @@ from mtl.config.switches import CONF, switches
 from mtl.results import ASKED
 
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra", "training.checkpoint", "data.events", "data.fps")
+NOT_PARAMETERS = ("tracking", "features", "hydra", "decide", "training.checkpoint", "data.events", "data.fps")
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     common : sequence of str
         Those that all jobs of the sweep have.
     """
-    silent = ("tasks=", "data.root=", "data.events=", "data.fps=", "tracking", *(f"{switch}=" for switch in switches()))
+    of_switches = (f"{switch}=" for switch in switches())
+    silent = ("tasks=", "data.root=", "data.events=", "data.fps=", "tracking", "decide.", *of_switches)
     others = [word for word in words if not word.startswith(silent)]
     ordered = sorted(others, key=lambda word: (word in common, word))
     return " ".join([str(choices.get("tasks")), *(as_told(word, choices) for word in ordered)])[:250]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mtl.features.feature_key import Stats
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
-NEUTRAL = ("tracking", "features", "hydra", "experiment")
+NEUTRAL = ("tracking", "features", "hydra", "experiment", "decide")
 # Keys of a group that do not either. Where the data lie: the data's digest says what lies there. What test frames are
 # judged by: stored predictions are scored again.
 JUDGING = ("events", "fps")

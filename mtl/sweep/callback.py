@@ -6,10 +6,10 @@ import atexit
 import logging
 import os
 import sys
-import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,14 @@ from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
-from mtl.results import AUC_BY, HOST, PROCESS
+from mtl.results import AUC_BY, FAILURE, HOST, PROCESS
+from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
+from mtl.sweep.sweepers import expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
-from mtl.tracking.process import this_host, this_process
+from mtl.tracking.process import this_process
 
 if TYPE_CHECKING:
     from mtl.report.judge import Judge
@@ -55,10 +57,13 @@ class SweepCallback(Callback):
         self._answers = False
         self._handed: context.SweepContext | None = None
         self._watch: Watch | None = None
+        self._config: DictConfig | None = None
+        self.broken = ""  # why the sweeper itself ended before its end
+        self.ended = ""  # why it chose to end, where that is not to be seen in the runs
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
-        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events"))
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events", "_config"))
         return self.__dict__ | nothing | {"_owner": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -91,6 +96,7 @@ class SweepCallback(Callback):
         from mtl.config.switches import check_switches
         from mtl.job.reuse import finished_runs
 
+        self._config = config
         check_credentials(config)
         rename_sweep(config)
         words = [str(word) for word in config.hydra.overrides.task]
@@ -99,17 +105,18 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
-        check_nodes({"tracking": OmegaConf.to_container(config.tracking)})
+        check_nodes({key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide")})
+        asked = expected(config)
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
         if config.dry_run:
-            plan = planned(config, finished_runs(self._tracking))
-            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config))):
+            plan = planned(config, finished_runs(self._tracking), asked.jobs)
+            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config), asked.lines, asked.most)):
                 show(line)
             sys.exit(0)
         self._tracking.prepare()
         self._answers = _close_stale(self._tracking)
-        plan = planned(config, finished_runs(self._tracking) if self._answers else [])
+        plan = planned(config, self._finished(), asked.jobs)
         folder = _own_folder(config)
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
@@ -122,10 +129,11 @@ class SweepCallback(Callback):
             quiet=not config.hydra.verbose,
             digests=plan.digests,
             known=[number for number, job in enumerate(plan.jobs) if job.before is not None],
-            common=plan.common,
+            common=plan.common or asked.common,
             host=here[HOST],
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
+            looks=asked.looks,
         )
         self._owner = os.getpid()
         self._handed.enter()
@@ -137,9 +145,36 @@ class SweepCallback(Callback):
             show(_opening(plan, self._handed))
         if config.hydra.job.chdir:
             show(commandline.NO_CHDIR)
-        for line in (*plan.alike, *_never_reused(config, plan, self._tracking.uri)):
+        for line in (*plan.alike, *_never_reused(config, self._tracking.uri)):
             show(line)
         self._watch.start()
+
+    def _finished(self) -> list[TrackedRun]:
+        """Finished runs of the store; none where it does not answer, which is said when a run starts."""
+        from mtl.job.reuse import finished_runs
+
+        return finished_runs(self._tracking) if self._answers else []
+
+    def announce(self, jobs: Sequence[Sequence[str]], first: int) -> None:
+        """Let jobs that a sweeper has just chosen be jobs of this sweep, those among them that are done be reused.
+
+        Parameters
+        ----------
+        jobs : sequence of sequence of str
+            Overrides of each.
+        first : int
+            Number of the first of them.
+        """
+        sweep = self._handed
+        if sweep is None or self._config is None or first + len(jobs) <= sweep.n_jobs:
+            return  # those that were planned when the sweep was opened
+        plan = planned(self._config, self._finished(), jobs)
+        known = [number for number, job in enumerate(plan.jobs, start=first) if job.before is not None]
+        digests = {**sweep.digests, **plan.digests}
+        self._handed = replace(sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests)
+        self._handed.enter()
+        if self._watch is not None:
+            self._watch.watch(self._handed)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the sweep alone speak; in a launcher's worker, tell the job of its sweep."""
@@ -192,7 +227,7 @@ class SweepCallback(Callback):
             commandline.closing.remove(self.finish)
         context.leave()
         hush(None)
-        _end_jobs(self._handed) if interrupted else _await_jobs(self._handed)
+        end_jobs(self._handed) if interrupted else await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
         if self._answers:
@@ -200,9 +235,8 @@ class SweepCallback(Callback):
         from mtl.ablation import design
         from mtl.report import write
         from mtl.report.summary import summarise
-        from mtl.tracking.journal import recorded
 
-        runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
+        runs = self.runs()
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
@@ -216,14 +250,27 @@ class SweepCallback(Callback):
             log.warning("The report was not made: %s", error)
         except Exception:  # whatever is wrong with a report, the parent is closed
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
-        for line in self._notes(parent.folder):
+        for line in filter(None, (self.ended, *self._notes(parent.folder))):
             show(line)
-        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0
+        bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0 or self.broken
+        if self.broken:
+            parent.tags({FAILURE: self.broken})
         parent.end("KILLED" if interrupted else "FAILED" if bad else "FINISHED")
         show(f"report   {written / 'summary.html'}")
         ids, metric = [run.id for run in runs], self._judged
         for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
+
+    def runs(self) -> list[TrackedRun]:
+        """The jobs that have begun, by their records."""
+        from mtl.tracking.journal import recorded
+
+        folder = Path(self._handed.folder) if self._handed else Path()
+        return [run for run in recorded(folder) if run.tags.get("sweep") != "parent"]
+
+    def judged(self) -> tuple[Any, Judge]:
+        """Where predictions that do not lie on this machine are to be had, and what judges them."""
+        return self._tracking, self._judge(self.runs())
 
     def _judge(self, runs: list[TrackedRun]) -> Judge:
         """What judges the runs: the events of the file, else those that the runs found with their data."""
@@ -278,14 +325,12 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}{logs}"
 
 
-def _never_reused(config: DictConfig, plan: Plan, uri: str) -> list[str]:
+def _never_reused(config: DictConfig, uri: str) -> list[str]:
     """Why nothing that is done already can be found, where that is so."""
     if config.rerun:
         return []
     if not uri:
         return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    if not plan.jobs:
-        return ["This sweeper chooses its jobs as it goes, so none is known to be done already: every job is trained."]
     return []
 
 
@@ -308,31 +353,6 @@ def _own_folder(config: DictConfig) -> Path:
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir='{quoted}'"]  # jobs are composed from these
     return folder
-
-
-def _is_running(folder: Path) -> bool:
-    """Whether a process of this machine still works at one of the sweep's jobs."""
-    running = [job.tags for job in record.read_jobs(folder) if job.status == "RUNNING"]
-    return any(tags.get(HOST) == this_host() and tags.get(PROCESS) != this_process()[PROCESS] for tags in running)
-
-
-def _await_jobs(sweep: context.SweepContext) -> None:
-    """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
-    folder, last = Path(sweep.folder), time.monotonic()
-    while (running := _is_running(folder)) or (sweep.slots and time.monotonic() - last < context.SECONDS_TO_LEAVE):
-        if running:
-            last = time.monotonic()
-        if len([job for job in record.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
-            break
-        time.sleep(context.SECONDS_BETWEEN_LOOKS)
-
-
-def _end_jobs(sweep: context.SweepContext) -> None:
-    """Call jobs of this machine that are still at work off, and wait until they have left."""
-    context.call_off(sweep)
-    end = time.monotonic() + context.SECONDS_TO_LEAVE + 2 * context.SECONDS_BETWEEN_LOOKS
-    while _is_running(Path(sweep.folder)) and time.monotonic() < end:
-        time.sleep(0.1)
 
 
 def _close_stale(tracking: Any) -> bool:

@@ -19,7 +19,6 @@ from mtl.job import progress
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
 
-PRODUCT = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 # parameters that say how long a run takes, the most telling last
 COSTLY = ("data", "backbone", "freeze", "training.epochs", "weighting", "tasks")
 
@@ -75,8 +74,8 @@ class Setting:
     choices: Mapping[str, Any]
 
 
-def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
-    """What the sweep of this command line consists of, and what of it is done.
+def planned(config: DictConfig, finished: Sequence[TrackedRun], jobs: Sequence[Sequence[str]]) -> Plan:
+    """What jobs of a sweep consist of, and what of them is done.
 
     Parameters
     ----------
@@ -84,11 +83,12 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
         As Hydra composes it for a multirun.
     finished : sequence of TrackedRun
         Of the store.
+    jobs : sequence of sequence of str
+        Overrides of each.
 
     Notes
     -----
-    The data are looked at only where the store has a finished run at all. A
-    sweeper that decides as it goes has no plan.
+    The data are looked at only where the store has a finished run at all.
     """
     from mtl.config.build import plain_config
     from mtl.config.choices import told
@@ -100,7 +100,7 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun]) -> Plan:
     )
     digests: dict[str, str] = {}
     found, settings = [], []
-    composed = list(_composed(config))
+    composed = list(_composed(config, jobs))
     common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
     for words, choices, job in composed:
         named = told(job, choices, config)
@@ -161,8 +161,10 @@ def same_settings(settings: Sequence[Setting]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:
-    """Overrides, choices and config of every job, as Hydra's own sweeper will make them.
+def _composed(
+    config: DictConfig, jobs: Sequence[Sequence[str]]
+) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:
+    """Overrides, choices and config of every job, as the launcher will make them.
 
     Composing takes a tenth of a second; jobs that differ in their seed alone are
     composed once.
@@ -171,7 +173,6 @@ def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any], D
 
     loader = GlobalHydra.instance().config_loader()
     composed: dict[tuple[str, ...], DictConfig] = {}
-    jobs = _expanded(config, loader)
     check_keys(jobs, lambda words: loader.load_sweep_config(config, words))
     for words in jobs:
         rest = tuple(word for word in words if not word.startswith("seed="))
@@ -192,19 +193,6 @@ def _seed(word: str) -> int:
     if not word.isdecimal():
         raise UserError(f"seed: should be a whole number from 0 on, found {word!r}.")
     return int(word)
-
-
-def _expanded(config: DictConfig, loader: Any) -> list[list[str]]:
-    """Overrides of every job; none where another sweeper than Hydra's own makes them."""
-    if config.hydra.sweeper["_target_"] != PRODUCT:
-        return []
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    words += [str(word) for word in config.hydra.overrides.task]
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
 def _digest(job: DictConfig) -> str:
@@ -254,7 +242,7 @@ def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float
     return None
 
 
-def dry_run(plan: Plan, at_once: int) -> list[str]:
+def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -> list[str]:
     """Lines that say what a sweep would run and what is done already.
 
     Parameters
@@ -262,9 +250,13 @@ def dry_run(plan: Plan, at_once: int) -> list[str]:
     plan : Plan
     at_once : int
         How many jobs run side by side.
+    more : sequence of str
+        What a sweeper that chooses jobs as it goes says of the whole.
+    most : int
+        How many jobs it may come to; 0: those of the plan.
     """
     if not plan.jobs:
-        return ["This sweeper chooses its jobs as it goes: nothing is known in advance."]
+        return ["This sweeper chooses its jobs as it goes: none is known in advance.", *more]
     lines = []
     for number, job in enumerate(plan.jobs, start=1):
         about = "" if job.seconds is None else f", about {progress.duration(job.seconds)}"
@@ -280,4 +272,10 @@ def dry_run(plan: Plan, at_once: int) -> list[str]:
         lines.append(f"About {progress.duration(rough)}{side}, by the times of like runs in this store.")
     elif todo:
         lines.append("How long it takes is not known: the store has no like run yet.")
+    lines += more
+    if most and known:
+        rough = statistics.mean(known) * max(most - done, 0) / min(at_once, most)
+        lines.append(f"At most {most} jobs in all, about {progress.duration(rough)} of them to wait for.")
+    elif most:
+        lines.append(f"At most {most} jobs in all.")
     return lines

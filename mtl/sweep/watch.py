@@ -27,6 +27,11 @@ class Watch(threading.Thread):
         self._bar = ExitStack()
         self._advance: terminal.Advance | None = None
 
+    def watch(self, sweep: context.SweepContext) -> None:
+        """From now on there are more jobs."""
+        with self._looking:
+            self._sweep = sweep
+
     def start(self) -> None:
         """Begin to look, and show the bar."""
         if terminal.is_watched() and self._sweep.quiet:
@@ -63,4 +68,4 @@ class Watch(threading.Thread):
                 show(progress.ended_line(job, done, self._sweep, self._judged, more))
             if self._advance is not None:
                 running = [self._sweep.label(job.name) for job in found if job.status == "RUNNING"]
-                self._advance(len(new), note=progress.at_work(running))
+                self._advance(len(new), note=progress.at_work(running), total=self._sweep.n_jobs or None)

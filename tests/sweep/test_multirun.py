@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from conftest import call
@@ -11,7 +12,8 @@ from omegaconf import OmegaConf
 
 from mtl.errors import UserError
 from mtl.job import context
-from mtl.sweep import callback, launchers, process_launcher
+from mtl.sweep import callback, launchers, process_launcher, sweepers
+from mtl.sweep.own_sweeper import OwnSweeper
 from mtl.sweep.plan import Plan, Planned, Setting, same_settings
 from mtl.tracking.journal import Journal
 from mtl.tracking.no_tracking import NoTracking
@@ -42,12 +44,10 @@ def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
 
 
 def test_a_sweep_that_reuses_nothing_says_so():
-    job = Planned("a", {}, None, None)
-    config, plan, none = OmegaConf.create({"rerun": False}), Plan([job], {}, []), Plan([], {}, [])
-    assert callback._never_reused(config, plan, "sqlite:///a") == []
-    assert "tracking=none" in callback._never_reused(config, plan, "")[0]
-    assert "sweeper" in callback._never_reused(config, none, "sqlite:///a")[0]
-    assert callback._never_reused(OmegaConf.create({"rerun": True}), plan, "") == []
+    config = OmegaConf.create({"rerun": False})
+    assert callback._never_reused(config, "sqlite:///a") == []
+    assert "tracking=none" in callback._never_reused(config, "")[0]
+    assert callback._never_reused(OmegaConf.create({"rerun": True}), "") == []
 
 
 def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):
@@ -140,3 +140,37 @@ def test_a_dry_run_says_which_jobs_are_one_setting_and_names_them_by_their_confi
     )
     assert lines[1] == "[1/6] anomaly freeze=stages seed=0: would run"
     assert "freeze=all" not in "".join(lines[1:])
+
+
+def test_a_sweeper_of_others_is_refused_in_one_line():
+    config = OmegaConf.create({"hydra": {"sweeper": {"_target_": "hydra_plugins.others.Swarm"}}})
+    with pytest.raises(UserError, match=r"^hydra/sweeper: hydra_plugins.others.Swarm is not supported. Known: basic"):
+        sweepers.expected(config)
+
+
+def test_a_sweeper_that_breaks_says_why_on_the_sweep_s_own_run(tmp_path):
+    class Breaking(OwnSweeper):
+        expected = None
+
+        def waves(self, arguments):
+            raise ValueError("of no use")
+
+    mine = callback.SweepCallback()
+    sweeper = Breaking()
+    sweeper.hydra_context = SimpleNamespace(callbacks=SimpleNamespace(callbacks=[object(), mine]))
+    with pytest.raises(ValueError, match="of no use"):
+        sweeper.sweep([])
+    assert mine.broken == "ValueError: of no use"
+
+
+def test_jobs_that_a_sweeper_chooses_later_become_jobs_of_the_sweep(tmp_path, monkeypatch):
+    done = Planned("b", {}, SimpleNamespace(id="1"), None)
+    monkeypatch.setattr(callback, "planned", lambda config, finished, jobs: Plan([done] * len(jobs), {"d": "1"}, []))
+    monkeypatch.setenv(context.SWEEP, "")
+    mine = callback.SweepCallback()
+    mine._config, mine._handed = OmegaConf.create({}), context.SweepContext("", str(tmp_path), n_jobs=2, known=[1])
+    mine.announce([["a=1"], ["a=2"]], 0)
+    assert mine._handed.n_jobs == 2
+    mine.announce([["a=3"], ["a=4"]], 2)
+    assert context.current().n_jobs == mine._handed.n_jobs
+    assert (mine._handed.n_jobs, list(mine._handed.known), mine._handed.digests) == (4, [1, 2, 3], {"d": "1"})
