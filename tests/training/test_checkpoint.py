@@ -10,8 +10,11 @@ from test_training import TASKS, dataset, measurements, model, of_conf, training
 pytestmark = pytest.mark.tensorflow
 
 WEIGHTINGS = sorted(path.stem for path in (ROOT / "conf" / "weighting").glob("*.yaml"))
-# always one with a state of its own, and nothing measured, which takes as long as all else
-EACH = sampled([("uncertainty", 0), *((name, 2) for name in WEIGHTINGS)], every=len(WEIGHTINGS) + 1)
+# measuring takes as long as all else and knows no weighting: two are tried with it, by losses and by gradients, each
+# killed within the third epoch, and within the second one of the process that went on; every weighting is killed once
+TWICE = [("uncertainty", 0, (3, 2)), ("famo", 2, (3, 2)), ("pcgrad", 2, (3, 2))]
+ONCE = [(name, 0, (3,)) for name in WEIGHTINGS if name != "uncertainty"]
+EACH = sampled([*TWICE, *ONCE], every=len(TWICE) + len(ONCE))  # always one with a state of its own
 
 
 class Kill(BaseException):
@@ -59,10 +62,10 @@ def assert_equal(one, other):
     assert one[2].best_epoch == other[2].best_epoch
 
 
-@pytest.mark.parametrize(("weighting", "measured"), EACH)
-def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting, measured):
+@pytest.mark.parametrize(("weighting", "measured", "kills"), EACH)
+def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting, measured, kills):
     whole = train(tmp_path / "whole", weighting, measured=measured)
-    for kill_in in (3, 2):  # within the third epoch, then within the second one of the process that went on
+    for kill_in in kills:
         with pytest.raises(Kill):
             train(tmp_path / "killed", weighting, kill_in=kill_in, measured=measured)
     assert_equal(whole, train(tmp_path / "killed", weighting, measured=measured))
