@@ -87,6 +87,7 @@ def test_everything_that_made_the_numbers_is_an_artifact(folder):
         "overrides.txt",
         "packages.json",
         "frame_counts.csv",
+        "videos.csv",
         "train_annotations.txt",
         "val_annotations.txt",
         "test_annotations.txt",

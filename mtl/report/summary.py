@@ -11,8 +11,12 @@ from mtl.ablation import comparison, fairness, measured_groups
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.design import controls_of, design_of, resampling, settled
 from mtl.ablation.mean_relations import mean_relations
+from mtl.checks.base import Finding
+from mtl.checks.evidence import Evidence
+from mtl.checks.listing import findings
 from mtl.plots.over_time import VideoScores
 from mtl.report.compared_runs import compared_runs
+from mtl.report.evidence import kept_packages, kept_videos
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import Downloads
@@ -43,7 +47,8 @@ class Summary:
         By condition: the tasks of its largest set, and every measure as its mean over seeds.
     budget : str
         How long all were trained.
-    warnings : tuple of str
+    findings : tuple of Finding
+        What every check found.
     groups : DataFrame
         See `measured_groups`.
     judge : Judge
@@ -63,12 +68,17 @@ class Summary:
     axis: str
     relations: Mapping[str, tuple[tuple[str, ...], Mapping[str, Relation]]]
     budget: str
-    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     judge: Judge = VIDEO_LABELS
     judged: str = ""
     over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the checks found to be issues."""
+        return tuple(line for each in self.findings if each.severity == "issue" for line in each.lines)
 
     @property
     def main(self) -> str:
@@ -122,11 +132,13 @@ def summarise(
         design.axis,
         mean_relations(design),
         fairness.budget(design),
-        (
-            *(*unreadable, *judge.left_out(entries), *compared.warnings),
-            *fairness.unfair(design, compared.base.removeprefix(f"{design.axis}=")),
-            *fairness.arithmetics(design, main_task, compared.base.removeprefix(f"{design.axis}="), judge.metric),
-            *(*fairness.data_apart(design), *fairness.versions(design.counted)),
+        findings(
+            Evidence(
+                *(main_task, design, compared, tuple(entries), judge.metric),
+                left_out=(*unreadable, *judge.left_out(entries)),
+                videos=kept_videos(design.counted, tracking),
+                packages=kept_packages(design.counted, tracking),
+            )
         ),
         measured_groups.measured_groups(design, judge.metric),
         judge,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -27,11 +28,12 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
     width = shutil.get_terminal_size().columns
     shown: list[RenderableType] = []
     for section in sections(summary):
-        if section.table is not None:
-            for i, part in enumerate(fitting(section.table, width)):
+        table = section.table if section.on_terminal else None
+        if table is not None:
+            for i, part in enumerate(fitting(table, width)):
                 shown.append(terminal_table(section.title if i == 0 else "", part))
         lines = section.lines if section.brief is None else section.brief
-        if section.table is None and lines:
+        if table is None and lines:
             shown.append(Text(section.title, style="bold"))
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
@@ -106,6 +108,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "test_videos": compared.n_videos,
         "budget": summary.budget,
         "warnings": list(summary.warnings),
+        "checks": [{**asdict(each), "see": each.anchor} for each in summary.findings],
         "not_finished": design.failures(summary.runs),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }
