@@ -27,7 +27,7 @@ class FewTestVideos(Check):
         if not few:
             least = min(counts, key=lambda name: (counts[name], name))
             return self.passed(
-                f"Every class has {FEWEST} test videos or more; the fewest has {least}, {counts[least]}."
+                f"Every class has {FEWEST} test videos or more; {least} has the fewest, {counts[least]}."
             )
         named = ", ".join(f"{name} {n}" for name, n in list(few.items())[:MOST_NAMED])
         more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
