@@ -44,10 +44,10 @@ class OtherDifferences(Check):
         }
         alike, unknown = ([name for name, told in known.items() if told is which] for which in (True, False))
         untold = f"Not all of {plural(len(runs), 'run')} say what they had as {', '.join(unknown)}."
-        if not known["parameters"]:
-            return self.not_applicable(untold)
         agree = f"Except for what is compared, {plural(len(runs), 'run')} agree in {', '.join(alike)}."
-        return self.passed(*([agree, untold] if unknown else [agree]))
+        if unknown:
+            return self.not_applicable(f"{agree} {untold}" if alike else untold)
+        return self.passed(agree)
 
 
 def _packages(of_runs: Sequence[Mapping[str, str]]) -> list[str]:

@@ -172,7 +172,7 @@ def _definitions(summary: Summary) -> list[str]:
     return sentences(sweep_numbers([str(name) for table in tables for name in table if table[name].notna().any()]))
 
 
-CHECKS, LIMITS = "Checks: issues and tips", ("issue", "tip")
+CHECKS, LIMITS = "Checks", ("issue", "tip")
 _PREDICTED_GAINS = "Did gradients and losses predict the gains?"
 _OVER_TIME = (
     "Of the base and of the best other row the first run, in test videos chosen by rule: the first by name of each of "

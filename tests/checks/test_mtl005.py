@@ -34,6 +34,7 @@ def test_a_class_that_no_head_scores_is_a_tip_and_where_runs_differ_the_fewest_c
 def test_many_classes_are_not_all_named():
     table = videos(**dict.fromkeys("ABCDEFG", 1))
     severity, line = found(FewTestVideos(), evidence(run(), entries=[entry(by_video=table)]))
+    assert severity == "tip"
     assert line.startswith("Fewer than 5 test videos: A 1, B 1, C 1, D 1, E 1 and 2 more. ")
 
 

@@ -329,6 +329,22 @@ def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path
     assert "MTL004 all was not compared" in "".join(shown(each) for each in write.sweep_tables(found))
 
 
+def test_the_terminal_shows_issues_with_their_codes_and_every_other_form_all_checks(summary, files):
+    terminal = " ".join("".join(shown(each) for each in write.sweep_tables(summary)).split())
+    forms = [(files / f"summary.{form}").read_text(encoding="utf-8") for form in ("html", "md")]
+    kept = json.loads((files / "summary.json").read_text(encoding="utf-8"))
+    assert [each["code"] for each in kept["checks"]] == [each.code for each in summary.findings]
+    assert {each.severity for each in summary.findings} >= {"issue", "passed", "not applicable"}
+    for each in summary.findings:
+        assert (f"{each.code} {each.lines[0]}" in terminal) == (each.severity == "issue")
+        for text in forms:
+            assert each.title in text
+            assert f"docs/checks.md#{each.code.lower()}" in text
+    assert "docs/checks.md explains the codes" in terminal
+    assert kept["warnings"] == list(summary.warnings)
+    assert all(each["see"] == f"docs/checks.md#{each['code'].lower()}" for each in kept["checks"])
+
+
 def test_budgets_that_are_swept_need_no_warning(tmp_path):
     runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
     found = summarised(tmp_path / "a", *runs)
