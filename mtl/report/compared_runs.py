@@ -42,12 +42,18 @@ def compared_runs(
         if run.tags.get(DIVERGED):
             reason = f"it diverged ({run.tags[DIVERGED]})"
             predicted = replace(predicted, fault=predicted.fault and reason)
-        arm = design.arm(run) if design.axis == "tasks" else f"{design.axis}={design.arm(run)}"
+        condition, arm = place_of(design, run)
         tasks = tasks_of(run) or frozenset({main_task})
         measures = measures_of(run, main_task, tasks)
-        place = (str(row["set"]), arm, design.condition(run), str(row["seed"]))
+        place = (str(row["set"]), arm, condition, str(row["seed"]))
         entries.append(ComparedRun(*place, tasks, predicted, measures))
     return entries, warnings, scored
+
+
+def place_of(design: Design, run: TrackedRun) -> tuple[str, str]:
+    """Condition and arm of a run, as they are compared."""
+    arm = design.arm(run)
+    return design.condition(run), arm if design.axis == "tasks" else f"{design.axis}={arm}"
 
 
 def _predicted(
