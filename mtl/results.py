@@ -191,6 +191,7 @@ UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training f
 ASKED = "asked_for"  # choices as typed, such as freeze=all, where the configuration is that of another choice
 CODE, DATA = "code", "data_digest"  # of what a result comes from
 NUMERICS = "numerics"  # what did the arithmetic
+OBJECTIVE = "objective"  # the quantity that a sweeper which searches would choose by
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
 

@@ -79,6 +79,16 @@ def test_the_data_set_is_an_input_of_the_run(folder):
     assert {one.dataset.name for one in inputs} == {"demo"}
 
 
+def test_the_frames_of_every_video_are_an_artifact(folder):
+    found = pd.read_csv(artifacts(folder, "all") / "videos.csv")
+    assert found.groupby("split")["video"].nunique().to_dict().keys() == {"train", "val", "test"}
+    judged = pd.read_parquet(artifacts(folder, "all") / "predictions.parquet", columns=["split", "video"])
+    by_video = found[found["split"] != "train"].set_index(["split", "video"])["frames"].sort_index()
+    pd.testing.assert_series_equal(
+        by_video, judged.value_counts().sort_index(), check_names=False, check_index_type=False
+    )
+
+
 def test_everything_that_made_the_numbers_is_an_artifact(folder):
     kept = artifacts(folder, "all")
     names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
@@ -87,6 +97,7 @@ def test_everything_that_made_the_numbers_is_an_artifact(folder):
         "overrides.txt",
         "packages.json",
         "frame_counts.csv",
+        "videos.csv",
         "train_annotations.txt",
         "val_annotations.txt",
         "test_annotations.txt",

@@ -35,6 +35,7 @@ FLOORS = (
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),
     ("ablation",),
+    ("checks",),
     ("tracking",),
     ("report",),
     ("job",),  # what a job knows of its sweep

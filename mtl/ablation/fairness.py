@@ -29,7 +29,7 @@ def budget(design: Design) -> str:
             return "The training budgets differ, as intended: they are what is compared."
         if all(len(budgets(members)) <= 1 for members in design.by_condition().values()):
             return "The training budgets differ between conditions and are equal within each condition."
-        return "The training budgets differ: see the warnings."
+        return "The training budgets differ: see MTL004."
     epochs, size, stops = found.pop()
     same = f"{epochs} epochs at batch size {size}"
     if stops.lower() == "false":

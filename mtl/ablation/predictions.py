@@ -19,6 +19,8 @@ from mtl.tasks import NORMAL, UNLABELLED
 
 ALIKE, ALIKE_BY_EVENTS = "all test frames have the same label", "all annotated test frames are alike by the events"
 
+BY_VIDEO = ("split", "video", "class_name", "frames")
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -38,8 +40,12 @@ class Predicted:
     fault : str
         Why there is no AUC; else empty.
     ties : float
-        Share of the comparisons that are ties, of predictions without logits, whose
-        probabilities may be equal where the logits were not; NaN of those with logits.
+        Largest share of the comparisons of a class that are ties; NaN without an AUC.
+    by_logits : bool
+        Whether frames are ranked by logits; probabilities, of a former version, may be equal where the
+        logits were not.
+    by_video : DataFrame
+        `split`, `video`, `class_name`, `frames`: of every video that predictions were made of, in any split.
     n_frames, n_positives : int
         Where annotated events judge: frames, and those of them that are an instance of any of the
         task's classes but Normal.
@@ -54,6 +60,8 @@ class Predicted:
     by_head: Mapping[str, PairwiseCounts] = field(default_factory=dict)
     fault: str = ""
     ties: float = float("nan")
+    by_logits: bool = True
+    by_video: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BY_VIDEO))
     n_frames: int = 0
     n_positives: int = 0
     left_out: tuple[str, ...] = ()
@@ -95,7 +103,7 @@ def reduced(
     ValueError
         If columns are missing.
     """
-    predictions = of_split(predictions, "test")
+    every, predictions = predictions, of_split(predictions, "test")
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
     classes = predicted_classes(predictions, main_task)
     if not missing:
@@ -106,7 +114,9 @@ def reduced(
     abnormal = (judged["class_name"].astype(str) != NORMAL).to_numpy()
     target, scores = judged[f"target/{main_task}"].to_numpy(), ranking_scores(judged, main_task)
     codes, videos, anomalous = coded_videos(judged["video"], abnormal)
+    by_logits = any(name.split("/")[:2] == ["logit", main_task] for name in map(str, predictions))
     found = Predicted(videos, anomalous, _digests(judged, target, codes, len(videos)), left_out=left_out)
+    found = replace(found, by_logits=by_logits, by_video=_by_video(every))
     if events is not None and not len(judged):
         none = f"none of its {plural(len(left_out), 'test video')} is annotated"
         return replace(found, fault=f"{none} in {events.source}" if events.source else none)
@@ -135,8 +145,16 @@ def reduced(
         for head, normal in _of_normal(judged).items():
             if np.isfinite(normal).all():
                 heads[head] = counted_wins(-normal, 0)
-    ties = _ties(judged, main_task, scores[rows], positives, both, weights)
+    ties = max(tied_share(scores[rows, c], positives[:, c], weights) for c in np.flatnonzero(both))
     return replace(found, counts=counts, by_head=heads, ties=ties)
+
+
+def _by_video(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Frames by split and video, see `Predicted`; tables without a split are of test."""
+    rows = predictions if "split" in predictions else predictions.assign(split="test")
+    groups = rows.groupby(list(BY_VIDEO[:3]), sort=False, observed=True)
+    frames = groups[N_FRAMES].sum() if N_FRAMES in rows else groups.size()
+    return frames.rename("frames").reset_index().astype(dict.fromkeys(BY_VIDEO[:3], str))
 
 
 def _judged(predictions: pd.DataFrame, events: Events | None) -> tuple[pd.DataFrame, EventTruth, tuple[str, ...]]:
@@ -156,20 +174,6 @@ def _of_normal(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     return {
         head: ranking_scores(predictions, head)[:, predicted_classes(predictions, head).index(NORMAL)] for head in heads
     }
-
-
-def _ties(
-    predictions: pd.DataFrame,
-    main_task: str,
-    scores: np.ndarray,
-    positives: np.ndarray,
-    counted: np.ndarray,
-    weights: np.ndarray,
-) -> float:
-    """Largest share of tied comparisons among the classes; NaN of log-odds, which tie as the logits do."""
-    if any(name.split("/")[:2] == ["logit", main_task] for name in map(str, predictions)):
-        return float("nan")
-    return max(tied_share(scores[:, c], positives[:, c], weights) for c in np.flatnonzero(counted))
 
 
 def _digests(predictions: pd.DataFrame, target: np.ndarray, codes: np.ndarray, n_videos: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -12,7 +11,6 @@ from mtl.ablation import predictions
 from mtl.ablation.design import Design, measures_of, tasks_of
 from mtl.ablation.event_truth import event_aucs
 from mtl.ablation.predictions import ComparedRun, Predicted
-from mtl.formatting import plural
 from mtl.report.judge import Judge
 from mtl.report.stored import PREDICTIONS, Downloads, stored
 from mtl.results import DIVERGED, UNTRAINED, TrackedRun
@@ -43,33 +41,19 @@ def compared_runs(
             continue
         if run.tags.get(DIVERGED):
             reason = f"it diverged ({run.tags[DIVERGED]})"
-            if predicted.fault:
-                predicted = replace(predicted, fault=reason)
-            else:
-                warnings.append(f"{run.name}: {reason}.")
+            predicted = replace(predicted, fault=predicted.fault and reason)
         condition, arm = place_of(design, run)
         tasks = tasks_of(run) or frozenset({main_task})
         measures = measures_of(run, main_task, tasks)
         place = (str(row["set"]), arm, condition, str(row["seed"]))
         entries.append(ComparedRun(*place, tasks, predicted, measures))
-    return entries, [*warnings, *_tied(entries)], scored
+    return entries, warnings, scored
 
 
 def place_of(design: Design, run: TrackedRun) -> tuple[str, str]:
     """Condition and arm of a run, as they are compared."""
     arm = design.arm(run)
     return design.condition(run), arm if design.axis == "tasks" else f"{design.axis}={arm}"
-
-
-def _tied(entries: Sequence[ComparedRun]) -> list[str]:
-    """A line where runs of former versions are ranked by probabilities, some of which tie."""
-    ties = [entry.predicted.ties for entry in entries if entry.predicted.ties > 0]
-    if not ties:
-        return []
-    return [
-        f"{plural(len(ties), 'run')} of a former version kept no logits and {'is' if len(ties) == 1 else 'are'} ranked "
-        f"by probabilities, which saturate: up to {max(ties):.2%} of the comparisons of two frames are ties."
-    ]
 
 
 def _predicted(

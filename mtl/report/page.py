@@ -15,7 +15,7 @@ SHOWN_SIZE = 0.66  # pixels of the page per pixel of a figure
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
-.headline { font-weight: 600; } .warning { background: #f2f2f2; border-left: 4px solid #555; padding: .4rem .8rem; }
+.headline { font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .25rem .45rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th:first-child, td:first-child, td.word { text-align: left; } th { border-bottom: 2px solid #666; }
@@ -43,9 +43,7 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
     for section in sections(summary):
         body.append(f"<h2>{html.escape(section.title)}</h2>")
         body += [html_table(section.table)] if section.table is not None else []
-        if section.title == "Warnings":
-            body += [f'<p class="warning">{html.escape(line)}</p>' for line in section.lines]
-        elif section.lines:
+        if section.lines:
             body.append(f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in section.lines)}</ul>")
         for name in section.figures:
             if name in pictures:

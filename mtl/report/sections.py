@@ -24,9 +24,11 @@ from mtl.report.study_tables import (
 from mtl.report.summary import STATUSES, Summary
 from mtl.report.tables import (
     auxiliaries_table,
+    checks_table,
     gain_predictors_table,
     groups_table,
     heads_table,
+    issue_lines,
     sets_table,
 )
 
@@ -49,6 +51,8 @@ class Section:
         Names of figures that belong here.
     brief : tuple of str or None
         Those of the lines that the terminal shows; None: all.
+    on_terminal : bool
+        Whether the terminal shows the table.
     """
 
     title: str
@@ -56,6 +60,7 @@ class Section:
     lines: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     brief: tuple[str, ...] | None = None
+    on_terminal: bool = True
 
 
 def headline(summary: Summary) -> str:
@@ -127,8 +132,9 @@ def sections(summary: Summary) -> list[Section]:
     by = "task set" if summary.axis == "tasks" else summary.axis
     title = f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}"
     parts = []
-    if summary.warnings:
-        parts.append(Section("Warnings", lines=summary.warnings))
+    limits = [each for each in summary.findings if each.severity in LIMITS]
+    if limits:
+        parts.append(Section(CHECKS, checks_table(limits), (), (), tuple(issue_lines(limits)), on_terminal=False))
     if summary.study is not None:
         parts += _of_search(summary.study)
         title = f"Test frames, of the best trial alone: {summary.measure}"
@@ -183,6 +189,9 @@ def sections(summary: Summary) -> list[Section]:
         )
     elif relations:
         parts.append(Section("Relations between tasks", figures=relations))
+    rest = [each for each in summary.findings if each.severity not in LIMITS]
+    if rest:
+        parts.append(Section("Checks that passed or do not apply", checks_table(rest), brief=(), on_terminal=False))
     return [*parts, Section("What the numbers are", lines=tuple(_definitions(summary)), brief=())]
 
 
@@ -204,6 +213,7 @@ def _definitions(summary: Summary) -> list[str]:
     return sentences(sweep_numbers([str(name) for table in tables for name in table if table[name].notna().any()]))
 
 
+CHECKS, LIMITS = "Checks", ("issue", "tip")
 _PREDICTED_GAINS = "Did gradients and losses predict the gains?"
 _OVER_TIME = (
     "Of the base and of the best other row the first run, in test videos chosen by rule: the first by name of each of "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -11,8 +9,7 @@ from mtl.ablation.comparison import Comparison
 from mtl.formatting import plural, signed, signed_interval
 from mtl.report.summary import Summary, has_several
 from mtl.statistics.correlation import FEWEST_POINTS
-
-SIGNIFICANT = 0.05
+from mtl.statistics.significance import SIGNIFICANT, least_holm_p
 
 
 def footnotes(summary: Summary) -> list[str]:
@@ -44,25 +41,12 @@ def caveats(summary: Summary) -> list[str]:
     if not len(summary.compared.seeds):
         return ["No run has predictions, so there is nothing to compare."]
     lines = [line for line in (summary.judged, summary.budget) if line]
-    if sets["difference"].notna().any():
-        n, seeds = int(sets["p"].notna().sum()), int(sets["paired_seeds"].max())
-        if _least_p(n, seeds) >= SIGNIFICANT:
-            enough = math.floor(math.log2(2 * n / SIGNIFICANT)) + 1
-            lines.append(
-                f"With {plural(seeds, 'seed')}, no Holm p of {plural(n, 'difference')} can be below "
-                f"{_least_p(n, seeds):.2g}: at least {enough} seeds are needed for one below {SIGNIFICANT}."
-            )
     notes: dict[str, list[str]] = {}
     for name, reason in sets["reason"].items():
         said = "; ".join(part for part in str(reason).split("; ") if part and not part.startswith("one seed"))
         if said:
             notes.setdefault(said, []).append(str(name))
     return [*lines, *(f"{'; '.join(names)}: {reason}." for reason, names in notes.items())]
-
-
-def _least_p(n: int, seeds: int) -> float:
-    """What no Holm p of n sign-flip tests over so many seeds can fall below."""
-    return min(1.0, n * 2 / 2**seeds)
 
 
 def verdict_sentences(summary: Summary) -> list[str]:
@@ -78,10 +62,9 @@ def verdict_sentences(summary: Summary) -> list[str]:
         sure = f"{signed(row['effect'])}, {signed_interval(row['low'], row['high'])}, {plural(row['seeds'], 'seed')}"
         line = f"{name}: {word} ({sure})" + (f"; {ways}" if ways and not row["control"] else "")
         if row["control"]:
-            line += ". It is a control, its labels are random: " + {
-                "helps": "what makes it help may also explain the gains of the other auxiliaries",
-                "hurts": "a head without any information costs the main task something",
-            }.get(word, "as expected, it shows no clear effect")
+            line += ". It is a control, its labels are random: " + (
+                "see MTL002" if word in ("helps", "hurts") else "as expected, it shows no clear effect"
+            )
         lines.append(line + (f" ({row['reason']})" if "missing in some" in row["reason"] else "") + ".")
     n = int(auxiliaries.groupby("condition")["effect"].count().max())
     together = f" The intervals hold for all {n} auxiliaries at once." if n > 1 else ""
@@ -98,7 +81,7 @@ def verdict_sentences(summary: Summary) -> list[str]:
     seeds = int(auxiliaries["seeds"].max())
     by_interval = (
         " The verdict follows from the interval, not from p, which is from sign flips over seeds: with "
-        f"{plural(seeds, 'seed')}, no Holm p of {n} can be below {_least_p(n, seeds):.2g}."
+        f"{plural(seeds, 'seed')}, no Holm p of {n} can be below {least_holm_p(n, seeds):.2g}."
         if n and seeds
         else ""
     )

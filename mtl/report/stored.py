@@ -13,6 +13,7 @@ from typing import Protocol
 from mtl.results import TrackedRun
 
 PREDICTIONS, EVENTS, CONFIG = "predictions.parquet", "events.csv", "config.yaml"
+VIDEOS, PACKAGES = "videos.csv", "packages.json"
 
 
 class Downloads(Protocol):

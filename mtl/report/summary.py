@@ -13,9 +13,13 @@ from mtl.ablation.decision import Decision
 from mtl.ablation.design import controls_of, design_of, resampling, settled
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.rule import Rule
+from mtl.checks.base import Finding
+from mtl.checks.evidence import Evidence
+from mtl.checks.listing import findings
 from mtl.plots.over_time import VideoScores
 from mtl.report.compared_runs import compared_runs
 from mtl.report.decided import decision_of, rule_of, with_decision
+from mtl.report.evidence import kept_packages, kept_videos
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import Downloads
@@ -47,7 +51,8 @@ class Summary:
         By condition: the tasks of its largest set, and every measure as its mean over seeds.
     budget : str
         How long all were trained.
-    warnings : tuple of str
+    findings : tuple of Finding
+        What every check found.
     groups : DataFrame
         See `measured_groups`.
     judge : Judge
@@ -73,7 +78,7 @@ class Summary:
     axis: str
     relations: Mapping[str, tuple[tuple[str, ...], Mapping[str, Relation]]]
     budget: str
-    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
     judge: Judge = VIDEO_LABELS
     judged: str = ""
@@ -82,6 +87,11 @@ class Summary:
     study: Study | None = None
     decision: Decision | None = None
     rule: Rule | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the checks found to be issues."""
+        return tuple(line for each in self.findings if each.severity == "issue" for line in each.lines)
 
     @property
     def main(self) -> str:
@@ -159,11 +169,13 @@ def summarise(
         design.axis,
         mean_relations(design),
         fairness.budget(design),
-        (
-            *(*unreadable, *judge.left_out(entries), *compared.warnings),
-            *fairness.unfair(design, compared.base.removeprefix(f"{design.axis}=")),
-            *fairness.arithmetics(design, main_task, compared.base.removeprefix(f"{design.axis}="), judge.metric),
-            *(*fairness.data_apart(design), *fairness.versions(design.counted)),
+        findings(
+            Evidence(
+                *(main_task, design, compared, tuple(entries), judge.metric),
+                left_out=(*unreadable, *judge.left_out(entries)),
+                videos=kept_videos(design.counted, tracking),
+                packages=kept_packages(design.counted, tracking),
+            )
         ),
         measured_groups.measured_groups(design, judge.metric),
         judge,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
 
 from mtl.ablation.design import tasks_of
+from mtl.checks.base import PAGE, SEVERITIES, Finding
 from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
 from mtl.report.summary import STATUSES, Summary, has_several
 from mtl.results import TrackedRun
@@ -139,3 +140,20 @@ def gain_predictors_table(gain_predictors: pd.DataFrame) -> pd.DataFrame:
     table["p"] = [p_value(value) for value in gain_predictors["p"]]
     table["Holm p"] = [p_value(value) for value in gain_predictors["p_holm"]]
     return table
+
+
+def checks_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Checks down, the graver ones first; what each found across."""
+    rows = sorted(findings, key=lambda each: (SEVERITIES.index(each.severity), each.code))
+    table = pd.DataFrame(index=pd.Index([each.code for each in rows], name="code"))
+    table["severity"] = [each.severity for each in rows]
+    table["check"] = [each.title for each in rows]
+    table["found"] = [" ".join(each.lines) for each in rows]
+    table["explained in"] = [each.anchor for each in rows]
+    return table
+
+
+def issue_lines(findings: Sequence[Finding]) -> list[str]:
+    """A line for each thing that an issue found, with its code, and where the codes are explained."""
+    lines = [f"{each.code} {line}" for each in findings if each.severity == "issue" for line in each.lines]
+    return [*lines, f"{PAGE} explains the codes and says what to do."] if lines else []

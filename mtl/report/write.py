@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -30,11 +31,12 @@ def sweep_tables(summary: Summary) -> list[RenderableType]:
     width = shutil.get_terminal_size().columns
     shown: list[RenderableType] = []
     for section in sections(summary):
-        if section.table is not None:
-            for i, part in enumerate(fitting(section.table, width)):
+        table = section.table if section.on_terminal else None
+        if table is not None:
+            for i, part in enumerate(fitting(table, width)):
                 shown.append(terminal_table(section.title if i == 0 else "", part))
         lines = section.lines if section.brief is None else section.brief
-        if section.table is None and lines:
+        if table is None and lines:
             shown.append(Text(section.title, style="bold"))
         shown += [Text(line) for line in lines]
         shown += [Text("")] if lines else []
@@ -128,6 +130,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "test_videos": compared.n_videos,
         "budget": summary.budget,
         "warnings": list(summary.warnings),
+        "checks": [{**asdict(each), "see": each.anchor} for each in summary.findings],
         "not_finished": design.failures(summary.runs),
         "decision": _decision(summary),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+SIGNIFICANT = 0.05
 EXACT_SEEDS, FLIPS = 16, 20_000  # all sign flips are tried up to 2^16, beyond that so many random ones
 
 
@@ -42,3 +43,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
     return corrected
+
+
+def least_holm_p(n: int, seeds: int) -> float:
+    """What no Holm p of n sign-flip tests over so many seeds can fall below."""
+    return min(1.0, n * 2 / 2**seeds)

@@ -69,6 +69,8 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
     with whole_artifacts(artifacts) as new:
         write_json(new / "packages.json", package_versions())
         data.kept.to_csv(new / "frame_counts.csv")
+        by_video = features.frames.groupby(["split", "video"], observed=True).size().rename("frames")
+        by_video.reset_index().to_csv(new / "videos.csv", index=False)
         for split in ("train", "val", "test"):
             write_annotations(new / f"{split}_annotations.txt", features.frames, split)
         data.skipped.to_csv(new / "skipped_files.csv", index=False)

@@ -90,8 +90,10 @@ def test_logits_of_test_frames_are_ranked_and_validation_frames_left_out():
     one, other = reduced(table, "main"), reduced(with_logits(table), "main")
     np.testing.assert_array_equal(one.counts[0].counts, other.counts[0].counts)
     np.testing.assert_array_equal(one.videos, other.videos)
-    assert one.ties == 0
-    assert np.isnan(other.ties)
+    assert one.ties == other.ties == 0
+    assert (one.by_logits, other.by_logits) == (False, True)
+    assert set(other.by_video["split"]) == {"val", "test"}
+    assert other.by_video["frames"].sum() == len(with_logits(table))
 
 
 def test_saturated_probabilities_tie_and_their_logits_do_not():

@@ -16,6 +16,7 @@ from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl.ablation import design
+from mtl.checks.base import Finding
 from mtl.errors import UserError
 from mtl.formatting import signed
 from mtl.report import __main__, figures, run_tables, sections, write
@@ -151,6 +152,12 @@ def said(summary: Summary) -> str:
     return " ".join(write.markdown(summary).replace("\\", "").split())
 
 
+def issue(summary: Summary, code: str) -> tuple[str, ...]:
+    """What a check found, where it is an issue."""
+    (found,) = (each for each in summary.findings if each.code == code)
+    return found.lines if found.severity == "issue" else ()
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +186,7 @@ def test_what_failed_is_killed_or_cannot_be_read_is_counted_and_said(summary):
         "typed seed=7: failed, ResourceExhausted: out of memory",
         "typed seed=8: killed, interrupted",
     ]
-    assert summary.warnings == (
+    assert issue(summary, "MTL011") == (
         "typed seed=9: its predictions cannot be read, so it is left out (there is no predictions.parquet).",
     )
     text = said(summary)
@@ -198,10 +205,11 @@ def test_a_run_that_diverged_is_counted_and_said(tmp_path):
     found = summarise(jobs(tmp_path), "main")
     assert found.sets["diverged"].tolist() == [0, 2]
     assert found.sets["seeds"].tolist() == [1, 1]
-    assert found.warnings == (
+    assert issue(found, "MTL009") == (
         "helped seed=0: it diverged (loss of main is not finite in epoch 3; kept is epoch 2).",
         "helped, seed 1: no AUC, because it diverged (loss of main is not finite in epoch 3; nothing sound is left).",
     )
+    assert not issue(found, "MTL011")
     assert found.table["diverged"].str.len().gt(0).tolist() == [False, True, True]
     assert "2 finished, 2 diverged" in said(found)
 
@@ -210,7 +218,7 @@ def test_a_broken_file_of_predictions_is_a_warning(tmp_path):
     track(NoTracking(), tmp_path / "0", None, "single", 0)
     (tmp_path / "0" / "artifacts" / "predictions.parquet").write_bytes(b"PAR1 cut")
     found = summarise(jobs(tmp_path), "main")
-    assert "cannot be read" in found.warnings[0]
+    assert "cannot be read" in issue(found, "MTL011")[0]
     assert np.isnan(found.sets.loc["single", "auc/main"])
 
 
@@ -233,7 +241,7 @@ def test_one_seed_says_that_it_cannot_decide(tmp_path):
     assert "helped seed" not in said(found)
     assert "cannot tell for a" in sections.headline(found)
     assert "With 1 seed, no Holm p of 1 difference can be below 1: at least 6 seeds are needed" in said(found)
-    assert "sd" not in sections.sections(found)[0].table.columns
+    assert "sd" not in sections.sections(found)[1].table.columns
 
 
 def test_no_single_task_set_compares_with_the_first(tmp_path):
@@ -261,7 +269,7 @@ def test_with_one_task_set_the_other_axis_is_compared(tmp_path):
         in sections.headline(found)
     )
     assert "cannot tell" not in said(found)
-    assert next(each.title for each in sections.sections(found)) == "AUC of main by weighting"
+    assert next(each.title for each in sections.sections(found)[1:]) == "AUC of main by weighting"
     assert "Effect of each auxiliary" not in said(found)
     assert "auxiliaries" not in figures.draw(found)
     assert "Effect of weighting on main" in page(found, {})
@@ -301,7 +309,7 @@ def test_the_terminal_says_what_the_numbers_are_worth(tmp_path):
 def test_runs_that_differ_in_more_than_the_axes_come_with_a_warning(tmp_path):
     found = summarised(tmp_path, ("single", 0, {"training.epochs": 5}), ("helped", 0, {"training.epochs": 10}))
     assert found.sets["difference"].notna().any()
-    assert found.warnings == (
+    assert issue(found, "MTL004") == (
         "The runs also differ in training.epochs, which may explain a difference: 10 in helped but 5 in single.",
     )
     assert "budgets differ" in said(found)
@@ -313,18 +321,34 @@ def test_runs_without_a_base_are_not_compared_and_the_warning_names_why(tmp_path
     runs = [(tasks, 0, own) for tasks, own in (("single", equal), ("helped", equal), ("all", notebook))]
     found = summarised(tmp_path, *runs)
     assert found.sets["difference"].notna().tolist() == [False, True, False]
-    assert found.warnings == (
+    assert issue(found, "MTL004") == (
         "all was not compared with single: there is no finished run of single with weighting=notebook. The runs of "
         "single with weighting=equal differ in weighting (notebook instead of equal), training.epochs (10 instead of "
         "5), which could explain a difference.",
     )
-    assert "Warnings" in "".join(shown(each) for each in write.sweep_tables(found))
+    assert "MTL004 all was not compared" in "".join(shown(each) for each in write.sweep_tables(found))
+
+
+def test_the_terminal_shows_issues_with_their_codes_and_every_other_form_all_checks(summary, files):
+    terminal = " ".join("".join(shown(each) for each in write.sweep_tables(summary)).split())
+    forms = [(files / f"summary.{form}").read_text(encoding="utf-8") for form in ("html", "md")]
+    kept = json.loads((files / "summary.json").read_text(encoding="utf-8"))
+    assert [each["code"] for each in kept["checks"]] == [each.code for each in summary.findings]
+    assert {each.severity for each in summary.findings} >= {"issue", "passed", "not applicable"}
+    for each in summary.findings:
+        assert (f"{each.code} {each.lines[0]}" in terminal) == (each.severity == "issue")
+        for text in forms:
+            assert each.title in text
+            assert f"docs/checks.md#{each.code.lower()}" in text
+    assert "docs/checks.md explains the codes" in terminal
+    assert kept["warnings"] == list(summary.warnings)
+    assert all(each["see"] == f"docs/checks.md#{each['code'].lower()}" for each in kept["checks"])
 
 
 def test_budgets_that_are_swept_need_no_warning(tmp_path):
     runs = [(tasks, 0, {"training.epochs": n}) for n in (5, 10) for tasks in ("single", "helped")]
     found = summarised(tmp_path / "a", *runs)
-    assert not found.warnings
+    assert not issue(found, "MTL004")
     assert "budgets differ between conditions and are equal" in said(found)
     found = summarised(tmp_path / "b", *(("single", 0, {"training.epochs": n}) for n in (5, 10)))
     assert "budgets differ, as intended: they are what is compared" in said(found)
@@ -332,17 +356,17 @@ def test_budgets_that_are_swept_need_no_warning(tmp_path):
 
 def test_a_value_that_happens_to_be_the_seed_is_a_difference(tmp_path):
     found = summarised(tmp_path, ("single", 5, {"training.epochs": 5}), ("helped", 5, {"training.epochs": 10}))
-    assert "10 in helped but 5 in single" in found.warnings[0]
+    assert "10 in helped but 5 in single" in issue(found, "MTL004")[0]
 
 
 def test_another_definition_of_a_shared_task_is_a_difference(tmp_path):
     found = summarised(tmp_path, ("single", 0), ("helped", 0, {"tasks.main.classes": "['Arson']"}))
-    assert "tasks.main.classes" in found.warnings[0]
+    assert "tasks.main.classes" in issue(found, "MTL004")[0]
 
 
 def test_relations_and_seeds_may_differ(tmp_path):
     own = {"relations.x.resamples": 10, "model.seed": 1}
-    assert not summarised(tmp_path, ("single", 0), ("helped", 1, own)).warnings
+    assert not issue(summarised(tmp_path, ("single", 0), ("helped", 1, own)), "MTL004")
 
 
 # --- auxiliaries, controls, predicted gains ---------------------------------------------------------------------------
@@ -509,8 +533,8 @@ def test_a_narrow_terminal_loses_no_number(summary, monkeypatch):
 
 
 def test_a_long_description_is_cut_between_lines(summary):
-    lines = tuple(f"Warning {i}: {'word ' * 30}" for i in range(100))
-    text = write.markdown(replace(summary, warnings=lines))
+    findings = tuple(Finding(f"MTL{i}", "word " * 9, "issue", ("word " * 30,)) for i in range(100))
+    text = write.markdown(replace(summary, findings=findings))
     assert len(text) < 8000
     assert text.endswith("`summary.md`.")
 

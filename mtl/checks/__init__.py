@@ -1,0 +1,1 @@
+"""What limits a sweep: checks with a code, each a finding about its runs."""
