@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from mtl import memory, numerics
 from mtl.config.build import build, plain_config
 from mtl.config.check import check
+from mtl.config.objective import objective_of
 from mtl.config.request import RunRequest
 from mtl.config.switches import check_switches
 from mtl.export.exporting import add_model, check_served
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> float:
+def run(config: DictConfig) -> float | None:
     """One run, or one job of a sweep: checked, reused where it was done before, else trained and tracked.
 
     Parameters
@@ -70,9 +71,9 @@ def run(config: DictConfig) -> float:
 
     Returns
     -------
-    float
-        Validation AUC of the main task at the kept epoch, each video counting alike: what a sweeper
-        that optimises may see. NaN where it is undefined. Test frames judge, they never choose.
+    float or None
+        What `objective` names, of validation frames at the kept epoch: what a sweeper that optimises
+        may see. None where it is undefined. Test frames judge, they never choose.
     """
     began, asked, sweep = time.perf_counter(), RunRequest.of_hydra(config), current()
     name = asked.name(sweep.common if sweep else ())
@@ -86,7 +87,7 @@ def run(config: DictConfig) -> float:
         tags[NUMERICS] = arithmetic.text
         if sweep is None and config.dry_run:
             show(f"would run: {name}")
-            return float("nan")
+            return None
         with turn(sweep):
             tracking = build(config.tracking)
             if tracking.model:
@@ -94,12 +95,10 @@ def run(config: DictConfig) -> float:
             tracking.prepare()
             parent = sweep.parent or None if sweep else None
             before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
-            if before is not None:
-                reused = reuse(asked, before, tracking, parent, name, tags)
-                if reused is not None:
-                    if tracking.model:
-                        add_model(asked.folder, tracking)
-                    return reused
+            if before is not None and reuse(asked, before, tracking, parent, name, tags):
+                if tracking.model:
+                    add_model(asked.folder, tracking)
+                return objective_of(config).of(before.metrics)
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
             arithmetic.require()
@@ -164,6 +163,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         from mtl.tracking import metrics
         from mtl.tracking.artifacts import ROOM, whole_artifacts
         from mtl.tracking.by_events import judge_by_events, over_time, write_events
+        from mtl.tracking.epoch_metrics import best_metrics
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
@@ -227,7 +227,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
                 write_events(new, events, by_events, over_time(by_events, tasks, config.main_task, config.data.fps))
     scores, seconds = evaluated.scores, dict(stages.seconds)
     seconds["training"] += history.earlier_seconds
-    objective = history.best.weighted_val_auc(config.main_task) if history.best else float("nan")
+    objective = objective_of(config).of(best_metrics(history.best)) if history.best else None
     named = (tuple(tasks), config.main_task)
     result = Result(
         *named, scores, related, trace, predictions, objective, tracked.id, seconds, history.earlier_seconds

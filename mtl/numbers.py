@@ -139,7 +139,8 @@ RUN = (
     ),
     Number(
         "weight/<task>",
-        "weight of the task's loss on the shared parameters, mean over the epoch's steps",
+        "weight of the task's loss on the shared parameters, mean over the epoch's steps; "
+        "with `weighting=metabalance`, which weighs each variable apart, the factor of the gradient's length",
         "training frames as they are drawn",
         EVERY,
     ),

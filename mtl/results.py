@@ -92,8 +92,8 @@ class Result:
     predictions : DataFrame
         One row per validation and test frame: `split`, `video`, `frame`, `class_name`, and
         per task the target, the logits and the probabilities.
-    objective : float
-        Validation AUC of the main task at the kept epoch, each video counting alike; NaN where undefined.
+    objective : float or None
+        See `mtl.config.objective`; None where undefined.
     run_id : str
         Where it was tracked; empty where it was not.
     seconds : mapping of str to float
@@ -108,7 +108,7 @@ class Result:
     relations: Mapping[str, Relation]
     trace: Trace
     predictions: pd.DataFrame
-    objective: float = float("nan")
+    objective: float | None = None
     run_id: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     earlier_seconds: float = 0.0

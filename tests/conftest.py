@@ -15,9 +15,13 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     import pandas as pd
+    import tensorflow as tf
 
     from mtl.tracking.mlflow_tracking import MLflowTracking
+    from mtl.weighting.base import Weighting
+    from mtl.weighting.present import Present
 
 # many small matrices: one thread each is faster than several that wait for each other; read where numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -61,6 +65,57 @@ def sampled(values: Iterable[object], every: int) -> list:
         marks = [*value.marks, pytest.mark.slow] if number % every else value.marks
         found.append(pytest.param(*value.values, marks=marks, id=value.id))
     return found
+
+
+def shared_shapes(n: int) -> list[tuple[int, ...]]:
+    """Shapes of two shared variables with n parameters in all, a matrix and a vector; n is at least 2."""
+    return [(1, n // 2), (n - n // 2,)]
+
+
+def by_variable(gradients: np.ndarray | tf.Tensor) -> list[list[tf.Tensor]]:
+    """Gradients (n_tasks, n) on the variables of `shared_shapes`, by task, then by variable."""
+    import tensorflow as tf
+
+    rows = tf.cast(gradients, tf.float32)
+    n_tasks, n = rows.shape
+    shapes = shared_shapes(n)
+    return [
+        [tf.reshape(part, shape) for part, shape in zip((row[: n // 2], row[n // 2 :]), shapes, strict=True)]
+        for row in tf.unstack(rows, n_tasks)
+    ]
+
+
+def asked(weighting: Weighting | Present, losses: np.ndarray, gradients: np.ndarray | tf.Tensor) -> tf.Tensor:
+    """Weights (n_tasks,) of a step with these losses and gradients (n_tasks, n), as a training asks for them."""
+    import tensorflow as tf
+
+    rows = tf.cast(gradients, tf.float32)
+    observed = weighting.observe(by_variable(rows)) if weighting.uses_gradients else None
+    return weighting.weights(tf.cast(losses, tf.float32), tf.matmul(rows, rows, transpose_b=True), observed)
+
+
+def moved_on(
+    weighting: Weighting | Present, losses: np.ndarray, after: np.ndarray, gradients: np.ndarray | tf.Tensor
+) -> None:
+    """The weighting has learned from the step that was asked about, and it was taken."""
+    import tensorflow as tf
+
+    weighting.update(tf.cast(losses, tf.float32), tf.cast(after, tf.float32))
+    if weighting.uses_gradients:
+        weighting.remember(by_variable(gradients))
+
+
+def update_of(weighting: Weighting, losses: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """The direction (n,) that the shared parameters are moved against."""
+    import numpy as np
+    import tensorflow as tf
+
+    from mtl.model.gradients import combine
+
+    weights = asked(weighting, losses, gradients)
+    if weighting.uses_gradients:
+        weights = weighting.by_variable(weights, weighting.observe(by_variable(gradients)))
+    return np.concatenate([tf.reshape(one, [-1]).numpy() for one in combine(by_variable(gradients), weights)])
 
 
 def heeded() -> None:

@@ -15,12 +15,13 @@ from functools import cache, partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, sampled
+from conftest import ROOT, asked, moved_on, sampled, shared_shapes, update_of
 from test_ablation import entry, predictions
 
 from mtl.ablation.comparison import Comparison, compare
@@ -30,6 +31,9 @@ from mtl.numbers import known
 from mtl.results import Relation
 from mtl.tasks import BinaryTask, CategoricalTask, Task
 from mtl.trace import Trace
+
+if TYPE_CHECKING:
+    from mtl.weighting.base import Weighting
 
 NAN, INF = float("nan"), float("inf")
 CLASSES = ("Abuse", "Arson", "Normal")
@@ -317,20 +321,24 @@ WEIGHTINGS = sorted((ROOT / "conf" / "weighting").glob("*.yaml"))
 NAMES = ["general_anomaly", "violence", "property_crime", "anomaly_type"]  # a table of fixed weights knows these
 
 
-def weigh(path: Path, losses: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Weights after some steps on these losses."""
-    import tensorflow as tf
+def weighting_of(path: Path, n_tasks: int, n_parameters: int) -> Weighting:
+    """The weighting of a yaml, built for so many tasks and shared parameters."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    n = len(losses)
     config = OmegaConf.create({"seed": 0, "main_task": NAMES[0], "weighting": OmegaConf.load(path)})
-    weighting = instantiate(config.weighting, tasks=NAMES[:n])
-    matrix = tf.constant((gradients @ gradients.T).astype(np.float32))
+    weighting = instantiate(config.weighting, tasks=NAMES[:n_tasks])
+    weighting.build(shared_shapes(n_parameters))
+    return weighting
+
+
+def weigh(path: Path, losses: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Weights after some steps on these losses."""
+    weighting = weighting_of(path, *gradients.shape)
     for epoch in range(3):
         weighting.start_epoch(epoch, np.tile(losses, (epoch, 1)) if epoch else np.empty((0, 0)))
-        weights = weighting.weights(tf.constant(losses), matrix)
-        weighting.update(tf.constant(losses), tf.constant(losses * np.float32(0.9)))
+        weights = asked(weighting, losses, gradients)
+        moved_on(weighting, losses, losses * np.float32(0.9), gradients)
     return weights.numpy()
 
 
@@ -364,6 +372,29 @@ EDGES = {
 @pytest.mark.parametrize("edge", sampled(EDGES, every=4))
 def test_a_weighting_is_finite_at_every_edge(path: Path, edge: str) -> None:
     assert np.isfinite(weigh(path, *EDGES[edge])).all()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("path", WEIGHTINGS, ids=[path.stem for path in WEIGHTINGS])
+def test_small_gradients_have_the_direction_of_large_ones(path: Path) -> None:
+    """Gradients of norm 1e-6 in conflict: no NaN, and no method falls back on the mean or on zero."""
+    rng = np.random.default_rng(4)
+    steps = rng.normal(size=(3, 4, 9)) - 0.6 * rng.normal(size=9)
+    steps /= np.linalg.norm(steps, axis=2, keepdims=True)
+    steps *= np.array([1.0, 0.3, 2.0, 0.5])[:, None]  # their mean is none of them, where gradnorm would toss a coin
+    found = []
+    for scale in (1.0, 1e-6):
+        weighting = weighting_of(path, *steps.shape[1:])
+        for gradients in steps * scale:
+            found.append(update_of(weighting, LOSSES, gradients))
+            moved_on(weighting, LOSSES, LOSSES * np.float32(0.9), gradients)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    assert (lengths > 0).all()
+    large, small = np.split(np.array(found) / lengths, 2)
+    np.testing.assert_allclose(small, large, atol=1e-3)
+    mean = steps.mean(axis=1) / np.linalg.norm(steps.mean(axis=1), axis=1, keepdims=True)
+    if weighting.uses_gramian and not weighting.variables:  # what looks at nothing but how the gradients conflict
+        assert np.abs(small - mean).max() > 0.01
 
 
 # --- the report of a sweep --------------------------------------------------------------------------------------------

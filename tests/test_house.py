@@ -69,6 +69,7 @@ DOORS = {
     "onnx": {"export"},
     "onnxruntime": {"export"},
     "ai_edge_litert": {"export"},
+    "optuna": {"sweep"},
     "keras": {"model", "weighting", "training", "experiment"},
 }
 MOST_LINES = 400

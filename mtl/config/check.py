@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config import schema
 from mtl.config.build import build, plain_config
+from mtl.config.objective import check_objective
 from mtl.config.switches import CONF, primary
 from mtl.errors import UserError, nearest
 from mtl.tasks import check_name
@@ -60,6 +61,7 @@ def check(config: DictConfig) -> None:
         raise UserError(
             f"main_task: '{config.main_task}' is not in the task set. {nearest(config.main_task, plain['tasks'])}"
         )
+    check_objective(config)
     _check_standardise(plain)
     data: Data = build(config.data)
     name_classes(config.tasks, data)

@@ -115,8 +115,10 @@ def _close(interrupted: bool) -> None:
 
 
 def expect_presets() -> None:
-    """Keep Hydra from warning, at every composition, that our launcher presets have the names of the plugins' own."""
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+    """Keep Hydra from warning, at every composition, that our presets have the names of the plugins' own."""
+    warnings.filterwarnings(
+        "ignore", message=r"\s*'hydra/(launcher|sweeper)/\w+' is validated against ConfigStore schema"
+    )
 
 
 def leave_on_sigterm() -> None:
@@ -131,7 +133,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(TERMINATED)
 
 
-def run_job(job: Callable[[DictConfig], float], config: DictConfig) -> float:
+def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
     """Do a job; as a run of its own say a user's error and leave, in a sweep leave it to the launcher.
 
     Parameters

@@ -11,11 +11,13 @@ import yaml
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
+from mtl.config.objective import DIRECTIONS, objective_of
 from mtl.errors import UserError, nearest
 from mtl.results import EVENT, JUDGES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-WORDS = {"judge": JUDGES}  # what a switch that is a word may be
+WORDS = {"judge": JUDGES, "objective": tuple(DIRECTIONS)}  # what a switch that is a word may be
+OF_TASKS = ("objective",)  # of these words which may name a task behind a slash
 NO_SWITCHES = ("main_task", "seed")  # the scalars of conf/config.yaml that say what a run is
 
 
@@ -54,7 +56,9 @@ def check_switches(config: DictConfig) -> None:
     """Raise `UserError` where a switch is set to what it cannot be."""
     for key, default in switches().items():
         value = config[key]
-        if key in WORDS:
+        if key in OF_TASKS:
+            objective_of(config)
+        elif key in WORDS:
             if value not in WORDS[key]:
                 raise UserError(f"{key}: found {value!r}. {nearest(str(value), WORDS[key])}")
         elif isinstance(default, bool):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mtl.job.context import SweepContext
 from mtl.job.record import Job
-from mtl.results import DIVERGED, NO_WORD, is_event_score
+from mtl.results import AUC_BY, BEST, DIVERGED, EVENT, NO_WORD, VIDEO
 
 
 def seconds_left(jobs: Sequence[Job], sweep: SweepContext) -> float | None:
@@ -60,6 +60,9 @@ def at_work(names: Sequence[str]) -> str:
     return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}" if names else ""
 
 
+_AUCS = {AUC_BY[VIDEO]: "AUC", AUC_BY[EVENT]: "event AUC"}
+
+
 def ended_line(job: Job, done: int, sweep: SweepContext, judged: str, left: float | None) -> str:
     """One line about a job that has come to its end: which, its AUC with the 95 % interval, its time.
 
@@ -70,7 +73,7 @@ def ended_line(job: Job, done: int, sweep: SweepContext, judged: str, left: floa
         How many have, with this one.
     sweep : Sweep
     judged : str
-        Name of the main task's AUC: `auc/<task>` or `auc_event/<task>`.
+        Name of what is said: the main task's AUC, `auc/<task>` or `auc_event/<task>`, or the objective of a search.
     left : float or None
         Seconds.
     """
@@ -80,7 +83,8 @@ def ended_line(job: Job, done: int, sweep: SweepContext, judged: str, left: floa
     metric, _, task = judged.partition("/")
     low, auc, high = (job.metrics.get(f"{metric}{end}/{task}", float("nan")) for end in ("_low", "", "_high"))
     between = f" ({interval(low, high)})" if low <= high else ""
-    result = "diverged" if DIVERGED in job.tags else f"{'event ' * is_event_score(judged)}AUC {number(auc)}{between}"
+    name = _AUCS.get(metric, metric.removesuffix(BEST))
+    result = "diverged" if DIVERGED in job.tags else f"{name} {number(auc)}{between}"
     what = {
         "FINISHED": f"{result}, {'reused' if job.reused else duration(job.seconds)}",
         "FAILED": f"FAILED: {job.failure}",

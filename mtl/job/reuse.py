@@ -17,7 +17,6 @@ from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
 from mtl.job.record import REUSED_FROM
 from mtl.results import CODE, DATA, DIVERGED, UNTRAINED, is_event_score
-from mtl.tracking.epoch_metrics import OBJECTIVE
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
@@ -61,22 +60,22 @@ def reuse(
     parent: str | None,
     name: str,
     tags: Mapping[str, str],
-) -> float | None:
-    """A row of this sweep with the numbers of a finished run; None where that run's predictions are gone.
+) -> bool:
+    """Make a row of this sweep with the numbers of a finished run; False where that run's predictions are gone.
 
     The row is a run of its own below the sweep's parent: parameters, last metrics
     and the artifacts that tables are made from; tag `reused_from` is the id of the
     run that was trained, which stays as it is and keeps the weights. What its predictions are worth by annotated
     events is not copied: it is scored by those that this job names, or left out.
     """
-    artifacts, config = asked.artifacts, asked.config
+    artifacts = asked.artifacts
     artifacts.mkdir(parents=True, exist_ok=True)
     try:
         for each in REUSED_ARTIFACTS:
             shutil.copyfile(tracking.download(before.id, each), artifacts / each)
     except (UserError, OSError) as error:
         log.warning("Run %s is done already, but its artifacts cannot be had (%s): it is run again.", before.id, error)
-        return None
+        return False
     found, reasons = _scores_by_events(asked, before)
     names = ("fingerprint", CODE, DATA, DIVERGED, UNTRAINED)
     kept = {key: before.tags[key] for key in names if key in before.tags}
@@ -92,7 +91,7 @@ def reuse(
         asked.write_config()
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
-    return before.metrics.get(f"{OBJECTIVE}/{config.main_task}", float("nan"))
+    return True
 
 
 def _scores_by_events(asked: RunRequest, before: TrackedRun) -> tuple[dict[str, float], dict[str, str]]:

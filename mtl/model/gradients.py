@@ -61,17 +61,21 @@ def combine(gradients: Sequence[Sequence[tf.Tensor]], weights: tf.Tensor) -> lis
     ----------
     gradients : sequence of sequence of tensors
         By task, then by variable.
-    weights : tensor of shape (n_tasks,)
+    weights : tensor of shape (n_tasks,) or (n_tasks, n_variables)
+        One for all variables, or one for each.
 
     Returns
     -------
     list of tensors
         In the gradients' own type and shapes.
     """
-    parts = tf.unstack(weights, len(gradients))
+    n_variables = len(gradients[0])
+    by_variable = [weights] * n_variables if weights.shape.rank == 1 else tf.unstack(weights, n_variables, axis=1)
     return [
         tf.add_n([tf.cast(part, gradient.dtype) * gradient for part, gradient in zip(parts, of_variable, strict=True)])
-        for of_variable in zip(*gradients, strict=True)
+        for parts, of_variable in zip(
+            [tf.unstack(each, len(gradients)) for each in by_variable], zip(*gradients, strict=True), strict=True
+        )
     ]
 
 

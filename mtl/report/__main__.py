@@ -14,13 +14,15 @@ from mtl import results
 from mtl.errors import UserError, nearest
 from mtl.report.judge import judge_of
 from mtl.report.stored import Downloads
-from mtl.report.summary import summarise
+from mtl.report.study import Study, read_study, study_of
+from mtl.report.summary import summarise, summarise_search
 from mtl.report.write import sweep_tables, write_summary
 from mtl.results import TrackedRun
 from mtl.terminal import show
 from mtl.tracking import journal, process
 
 STORE_TIMEOUT_S = 10.0
+RUN_ID = "[0-9a-f]{32}"
 
 
 def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], Downloads | None]:
@@ -46,7 +48,7 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     if folder.is_dir() and journal.journals(folder):  # else a folder that is called as an experiment is
         found = journal.recorded(folder)
         where, tracking = f"in {what}", None
-    elif re.fullmatch("[0-9a-f]{32}", what):
+    elif re.fullmatch(RUN_ID, what):
         tracking = MLflowTracking(uri, experiment, None, timeout_s=STORE_TIMEOUT_S)
         found = tracking.runs(parent=what)
         where = f"below run {what} in experiment '{experiment}' of {uri}; use --experiment and --uri to look elsewhere"
@@ -58,6 +60,13 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     if not jobs:
         raise UserError(f"No run was found {where}.")
     return jobs, tracking
+
+
+def _study(what: str, tracking: Downloads | None) -> Study | None:
+    """The search that a sweep was, by its folder or the id of its own run; None of whatever else."""
+    if tracking is None:
+        return read_study(Path(what))
+    return study_of(what, tracking) if re.fullmatch(RUN_ID, what) else None
 
 
 def _with_true_status(run: TrackedRun) -> TrackedRun:
@@ -103,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"--judge {options.judge}: {nearest(options.judge, results.JUDGES)}")
         runs, tracking = tracked_runs(options.what, options.uri, options.experiment)
         judge = judge_of(options.judge, options.events, runs, tracking)
-        summary = summarise(runs, options.main_task or _main_task(runs), tracking, judge)
+        told, study = (options.main_task or _main_task(runs), tracking, judge), _study(options.what, tracking)
+        summary = summarise(runs, *told) if study is None else summarise_search(study, runs, *told)
     except UserError as mistake:
         show(str(mistake))
         return 1

@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
-from mtl.plots import dots, matrices
+from mtl.plots import dots, matrices, studies
 from mtl.plots.course import course_of_looks
 from mtl.plots.over_time import scores_over_time
 from mtl.report.decided import courses
 from mtl.report.sections import MOST_CONDITIONS, numbered
+from mtl.report.study import Study
 from mtl.report.summary import Summary, has_several
 from mtl.report.tables import auxiliary_names
 
@@ -20,7 +21,7 @@ from mtl.report.tables import auxiliary_names
 def draw(summary: Summary) -> dict[str, Figure]:
     """Figures by file name without suffix; those that would show nothing are missing."""
     compared, measure = summary.compared, summary.measure
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Figure] = _of_search(summary.study) if summary.study is not None else {}
     if not len(compared.seeds):
         return figures
     sets = summary.sets
@@ -69,6 +70,15 @@ def draw(summary: Summary) -> dict[str, Figure]:
         }
         figures["predicted_and_observed_gain"] = dots.predicted_and_observed_gain(compared.points, correlations)
     return figures
+
+
+def _of_search(study: Study) -> dict[str, Figure]:
+    """The course of the objective, and what the parameters matter."""
+    values = [float("nan") if trial.value is None else trial.value for trial in study.trials]
+    if not np.isfinite(values).any():
+        return {}
+    figures = {"objective_by_trial": studies.objective_by_trial(values, study.best_so_far(), study.objective)}
+    return figures | ({"importance": studies.importance(study.importance)} if study.importance else {})
 
 
 def _auc_heat_map(compared: Comparison, measure: str) -> Figure:

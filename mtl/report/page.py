@@ -35,7 +35,9 @@ def page(summary: Summary, pictures: Mapping[str, bytes]) -> str:
         PNGs by name; they stand in the page itself.
     """
     title = f"Which auxiliary tasks help {summary.main_task}?"
-    if summary.axis != "tasks":
+    if summary.study is not None:
+        title = f"Search by {summary.study.objective}"
+    elif summary.axis != "tasks":
         title = f"Effect of {summary.axis} on {summary.main_task}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<p class="headline">{html.escape(headline(summary))}</p>']
     for section in sections(summary):

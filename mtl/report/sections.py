@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 
 from mtl.ablation import design
-from mtl.formatting import plural, signed, signed_interval
+from mtl.formatting import interval, number, plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
 from mtl.report.decided import decision_sentences, decision_table
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
+from mtl.report.study import Study
+from mtl.report.study_tables import (
+    best_sentences,
+    course_sentences,
+    importance_sentences,
+    importance_table,
+    study_headline,
+    trials_table,
+)
 from mtl.report.summary import STATUSES, Summary
 from mtl.report.tables import (
     auxiliaries_table,
@@ -51,6 +60,8 @@ class Section:
 
 def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
+    if summary.study is not None:
+        return study_headline(summary.study, _on_test_frames(summary))
     findings: list[str] = []
     auxiliaries = summary.compared.auxiliaries
     for condition in dict.fromkeys(auxiliaries["condition"]):
@@ -81,6 +92,16 @@ def headline(summary: Summary) -> str:
     return " ".join([*(f"For {summary.main_task}: {each}." for each in ["; ".join(findings)] if each), line])
 
 
+def _on_test_frames(summary: Summary) -> str:
+    """What the best trial of a search is worth on test frames; empty where it has no number."""
+    sets = summary.sets[summary.sets[summary.main].notna()]
+    if not len(sets):
+        return ""
+    row = sets.iloc[0]
+    between = f" ({interval(row['low'], row['high'])})" if np.isfinite(row["low"]) else ""
+    return f"on test frames {summary.measure} {number(row[summary.main])}{between}"
+
+
 def _axis_summary(summary: Summary) -> list[str]:
     """Effects of an axis other than the task sets, the largest difference first."""
     sets = summary.sets[summary.sets["difference"].notna()]
@@ -103,12 +124,17 @@ def _helping_controls(group: pd.DataFrame) -> list[dict]:
 
 def sections(summary: Summary) -> list[Section]:
     """The whole report but for its headline."""
-    parts, by = [], "task set" if summary.axis == "tasks" else summary.axis
+    by = "task set" if summary.axis == "tasks" else summary.axis
+    title = f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}"
+    parts = []
     if summary.warnings:
         parts.append(Section("Warnings", lines=summary.warnings))
+    if summary.study is not None:
+        parts += _of_search(summary.study)
+        title = f"Test frames, of the best trial alone: {summary.measure}"
     parts.append(
         Section(
-            f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}",
+            title,
             sets_table(summary),
             (*footnotes(summary), *caveats(summary)),
             ("auc_by_set", "differences", "auc_heat_map"),
@@ -146,7 +172,7 @@ def sections(summary: Summary) -> list[Section]:
                 ("predicted_and_observed_gain", *relations),
             )
         )
-    elif summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
+    elif summary.study is None and summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
         none = "No two task sets differ only in auxiliaries that have a measure, so there is nothing to correlate."
         parts.append(
             Section(
@@ -158,6 +184,17 @@ def sections(summary: Summary) -> list[Section]:
     elif relations:
         parts.append(Section("Relations between tasks", figures=relations))
     return [*parts, Section("What the numbers are", lines=tuple(_definitions(summary)), brief=())]
+
+
+def _of_search(study: Study) -> list[Section]:
+    """The best trial, the course of the objective, and what the parameters matter."""
+    course = f"{study.objective} by trial"
+    shares = importance_table(study) if study.importance else None
+    return [
+        Section("Best trial", lines=tuple(best_sentences(study))),
+        Section(course, trials_table(study), tuple(course_sentences(study)), ("objective_by_trial",)),
+        Section("Importance of what is searched", shares, tuple(importance_sentences(study)), ("importance",)),
+    ]
 
 
 def _definitions(summary: Summary) -> list[str]:

@@ -19,6 +19,7 @@ from mtl.report.decided import decision_of, rule_of, with_decision
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import Downloads
+from mtl.report.study import Study
 from mtl.results import Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
@@ -56,6 +57,8 @@ class Summary:
         See `compared_over_time`.
     unit : str
         Of their time.
+    study : Study or None
+        Of a sweep that searched; then all else is of the runs of its best trial alone.
     decision : Decision or None
         Of a sweep that ends when it knows.
     rule : Rule or None
@@ -76,6 +79,7 @@ class Summary:
     judged: str = ""
     over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
+    study: Study | None = None
     decision: Decision | None = None
     rule: Rule | None = None
 
@@ -88,6 +92,26 @@ class Summary:
     def measure(self) -> str:
         """The main task's AUC in words."""
         return self.judge.auc_of(self.main_task)
+
+
+def summarise_search(
+    study: Study, runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None, judge: Judge
+) -> Summary:
+    """The report of a sweep that searched; test frames are looked at for its best trial alone.
+
+    Parameters
+    ----------
+    study : Study
+    runs : sequence of TrackedRun
+        All jobs of the sweep, in the order of launch.
+    main_task, tracking, judge
+        See `summarise`.
+    """
+    summary = summarise(study.chosen(runs), main_task, tracking, judge)
+    none = summary.compared.auxiliaries.iloc[:0]  # one setting alone says nothing of auxiliaries
+    return replace(
+        summary, study=study, compared=replace(summary.compared, auxiliaries=none), groups=summary.groups[:0]
+    )
 
 
 def summarise(

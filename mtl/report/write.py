@@ -19,6 +19,7 @@ from mtl.report.decided import as_plain
 from mtl.report.figures import draw
 from mtl.report.page import page
 from mtl.report.sections import headline, sections
+from mtl.report.study_tables import trials_frame
 from mtl.report.summary import Summary
 
 LONGEST_DESCRIPTION = 7500  # MLflow cuts a description at 8,000 characters
@@ -76,6 +77,9 @@ def write_summary(folder: Path, summary: Summary) -> None:
     for name, table in (tables | {"gain_points": compared.points}).items():
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
+    if summary.study is not None:
+        summary.study.write(folder)
+        trials_frame(summary.study).to_csv(folder / "trials.csv", index=False)
     figures = draw(summary)
     pictures = {name: png(figure) for name, figure in figures.items()}
     for name, picture in pictures.items():

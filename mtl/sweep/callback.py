@@ -120,7 +120,7 @@ class SweepCallback(Callback):
         folder = _own_folder(config)
         self._parent = self._tracking.start(_name(words), folder, None, {"sweep": "parent"})
         self._main_task, self._stop_after = str(config.main_task), config.stop_after
-        self._judged = f"{AUC_BY[config.judge]}/{self._main_task}"
+        self._judged = asked.judged or f"{AUC_BY[config.judge]}/{self._main_task}"
         here = this_process()
         self._handed = context.SweepContext(
             parent=self._parent.id,
@@ -234,13 +234,15 @@ class SweepCallback(Callback):
             _close_stale(self._tracking)
         from mtl.ablation import design
         from mtl.report import write
-        from mtl.report.summary import summarise
+        from mtl.report.study import read_study
+        from mtl.report.summary import summarise, summarise_search
 
         runs = self.runs()
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
-            summary = summarise(runs, self._main_task, self._tracking, self._judge(runs))
+            study, told = read_study(parent.folder), (self._main_task, self._tracking, self._judge(runs))
+            summary = summarise(runs, *told) if study is None else summarise_search(study, runs, *told)
             for shown in write.sweep_tables(summary):
                 show(shown)
             parent.text(write.markdown(summary))

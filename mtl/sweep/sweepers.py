@@ -28,6 +28,8 @@ class Expected:
         Overrides that all jobs will have, where no job is known.
     lines : sequence of str
         What else is said of the whole by ``dry_run=true``.
+    judged : str
+        Tracked name of what is said of every job that ends; empty: the main task's test AUC.
     most : int
         How many jobs there may be in the end; 0: those that are known.
     looks : str
@@ -37,6 +39,7 @@ class Expected:
     jobs: Sequence[Sequence[str]] = ()
     common: Sequence[str] = ()
     lines: Sequence[str] = ()
+    judged: str = ""
     most: int = 0
     looks: str = ""
 

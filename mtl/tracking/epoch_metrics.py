@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from mtl.training.history import Epoch
 
 
-OBJECTIVE = f"val_auc_video_weighted{BEST}"  # of the main task: what main() returns
-
-
 def best_metrics(epoch: Epoch) -> dict[str, float]:
     """`<quantity>_best/<task>` -> value: what the kept epoch brought, beside scores that are of that epoch too."""
     split = ((name.partition("/"), value) for name, value in epoch_metrics(epoch).items())

@@ -306,7 +306,7 @@ class MLflowTracking:
         run_ids : sequence of str
             Those that the store has not taken are left out.
         metric : str
-            What the chart view is sorted by.
+            What the chart view is sorted by, the best first.
         parent : str, optional
             Sweep the charts are confined to.
         one_per_set : sequence of str, optional
@@ -325,7 +325,7 @@ class MLflowTracking:
         if len(compared) > 1:
             link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
             lines.append(f"compare{', one run of each set' if many else ''}  {link}")
-        view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": "false"}
+        view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": str("loss" in metric.partition("/")[0]).lower()}
         if parent and not parent.startswith("local-"):
             view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
         query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)

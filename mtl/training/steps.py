@@ -48,6 +48,7 @@ class Steps:
 def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Steps:
     """Steps that start from the given state; compiled once per model and settings, see `mtl.model.multitask.reused`."""
     optimizer.build(model.trained_variables)
+    weighting.build([tuple(variable.shape) for variable in model.shared_variables])
     key = ("steps", settings_of(weighting), settings_of(optimizer))
     steps = model.compiled(key, lambda: Steps(compile_steps(model, weighting, optimizer), weighting, optimizer))
     steps.start_from(weighting, optimizer)
@@ -82,12 +83,16 @@ def settings_of(thing: object) -> Hashable:
 
 @dataclass
 class _Step:
-    """What a step's passes gave: losses and weights (n_tasks,), shared outputs (b, units), gradients by variable."""
+    """What a step's passes gave: losses and weights (n_tasks,), shared outputs (b, units), gradients by variable.
+
+    Of a weighting that uses gradients also those of each task, by task and shared variable.
+    """
 
     losses: tf.Tensor
     weights: tf.Tensor
     outputs: tf.Tensor
     gradients: list[tf.Tensor]
+    by_task: Sequence[Sequence[tf.Tensor]] = ()
 
     def is_sound(self) -> tf.Tensor:
         """Whether all of it is finite, as a scalar of bool.
@@ -127,16 +132,21 @@ def by_weighted_sum(
 def by_task_gradients(
     model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
 ) -> _Step:
-    """One backward pass per task over the shared part: the weights come from the Gramian."""
+    """One backward pass per task over the shared part: the weights come from the Gramian, or from all of it."""
     shared, heads = model.shared_variables, model.head_variables
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch([*shared, *heads])
         outputs, losses = forward(model, features, targets)
         total = tf.add_n(losses)
     by_task = gradients.task_gradients(tape, losses, shared)
-    weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gradients.gramian(by_task)))
+    n_tasks = len(losses)
+    gramian = gradients.gramian(by_task) if weighting.uses_gramian else tf.zeros((n_tasks, n_tasks))
+    observed = weighting.observe(by_task) if weighting.uses_gradients else None
+    weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian, observed))
     of_heads = weigh_heads(model, weighting.head_weights(weights), tape.gradient(total, heads))
-    return _Step(tf.stack(losses), weights, outputs, [*gradients.combine(by_task, weights), *of_heads])
+    of_shared = gradients.combine(by_task, weights if observed is None else weighting.by_variable(weights, observed))
+    kept = by_task if weighting.uses_gradients else ()
+    return _Step(tf.stack(losses), weights, outputs, [*of_shared, *of_heads], kept)
 
 
 def by_closed_form(
@@ -166,16 +176,21 @@ def weigh_heads(model: MultiTaskModel, weights: tf.Tensor, of_heads: Sequence[tf
 
 def differentiation(model: MultiTaskModel, weighting: Weighting | Present) -> Callable[[tf.Tensor, Targets], _Step]:
     """The cheapest of the three ways to differentiate that gives the weighting what it uses."""
-    if not weighting.uses_gramian:
+    if not (weighting.uses_gramian or weighting.uses_gradients):
         return partial(by_weighted_sum, model, weighting)
-    return partial(by_closed_form if model.shares_dense_layer_only else by_task_gradients, model, weighting)
+    closed = model.shares_dense_layer_only and not weighting.uses_gradients
+    return partial(by_closed_form if closed else by_task_gradients, model, weighting)
 
 
-def apply_where_sound(apply: Callable[[list[tf.Tensor]], None], step: _Step) -> tf.Tensor:
+def apply_where_sound(
+    apply: Callable[[list[tf.Tensor]], None], weighting: Weighting | Present, step: _Step
+) -> tf.Tensor:
     """A void step leaves parameters, moments and the count of steps alone: one NaN would be in all of them."""
 
     def do() -> None:
         apply(step.gradients)
+        if weighting.uses_gradients:
+            weighting.remember(step.by_task)
 
     sound = step.is_sound()
     tf.cond(sound, do, lambda: None)
@@ -193,6 +208,7 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
         finite the step is void: its weights are NaN, no parameter moved and no weighting learned.
         A task without a labelled frame in a batch has loss NaN and weight 0 there, whatever else.
     """
+    weighting.build([tuple(variable.shape) for variable in model.shared_variables])
     weigh = WhereLabelled(weighting).on if model.is_partial else lambda _: weighting
     apply = stepper(optimizer, model.trained_variables)
     n_tasks = len(model.tasks)
@@ -207,7 +223,7 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
             batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
             those = weigh(labels)
             step = differentiation(model, those)(batch, labels)
-            sound = apply_where_sound(apply, step)
+            sound = apply_where_sound(apply, those, step)
             before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
             after = tf.stack(forward(model, batch, labels)[1]) if weighting.uses_losses_after else before
             those.update(before, after)

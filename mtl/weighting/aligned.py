@@ -16,6 +16,8 @@ class Aligned(GramianWeighting):
     A zero gradient has weight 0 and the others are as without it (all zero: all 0).
     Identical gradients share alike, opposite ones of one length have weights 0. One task: weight one.
 
+    Length of the update: for T equal gradients g it is g.
+
     References
     ----------
     Senushkin et al., Independent Component Alignment for Multi-Task Learning, CVPR 2023.

@@ -26,6 +26,12 @@ class Weighting:
     twice: a method moves on in `update` and `start_epoch` only. So `update` belongs
     to every training step, once, whatever the method.
 
+    **A method that needs more of the task gradients than their Gramian** says `uses_gradients`. Before the first
+    step `build` tells it the shapes of the shared variables; at every step `observe` sees the gradients and
+    gives a few numbers per task, which `formula` gets in place of the Gramian; `by_variable` may weigh
+    each variable apart; after a step that was taken `remember` sees the gradients once more. No other method is
+    asked any of this.
+
     **A loss or a Gramian that is not finite** has no weights: all of them are NaN,
     whatever the method, and what was learned stays as it was. The task is not
     dropped in silence; the loop sees at one place that the step is void, moves no
@@ -42,20 +48,28 @@ class Weighting:
         Whether `weights` looks at the Gramian of the task gradients.
     uses_losses_after : bool
         Whether `update` looks at the same batch's losses after the step.
+    uses_gradients : bool
+        Whether it looks at the gradients of every task by shared variable.
     weighs_each_alone : bool
-        Whether a task's weight is the same whichever others are there, and nothing is learned: what
-        `mtl.weighting.present` asks for before it leaves a task without labelled frames out.
+        Whether a task's weight, and what is learned of it, is the same whichever others are there, and a zero
+        gradient teaches nothing: what `mtl.weighting.present` asks for before it leaves a task without labelled
+        frames out.
     variables : list of tf.Variable
         The whole state, for checkpoints and for a reset.
+    of_parameters : list of tf.Variable
+        The part of it that has a number per shared parameter: only `observe` and `remember` look at it, and there
+        each task's part depends on its own gradients alone.
     """
 
     uses_gramian = False
+    uses_gradients = False
     uses_losses_after = False
     weighs_each_alone = False
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tuple(tasks)
         self.variables: list[tf.Variable] = []
+        self.of_parameters: list[tf.Variable] = []
         if not self.tasks:
             raise UserError("A weighting needs at least one task, found none.")
 
@@ -64,7 +78,25 @@ class Weighting:
         """Number of tasks."""
         return len(self.tasks)
 
-    def weights(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
+    def build(self, shapes: Sequence[Sequence[int]]) -> None:
+        """Make the state that follows the shared variables of these shapes, once; nothing by default."""
+
+    def observe(self, gradients: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+        """What a method that `uses_gradients` takes from a step's gradients, in graph; nothing is learned.
+
+        Parameters
+        ----------
+        gradients : sequence of sequence of tensors
+            By task, then by shared variable; zeros where a task has no labelled frame.
+
+        Returns
+        -------
+        float32 tensor of shape (n_tasks, n_numbers)
+            Of a task what follows from its own gradients; finite only where they are.
+        """
+        raise NotImplementedError
+
+    def weights(self, losses: tf.Tensor, gramian: tf.Tensor, observed: tf.Tensor | None = None) -> tf.Tensor:
         """Weights of the losses on the shared parameters, in graph.
 
         Parameters
@@ -73,21 +105,39 @@ class Weighting:
             Unweighted losses of the batch.
         gramian : tensor of shape (n_tasks, n_tasks)
             Inner products of the task gradients; zeros where `uses_gramian` is False.
+        observed : tensor of shape (n_tasks, n_numbers), optional
+            What `observe` gave, where `uses_gradients` is True.
 
         Returns
         -------
         float32 tensor of shape (n_tasks,)
-            All NaN where a loss or the Gramian is not finite.
+            All NaN where a loss, the Gramian or what was observed is not finite.
         """
         import tensorflow as tf
 
         losses = tf.cast(losses, tf.float32)
-        sound = _all_finite(losses, gramian)
+        seen = gramian if observed is None else observed
+        sound = _all_finite(losses, gramian) if observed is None else _all_finite(losses, gramian, observed)
         weights = self.formula(
             tf.where(sound, losses, tf.ones_like(losses)),
-            tf.where(sound, gramian, tf.zeros_like(gramian)),
+            tf.where(sound, seen, tf.zeros_like(seen)),
         )
         return tf.where(sound, tf.cast(weights, tf.float32), np.nan)
+
+    def by_variable(self, weights: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
+        """Weights of the losses on each shared variable: one number per task, or a row of them.
+
+        Parameters
+        ----------
+        weights, observed : tensors
+            As `weights` and `observe` gave them.
+
+        Returns
+        -------
+        tensor of shape (n_tasks,) or (n_tasks, n_variables)
+            The weights, unless a method says otherwise.
+        """
+        return weights
 
     def head_weights(self, weights: tf.Tensor) -> tf.Tensor:
         """Weight of each task's loss on its own head, shape (n_tasks,): the same number."""
@@ -110,6 +160,9 @@ class Weighting:
         if self.variables:
             tf.cond(_all_finite(losses, losses_after), learn, lambda: None)
 
+    def remember(self, gradients: Sequence[Sequence[tf.Tensor]]) -> None:
+        """Take the gradients of a step that was taken into `of_parameters`, in graph; nothing by default."""
+
     def start_epoch(self, epoch: int, epoch_losses: np.ndarray) -> None:
         """Learn from the epochs so far, in Python, before the next one.
 
@@ -122,7 +175,7 @@ class Weighting:
         """
 
     def formula(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
-        """Weights (n_tasks,) from finite losses and a finite Gramian: what a method is."""
+        """Weights (n_tasks,) from finite losses and a finite Gramian, or what was observed: what a method is."""
         raise NotImplementedError
 
     def learn(self, losses: tf.Tensor, losses_after: tf.Tensor) -> None:
@@ -138,9 +191,9 @@ class GramianWeighting(Weighting):
     The weights act on the shared parameters; every head is trained by its own
     task's loss with weight one, so that gradient surgery silences no head.
 
-    The direction keeps the scale of its paper: some methods sum the gradients
-    (pcgrad), some average them (mgda, cagrad, imtl_g, aligned, upgrad). An optimizer that
-    divides by the gradient's size, as Adam, does not see the difference.
+    The direction keeps the scale of its paper, which each method says as the length of the update
+    for T equal gradients g: some sum them (pcgrad), some average them (mgda, imtl_g, aligned, upgrad).
+    An optimizer that divides by the gradient's size, as Adam, does not see the difference.
 
     Lengths a thousandfold apart cost no accuracy but that of the Gramian, which is float32:
     methods solve in the cosines.

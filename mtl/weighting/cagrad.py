@@ -24,6 +24,8 @@ class CAGrad(GramianWeighting):
     the radius is exact, and min d.g_i within 1e-5 of the longest squared, unless the hull
     holds zero to rounding; there norm(d - g0) is at most the radius.
 
+    Length of the update: for T equal gradients g it is (1 + c) g.
+
     Parameters
     ----------
     c : float

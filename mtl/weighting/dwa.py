@@ -20,6 +20,8 @@ class DWA(Weighting):
     (r_i = 1); epochs with a loss that is not finite leave the weights as they were. One
     task: weight one.
 
+    Length of the update: for T equal gradients g it is T g.
+
     Parameters
     ----------
     temperature : float

@@ -15,6 +15,8 @@ class Equal(Weighting):
 
     The baseline. No adaptive method is known to beat well-tuned constant weights
     (Kurin et al.; Xin et al., both NeurIPS 2022).
+
+    Length of the update: for T equal gradients g it is T g, the sum.
     """
 
     weighs_each_alone = True

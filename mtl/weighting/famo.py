@@ -22,6 +22,8 @@ class FAMO(Weighting):
     fell faster than the others counts less. The lower bounds b_i of the losses, which
     the paper subtracts, are zero, as cross-entropies' are. One task: weight one.
 
+    Length of the update: for T equal gradients g it is g.
+
     Parameters
     ----------
     learning_rate : float

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Fixed(Weighting):
     """Constant weights, by task name.
 
+    Length of the update: for T equal gradients g it is the sum of the weights times g.
+
     Parameters
     ----------
     weights : mapping of str to float

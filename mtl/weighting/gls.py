@@ -16,6 +16,8 @@ class GLS(Weighting):
     That gradient is the sum of m / (T L_i) g_i with m the geometric mean: scaling
     one task's loss scales the whole and leaves the direction. One task: weight one.
 
+    Length of the update: for T equal gradients g of equal losses it is g.
+
     References
     ----------
     Chennupati et al., MultiNet++: Multi-Stream Feature Aggregation and Geometric

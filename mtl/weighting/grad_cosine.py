@@ -18,6 +18,8 @@ class GradCosine(GramianWeighting):
     task's, has weight 0; where the main task's gradient is zero, all have. Identical
     gradients count one each, an opposite one 0. One task: weight one.
 
+    Length of the update: for T equal gradients g it is T g.
+
     Parameters
     ----------
     main_task : str

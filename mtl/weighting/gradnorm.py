@@ -29,6 +29,8 @@ class GradNorm(Weighting):
     The weights of a step are those before its update. Where every gradient is zero
     there is nothing to balance and w stays.
 
+    Length of the update: for T equal gradients g it is T g.
+
     Parameters
     ----------
     alpha : float

@@ -22,6 +22,8 @@ class IMTLG(GramianWeighting):
     (all zero: all 0). Identical gradients share alike, opposite ones cancel (d = 0).
     One task: weight one.
 
+    Length of the update: for T equal gradients g it is g.
+
     References
     ----------
     Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, eq. 4.

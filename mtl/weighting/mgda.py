@@ -15,6 +15,8 @@ class MGDA(GramianWeighting):
     parameters stay as they are. Identical gradients share alike, opposite ones cancel.
     One task: weight one.
 
+    Length of the update: for T equal gradients g it is g.
+
     References
     ----------
     Désidéri, Multiple-gradient descent algorithm, 2012;

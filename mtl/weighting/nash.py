@@ -33,6 +33,8 @@ class Nash(GramianWeighting):
     norm(g_i) a_i is below 1,000; beyond, their convex hull holds zero as far as float32 can
     tell, and norm(d) is a hundredth of their lengths or less.
 
+    Length of the update: for T equal gradients, as for any, it is sqrt(T), shortened to `max_norm`.
+
     Parameters
     ----------
     max_norm : float or None
@@ -49,11 +51,15 @@ class Nash(GramianWeighting):
 
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:
         """As `nash`, shortened."""
-        weights = nash(gramian)
-        if self.max_norm is None:
-            return weights
-        norm = tf.sqrt(tf.maximum(tf.reduce_sum(weights * tf.linalg.matvec(gramian, weights)), 0.0))
-        return weights * tf.math.divide_no_nan(self.max_norm, tf.maximum(norm, self.max_norm))
+        return shortened(nash(gramian), gramian, self.max_norm)
+
+
+def shortened(weights: tf.Tensor, gramian: tf.Tensor, max_norm: float | None) -> tf.Tensor:
+    """Weights (n_tasks,) of a direction that is at most so long, by its Gramian; as they are where it is None."""
+    if max_norm is None:
+        return weights
+    norm = tf.sqrt(tf.maximum(tf.reduce_sum(weights * tf.linalg.matvec(gramian, weights)), 0.0))
+    return weights * tf.math.divide_no_nan(max_norm, tf.maximum(norm, max_norm))
 
 
 def nash(gramian: tf.Tensor) -> tf.Tensor:

@@ -20,6 +20,8 @@ class PCGrad(GramianWeighting):
     neither; with more it may. Weights are at least one. A zero gradient conflicts
     with none. Opposite gradients cancel: the direction is zero. One task: weight one.
 
+    Length of the update: for T equal gradients g it is T g.
+
     Parameters
     ----------
     seed : int

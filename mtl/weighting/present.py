@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -19,7 +19,7 @@ class WhereLabelled:
     the Gramian and their part of the state, and what it learns is put back in their places.
     So a method weighs as if the set had only these tasks, an absent one has weight 0, and its
     state stays as it was. What the state has once for all tasks, such as a number of steps,
-    the methods share.
+    the methods share, and what it has per parameter: a zero gradient leaves that as it was.
 
     Parameters
     ----------
@@ -57,23 +57,33 @@ class Present:
     def __init__(self, where_labelled: WhereLabelled, present: tf.Tensor) -> None:
         self._weighting, self._of_size = where_labelled.weighting, where_labelled.of_size
         self._present = present
-        self.uses_gramian = self._weighting.uses_gramian
+        self.uses_gramian, self.uses_gradients = self._weighting.uses_gramian, self._weighting.uses_gradients
 
     def mark(self, values: tf.Tensor, absent: float) -> tf.Tensor:
         """Values (n_tasks,) with a number in the places of absent tasks."""
         return tf.where(self._present, values, tf.constant(absent, values.dtype))
 
-    def weights(self, losses: tf.Tensor, gramian: tf.Tensor) -> tf.Tensor:
+    def observe(self, gradients: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+        """What the method takes from the gradients, of absent tasks too; see `Weighting.observe`."""
+        return self._weighting.observe(gradients)
+
+    def weights(self, losses: tf.Tensor, gramian: tf.Tensor, observed: tf.Tensor | None = None) -> tf.Tensor:
         """Weights (n_tasks,) of a batch's losses, 0 for absent tasks; see `Weighting.weights`."""
 
         def whole() -> tf.Tensor:
-            return self.mark(self._weighting.weights(losses, gramian), 0.0)
+            return self.mark(self._weighting.weights(losses, gramian, observed), 0.0)
 
         def part(of: _Part, at: tf.Tensor) -> tf.Tensor:
-            found = of.weighting.weights(of.take(losses, at), of.take(tf.transpose(of.take(gramian, at)), at))
+            seen = None if observed is None else of.take(observed, at)
+            found = of.weighting.weights(of.take(losses, at), of.take(tf.transpose(of.take(gramian, at)), at), seen)
             return tf.scatter_nd(at[:, None], found, [self._weighting.n_tasks])
 
         return self._by_number(whole, part, lambda: tf.zeros(self._weighting.n_tasks))
+
+    def by_variable(self, weights: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
+        """Weights of the losses on each shared variable, 0 for absent tasks; see `Weighting.by_variable`."""
+        found = self._weighting.by_variable(weights, observed)
+        return self.mark(found, 0.0) if found.shape.rank == 1 else tf.where(self._present[:, None], found, 0.0)
 
     def head_weights(self, weights: tf.Tensor) -> tf.Tensor:
         """Weight (n_tasks,) of each task's loss on its own head, 0 for absent tasks."""
@@ -93,6 +103,10 @@ class Present:
 
         if self._weighting.variables:
             self._by_number(whole, part, lambda: none)
+
+    def remember(self, gradients: Sequence[Sequence[tf.Tensor]]) -> None:
+        """Take the gradients of a step that was taken into the state; see `Weighting.remember`."""
+        self._weighting.remember(gradients)
 
     def _by_number(
         self,
@@ -131,9 +145,11 @@ class _Part:
     def of(cls, weighting: Weighting, k: int) -> _Part:
         """A copy of the method for k tasks; variables without an axis over tasks are the very same."""
         by_task, memo = [], {}
+        of_parameters = {id(variable) for variable in weighting.of_parameters}
         for variable in weighting.variables:
             memo[id(variable)] = variable
-            if variable.shape.rank and variable.shape[0] == weighting.n_tasks:
+            of_task = bool(variable.shape.rank) and variable.shape[0] == weighting.n_tasks
+            if of_task and id(variable) not in of_parameters:
                 own = tf.Variable(tf.zeros((k, *variable.shape[1:]), variable.dtype), trainable=False)
                 memo[id(variable)] = own
                 by_task.append((variable, own))

@@ -14,6 +14,8 @@ class RLW(Weighting):
 
     A method that does not beat it has shown nothing. One task: weight one.
 
+    Length of the update: for T equal gradients g it is T g.
+
     Parameters
     ----------
     seed : int

@@ -24,6 +24,8 @@ class Uncertainty(Weighting):
     is 1 / (2 L_i) as well: only the way there differs, starting at 1 instead of 1/2.
     One task: as one of many, its weight is learned.
 
+    Length of the update: for T equal gradients g it is T g / 2 at the start.
+
     Parameters
     ----------
     learning_rate : float

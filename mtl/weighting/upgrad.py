@@ -15,6 +15,8 @@ class UPGrad(GramianWeighting):
     gradients: that gradient. Opposite ones: d = 0. One task: weight one. Dependent gradients:
     d to 1e-5 of the longest.
 
+    Length of the update: for T equal gradients g it is g.
+
     References
     ----------
     Quinton, Rey, Jacobian Descent for Multi-Objective Optimization, 2024.

@@ -37,7 +37,13 @@ def more(config, tmp_path, monkeypatch):
 
 
 def test_the_switches_are_the_scalars_of_the_config_that_say_how_a_run_is_done():
-    assert switches.switches() == {"rerun": False, "dry_run": False, "judge": "video", "stop_after": 3}
+    assert switches.switches() == {
+        "rerun": False,
+        "dry_run": False,
+        "judge": "video",
+        "objective": "val_auc",
+        "stop_after": 3,
+    }
 
 
 def test_a_new_switch_is_known_everywhere(config, more):
@@ -47,6 +53,7 @@ def test_a_new_switch_is_known_everywhere(config, more):
         "rerun": False,
         "dry_run": False,
         "judge": "video",
+        "objective": "val_auc",
         "stop_after": 3,
     }
     assert parameters(more, CHOICES) == parameters(config, CHOICES)
@@ -93,6 +100,14 @@ def test_the_judge_is_in_no_fingerprint_no_parameter_and_no_name(config):
     assert fingerprint(plain_config(other), "data") == fingerprint(plain_config(config), "data")
     assert parameters(other, CHOICES) == parameters(config, CHOICES)
     assert run_name(CHOICES, ["judge=event", "seed=1"]) == "all seed=1"
+
+
+def test_the_objective_is_in_no_fingerprint_no_parameter_and_no_name(config):
+    other = config.copy()
+    other.objective = "val_loss/violence"
+    assert fingerprint(plain_config(other), "data") == fingerprint(plain_config(config), "data")
+    assert parameters(other, CHOICES) == parameters(config, CHOICES)
+    assert run_name(CHOICES, ["objective=val_loss", "seed=1"]) == "all seed=1"
 
 
 def test_a_default_that_is_no_switch_is_refused(tmp_path, monkeypatch):

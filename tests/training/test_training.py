@@ -193,6 +193,37 @@ def test_a_step_is_the_gradient_of_the_weighted_sum():
         np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
 
 
+def test_a_step_of_a_weighting_by_variable_is_the_sum_of_gradients_weighed_apart():
+    import keras
+    import tensorflow as tf
+
+    from mtl.training.steps import compile_steps
+    from mtl.weighting.metabalance import MetaBalance
+
+    data, built = dataset(), model()
+    before = built.get_weights()
+    features = tf.constant(data.features.array[:32])
+    targets = {name: tf.constant(one[:32]) for name, one in data.targets.items()}
+    with tf.GradientTape(persistent=True) as tape:
+        losses = built.frame_losses(built(features, training=True), targets)
+        means = [tf.reduce_mean(loss) for loss in losses.values()]
+        total = tf.add_n(means)
+    main, *others = ([one.numpy() for one in tape.gradient(mean, built.shared_variables)] for mean in means)
+    steps = compile_steps(built, MetaBalance(tuple(TASKS), "general_anomaly", 1.0, 0.9), keras.optimizers.SGD(0.1))
+    _, weights = steps(features, targets, np.arange(32)[None])
+    after, names = built.get_weights(), ["shared/kernel", "shared/bias"]
+    for i, name in enumerate(names):
+        long = np.linalg.norm(main[i])
+        expected = main[i] + sum(long / np.linalg.norm(other[i]) * other[i] for other in others)
+        np.testing.assert_allclose(before[name] - after[name], 0.1 * expected, atol=1e-6)
+    lengths = [np.sqrt(sum(np.linalg.norm(part) ** 2 for part in of_task)) for of_task in (main, *others)]
+    np.testing.assert_allclose(weights.numpy()[0], lengths[0] / np.array(lengths), rtol=1e-4)
+    by_heads = tape.gradient(total, built.head_variables)  # weight one each
+    heads = [name for name, _ in built.named_variables() if name.startswith("head/")]
+    for name, gradient in zip(heads, by_heads, strict=True):
+        np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_gramian_weighting_that_weighs_equally_steps_like_equal():
     from mtl.weighting.base import GramianWeighting
@@ -367,7 +398,7 @@ def test_a_diverged_run_says_so_and_keeps_the_last_sound_epoch():
 
 
 @pytest.mark.parametrize("epoch", [2, *slow(1)])
-@pytest.mark.parametrize("name", ["equal", *slow("famo", "cagrad", "gradnorm")])
+@pytest.mark.parametrize("name", ["equal", *slow("famo", "cagrad", "gradnorm", "excess_mtl")])
 def test_one_loss_that_is_not_finite_moves_nothing_and_the_run_says_so(name, epoch):
     """One frame is not finite from some epoch on: its step is void, those before and after it count."""
     from mtl.memory import aligned
@@ -402,20 +433,25 @@ def test_a_void_step_leaves_parameters_and_optimizer_as_they_were():
     import tensorflow as tf
 
     from mtl.training.steps import compile_steps
-    from mtl.weighting.equal import Equal
 
     data, built = dataset(), model()
-    for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.01, momentum=0.9)):
-        steps = compile_steps(built, Equal(tuple(TASKS)), optimizer)
+    for name, optimizer in {
+        "excess_mtl": keras.optimizers.Adam(0.01),
+        "equal": keras.optimizers.SGD(0.01, momentum=0.9),
+    }.items():
+        weighting = of_conf(name)
+        steps = compile_steps(built, weighting, optimizer)
         features = np.array(data.features.array)
         features[9] = np.nan
         targets = {name: tf.constant(one, tf.int32) for name, one in data.targets.items()}
         sound, void = np.arange(10, 18)[None], np.arange(8, 16)[None]
         steps(tf.constant(features), targets, sound)
-        before = [variable.numpy() for variable in [*built.trained_variables, *optimizer.variables]]
+        state = [*built.trained_variables, *optimizer.variables, *weighting.of_parameters]
+        before = [variable.numpy() for variable in state]
         steps(tf.constant(features), targets, void)
-        for variable, kept in zip([*built.trained_variables, *optimizer.variables], before, strict=True):
+        for variable, kept in zip(state, before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), kept)
+        assert all(variable.numpy().any() for variable in weighting.of_parameters)
         steps(tf.constant(features), targets, sound)
         assert not np.array_equal(built.trained_variables[0].numpy(), before[0])
 
@@ -570,6 +606,7 @@ def jobs():
     """Trainings that differ in what does not enter a graph, and in what does."""
     import keras
 
+    from mtl.weighting.excess_mtl import ExcessMTL
     from mtl.weighting.famo import FAMO
     from mtl.weighting.pcgrad import PCGrad
     from mtl.weighting.uncertainty import Uncertainty
@@ -582,6 +619,8 @@ def jobs():
         (1, FAMO(tasks, learning_rate=0.1, weight_decay=0.0), {}),
         (2, PCGrad(tasks, seed=0), {}),
         (2, PCGrad(tasks, seed=1), adam),
+        (0, ExcessMTL(tasks, step_size=1.0), {}),
+        (1, ExcessMTL(tasks, step_size=1.0), adam),
         (0, Uncertainty(tasks, learning_rate=0.1), {}),
     ]
 
@@ -628,7 +667,7 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
     monkeypatch.setattr(module, "_kept", OrderedDict())
     one_after_another = [job(*one, keep=True) for one in jobs()]
     assert len({id(built) for built, _, _ in one_after_another}) == 1
-    assert len([key for key in one_after_another[0][0]._compiled if key[1][0] == "steps"]) == 4
+    assert len([key for key in one_after_another[0][0]._compiled if key[1][0] == "steps"]) == 5
     for one, (_, after, weights_after) in zip(jobs(), one_after_another, strict=True):
         _, alone, weights = job(*one, keep=False)
         for name in ("losses", "weights", "gramians", "val_losses"):

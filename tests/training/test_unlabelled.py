@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import slow
 from test_training import TASKS, ArrayFeatures, dataset, model, train
 
 from mtl.tasks import UNLABELLED, BinaryTask, CategoricalTask
@@ -101,7 +102,7 @@ def sparse(only=5):
     return Dataset(data.features, {**data.targets, "anomaly_type": target}, data.frames)
 
 
-@pytest.mark.parametrize("name", ["equal", "pcgrad", "famo"])
+@pytest.mark.parametrize("name", ["equal", "pcgrad", "famo", *slow("metabalance", "excess_mtl")])
 def test_a_batch_without_labels_has_loss_nan_weight_zero_and_teaches_the_others(name):
     from test_training import of_conf
 

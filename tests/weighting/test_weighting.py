@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, sampled
+from conftest import ROOT, asked, by_variable, moved_on, sampled, shared_shapes, update_of
 from scipy.optimize import nnls
 
 tf = pytest.importorskip("tensorflow")
@@ -22,12 +22,15 @@ from mtl.weighting.aligned import aligned  # noqa: E402
 from mtl.weighting.base import MOST_TASKS_BY_SUBSETS, Adam, Weighting  # noqa: E402
 from mtl.weighting.cagrad import cagrad  # noqa: E402
 from mtl.weighting.dwa import DWA  # noqa: E402
+from mtl.weighting.excess_mtl import ExcessMTL  # noqa: E402
+from mtl.weighting.fairgrad import FairGrad, fairgrad  # noqa: E402
 from mtl.weighting.famo import FAMO  # noqa: E402
 from mtl.weighting.fixed import Fixed, fixed_weights  # noqa: E402
 from mtl.weighting.gls import GLS  # noqa: E402
 from mtl.weighting.grad_cosine import GradCosine, grad_cosine  # noqa: E402
 from mtl.weighting.gradnorm import GradNorm  # noqa: E402
 from mtl.weighting.imtl_g import imtl_g  # noqa: E402
+from mtl.weighting.metabalance import MetaBalance  # noqa: E402
 from mtl.weighting.mgda import MGDA, mgda  # noqa: E402
 from mtl.weighting.nash import Nash, nash  # noqa: E402
 from mtl.weighting.pcgrad import PCGrad, pcgrad  # noqa: E402
@@ -51,9 +54,14 @@ def half_cagrad(gramian):
     return cagrad(gramian, 0.5)
 
 
+def fairgrad_of(alpha):
+    return lambda gramian: fairgrad(gramian, alpha)
+
+
 SOLVERS = {
     "aligned": aligned,
     "cagrad": half_cagrad,
+    "fairgrad": fairgrad_of(2.0),
     "imtl_g": imtl_g,
     "mgda": mgda,
     "nash": nash,
@@ -64,9 +72,12 @@ every_solver = pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 every_yaml = pytest.mark.parametrize("yaml", YAMLS, ids=[path.stem for path in YAMLS])
 
 
-def build(yaml, tasks=TASKS, **changes):
+def build(yaml, tasks=TASKS, n=8, **changes):
+    """The weighting of a yaml for these tasks and so many shared parameters."""
     config = OmegaConf.create({"seed": 0, "main_task": tasks[0], "weighting": OmegaConf.load(yaml)})
-    return instantiate(config.weighting, tasks=list(tasks), **changes)
+    weighting = instantiate(config.weighting, tasks=list(tasks), **changes)
+    weighting.build(shared_shapes(n))
+    return weighting
 
 
 def weights_of(solver, gradients):
@@ -94,23 +105,22 @@ every_case = pytest.mark.parametrize(("seed", "n_tasks"), sampled(CASES, every=2
 @pytest.mark.parametrize("n_tasks", [1, 2, 4])
 @pytest.mark.slow
 def test_every_yaml_builds_and_weighs_in_graph(yaml, n_tasks):
-    weighting = build(yaml, TASKS[:n_tasks])
+    weighting = build(yaml, TASKS[:n_tasks], n=50)
     assert isinstance(weighting, Weighting)
     assert all(isinstance(variable, tf.Variable) for variable in weighting.variables)
 
     @tf.function
-    def step(losses, gramian):
-        weights = weighting.weights(losses, gramian)
-        weighting.update(losses, 0.9 * losses)
+    def step(losses, gradients):
+        weights = asked(weighting, losses, gradients)
+        moved_on(weighting, losses, 0.9 * losses, gradients)
         return weights, weighting.head_weights(weights)
 
     rng = np.random.default_rng(n_tasks)
     epochs = rng.uniform(0.1, 1, (3, n_tasks))
     for epoch in range(3):
         weighting.start_epoch(epoch, epochs[:epoch])
-        gradients = rng.normal(size=(n_tasks, 50)).astype("f")
-        matrix = gradients @ gradients.T if weighting.uses_gramian else np.zeros((n_tasks, n_tasks), "f")
-        for numbers in step(tf.constant(rng.uniform(0.1, 2, n_tasks), tf.float32), tf.constant(matrix)):
+        gradients = tf.constant(rng.normal(size=(n_tasks, 50)), tf.float32)
+        for numbers in step(tf.constant(rng.uniform(0.1, 2, n_tasks), tf.float32), gradients):
             assert numbers.shape == (n_tasks,)
             assert numbers.dtype == tf.float32
             assert np.isfinite(numbers).all()
@@ -120,16 +130,15 @@ def test_every_yaml_builds_and_weighs_in_graph(yaml, n_tasks):
 @pytest.mark.slow
 def test_every_yaml_gives_the_same_when_the_step_is_compiled(yaml):
     losses, after = tf.constant([0.7, 0.2, 1.3, 2.0]), tf.constant([0.6, 0.2, 1.0, 1.9])
-    gradients = random_gradients(0, 4).astype("f")
-    matrix = tf.constant(gradients @ gradients.T)
+    gradients = tf.constant(random_gradients(0, 4), tf.float32)
 
     def course(jit):
         weighting = build(yaml)
 
         @tf.function(jit_compile=jit)
         def step():
-            weights = weighting.weights(losses, matrix)
-            weighting.update(losses, after)
+            weights = asked(weighting, losses, gradients)
+            moved_on(weighting, losses, after, gradients)
             return weights
 
         return [step().numpy() for _ in range(3)]
@@ -147,8 +156,8 @@ def test_every_yaml_is_reproducible_and_its_variables_are_its_whole_state(yaml):
         for seed in seeds:
             gradients = random_gradients(seed, 4).astype("f")
             losses = tf.constant(np.random.default_rng(seed).uniform(0.1, 2, 4), tf.float32)
-            found.append(weighting.weights(losses, tf.constant(gradients @ gradients.T)).numpy())
-            weighting.update(losses, 0.9 * losses)
+            found.append(asked(weighting, losses, gradients).numpy())
+            moved_on(weighting, losses, 0.9 * losses, gradients)
         return found
 
     first, second, resumed = build(yaml), build(yaml), build(yaml)
@@ -166,34 +175,48 @@ def test_every_yaml_is_reproducible_and_its_variables_are_its_whole_state(yaml):
 @every_yaml
 def test_asking_for_weights_twice_gives_the_same_twice(yaml):
     weighting, gradients = build(yaml), random_gradients(1, 4).astype("f")
-    losses, matrix = tf.constant([0.7, 0.2, 1.3, 2.0]), tf.constant(gradients @ gradients.T)
-    np.testing.assert_array_equal(weighting.weights(losses, matrix), weighting.weights(losses, matrix))
+    losses = tf.constant([0.7, 0.2, 1.3, 2.0])
+    moved_on(weighting, losses, losses, random_gradients(2, 4))
+    np.testing.assert_array_equal(asked(weighting, losses, gradients), asked(weighting, losses, gradients))
+    if weighting.uses_gradients:
+        weights, observed = asked(weighting, losses, gradients), weighting.observe(by_variable(gradients))
+        twice = [weighting.by_variable(weights, observed).numpy() for _ in range(2)]
+        np.testing.assert_array_equal(*twice)
 
 
 @every_yaml
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_voids_the_step_and_teaches_nothing(yaml, bad):
-    weighting, twin = build(yaml), build(yaml)
-    sound, matrix = tf.constant([0.7, 0.2, 1.3, 2.0]), tf.eye(4)
+    weighting, twin, gradients = build(yaml), build(yaml), random_gradients(3, 4)
+    sound = tf.constant([0.7, 0.2, 1.3, 2.0])
     broken = tf.constant([0.7, bad, 1.3, 2.0])
     for each in (weighting, twin):
-        each.weights(sound, matrix)
-        each.update(sound, 0.9 * sound)
-    assert np.isnan(weighting.weights(broken, matrix)).all()
+        asked(each, sound, gradients)
+        moved_on(each, sound, 0.9 * sound, gradients)
+    assert np.isnan(asked(weighting, broken, gradients)).all()
     weighting.update(broken, sound)
-    weighting.weights(sound, matrix)
+    asked(weighting, sound, gradients)
     weighting.update(sound, broken)
-    np.testing.assert_array_equal(weighting.weights(sound, matrix), twin.weights(sound, matrix))
+    np.testing.assert_array_equal(asked(weighting, sound, gradients), asked(twin, sound, gradients))
     for mine, other in zip(weighting.variables, twin.variables, strict=True):
         np.testing.assert_array_equal(mine, other)
 
 
 @every_yaml
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_voids_the_step(yaml, bad):
+    gradients = random_gradients(3, 4)
+    gradients[1, 2] = bad
+    assert np.isnan(asked(build(yaml), np.ones(4), gradients)).all()
+
+
+@every_yaml
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gramian_that_is_not_finite_voids_the_step(yaml, bad):
-    matrix = np.eye(4, dtype="f")
+    weighting, matrix = build(yaml), np.eye(4, dtype="f")
     matrix[1, 2] = matrix[2, 1] = bad
-    assert np.isnan(build(yaml).weights(tf.ones(4), tf.constant(matrix))).all()
+    observed = weighting.observe(by_variable(np.eye(4, 8))) if weighting.uses_gradients else None
+    assert np.isnan(weighting.weights(tf.ones(4), tf.constant(matrix), observed)).all()
 
 
 EDGES = {
@@ -211,19 +234,17 @@ EDGES = {
 @every_yaml
 @pytest.mark.parametrize("gradients", sampled(EDGES.values(), every=3), ids=EDGES)
 def test_weights_are_finite_at_every_edge(yaml, gradients):
-    weighting, rows = build(yaml), gradients.astype("f")
-    losses, matrix = tf.constant([1e-6, 1e3, 1.0, 0.0]), tf.constant(rows @ rows.T)
+    weighting, losses = build(yaml, n=gradients.shape[1]), tf.constant([1e-6, 1e3, 1.0, 0.0])
     for _ in range(2):
-        weights = weighting.weights(losses, matrix)
-        weighting.update(losses, losses)
-        assert np.isfinite(weights).all()
-        assert np.isfinite(rows.T @ weights.numpy()).all()
+        assert np.isfinite(asked(weighting, losses, gradients)).all()
+        assert np.isfinite(update_of(weighting, losses, gradients)).all()
+        moved_on(weighting, losses, losses, gradients)
 
 
 @every_yaml
 def test_heads_are_never_silenced_by_surgery(yaml):
     weighting, weights = build(yaml), tf.constant([0.0, 2.0, 3.0, 4.0])
-    by_gramian = yaml.stem in {*SOLVERS, "grad_cosine"}
+    by_gramian = yaml.stem in {*SOLVERS, "grad_cosine", "metabalance"}
     np.testing.assert_array_equal(weighting.head_weights(weights), np.ones(4) if by_gramian else weights)
 
 
@@ -400,6 +421,155 @@ def test_adam_is_keras_adam():
     np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
+def metabalanced(weighting, *steps):
+    """Updates of two tasks' gradients (2, 4) in two shared variables of two parameters, step by step."""
+    found = []
+    for gradients in steps:
+        found.append(update_of(weighting, np.ones(2), np.array(gradients)))
+        moved_on(weighting, np.ones(2), np.ones(2), np.array(gradients))
+    return found
+
+
+def metabalance(relax_factor=0.5, beta=0.5, tasks="ab", main_task="a", n=4):
+    weighting = MetaBalance(tasks, main_task, relax_factor, beta)
+    weighting.build(shared_shapes(n))
+    return weighting
+
+
+def test_metabalance_by_hand():
+    # norms of the main task 5 and 1; of the auxiliary 10 and 5, then 20 and 5
+    first, second = metabalanced(metabalance(), [[3, 4, 0, 1], [0, 10, 5, 0]], [[3, 4, 0, 1], [0, 20, 0, 5]])
+    np.testing.assert_allclose(first, [3, 4 + 10 * 0.75, 5 * 0.6, 1], rtol=1e-6)
+    # running mean of the auxiliary (.25 * 10 + .5 * 20) / .75 = 50 / 3, so the ratio is .3
+    np.testing.assert_allclose(second, [3, 4 + 20 * 0.65, 0, 1 + 5 * 0.6], rtol=1e-6)
+
+
+def test_metabalance_gives_the_ratio_of_lengths_as_the_weight():
+    weights = asked(metabalance(), np.ones(2), np.array([[3, 4, 0, 1], [0, 10, 5, 0]]))
+    np.testing.assert_allclose(weights, [1, np.sqrt((7.5**2 + 3**2) / 125)], rtol=1e-6)
+
+
+def test_metabalance_without_relaxation_is_equal():
+    steps = [random_gradients(seed, 2)[:, :4] for seed in range(3)]
+    for found, gradients in zip(metabalanced(metabalance(relax_factor=0.0), *steps), steps, strict=True):
+        np.testing.assert_allclose(found, gradients.sum(axis=0), rtol=1e-5)
+
+
+def test_metabalance_wholly_relaxed_makes_an_auxiliary_as_long_as_the_main_task():
+    gradients = np.array([[3, 4, 0, 1], [0, 1e-6, 1e3, 0]])
+    (found,) = metabalanced(metabalance(relax_factor=1.0), gradients)
+    np.testing.assert_allclose(found - gradients[0], [0, 5, 1, 0], rtol=1e-5)
+
+
+def test_metabalance_leaves_the_mean_of_a_gradient_that_is_zero():
+    sound, absent = [[3, 4, 0, 1], [0, 10, 5, 0]], [[0, 0, 0, 0], [0, 10, 5, 0]]
+    one, other = metabalance(), metabalance()
+    metabalanced(one, sound, absent)
+    found, _ = metabalanced(other, sound, sound)
+    np.testing.assert_allclose(one.sums[0] / one.factors[0], [5, 1], rtol=1e-6)
+    np.testing.assert_allclose(one.sums[1], other.sums[1])
+    # a task that was never met is not scaled, and nothing is scaled to it
+    np.testing.assert_allclose(metabalanced(metabalance(), absent)[0], [0, 10, 5, 0])
+    np.testing.assert_allclose(found[0], 3, rtol=1e-6)
+
+
+def excess(step_size=0.1, n_tasks=2, n=2):
+    weighting = ExcessMTL("abcd"[:n_tasks], step_size)
+    weighting.build(shared_shapes(n))
+    return weighting
+
+
+def excess_weights(weighting, *steps):
+    found = []
+    for gradients in steps:
+        losses = np.ones(weighting.n_tasks)
+        found.append(asked(weighting, losses, np.array(gradients)).numpy())
+        moved_on(weighting, losses, losses, np.array(gradients))
+    return found
+
+
+def test_excess_mtl_by_hand():
+    # E of the first task 3 + 4 = 7, then 7 / sqrt(2); of the second 1, then 4 / sqrt(1 + 4): relative .7071 and 1.7889
+    first, second, third = excess_weights(excess(), [[3, 4], [1, 0]], [[3, 4], [2, 0]], [[0, 0], [0, 0]])
+    np.testing.assert_allclose(first, [1, 1])
+    np.testing.assert_allclose(second, [0.945962, 1.054038], rtol=1e-5)
+    np.testing.assert_allclose(third, second)
+
+
+def test_excess_mtl_with_equal_gradients_stays_uniform():
+    steps = [np.tile(random_gradients(seed, 1), (3, 1)) for seed in range(4)]
+    np.testing.assert_allclose(excess_weights(excess(n_tasks=3, n=5), *steps), 1, rtol=1e-6)
+
+
+def test_excess_mtl_counts_a_task_more_whose_gradients_stay_large():
+    steps = [np.array([[1.0, 1.0], [1.0, 1.0]]) * [[1.0], [0.5**step]] for step in range(6)]
+    first, *others = excess_weights(excess(), *steps)
+    np.testing.assert_allclose(first, 1)
+    assert (np.diff([weights[0] for weights in others]) > 0).all()
+    np.testing.assert_allclose(np.sum(others, axis=1), 2, rtol=1e-6)
+
+
+def test_excess_mtl_does_not_see_the_unit_of_a_loss():
+    steps = [random_gradients(seed, 3) for seed in range(4)]
+    scaled = [gradients * np.array([[1.0], [1e4], [1e-6]]) for gradients in steps]
+    one, other = (excess_weights(excess(n_tasks=3, n=7), *each) for each in (steps, scaled))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+    assert np.abs(one[-1] - 1).max() > 1e-3
+
+
+def test_permuting_tasks_permutes_what_looks_at_gradients():
+    order, steps = [2, 0, 1], [random_gradients(seed, 3) for seed in range(3)]
+    mine = excess_weights(excess(n_tasks=3, n=7), *steps)
+    theirs = excess_weights(excess(n_tasks=3, n=7), *(gradients[order] for gradients in steps))
+    np.testing.assert_allclose(np.array(mine)[:, order], theirs, rtol=1e-6)
+    one, other = metabalance(tasks="abc", main_task="b", n=7), metabalance(tasks="cab", main_task="b", n=7)
+    np.testing.assert_allclose(
+        metabalanced(one, *steps), metabalanced(other, *(gradients[order] for gradients in steps)), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["metabalance", "grad_cosine"])
+def test_a_main_task_that_is_not_in_the_set_is_the_users_mistake(kind):
+    with pytest.raises(Exception, match=r"'violense' is not in the set. Did you mean 'violence'\?"):
+        build(ROOT / "conf" / "weighting" / f"{kind}.yaml", main_task="violense")
+
+
+# --- length of the update: what the docstrings say ------------------------------------------------------------------
+
+# of two equal gradients of length 5 and equal losses of 1, in their lengths
+LENGTHS = {
+    "aligned": 1,
+    "cagrad": 1.5,
+    "dwa": 2,
+    "equal": 2,
+    "excess_mtl": 2,
+    "fairgrad": 2 ** (1 / 3) * 5 ** (-1 / 3) / 5,
+    "famo": 1,
+    "fixed": 2,
+    "gls": 1,
+    "grad_cosine": 2,
+    "gradnorm": 2,
+    "imtl_g": 1,
+    "metabalance": 2,
+    "mgda": 1,
+    "nash": 1 / 5,
+    "notebook": 1.5,
+    "pcgrad": 2,
+    "rlw": 2,
+    "uncertainty": 1,
+    "upgrad": 1,
+}
+
+
+@every_yaml
+def test_the_length_of_an_update_is_said_and_as_said(yaml):
+    weighting = build(yaml, TASKS[:2], n=2)
+    assert "Length of the update: for T equal gradients" in " ".join((type(weighting).__doc__ or "").split())
+    found = update_of(weighting, np.ones(2), np.tile([3.0, 4.0], (2, 1)))
+    if yaml.stem in LENGTHS:  # a method of one's own says it in its docstring alone
+        np.testing.assert_allclose(found, LENGTHS[yaml.stem] * np.array([3.0, 4.0]), rtol=1e-5)
+
+
 # --- fixed weights --------------------------------------------------------------------------------------------------
 
 
@@ -488,6 +658,55 @@ def test_nash_is_shortened_to_its_norm():
     free, short = Nash("abc", None).solve(matrix).numpy(), Nash("abc", 1.0).solve(matrix).numpy()
     np.testing.assert_allclose(short, free / np.sqrt(3), rtol=1e-8)
     np.testing.assert_allclose(Nash("abc", 5.0).solve(matrix), free)
+
+
+ALPHAS = [0.001, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0]
+
+
+@every_case
+@pytest.mark.parametrize("alpha", sampled(ALPHAS, every=3))
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_fairgrad_solves_its_equation(seed, n_tasks, alpha, scale):
+    gradients = scale * random_gradients(seed, n_tasks) * np.geomspace(1e-3, 1e3, n_tasks)[:, None]
+    weights, lengths = weights_of(fairgrad_of(alpha), gradients), np.linalg.norm(gradients, axis=1)
+    assert weights.min() > 0
+    gains = gradients @ (gradients.T @ weights)
+    parts = lengths * (lengths * weights).sum()  # what the gains are the difference of
+    np.testing.assert_allclose(gains / parts, weights ** (-1 / alpha) / parts, atol=1e-10)
+
+
+def test_fairgrad_of_orthogonal_gradients_by_hand():
+    # of one gradient alone n ** 2 w = w ** (-1 / alpha), so w = n ** (-2 alpha / (1 + alpha))
+    gradients = np.diag([1.0, 8.0, 27.0])
+    np.testing.assert_allclose(weights_of(fairgrad_of(2.0), gradients), [1, 1 / 16, 1 / 81])
+    np.testing.assert_allclose(weights_of(fairgrad_of(0.5), gradients), [1, 1 / 4, 1 / 9])
+
+
+@every_case
+def test_fairgrad_of_one_is_nash(seed, n_tasks):
+    gradients = random_gradients(seed, n_tasks) * np.geomspace(0.1, 10, n_tasks)[:, None]
+    np.testing.assert_allclose(weights_of(fairgrad_of(1.0), gradients), weights_of(nash, gradients), rtol=1e-8)
+    shortened = FairGrad("ab", alpha=1.0, max_norm=1.0), Nash("ab", max_norm=1.0)
+    fair, bargained = (one.solve(tf.constant(GOLDEN @ GOLDEN.T)).numpy() for one in shortened)
+    np.testing.assert_allclose(fair, bargained, rtol=1e-8)
+
+
+@every_case
+def test_fairgrad_of_a_small_alpha_is_the_sum_where_that_harms_no_task(seed, n_tasks):
+    small = fairgrad_of(0.001)
+    np.testing.assert_allclose(weights_of(small, np.abs(random_gradients(seed, n_tasks))), 1, rtol=0.01)
+    gradients = random_gradients(seed, n_tasks, conflict=0.95)
+    total = gradients.sum(axis=0)
+    projected = total + gradients.T @ nnls(gradients.T, -total)[0]
+    np.testing.assert_allclose(direction(small, gradients), projected, atol=0.01 * np.linalg.norm(total))
+
+
+@every_case
+def test_fairgrad_of_a_large_alpha_serves_the_worst_served_task_best(seed, n_tasks):
+    gradients = random_gradients(seed, n_tasks)
+    fair, best = direction(fairgrad_of(100.0), gradients), direction(mgda, gradients)
+    fair, best = fair / np.linalg.norm(fair), best / np.linalg.norm(best)
+    np.testing.assert_allclose((gradients @ fair).min(), (gradients @ best).min(), rtol=0.02)
 
 
 @every_case
@@ -690,7 +909,7 @@ def test_scaling_all_losses_scales_the_direction(name):
 
 @every_case
 @pytest.mark.parametrize("conflict", [0.0, 0.7, 0.99])
-@pytest.mark.parametrize("name", ["mgda", "upgrad", "nash", "cagrad_1", "cagrad_2"])
+@pytest.mark.parametrize("name", ["mgda", "upgrad", "nash", "fairgrad", "cagrad_1", "cagrad_2"])
 def test_no_task_is_harmed(name, seed, n_tasks, conflict):
     solvers = {**SOLVERS, "cagrad_1": lambda k: cagrad(k, 1.0), "cagrad_2": lambda k: cagrad(k, 2.0)}
     gradients = random_gradients(seed, n_tasks, conflict)
@@ -710,7 +929,16 @@ def test_pcgrad_of_two_tasks_harms_none():
 
 @pytest.mark.parametrize(
     ("name", "weight"),
-    [("pcgrad", 1), ("mgda", 1), ("cagrad", 1.5), ("imtl_g", 1), ("nash", 1 / 5), ("aligned", 1), ("upgrad", 1)],
+    [
+        ("pcgrad", 1),
+        ("mgda", 1),
+        ("cagrad", 1.5),
+        ("imtl_g", 1),
+        ("nash", 1 / 5),
+        ("aligned", 1),
+        ("upgrad", 1),
+        ("fairgrad", 5 ** (-4 / 3)),
+    ],
 )
 def test_one_task(name, weight):
     np.testing.assert_allclose(weights_of(SOLVERS[name], np.array([[3.0, 4.0]])), [weight])
@@ -718,7 +946,16 @@ def test_one_task(name, weight):
 
 @pytest.mark.parametrize(
     ("name", "times"),
-    [("pcgrad", 4), ("mgda", 1), ("cagrad", 1.5), ("imtl_g", 1), ("nash", 2 / 5), ("aligned", 1), ("upgrad", 1)],
+    [
+        ("pcgrad", 4),
+        ("mgda", 1),
+        ("cagrad", 1.5),
+        ("imtl_g", 1),
+        ("nash", 2 / 5),
+        ("aligned", 1),
+        ("upgrad", 1),
+        ("fairgrad", 4 * (4 * 25) ** (-2 / 3)),
+    ],
 )
 def test_identical_gradients_share_alike(name, times):
     gradients = np.tile([3.0, 4.0], (4, 1))
@@ -739,7 +976,7 @@ def test_zero_gradients_give_bounded_weights(solver):
     assert np.abs(weights_of(solver, np.zeros((4, 3)))).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["pcgrad", "imtl_g", "nash"])
+@pytest.mark.parametrize("name", ["pcgrad", "imtl_g", "nash", "fairgrad"])
 def test_the_others_are_as_without_the_zero_gradient(name):
     gradients = random_gradients(1, 3)
     with_zero = np.insert(gradients, 1, 0.0, axis=0)
