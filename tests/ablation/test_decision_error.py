@@ -37,7 +37,7 @@ def test_the_error_is_held_with_looking_and_not_without_its_correction(seeds):
     assert bench.share(rule, "wrong") <= 0.05 + error
     for one, _ in found.values():
         assert bench.share(one, "wrong") <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SWEEPS)
-    assert bench.share(naive, "always") < min(0.91, bench.share(rule, "always") - 0.05)
+    assert bench.share(naive, "always") < min(0.88, bench.share(rule, "always") - 0.08)
     used = {margins: np.median([each.seeds for each in one]) for margins, (one, _) in found.items()}
     assert used[2.0] <= 0.55 * spread.fixed[0]
     assert used[1.0] < spread.fixed[0]
