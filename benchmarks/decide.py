@@ -5,8 +5,8 @@
 Every simulated sweep is a full factorial (or, where it says so, sets of one auxiliary each) with known effects, a
 spread over seeds and a part that the test videos bring, about as measured on the demo (.006 to .01, and .003). It goes
 through the very functions that decide, nothing is trained, and it ends when every auxiliary has a verdict, or by the
-most seeds. Beside it the naive way: the same interval at every look as if that look were the only one. The fixed
-designs are those without looks by which the plain interval tells an effect of one margin with probability .9: one such
+most seeds. Beside it the naive way: the plain interval of the report, as if each look were the only one. The fixed
+designs are those without looks by which such an interval tells an effect of one margin with probability .9: one such
 effect, or all of them at once, which is what a sweep does that ends with a verdict for every auxiliary.
 """
 
@@ -22,11 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl.ablation.decision import Look, decide_questions, next_jobs
-from mtl.ablation.judged import CANNOT_TELL, HELPS, HURTS, NO_MATTER
-from mtl.ablation.judging import judge
+from mtl.ablation.effects import effect
+from mtl.ablation.judged import CANNOT_TELL, HELPS, HURTS, NO_MATTER, Judged, word_of
 from mtl.ablation.questions import Question, of_arrays
 from mtl.ablation.rule import Rule
 from mtl.statistics.bootstrap import LEVEL
+from mtl.statistics.bounded import DIFFERENCE
 from mtl.statistics.looks import POWER, fixed_seeds
 
 MARGIN, FIRST = 0.01, 3
@@ -72,12 +73,13 @@ class Spread:
 
 SPREADS = (
     Spread((0.006,) * 3, 0.002, 12),
-    Spread((0.008,) * 3, 0.002, 16),
+    Spread((0.008,) * 3, 0.002, 12),
+    Spread((0.008,) * 3, 0.001, 12),
     Spread((0.008,) * 3, 0.001, 16),
-    Spread((0.006, 0.008, 0.010), 0.001, 16),
+    Spread((0.006, 0.008, 0.010), 0.001, 12),
     Spread((0.008,) * 3, 0.003, 12),
     Spread((0.008,), 0.002, 12),
-    Spread((0.008,) * 3, 0.001, 16, factorial=False),
+    Spread((0.008,) * 3, 0.001, 12, factorial=False),
 )
 
 
@@ -170,11 +172,16 @@ def by_waves(sweep: Simulated, truth: dict[str, float]) -> Outcome:
 
 
 def naively(sweep: Simulated, spread: Spread, truth: dict[str, float]) -> Outcome:
-    """The plain interval, as if each look were the only one."""
+    """The plain interval of the report, as if each look were the only one."""
     effects, course = sweep.question(sweep.all()).effects, []
+    m = len(effects.names)
     for n in range(FIRST, spread.most_seeds + 1):
-        only = Rule(MARGIN, n, n, None)
-        course.append(Look(n, 0, judge(effects, [range(n)] * len(effects.names), only)))
+        judged = []
+        for name, values, draws in zip(effects.names, effects.values, effects.draws, strict=True):
+            plain = effect(values[:n], draws[:n], effects.seed, DIFFERENCE, m)
+            word = word_of(plain.low, plain.high, MARGIN)
+            judged.append(Judged("", name, plain.value, plain.low, plain.high, n, word, "", (0.0, 0.0, 0.0)))
+        course.append(Look(n, 0, tuple(judged)))
     return outcome(course, truth, [any(each.word == CANNOT_TELL for each in look.judged) for look in course])
 
 
@@ -217,10 +224,9 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=400, help="of the videos (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (default %(default)s)")
     asked = parser.parse_args()
-    table = Table(
-        "sd, .001", "videos, .001", "looks", "effect", title=f"margin {MARGIN}, {asked.sweeps:,} sweeps a row"
-    )
-    shown = ("held always", "at end", "wrong", "told", "seeds", "fixed: one", "all", "seeds / one", "/ all")
+    title = f"margin {MARGIN}, {asked.sweeps:,} sweeps a row; sd and videos in thousandths, effect in margins"
+    table = Table("sd", "videos", "looks", "effect", title=title)
+    shown = ("held always", "at end", "wrong", "told", "seeds", "fixed: one", "all", "ratio: one", "all")
     for name in (*shown, "naive: held always", "at end", "wrong"):
         table.add_column(name, justify="right")
     console, began = Console(width=170), time.perf_counter()
@@ -229,7 +235,7 @@ def main() -> None:
             rule, naive = study(spread, margins, asked.sweeps, asked.resamples, asked.seed)
             seeds = float(np.median([each.seeds for each in rule]))
             table.add_row(
-                " ".join(f"{1000 * sd:g}" for sd in spread.seeds) + ("" if spread.factorial else ", to the base"),
+                ("" if spread.factorial else "base ") + " ".join(f"{1000 * sd:g}" for sd in spread.seeds),
                 f"{1000 * spread.videos:g}",
                 f"{FIRST}-{spread.most_seeds}",
                 f"{margins:g}",

@@ -52,7 +52,7 @@ TOY = {
     ),
     "decide": (
         ["--sweeps", "2", "--resamples", "50"],
-        ["margin 0.01, 2 sweeps a row", "held always", "seeds / one", "naive"],
+        ["margin 0.01, 2 sweeps a row", "held always", "ratio: one", "naive"],
     ),
     "toy": (
         ["toy.png", "--steps", "200"],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-SWEEPS, RESAMPLES = 150, 200  # of every effect
+SWEEPS, RESAMPLES = 120, 200  # of every effect
 
 
 @cache
@@ -24,10 +24,10 @@ def benchmark() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [(0.006, 0.006, 0.006), (0.006, 0.008, 0.010)], ids=["alike", "unlike"])
+@pytest.mark.parametrize("seeds", [(0.008, 0.008, 0.008), (0.006, 0.008, 0.010)], ids=["alike", "unlike"])
 def test_the_error_is_held_with_looking_and_not_without_its_correction(seeds):
     bench = benchmark()
-    spread = bench.Spread(seeds, 0.002, 12)
+    spread = bench.Spread(seeds, 0.001, 12)
     found = {margins: bench.study(spread, margins, SWEEPS, RESAMPLES, seed=1) for margins in bench.TRUE}
     rule = [each for one, _ in found.values() for each in one]
     naive = [each for _, other in found.values() for each in other]
@@ -37,10 +37,10 @@ def test_the_error_is_held_with_looking_and_not_without_its_correction(seeds):
     assert bench.share(rule, "wrong") <= 0.05 + error
     for one, _ in found.values():
         assert bench.share(one, "wrong") <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SWEEPS)
-    assert bench.share(naive, "always") < min(0.92, bench.share(rule, "always") - 0.05)
+    assert bench.share(naive, "always") < min(0.88, bench.share(rule, "always") - 0.08)
     used = {margins: np.median([each.seeds for each in one]) for margins, (one, _) in found.items()}
-    assert used[2.0] <= 0.5 * spread.fixed[0]
-    assert used[2.0] <= 0.6 * spread.most_seeds
+    assert used[2.0] <= 0.55 * spread.fixed[0]
+    assert used[1.0] < spread.fixed[0]
     assert all(each.decided for each in found[2.0][0])
 
 
