@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.objective import objective_of
 from mtl.errors import UserError
-from mtl.formatting import plural
 from mtl.job import record
 from mtl.job.context import stopped_line
 from mtl.job.failure import one_line
@@ -67,6 +66,8 @@ class Optuna(OwnSweeper):
     def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
         """Nothing but how many jobs there may be: Optuna is asked when the sweep has begun."""
         from hydra.core.global_hydra import GlobalHydra
+
+        from mtl.formatting import plural  # with pandas, which `--help` does without
 
         _check_installed()
         _check_keys(config.hydra.sweeper)
@@ -131,30 +132,31 @@ class Optuna(OwnSweeper):
 
     def _run(self, wave: Sequence[Trial], study: Study, results: list[JobReturn]) -> list[Trial]:
         """The wave with what came of it, which Optuna is told."""
-        begun, jobs = (
-            len(results),
-            [words for trial in wave if not trial.same_as for words in self._space.jobs(trial.proposal)],
-        )
-        results += self.launch(jobs) if jobs else []
+        jobs: dict[int, tuple[int, ...]] = {}
+        words: list[list[str]] = []
+        for trial in wave:
+            if not trial.same_as:
+                own = self._space.jobs(trial.proposal)
+                jobs[trial.number] = tuple(range(len(results) + len(words), len(results) + len(words) + len(own)))
+                words += own
+        results += self.launch(words) if words else []
         records = {job.tags.get(JOB): job for job in record.read_jobs(self._folder)}
-        n_seeds, done = max(len(self._space.seeds), 1), {trial.number: trial for trial in study.trials}
-        found = []
+        done = {trial.number: trial for trial in study.trials}
         for trial in wave:
             if trial.same_as:
                 former = done[trial.same_as]
-                trial = replace(trial, jobs=former.jobs, values=former.values, reason=former.reason)
+                ended = replace(trial, jobs=former.jobs, values=former.values, reason=former.reason)
             else:
-                numbers = tuple(range(begun, begun + n_seeds))
-                begun += n_seeds
-                came = [_came(results[number], records.get(str(number))) for number in numbers]
-                reasons = [self._of_seed(i, why) for i, (_, why) in enumerate(came) if why]
-                trial = replace(
-                    trial, jobs=numbers, values=tuple(value for value, _ in came), reason=next(iter(reasons), "")
-                )
-            self._proposals.tell(trial.number - 1, trial.value)
-            done[trial.number] = trial
-            found.append(trial)
-        return found
+                numbers = jobs[trial.number]
+                ended = self._ended_trial(trial, numbers, [_came(results[i], records.get(str(i))) for i in numbers])
+            self._proposals.tell(ended.number - 1, ended.value)
+            done[ended.number] = ended
+        return [done[trial.number] for trial in wave]
+
+    def _ended_trial(self, trial: Trial, jobs: tuple[int, ...], came: Sequence[tuple[float | None, str]]) -> Trial:
+        """A trial with the objective of every seed, and the reason of the first that has none."""
+        reasons = [self._of_seed(i, why) for i, (_, why) in enumerate(came) if why]
+        return replace(trial, jobs=jobs, values=tuple(value for value, _ in came), reason=next(iter(reasons), ""))
 
     def _of_seed(self, i: int, reason: str) -> str:
         """A reason with the seed whose it is, where there are several."""
@@ -169,6 +171,8 @@ class Optuna(OwnSweeper):
 
     def _ended(self, study: Study) -> str:
         """Why no more is proposed although fewer trials than were asked for are done; empty where more is."""
+        from mtl.formatting import plural
+
         tried = {tuple(trial.proposal.items()) for trial in study.trials}
         if len(tried) >= self._space.size and len(study.trials) < self.n_trials:
             return f"everything that can be proposed is tried ({plural(len(tried), 'combination')})"
@@ -220,5 +224,7 @@ def _came(result: JobReturn, job: record.Job | None) -> tuple[float | None, str]
 
 def _none_has_a_value(study: Study) -> str:
     """Why a search found nothing, by the reason that comes first."""
-    reasons = list(dict.fromkeys(trial.reason for trial in study.trials if trial.reason))
-    return f"none of {plural(len(study.trials), 'trial')} has a value of {study.objective}: {reasons[0]}."
+    from mtl.formatting import plural
+
+    reason = next(trial.reason for trial in study.trials if trial.reason)
+    return f"None of {plural(len(study.trials), 'trial')} has a value of {study.objective}: {reason}."

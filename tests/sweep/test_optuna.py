@@ -111,7 +111,7 @@ def test_one_seed_without_a_value_fails_the_trial(tmp_path):
 def test_a_search_without_any_value_broke(tmp_path):
     sweeper, found = study(tmp_path, lambda words: None, "tasks=a,b")
     assert found.best is None
-    reason = f"none of {len(found.trials)} trials has a value of val_auc of general_anomaly: {UNDEFINED}."
+    reason = f"None of {len(found.trials)} trials has a value of val_auc of general_anomaly: {UNDEFINED}."
     assert sweeper.told.broken == reason
 
 
