@@ -47,12 +47,18 @@ def compared_runs(
                 predicted = replace(predicted, fault=reason)
             else:
                 warnings.append(f"{run.name}: {reason}.")
-        arm = design.arm(run) if design.axis == "tasks" else f"{design.axis}={design.arm(run)}"
+        condition, arm = place_of(design, run)
         tasks = tasks_of(run) or frozenset({main_task})
         measures = measures_of(run, main_task, tasks)
-        place = (str(row["set"]), arm, design.condition(run), str(row["seed"]))
+        place = (str(row["set"]), arm, condition, str(row["seed"]))
         entries.append(ComparedRun(*place, tasks, predicted, measures))
     return entries, [*warnings, *_tied(entries)], scored
+
+
+def place_of(design: Design, run: TrackedRun) -> tuple[str, str]:
+    """Condition and arm of a run, as they are compared."""
+    arm = design.arm(run)
+    return design.condition(run), arm if design.axis == "tasks" else f"{design.axis}={arm}"
 
 
 def _tied(entries: Sequence[ComparedRun]) -> list[str]:

@@ -9,10 +9,13 @@ import pandas as pd
 
 from mtl.ablation import comparison, fairness, measured_groups
 from mtl.ablation.comparison import Comparison
+from mtl.ablation.decision import Decision
 from mtl.ablation.design import controls_of, design_of, resampling, settled
 from mtl.ablation.mean_relations import mean_relations
+from mtl.ablation.rule import Rule
 from mtl.plots.over_time import VideoScores
 from mtl.report.compared_runs import compared_runs
+from mtl.report.decided import decision_of, rule_of, with_decision
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
 from mtl.report.stored import Downloads, with_all_metrics
@@ -53,6 +56,10 @@ class Summary:
         See `compared_over_time`.
     unit : str
         Of their time.
+    decision : Decision or None
+        Of a sweep that ends when it knows.
+    rule : Rule or None
+        It went by.
     """
 
     main_task: str
@@ -69,6 +76,8 @@ class Summary:
     judged: str = ""
     over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
+    decision: Decision | None = None
+    rule: Rule | None = None
 
     @property
     def main(self) -> str:
@@ -103,6 +112,10 @@ def summarise(
     resamples, seed = resampling(design.counted)
     controls = {name for run in design.runs for name in controls_of(run)}
     compared = comparison.compare(entries, main_task, controls, resamples, seed)
+    rule = rule_of(design.runs)
+    decision = decision_of(design, entries, main_task, rule) if rule is not None else None
+    if decision is not None:
+        compared = with_decision(compared, decision, entries, main_task)
     if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
@@ -113,7 +126,7 @@ def summarise(
         for run, row in zip(design.runs, table.to_dict("records"), strict=True)
         if row["predictions"]
     ]
-    return Summary(
+    summary = Summary(
         main_task,
         design.runs,
         table,
@@ -133,6 +146,7 @@ def summarise(
         judge.sentence([entry.predicted for entry in entries]),
         *compared_over_time(read_runs, compared, main_task, judge.events, tracking),
     )
+    return replace(summary, decision=decision, rule=rule)
 
 
 def _scored_again(run: TrackedRun, scores: Mapping[str, float]) -> TrackedRun:
