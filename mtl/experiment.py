@@ -233,7 +233,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         *named, scores, related, trace, predictions, objective, tracked.id, seconds, history.earlier_seconds
     )
     tracked.tags(metrics.untrained_classes(tasks, trained))
-    metrics.log_result(tracked, result, history, features, len(predictions))
+    metrics.log_result(tracked, artifacts, result, history, features, len(predictions))
     tracked.artifacts(artifacts)
     for table in run_tables.run_tables(result):
         report(table)

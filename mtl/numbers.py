@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mtl.tracked_numbers import WITH_ENDS, tracked
+
 
 @dataclass(frozen=True)
 class Number:
@@ -374,26 +376,26 @@ def sweep_numbers(columns: Sequence[str]) -> list[Number]:
 def as_markdown() -> str:
     """The page `docs/numbers.md`."""
     parts = [
-        "# Every number, and what it is made from",
-        "",
+        "# Every number, and what it is made from\n",
         "This page is made from the table in `mtl/numbers.py`, which reports use as well:"
         " `python -c 'from mtl.numbers import as_markdown; print(as_markdown(), end=\"\")' > docs/numbers.md`.",
         "A number that cannot be had is missing with its reason (`undefined.json` of the run, `reason` in tables), never 0"
         " and never .5. `<name>_low/` and `<name>_high/` are the ends of a 95 % interval.",
+        "",
+        "A run tracks in MLflow what people compare or plot, at most 120 metrics with `tasks=all`: the column `in MLflow`"
+        f" says which. All its numbers, and the ends of all intervals (in MLflow: of {' and '.join(WITH_ENDS)}), are in its"
+        " artifact `tables/metrics.csv` under the same names, where reports read them. A quantity that is not listed here,"
+        " as of a measure of your own, is in MLflow. Runs of former versions have all their numbers there.",
     ]
-    for title, numbers in (("A run", RUN), ("A sweep", SWEEP)):
-        parts += [
-            "",
-            f"## {title}",
-            "",
-            "| number | what it is | from | epoch | interval | missing |",
-            "|---|---|---|---|---|---|",
-        ]
-        parts += [f"| {' | '.join(_cells(each))} |" for each in numbers]
+    for title, numbers, more in (("A run", RUN, ("in MLflow",)), ("A sweep", SWEEP, ())):
+        columns = ("number", "what it is", "from", "epoch", "interval", "missing", *more)
+        parts += ["", f"## {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+        parts += [f"| {' | '.join(_cells(each)[: len(columns)])} |" for each in numbers]
     return "\n".join(parts) + "\n"
 
 
 def _cells(number: Number) -> list[str]:
     """A row of the page."""
     texts = (number.definition, number.of, number.epoch, number.interval or "none", number.missing or "never")
-    return [f"`{number.name}`", *(text.replace("|", "\\|") for text in texts)]
+    quantity = re.sub("<[^>]+>", "", number.name.partition("/")[0])
+    return [f"`{number.name}`", *(text.replace("|", "\\|") for text in (*texts, tracked(quantity)))]

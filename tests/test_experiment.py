@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 from conftest import TINY, call, tracking_of
 
+from mtl.ablation.design import measures_of, tasks_of
 from mtl.numbers import known
+from mtl.report.stored import with_all_metrics
+from mtl.tracked_numbers import chosen
+from mtl.tracking.metrics_table import METRICS_TABLE, read_metrics
 
 PLAIN = (*TINY, "relations=[]", "gradient_measurements.batches=0")  # where nothing between tasks is tried
 
@@ -69,7 +73,27 @@ def test_one_task_is_tracked_under_the_same_names_as_four(folder, tasks):
 
 def test_every_number_of_a_run_is_in_the_table_of_numbers(folder):
     _, runs = tracked(folder)
-    assert [metric for run in runs.values() for metric in run.metrics if known(metric) is None] == []
+    numbers = [metric for name in runs for metric in read_metrics(artifacts(folder, name) / METRICS_TABLE)]
+    numbers += [metric for run in runs.values() for metric in run.metrics]
+    assert [metric for metric in numbers if known(metric) is None] == []
+
+
+def test_a_run_tracks_what_people_compare_and_a_report_finds_all(folder):
+    tracking, runs = tracked(folder)
+    run = runs["all"]
+    numbers = read_metrics(artifacts(folder, "all") / METRICS_TABLE)
+    assert len(run.metrics) <= 120
+    assert len(numbers) > 200
+    assert {name: value for name, value in run.metrics.items() if name in numbers} == chosen(numbers, "general_anomaly")
+    whole = with_all_metrics(run, tracking).metrics
+    assert whole == {**numbers, **run.metrics}
+    auxiliaries = tasks_of(run) - {"general_anomaly"}
+    measured = measures_of(with_all_metrics(run, tracking), "general_anomaly", tasks_of(run))
+    for measure in ("label_information", "label_mutual_information", "affinity", "gradient_similarity_mean"):
+        assert {(measure, task) for task in auxiliaries} <= set(measured)
+    assert {"f1/violence", "class_auc/anomaly_type.Arson", "conflict_rate_baseline/property_crime_vs_violence"} <= {
+        *whole
+    }
 
 
 def test_the_data_set_is_an_input_of_the_run(folder):
@@ -124,8 +148,8 @@ def test_tracked_scores_are_those_of_the_tracked_predictions(folder):
     val = predictions[predictions["split"] == "val"]
     weights = 1 / val["video"].map(val["video"].value_counts()).astype(float)
     for name, weighted in (("val_auc_best", None), ("val_auc_video_weighted_best", weights)):
-        auc = roc_auc_score(val["target/violence"], val["logit/violence"], sample_weight=weighted)
-        assert runs["all"].metrics[f"{name}/violence"] == pytest.approx(auc, abs=1e-6)
+        auc = roc_auc_score(val["target/general_anomaly"], val["logit/general_anomaly"], sample_weight=weighted)
+        assert runs["all"].metrics[f"{name}/general_anomaly"] == pytest.approx(auc, abs=1e-6)
     predictions = predictions[predictions["split"] == "test"]
     for task in ("general_anomaly", "violence", "property_crime"):
         auc = roc_auc_score(predictions[f"target/{task}"], predictions[f"logit/{task}"])  # probabilities have ties

@@ -30,7 +30,7 @@ FLOORS = (
         "seeds",
         "statistics",
     ),  # small tools
-    ("trace", "results", "tasks", "numbers"),
+    ("trace", "results", "tasks", "numbers", "tracked_numbers"),
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),
@@ -56,6 +56,7 @@ BASES = {
     "numerics",
     "data.frames",
     "trace",
+    "tracked_numbers",
     "model.gradients",
     "weighting.base",
 }

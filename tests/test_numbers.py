@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from mtl.numbers import RUN, SWEEP, Number, as_markdown, known, sentences, sweep_numbers
+from mtl.tracked_numbers import TRACKED, chosen
 
 MEASURES = sorted(path.stem for path in (ROOT / "conf" / "relations").glob("*.yaml"))
 
@@ -72,3 +73,17 @@ def test_columns_of_a_sweep_are_in_the_table():
     counts = {"seeds", "paired_seeds", "pairs", "points"}
     ends = {name for name in columns if name.split("_")[-1] in ("low", "high", "sd")}
     assert set(columns) - words - counts - ends <= {each.name for each in SWEEP}
+
+
+def test_quantities_that_are_not_tracked_everywhere_are_in_the_table():
+    assert set(TRACKED) <= {number.name.partition("/")[0] for number in RUN}
+
+
+def test_a_run_tracks_what_concerns_its_main_task_and_every_number_of_a_stranger():
+    kept = ["auc/b", "auc_low/b", "val_auc/b", "val_auc_best/main", "average_precision/main", "own_measure/a_vs_b"]
+    kept += ["gradient_similarity/a_vs_b", "conflict_rate/a_vs_main", "conflict_rate/main_vs_z", "affinity/a_to_main"]
+    left = ["f1/main", "f1_low/main", "class_auc/kind.x", "val_auc_best/b", "average_precision/b", "time_share/steps"]
+    left += ["conflict_rate/a_vs_b", "conflict_rate_baseline/a_vs_main", "affinity/main_to_a", "affinity/a_to_b"]
+    left += ["gradient_similarity_by_layer/first.a_vs_main", "average_precision_event_low/main"]
+    numbers = dict.fromkeys([*kept, *left], 0.5)
+    assert list(chosen(numbers, "main")) == kept

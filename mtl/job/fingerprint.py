@@ -40,7 +40,7 @@ NEUTRAL_IN = {
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "tracking"),
-        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal"),
+        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal", "tracked_numbers"),
         *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export", "predict"),
     )
 )

@@ -22,7 +22,7 @@ from mtl.report.decided import decision_of, rule_of, with_decision
 from mtl.report.evidence import kept_packages, kept_videos
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
-from mtl.report.stored import Downloads
+from mtl.report.stored import Downloads, with_all_metrics
 from mtl.report.study import Study
 from mtl.results import Relation, TrackedRun
 
@@ -139,7 +139,7 @@ def summarise(
     judge : Judge
         Where events judge, the stored predictions are scored again, for every task.
     """
-    design = design_of(settled(runs))
+    design = design_of([with_all_metrics(run, tracking) for run in settled(runs)])
     entries, unreadable, scored = compared_runs(design, main_task, tracking, judge)
     if judge.truth is not None:
         design = design_of([_scored_again(run, scored.get(i, {})) for i, run in enumerate(design.runs)])

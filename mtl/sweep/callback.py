@@ -30,9 +30,11 @@ from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.sweepers import expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
+from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.process import this_process
 
 if TYPE_CHECKING:
+    from mtl.job.reuse import FinishedRuns
     from mtl.report.judge import Judge
     from mtl.results import TrackedRun
 
@@ -94,7 +96,7 @@ class SweepCallback(Callback):
         from mtl.config.build import build
         from mtl.config.schema import check_nodes
         from mtl.config.switches import check_switches
-        from mtl.job.reuse import finished_runs
+        from mtl.job.reuse import FinishedRuns
 
         self._config = config
         check_credentials(config)
@@ -110,7 +112,7 @@ class SweepCallback(Callback):
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
         if config.dry_run:
-            plan = planned(config, finished_runs(self._tracking), asked.jobs)
+            plan = planned(config, FinishedRuns(self._tracking), asked.jobs)
             for line in (*plan.alike, *dry_run(plan, jobs_at_once(config), asked.lines, asked.most)):
                 show(line)
             sys.exit(0)
@@ -149,11 +151,11 @@ class SweepCallback(Callback):
             show(line)
         self._watch.start()
 
-    def _finished(self) -> list[TrackedRun]:
+    def _finished(self) -> FinishedRuns:
         """Finished runs of the store; none where it does not answer, which is said when a run starts."""
-        from mtl.job.reuse import finished_runs
+        from mtl.job.reuse import FinishedRuns
 
-        return finished_runs(self._tracking) if self._answers else []
+        return FinishedRuns(self._tracking if self._answers else NoTracking())
 
     def announce(self, jobs: Sequence[Sequence[str]], first: int) -> None:
         """Let jobs that a sweeper has just chosen be jobs of this sweep, those among them that are done be reused.

@@ -6,7 +6,7 @@ import logging
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, open_dict, read_write
@@ -15,12 +15,15 @@ from mtl.config.renamed import renamed
 from mtl.config.swept import check_keys
 from mtl.errors import UserError
 from mtl.job import progress
+from mtl.job.record import REUSED_FROM
 
 if TYPE_CHECKING:
+    from mtl.job.reuse import FinishedRuns
     from mtl.results import TrackedRun
 
 # parameters that say how long a run takes, the most telling last
 COSTLY = ("data", "backbone", "freeze", "training.epochs", "weighting", "tasks")
+LATEST = 20  # finished runs that times are told by
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Planned:
     before : TrackedRun or None
         The finished run that has its result already.
     seconds : float or None
-        How long it would take, by the runs of the store.
+        How long it would take, by the latest runs of the store.
     """
 
     name: str
@@ -74,15 +77,15 @@ class Setting:
     choices: Mapping[str, Any]
 
 
-def planned(config: DictConfig, finished: Sequence[TrackedRun], jobs: Sequence[Sequence[str]]) -> Plan:
+def planned(config: DictConfig, finished: FinishedRuns, jobs: Sequence[Sequence[str]]) -> Plan:
     """What jobs of a sweep consist of, and what of them is done.
 
     Parameters
     ----------
     config : DictConfig
         As Hydra composes it for a multirun.
-    finished : sequence of TrackedRun
-        Of the store.
+    finished : FinishedRuns
+        Of the store: asked for the jobs' fingerprints and for the latest, never for all.
     jobs : sequence of sequence of str
         Overrides of each.
 
@@ -95,27 +98,27 @@ def planned(config: DictConfig, finished: Sequence[TrackedRun], jobs: Sequence[S
     from mtl.config.parameters import as_told, parameters, run_name
     from mtl.job.fingerprint import data_key, fingerprint
 
-    by_fingerprint = (
-        {} if config.rerun else {run.tags["fingerprint"]: run for run in finished if "fingerprint" in run.tags}
-    )
+    latest = finished.latest(LATEST)
     digests: dict[str, str] = {}
-    found, settings = [], []
+    fingerprints, found, settings = [], [], []
     composed = list(_composed(config, jobs))
     common = set.intersection(*(set(words) for words, _, _ in composed)) if len(composed) > 1 else set()
     for words, choices, job in composed:
         named = told(job, choices, config)
         plain = plain_config(job)
-        key, before = data_key(plain), None
-        if by_fingerprint:
+        key = data_key(plain)
+        if latest and not config.rerun:
             if key not in digests:
                 digests[key] = _digest(job)
             if digests[key]:
                 plain["tasks"] = _tasks_named(job)
-            before = by_fingerprint.get(fingerprint(plain, digests[key])) if digests[key] else None
+        fingerprints.append(fingerprint(plain, digests[key]) if digests.get(key) else "")
         params = {name: str(value) for name, value in parameters(job, named).items()}
         own = [word for word in words if word not in common]
-        found.append(Planned(run_name(named, own), params, before, _seconds(params, finished)))
+        found.append(Planned(run_name(named, own), params, None, _seconds(params, latest)))
         settings.append(Setting(f"{key} {fingerprint(plain, '')}", words, named))
+    before = finished.of([each for each in fingerprints if each])
+    found = [replace(job, before=before.get(each)) for job, each in zip(found, fingerprints, strict=True)]
     known = {key: digest for key, digest in digests.items() if digest}
     common |= {as_told(word, each.choices) for word in common for each in settings}
     return Plan(found, known, sorted(common), same_settings(settings))
@@ -228,18 +231,23 @@ def _tasks_named(job: DictConfig) -> Any:
 
 
 def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float | None:
-    """Median time of the finished runs most like this one; None where none is like it."""
+    """Median time of those finished runs that are most like this one; None where none is like it."""
     for known in range(len(COSTLY), 2, -1):
         keys = COSTLY[:known]
         wanted = [params.get(key) for key in keys]
-        times = [
-            (run.end - run.start).total_seconds()
-            for run in finished
-            if run.end and run.start and [run.params.get(key) for key in keys] == wanted
-        ]
+        alike = [run for run in finished if [run.params.get(key) for key in keys] == wanted]
+        times = [seconds for run in alike if (seconds := _took(run)) is not None]
         if times:
             return statistics.median(times)
     return None
+
+
+def _took(run: TrackedRun) -> float | None:
+    """Seconds from a run's start to its end; of a row that reuses a run, those of that run, where it tracked them."""
+    tracked = run.metrics.get("time/run_s")
+    if tracked is not None or REUSED_FROM in run.tags or run.start is None or run.end is None:
+        return tracked
+    return (run.end - run.start).total_seconds()
 
 
 def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -> list[str]:

@@ -85,11 +85,13 @@ def _connected(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _places(connection: sqlite3.Connection) -> list[_Place]:
-    """Every place on this machine that the store names."""
+def _places(connection: sqlite3.Connection, but_below: Path | None = None) -> list[_Place]:
+    """Every place on this machine that the store names; without those below a folder, by its name as it stands."""
     found = []
+    below = f"{but_below.as_uri()}/" if but_below else ""  # compared by the database: thousands of runs lie there
     for table, (key, column) in COLUMNS.items():
-        rows = connection.execute(f"select {key}, {column} from {table}")
+        where = f" where substr({column}, 1, ?) != ?" if below else ""
+        rows = connection.execute(f"select {key}, {column} from {table}{where}", (len(below), below) if below else ())
         found += [_Place(table, str(row[0]), row[1]) for row in rows if row[1] and local_path(row[1])]
     return found
 
@@ -117,7 +119,7 @@ def settle(database: Path) -> list[str]:
     """
     with _connected(database) as connection:
         by_root: dict[Path, list[tuple[_Place, Path]]] = {}
-        for place in _places(connection):
+        for place in _places(connection, but_below=beside(database)):
             inner = _below(place.uri)
             if inner is not None and inner[0].resolve() != beside(database).resolve():
                 by_root.setdefault(inner[0], []).append((place, inner[1]))

@@ -120,13 +120,17 @@ def history_table(history: History) -> Any:
 
 def log_result(
     tracked: Run,
+    artifacts: Path,
     result: Result,
     history: History,
     features: Features,
     n_predicted: int,
 ) -> None:
-    """Scores, relations and times as metrics; what is undefined with its reason."""
+    """Scores, relations and times: all as a table, those that people compare as metrics; why others are undefined."""
     from mtl.results import tracked_values
+    from mtl.tracked_numbers import chosen
+    from mtl.tracking.artifacts import whole_artifacts
+    from mtl.tracking.metrics_table import METRICS_TABLE, TABLED, write_metrics
 
     metrics, reasons = score_metrics(result.scores)
     for name, relation in result.relations.items():
@@ -160,10 +164,12 @@ def log_result(
     reasons |= {name: "undefined on validation" for name, value in at_best.items() if np.isnan(value)} | reasons
     metrics |= at_best
     tracked.undefined(reasons)
+    known = {name: value for name, value in metrics.items() if name not in reasons}
+    with whole_artifacts(artifacts) as new:
+        write_metrics(new, known)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
-    tracked.metrics({name: value for name, value in metrics.items() if name not in reasons}, step=0)
-    if history.diverged:
-        tracked.tags({DIVERGED: history.diverged})
+    tracked.metrics(chosen(known, result.main_task), step=0)
+    tracked.tags({TABLED: METRICS_TABLE} | ({DIVERGED: history.diverged} if history.diverged else {}))
 
 
 def score_metrics(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, str]]:

@@ -157,7 +157,11 @@ class MLflowTracking:
         return Run(begin_record(name, folder, parent, tags, where, killed), self._store, self._down)
 
     def runs(
-        self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
+        self,
+        parent: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        status: str | None = None,
+        last: int | None = None,
     ) -> list[TrackedRun]:
         """Runs of the experiment, first started first.
 
@@ -168,6 +172,8 @@ class MLflowTracking:
         tags : mapping of str to str, optional
             Only runs that carry all of these.
         status : str, optional
+        last : int, optional
+            At most so many, those last started: what it takes hardly depends on how many the store has.
 
         Raises
         ------
@@ -175,7 +181,17 @@ class MLflowTracking:
             If the store does not answer.
         """
         wanted = dict(tags or {}) | ({PARENT: parent} if parent else {})
-        return [self._tracked(run) for run in self._read(lambda: self._store.find(wanted, status))]
+        return [self._tracked(run) for run in self._read(lambda: self._store.find(wanted, status, last=last))]
+
+    def of_ids(self, run_ids: Sequence[str]) -> list[TrackedRun]:
+        """Runs of the experiment with these ids, first started first; those that are not there are left out.
+
+        Raises
+        ------
+        UserError
+            If the store does not answer.
+        """
+        return [self._tracked(run) for run in self._read(lambda: self._store.find_ids(run_ids))] if run_ids else []
 
     def children(self, run_id: str) -> list[TrackedRun]:
         """The children of a run in its own experiment, whichever that is, first started first.

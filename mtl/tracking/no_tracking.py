@@ -28,9 +28,17 @@ class NoTracking:
         return Run(begin_record(name, folder, parent, tags, {"uri": ""}, killed), None)
 
     def runs(
-        self, parent: str | None = None, tags: Mapping[str, str] | None = None, status: str | None = None
+        self,
+        parent: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        status: str | None = None,
+        last: int | None = None,
     ) -> list[TrackedRun]:
         """No run; `mtl.tracking.journal.recorded` reads those of a folder."""
+        return []
+
+    def of_ids(self, run_ids: Sequence[str]) -> list[TrackedRun]:
+        """No run."""
         return []
 
     def children(self, run_id: str) -> list[TrackedRun]:

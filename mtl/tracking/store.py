@@ -18,6 +18,7 @@ from mtl import files
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
+from mtl.tracking import searches
 from mtl.tracking.below import below
 from mtl.tracking.beside import local_path
 from mtl.tracking.denied import denial
@@ -185,7 +186,7 @@ class Store:
 
     def deleted_among(self, parents: set[str]) -> set[str]:
         """Those of these runs that were deleted, or are gone for good."""
-        known = {run.info.run_id for run in self.find({"sweep": "parent"})}
+        known = {run.info.run_id for run in self.find_ids(sorted(parents))}
         return {parent for parent in parents - known if not self._is_active(parent)}
 
     def _is_active(self, run_id: str) -> bool:
@@ -199,23 +200,20 @@ class Store:
             raise
 
     def find(
-        self, tags: Mapping[str, str], status: str | None = None, experiment: str | None = None
+        self,
+        tags: Mapping[str, str],
+        status: str | None = None,
+        experiment: str | None = None,
+        last: int | None = None,
     ) -> list[mlflow.entities.Run]:
-        """Runs of an experiment, by id, else of this one, with these tags, first started first, without deleted."""
+        """Runs of an experiment, by id, else of this one, as `searches.with_tags` gives them."""
         experiment = experiment or self.experiment_id()
-        words = [f"tags.`{key}` = '{value}'" for key, value in tags.items() if "'" not in value]
-        words += [f"attributes.status = '{status}'"] if status else []
-        runs: list[mlflow.entities.Run] = []
-        token = None
-        while experiment is not None:
-            page = self.client.search_runs(
-                [experiment], " and ".join(words), order_by=["attributes.start_time ASC"], page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                break
-        return [run for run in runs if all(run.data.tags.get(key) == value for key, value in tags.items())]
+        return searches.with_tags(self.client, experiment, tags, status, last) if experiment is not None else []
+
+    def find_ids(self, run_ids: Sequence[str]) -> list[mlflow.entities.Run]:
+        """Runs of this experiment with these ids, as `searches.with_ids` gives them."""
+        experiment = self.experiment_id()
+        return searches.with_ids(self.client, experiment, run_ids) if experiment is not None else []
 
     def play(self, entry: Mapping, run_id: str, folder: Path) -> str:
         """Bring one call of a record over and return the run's id; to do it twice changes nothing."""

@@ -22,7 +22,7 @@ from mlflow_server import Server
 
 from mtl import results
 from mtl.errors import UserError
-from mtl.job.reuse import finished_runs
+from mtl.job.reuse import FinishedRuns
 from mtl.results import FAILURE, FINGERPRINT, HOST, PARENT, PROCESS
 from mtl.tracking import __main__, journal, provenance, send
 from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -327,9 +327,11 @@ def test_a_deleted_experiment_stays_deleted_and_a_new_one_is_begun_and_said(trac
 
 
 def sweep_of_two(found: MLflowTracking, folder: Path) -> tuple[str, list[str]]:
-    """A finished sweep: its own run's id, and its jobs'."""
+    """A finished sweep: its own run's id, and its jobs', whose fingerprints are the folder and their numbers."""
     parent = found.start("sweep", folder, None, {"sweep": "parent"})
     jobs = [whole_run(found, folder / str(job), parent.id) for job in range(2)]
+    for number, job in enumerate(jobs):
+        job.tags({FINGERPRINT: f"{folder.name} {number}"})
     parent.end("FINISHED")
     return parent.id, [job.id for job in jobs]
 
@@ -345,8 +347,13 @@ def test_what_was_deleted_does_not_count_as_done(tracked, tmp_path, gone):
             for table in ("tags", "latest_metrics", "metrics", "params", "runs"):
                 connection.execute(f"delete from {table} where run_uuid = ?", (parent,))
             connection.commit()
-    left = {*kept, alone} | ({jobs[1]} if gone == "one job" else set())
-    assert {run.id for run in finished_runs(tracked)} == left
+    finished = FinishedRuns(tracked)
+    left = {"kept 0": kept[0], "kept 1": kept[1]} | ({"deleted 1": jobs[1]} if gone == "one job" else {})
+    asked = [f"{name} {number}" for name in ("kept", "deleted", "nobody") for number in range(2)]
+    assert {each: run.id for each, run in finished.of(asked).items()} == left
+    assert alone in {run.id for run in finished.latest(20)}
+    assert [run.id for run in finished.latest(1)] == [alone]
+    assert FinishedRuns(NoTracking()).of(asked) == {}
 
 
 def test_an_unknown_run_or_artifact_is_one_clear_line(tracked, tmp_path):
