@@ -22,6 +22,7 @@ from mtl.report.tables import (
 
 MOST_CONDITIONS = 4  # whose relations are drawn
 MOST_ARMS = 3  # that a headline names
+OF_SEVERAL = {"helps": "help", "hurts": "hurt", "does not matter": "do not matter"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def headline(summary: Summary) -> str:
             number = f" ({signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
             by_verdict.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
         parts = [
-            f"{', '.join(by_verdict[verb])} {verb if len(by_verdict[verb]) == 1 else verb[:-1]}"
-            for verb in ("helps", "hurts")
-            if verb in by_verdict
+            f"{', '.join(by_verdict[word])} {word if len(by_verdict[word]) == 1 else of_several}"
+            for word, of_several in OF_SEVERAL.items()
+            if word in by_verdict
         ]
         parts += [f"cannot tell for {', '.join(by_verdict['cannot tell'])}"] if "cannot tell" in by_verdict else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
@@ -123,7 +124,7 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(
             Section(
                 "Effect of each auxiliary",
-                auxiliaries_table(summary.compared.auxiliaries),
+                auxiliaries_table(summary.compared.auxiliaries, summary.compared.margin),
                 tuple(verdict_sentences(summary)),
                 ("auxiliaries",),
             )

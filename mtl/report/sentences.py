@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.ablation.comparison import Comparison
-from mtl.formatting import plural, signed, signed_interval
+from mtl.formatting import MINUS, plural, signed, signed_interval
 from mtl.report.summary import Summary, has_several
 from mtl.statistics.correlation import FEWEST_POINTS
 
@@ -81,6 +81,7 @@ def verdict_sentences(summary: Summary) -> list[str]:
             line += ". It is a control, its labels are random: " + {
                 "helps": "what makes it help may also explain the gains of the other auxiliaries",
                 "hurts": "a head without any information costs the main task something",
+                "does not matter": "as expected, it makes no difference that matters",
             }.get(word, "as expected, it shows no clear effect")
         lines.append(line + (f" ({row['reason']})" if "missing in some" in row["reason"] else "") + ".")
     n = int(auxiliaries.groupby("condition")["effect"].count().max())
@@ -106,6 +107,17 @@ def verdict_sentences(summary: Summary) -> list[str]:
         *lines,
         "The main effect is the mean difference over all pairs of task sets that differ only in this auxiliary."
         f"{together}{bundled}" + "".join(within) + by_interval,
+        *(_margin_sentences(summary.compared.margin) if n else []),
+    ]
+
+
+def _margin_sentences(margin: float) -> list[str]:
+    """What the margin is, and what the shares of resamples are not."""
+    return [
+        f"An auxiliary does not matter where its whole interval lies between {MINUS}{margin:g} and +{margin:g} (the "
+        "margin: decide.margin of the sweep, or --margin of python -m mtl.report), whether zero lies in it or not.",
+        "The shares of resamples count the resamples of videos and seeds that the interval is made from: above the "
+        "margin, within it, and below its negative. They are not posterior probabilities.",
     ]
 
 

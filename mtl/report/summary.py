@@ -12,6 +12,7 @@ from mtl.ablation import comparison, fairness, measured_groups, predictions
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.design import Design, controls_of, design_of, measures_of, resampling, settled, tasks_of
 from mtl.ablation.event_truth import event_aucs
+from mtl.ablation.margin import margin_of
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.predictions import ComparedRun, Predicted
 from mtl.formatting import plural
@@ -85,7 +86,11 @@ class Summary:
 
 
 def summarise(
-    runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None = None, judge: Judge = VIDEO_LABELS
+    runs: Sequence[TrackedRun],
+    main_task: str,
+    tracking: Downloads | None = None,
+    judge: Judge = VIDEO_LABELS,
+    margin: float | None = None,
 ) -> Summary:
     """Compare the runs of a sweep by their predictions.
 
@@ -98,14 +103,17 @@ def summarise(
         Asked for predictions that do not lie on this machine.
     judge : Judge
         Where events judge, the stored predictions are scored again, for every task.
+    margin : float, optional
+        See `verdict`; without one that of the runs.
     """
+    margin = margin_of(runs) if margin is None else margin
     design = design_of(settled(runs))
     entries, unreadable, scored = _entries(design, main_task, tracking, judge)
     if judge.truth is not None:
         design = design_of([_scored_again(run, scored.get(i, {})) for i, run in enumerate(design.runs)])
     resamples, seed = resampling(design.counted)
     controls = {name for run in design.runs for name in controls_of(run)}
-    compared = comparison.compare(entries, main_task, controls, resamples, seed)
+    compared = comparison.compare(entries, main_task, controls, resamples, seed, margin)
     if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}

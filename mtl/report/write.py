@@ -104,6 +104,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "compared": summary.axis,
         "base": compared.base,
         "test_videos": compared.n_videos,
+        "margin": compared.margin,
         "budget": summary.budget,
         "warnings": list(summary.warnings),
         "not_finished": design.failures(summary.runs),

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from conftest import ROOT
 from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl.ablation import design
+from mtl.ablation.margin import margin_of
 from mtl.errors import UserError
 from mtl.formatting import signed
 from mtl.report import __main__, figures, run_tables, sections, write
@@ -47,6 +50,7 @@ def track(
     status: str = "FINISHED",
     predicted: bool = True,
     diverged: str = "",
+    margin: str | None = None,
     **params: object,
 ) -> None:
     """A run as the experiment would have left it."""
@@ -58,7 +62,7 @@ def track(
     control = {"tasks.coin.probability": 0.5, "tasks.coin.seed": 0} if "coin" in names else {}
     budget = {"training.epochs": 8, "training.batch_size": 32, "training.early_stopping": False, "training.seed": seed}
     given = {"tasks": tasks, "seed": seed, "main_task": "main", "evaluation.resamples": 200, "evaluation.seed": 0}
-    run.tags({"diverged": diverged} if diverged else {})
+    run.tags(({"diverged": diverged} if diverged else {}) | ({"decide.margin": margin} if margin else {}))
     run.params({**given, **budget, **flags, **classes, **control, **params})
     if status == "FINISHED":
         table = table_of(tasks, seed)
@@ -355,6 +359,37 @@ def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
     assert "coin (control)" in said(summary)
     assert "It is a control" in said(summary)
     assert "coin" not in sections.headline(summary)
+    assert table["verdict"].tolist() == ["helps", "does not matter", "does not matter"]
+    assert "helps; type (+0.000) does not matter." in sections.headline(summary)
+    assert "as expected, it makes no difference that matters" in said(summary)
+    assert table[["share_above", "share_within", "share_below"]].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+    assert table.loc["type", ["share_above", "share_within", "share_below"]].tolist() == [0, 1, 0]
+
+
+def test_the_margin_is_that_of_the_last_run_or_of_the_command(tmp_path, capsys):
+    for i, margin in enumerate((None, "0.2", "0.3", None)):
+        track(NoTracking(), tmp_path / str(i), None, ("single", "helped")[i % 2], i // 2, margin=margin)
+    found = summarise(jobs(tmp_path), "main")
+    assert found.compared.margin == 0.3
+    assert "lies between −0.3 and +0.3 (the margin:" in said(found)
+    assert "share of resamples within ±0.3" in sections.sections(found)[1].table.columns
+    assert found.compared.auxiliaries.loc[0, "share_within"] > 0.9
+    assert __main__.main([str(tmp_path), "--margin", "0.005", "--to", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["margin"] == 0.005
+    assert pd.read_csv(tmp_path / "out" / "auxiliaries.csv").loc[0, "share_within"] < 0.1
+    assert "share of resamples above +0.005" in (tmp_path / "out" / "summary.html").read_text()
+    capsys.readouterr()
+    for wrong in ("0", "-0.01", "1", "nan", "small"):
+        assert __main__.main([str(tmp_path), f"--margin={wrong}"]) == 1
+        assert f"--margin: should be a number above 0 and below 1, found '{wrong}'." in capsys.readouterr().out
+
+
+def test_runs_of_before_the_tag_have_the_margin_of_the_configuration(summary, folder):
+    assert summary.compared.margin == 0.01
+    configured = yaml.safe_load((ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))["decide"]["margin"]
+    assert margin_of(jobs(folder)) == margin_of([]) == configured
+    with pytest.raises(UserError, match=r"decide.margin of the run 'x' should be a number above 0 and below 1"):
+        margin_of([TrackedRun("1", "x", "FINISHED", tags={"decide.margin": "a"})])
 
 
 def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
@@ -369,9 +404,9 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
 def test_two_seeds_make_no_forecast_and_the_scale_of_the_intervals_is_named(summary, tmp_path):
     sentences = said(summary)
     assert "on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" in sentences
-    assert "at least 4 seeds are needed before it can be said how many would decide" in sentences
-    assert "would be needed to decide" not in sentences
     alone = summarised(tmp_path, ("single", 0), ("helped", 0))  # over videos: plain percentiles
+    assert "at least 4 seeds are needed before it can be said how many would decide" in said(alone)
+    assert "would be needed to decide" not in sentences + said(alone)
     assert "Fisher" not in " ".join(footnotes(alone))
     assert all(
         "percentiles over videos alone with one seed" in line for line in said(alone).split("\n") if "Fisher" in line
