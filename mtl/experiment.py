@@ -28,7 +28,7 @@ from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
-from mtl.results import CODE, DATA, JOB, MARGIN, NUMERICS, Result
+from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, Result
 from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
 
@@ -76,7 +76,7 @@ def run(config: DictConfig) -> float:
     """
     began, asked, sweep = time.perf_counter(), RunRequest.of_hydra(config), current()
     name = asked.name(sweep.common if sweep else ())
-    tags = asked.tags() | ({JOB: asked.job, MARGIN: str(config.decide.margin)} if sweep else {})
+    tags = asked.tags() | (_tags_in_sweep(asked, sweep) if sweep else {})
     with _rows_of_refused_jobs(asked, sweep, name, tags):
         check_switches(config)
         if sweep is not None:
@@ -116,6 +116,12 @@ def run(config: DictConfig) -> float:
     for line in [] if sweep else tracking.where_to_look([tracked.id], f"auc/{config.main_task}"):
         show(line)
     return result.objective
+
+
+def _tags_in_sweep(asked: RunRequest, sweep: SweepContext) -> dict[str, str]:
+    """What a job says of the sweep that it belongs to."""
+    looks = {LOOKS: sweep.looks} if sweep.looks else {}
+    return {JOB: asked.job, MARGIN: str(asked.config.decide.margin), **looks}
 
 
 @contextmanager

@@ -184,6 +184,7 @@ AUC_BY = {VIDEO: "auc", EVENT: "auc_event"}  # what stands before the task in th
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
+LOOKS = "decide.seeds"  # of a sweep until it is decided: seeds before the first look, and at most
 MARGIN = "decide.margin"  # effect from which on an auxiliary matters, in AUC
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing

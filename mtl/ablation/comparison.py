@@ -47,8 +47,8 @@ class Comparison:
         together): main `effect` over `pairs` of sets that differ in it alone, the
         `shapley` value (of the full factorial `within` the design where that is a part of
         it only), and a `verdict`. Intervals and `p_holm` hold for all auxiliaries of
-        a condition at once. `share_above`, `share_within`, `share_below`: shares of the
-        resamples of the effect above the margin, within it, and below its negative.
+        a condition at once. `share_below`, `share_within`, `share_above`: shares of the
+        resamples of the effect below the negative of the margin, within it, and above.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
         task, and its difference to the main task's own head in the same runs.

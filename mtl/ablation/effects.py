@@ -147,7 +147,7 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, bounds: Bounds, com
         low, high = percentile_interval(by_videos, level=level)
         video_error = math.sqrt(float(mean_of_defined((by_videos - mean_of_defined(by_videos)) ** 2)))
         return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason, by_videos)
-    shared, share = _shared_by_seeds(draws)
+    shared, share = shared_by_seeds(draws)
     # a stream of its own: that of the videos would give as many seeds as a stratum has videos the same draws
     times = np.random.default_rng([seed, 1]).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
@@ -166,7 +166,7 @@ def at_bound(value: float, bounds: Bounds) -> str:
     return f"{value:g} in every seed, a bound: no resample differs, so the interval has no width"
 
 
-def _shared_by_seeds(draws: np.ndarray) -> tuple[float, float]:
+def shared_by_seeds(draws: np.ndarray) -> tuple[float, float]:
     """Standard deviation over resamples that the seeds share, and its ratio to that of their mean."""
     draws = draws[:, np.isfinite(draws).all(axis=0)]
     if draws.shape[1] < 2:

@@ -56,7 +56,7 @@ class SampledGroup:
         self.entries = [sample.entries[i] for i in members]
         self.arms = list(dict.fromkeys(entry.arm for entry in self.entries))
         # the bootstrap over seeds draws by position: in any other order its interval would be another
-        self.seeds = sorted({entry.seed for entry in self.entries}, key=_by_number)
+        self.seeds = sorted({entry.seed for entry in self.entries}, key=by_number)
         self.first = {entry.arm: entry for entry in reversed(self.entries)}
         self.counts = np.bincount(np.concatenate([sample.places[i] for i in members]), minlength=len(sample.videos))
         self.scoring = [i for i in members if len(sample.places[i])]  # not who scored nothing
@@ -120,6 +120,6 @@ class SampledGroup:
         return int((digests[:, self.kept] != digests[:1, self.kept]).any(axis=0).sum())
 
 
-def _by_number(seed: str) -> tuple[bool, int, str]:
+def by_number(seed: str) -> tuple[bool, int, str]:
     """Numbers by their size, then what is none."""
     return (not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed)

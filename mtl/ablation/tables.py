@@ -12,17 +12,18 @@ from mtl.ablation.effects import Effect, at_bound, effect
 from mtl.ablation.factorial import bundles, main_effects, shapley_values
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import SampledGroup
-from mtl.ablation.verdicts import shares, verdict
+from mtl.ablation.verdicts import verdict
 from mtl.statistics import bounded
 from mtl.statistics.bootstrap import mean_of_defined
 from mtl.statistics.correlation import rank_correlation
+from mtl.statistics.looks import shares
 from mtl.statistics.significance import holm
 
 SETS = ("row", "arm", "condition", "base", "seeds", "auc", "sd", "low", "high", "reason")
 DIFFERENCE = ("difference", "difference_sd", "difference_low", "difference_high", "paired_seeds", "p", "p_holm")
 SEEDS = ("row", "seed", "auc")
 AUXILIARIES = ("condition", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
-SHARES = ("share_above", "share_within", "share_below")
+SHARES = ("share_below", "share_within", "share_above")  # of resamples; no posterior probabilities
 SHAPLEY = ("shapley", "shapley_low", "shapley_high", "within", "verdict", "reason")
 HEADS = ("row", "condition", "head", "seeds", "auc", "sd", "low", "high")
 OVER_HEAD = ("difference", "difference_low", "difference_high", "p", "reason")

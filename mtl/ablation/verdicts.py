@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -56,39 +56,6 @@ class Verdict:
             return f"{self.word}: about {self.factor:.1f} times as many seeds and videos would be needed to decide"
         none = f"{self.word}: no realistic number of seeds or videos would decide"
         return none if self.factor > 0 else self.word
-
-
-class Shares(NamedTuple):
-    """Shares of the resamples of an effect, which add up to 1; NaN where no resample is defined.
-
-    They count resamples and are no posterior probabilities: no prior stands behind them.
-
-    Attributes
-    ----------
-    above, within, below : float
-        At the margin or above, between -margin and margin, at -margin or below.
-    """
-
-    above: float
-    within: float
-    below: float
-
-
-def shares(draws: np.ndarray, margin: float) -> Shares:
-    """How the resamples of an effect lie to the region in which it does not matter.
-
-    Parameters
-    ----------
-    draws : ndarray of shape (n_resamples,)
-        `Effect.draws`; NaN are left out.
-    margin : float
-        In AUC, above 0.
-    """
-    defined = draws[np.isfinite(draws)]
-    if not len(defined):
-        return Shares(math.nan, math.nan, math.nan)
-    above, below = float((defined >= margin).mean()), float((defined <= -margin).mean())
-    return Shares(above, float((np.abs(defined) < margin).mean()), below)
 
 
 def verdict(of: Effect, n_videos: int, margin: float) -> Verdict:

@@ -98,6 +98,17 @@ def _missing_choice(error: Exception) -> str:
     return _no_choice(group, choice, options, searchpath.asked_folders())
 
 
+def _wrong_choice(words: Sequence[str]) -> str:
+    """What is said of the first word that names a choice no group has; nothing where all are there."""
+    known: Any = searchpath.repository() or searchpath.of_command_line()
+    for word in words:
+        group, _, choice = word.partition("=")
+        options = known.get_group_options(group) if re.fullmatch(r"[\w/]+", group) else []
+        if options and re.fullmatch(r"[\w./-]+", choice) and choice not in ("null", *options):
+            return _no_choice(group, choice, options, searchpath.asked_folders())
+    return ""
+
+
 def _no_choice(group: str, choice: str, options: Iterable[str], others: Sequence[str]) -> str:
     """What is said of a choice that neither `conf/` nor the other folders of the search path have."""
     elsewhere = f", nor {group}/{choice}.yaml in {' or '.join(others)}" if others else ""
@@ -109,8 +120,8 @@ def _bad_override(error: BaseException) -> str:
     text = _flat(str(error))
     cause = _flat(str(error.__cause__ or ""))
     doubtful = re.search(r"Ambiguous value for argument '(.+)' 1\. To use it as a list", text)
-    if doubtful:
-        return ambiguous(doubtful[1])
+    if doubtful:  # of a recipe that makes a sweep Hydra sees no more than that where another word is wrong
+        return _wrong_choice(sys.argv[1:]) or ambiguous(doubtful[1])
     key = re.search(r"full_key: (\S+)", cause)
     if key and ("not in struct" in cause or "is not in" in cause):
         parent, _, name = key[1].rpartition(".")

@@ -35,6 +35,13 @@ def repository(config: DictConfig | None = None) -> Any | None:
     return None
 
 
+def of_command_line() -> Any:
+    """The repository of this process's command line, for where Hydra got no further than to read it."""
+    places = [("typed", place if "://" in place else f"file://{place}") for place in typed()]
+    own = [("main", f"file://{CONF}"), ("hydra", "pkg://hydra.conf"), ("schema", "structured://")]
+    return _repository((*own, *places))
+
+
 @functools.lru_cache(maxsize=10)
 def _repository(sources: Sequence[tuple[str, str]]) -> Any:
     """The repository of so many folders and packages, the first that has a yaml first."""

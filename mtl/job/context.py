@@ -59,6 +59,8 @@ class SweepContext:
         How many jobs may work at once where the launcher itself knows no limit; 0: as many as it starts.
     trains : bool
         Whether this process may train; else a job whose result is not there is refused.
+    looks : str
+        Of a sweep that ends when it knows: seeds before its first look, and at most, as ``3/12``.
     """
 
     parent: str
@@ -72,6 +74,7 @@ class SweepContext:
     process: str = ""
     slots: int = 0
     trains: bool = True
+    looks: str = ""
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have, which comes last; a name may be cut off there."""

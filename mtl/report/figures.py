@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices
+from mtl.plots.course import course_of_looks
 from mtl.plots.over_time import scores_over_time
+from mtl.report.decided import courses
 from mtl.report.sections import MOST_CONDITIONS, numbered
 from mtl.report.summary import Summary, has_several
 from mtl.report.tables import auxiliary_names
@@ -50,6 +52,8 @@ def draw(summary: Summary) -> dict[str, Figure]:
         n = int(auxiliaries.groupby("condition").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
         figures["auxiliaries"] = dots.forest_plot(table, f"{measure}: main effect of the auxiliary", interval)
+    if summary.decision is not None and summary.rule is not None:
+        figures["course"] = course_of_looks(courses(summary.decision), summary.rule.margin, measure)
     if has_several(sets["condition"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (condition, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_CONDITIONS]):

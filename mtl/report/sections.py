@@ -10,6 +10,7 @@ import pandas as pd
 from mtl.ablation import design
 from mtl.formatting import plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
+from mtl.report.decided import decision_sentences, decision_table
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.summary import STATUSES, Summary
 from mtl.report.tables import (
@@ -124,11 +125,14 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(
             Section(
                 "Effect of each auxiliary",
-                auxiliaries_table(summary.compared.auxiliaries, summary.compared.margin),
+                auxiliaries_table(summary.compared.auxiliaries),
                 tuple(verdict_sentences(summary)),
                 ("auxiliaries",),
             )
         )
+    if summary.decision is not None and summary.rule is not None:
+        lines = tuple(decision_sentences(summary.decision, summary.rule))
+        parts.append(Section("Asked until it was decided", decision_table(summary.decision), lines, ("course",)))
     if len(summary.compared.heads):
         parts.append(Section("Anomaly score from a type head alone", heads_table(summary), _HEADS_NOTE))
     if len(summary.groups):

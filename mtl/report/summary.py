@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from mtl.ablation import comparison, fairness, measured_groups, predictions
+from mtl.ablation import comparison, fairness, measured_groups
 from mtl.ablation.comparison import Comparison
-from mtl.ablation.design import Design, controls_of, design_of, measures_of, resampling, settled, tasks_of
-from mtl.ablation.event_truth import event_aucs
+from mtl.ablation.decision import Decision
+from mtl.ablation.design import controls_of, design_of, resampling, settled
 from mtl.ablation.margin import margin_of
 from mtl.ablation.mean_relations import mean_relations
-from mtl.ablation.predictions import ComparedRun, Predicted
-from mtl.formatting import plural
+from mtl.ablation.rule import Rule
 from mtl.plots.over_time import VideoScores
+from mtl.report.compared_runs import compared_runs
+from mtl.report.decided import decision_of, rule_of, with_decision
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
-from mtl.report.stored import PREDICTIONS, Downloads, stored
-from mtl.results import DIVERGED, UNTRAINED, Relation, TrackedRun
+from mtl.report.stored import Downloads
+from mtl.results import Relation, TrackedRun
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 
@@ -57,6 +57,10 @@ class Summary:
         See `compared_over_time`.
     unit : str
         Of their time.
+    decision : Decision or None
+        Of a sweep that ends when it knows.
+    rule : Rule or None
+        It went by.
     """
 
     main_task: str
@@ -73,6 +77,8 @@ class Summary:
     judged: str = ""
     over_time: tuple[VideoScores, ...] = ()
     unit: str = ""
+    decision: Decision | None = None
+    rule: Rule | None = None
 
     @property
     def main(self) -> str:
@@ -108,12 +114,16 @@ def summarise(
     """
     margin = margin_of(runs) if margin is None else margin
     design = design_of(settled(runs))
-    entries, unreadable, scored = _entries(design, main_task, tracking, judge)
+    entries, unreadable, scored = compared_runs(design, main_task, tracking, judge)
     if judge.truth is not None:
         design = design_of([_scored_again(run, scored.get(i, {})) for i, run in enumerate(design.runs)])
     resamples, seed = resampling(design.counted)
     controls = {name for run in design.runs for name in controls_of(run)}
     compared = comparison.compare(entries, main_task, controls, resamples, seed, margin)
+    rule = rule_of(design.runs, margin)
+    decision = decision_of(design, entries, main_task, rule) if rule is not None else None
+    if decision is not None:
+        compared = with_decision(compared, decision, entries, main_task)
     if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
@@ -124,7 +134,7 @@ def summarise(
         for run, row in zip(design.runs, table.to_dict("records"), strict=True)
         if row["predictions"]
     ]
-    return Summary(
+    summary = Summary(
         main_task,
         design.runs,
         table,
@@ -144,64 +154,13 @@ def summarise(
         judge.sentence([entry.predicted for entry in entries]),
         *compared_over_time(read_runs, compared, main_task, judge.events, tracking),
     )
+    return replace(summary, decision=decision, rule=rule)
 
 
 def _scored_again(run: TrackedRun, scores: Mapping[str, float]) -> TrackedRun:
     """The run with these AUCs by events alone: those it tracked may be by other events."""
     kept = {name: value for name, value in run.metrics.items() if not name.startswith("auc_event")}
     return replace(run, metrics={**kept, **scores})
-
-
-def _entries(
-    design: Design, main_task: str, tracking: Downloads | None, judge: Judge
-) -> tuple[list[ComparedRun], list[str], dict[int, dict[str, float]]]:
-    """The runs that count and have predictions, a warning for each that has none, and AUCs by events of the i-th."""
-    entries, warnings, scored = [], [], {}
-    for i, (run, row) in enumerate(zip(design.runs, design.table.to_dict("records"), strict=True)):
-        if not row["counts"]:
-            continue
-        try:
-            predicted, scored[i] = _predicted(run, main_task, tracking, judge)
-        except (OSError, ValueError) as error:
-            warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
-            continue
-        if run.tags.get(DIVERGED):
-            reason = f"it diverged ({run.tags[DIVERGED]})"
-            if predicted.fault:
-                predicted = replace(predicted, fault=reason)
-            else:
-                warnings.append(f"{run.name}: {reason}.")
-        arm = design.arm(run) if design.axis == "tasks" else f"{design.axis}={design.arm(run)}"
-        tasks = tasks_of(run) or frozenset({main_task})
-        measures = measures_of(run, main_task, tasks)
-        place = (str(row["set"]), arm, design.condition(run), str(row["seed"]))
-        entries.append(ComparedRun(*place, tasks, predicted, measures))
-    return entries, [*warnings, *_tied(entries)], scored
-
-
-def _tied(entries: Sequence[ComparedRun]) -> list[str]:
-    """A line where runs of former versions are ranked by probabilities, some of which tie."""
-    ties = [entry.predicted.ties for entry in entries if entry.predicted.ties > 0]
-    if not ties:
-        return []
-    return [
-        f"{plural(len(ties), 'run')} of a former version kept no logits and {'is' if len(ties) == 1 else 'are'} ranked "
-        f"by probabilities, which saturate: up to {max(ties):.2%} of the comparisons of two frames are ties."
-    ]
-
-
-def _predicted(
-    run: TrackedRun, main_task: str, tracking: Downloads | None, judge: Judge
-) -> tuple[Predicted, dict[str, float]]:
-    """A run's predictions, from its folder or from the tracking; where events judge, every task's AUC by them."""
-    from pyarrow import parquet
-
-    untrained = json.loads(run.tags.get(UNTRAINED, "{}"))
-    with stored(run, PREDICTIONS, tracking) as path:
-        columns = predictions.needed(parquet.read_schema(path).names, main_task) if judge.truth is None else None
-        table = pd.read_parquet(path, columns=columns)
-    predicted = predictions.reduced(table, main_task, untrained.get(main_task, ()), judge.truth)
-    return predicted, event_aucs(table, judge.truth, untrained) if judge.truth is not None else {}
 
 
 def _sets(table: pd.DataFrame, compared: Comparison, metric: str, main_task: str) -> pd.DataFrame:
@@ -225,7 +184,3 @@ def _sets(table: pd.DataFrame, compared: Comparison, metric: str, main_task: str
 def has_several(column: pd.Series) -> bool:
     """Whether the column has more than one value."""
     return len(set(column.dropna())) > 1
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")

@@ -8,7 +8,8 @@ from functools import partial
 import pandas as pd
 
 from mtl.ablation.design import tasks_of
-from mtl.formatting import MINUS, SPACE, interval, number, p_value, signed, signed_interval
+from mtl.ablation.tables import SHARES
+from mtl.formatting import SPACE, interval, number, p_value, percentage, signed, signed_interval
 from mtl.report.summary import STATUSES, Summary, has_several
 from mtl.results import TrackedRun
 
@@ -96,8 +97,8 @@ def job_table(run: TrackedRun) -> pd.DataFrame:
     return table
 
 
-def auxiliaries_table(auxiliaries: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """Auxiliaries down; effects with their intervals, how their resamples lie to the margin, and verdicts across."""
+def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
+    """Auxiliaries down; effects with their intervals, what resamples come to, and verdicts across."""
     table = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
     if has_several(auxiliaries["condition"]):
         table["condition"] = auxiliaries["condition"].to_numpy()
@@ -108,10 +109,8 @@ def auxiliaries_table(auxiliaries: pd.DataFrame, margin: float) -> pd.DataFrame:
     if auxiliaries["shapley"].notna().any():
         table["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
         table["Shapley interval"] = intervals(auxiliaries, signed_interval, "shapley_")
-    near = f"{margin:g}"
-    wheres = {"above": f"above +{near}", "within": f"within ±{near}", "below": f"below {MINUS}{near}"}
-    for name, where in wheres.items():
-        table[f"share of resamples {where}"] = [number(share) for share in auxiliaries[f"share_{name}"]]
+    for name, verdict in zip(SHARES, ("hurts", "does not matter", "helps"), strict=True):
+        table[f"share of resamples: {verdict}"] = [percentage(share) for share in auxiliaries[name]]
     table["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.text import Text
 from mtl.ablation import design
 from mtl.formatting import escaped, fitting, markdown_table, terminal_table
 from mtl.plots.rendering import png
+from mtl.report.decided import as_plain
 from mtl.report.figures import draw
 from mtl.report.page import page
 from mtl.report.sections import headline, sections
@@ -86,6 +88,22 @@ def write_summary(folder: Path, summary: Summary) -> None:
     )
 
 
+def _decision(summary: Summary) -> object:
+    """Of a sweep that ends when it knows."""
+    if summary.decision is None or summary.rule is None:
+        return None
+    return _finite(as_plain(summary.decision, summary.rule))
+
+
+def _finite(value: object) -> object:
+    """The same with null for a number that is none."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _plain(summary: Summary) -> dict[str, object]:
     """The report for machines."""
     compared = summary.compared
@@ -108,5 +126,6 @@ def _plain(summary: Summary) -> dict[str, object]:
         "budget": summary.budget,
         "warnings": list(summary.warnings),
         "not_finished": design.failures(summary.runs),
+        "decision": _decision(summary),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }

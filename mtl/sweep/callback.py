@@ -6,7 +6,6 @@ import atexit
 import logging
 import os
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,12 +24,13 @@ from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
 from mtl.results import AUC_BY, FAILURE, HOST, PROCESS
+from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.sweepers import expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
-from mtl.tracking.process import this_host, this_process
+from mtl.tracking.process import this_process
 
 if TYPE_CHECKING:
     from mtl.report.judge import Judge
@@ -59,6 +59,7 @@ class SweepCallback(Callback):
         self._watch: Watch | None = None
         self._config: DictConfig | None = None
         self.broken = ""  # why the sweeper itself ended before its end
+        self.ended = ""  # why it chose to end, where that is not to be seen in the runs
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
@@ -104,13 +105,13 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
+        check_nodes({key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide")})
         asked = expected(config)
-        check_nodes({"tracking": OmegaConf.to_container(config.tracking)})
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
         if config.dry_run:
             plan = planned(config, finished_runs(self._tracking), asked.jobs)
-            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config), asked.lines)):
+            for line in (*plan.alike, *dry_run(plan, jobs_at_once(config), asked.lines, asked.most)):
                 show(line)
             sys.exit(0)
         self._tracking.prepare()
@@ -132,6 +133,7 @@ class SweepCallback(Callback):
             host=here[HOST],
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
+            looks=asked.looks,
         )
         self._owner = os.getpid()
         self._handed.enter()
@@ -225,7 +227,7 @@ class SweepCallback(Callback):
             commandline.closing.remove(self.finish)
         context.leave()
         hush(None)
-        _end_jobs(self._handed) if interrupted else _await_jobs(self._handed)
+        end_jobs(self._handed) if interrupted else await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
         if self._answers:
@@ -233,9 +235,8 @@ class SweepCallback(Callback):
         from mtl.ablation import design
         from mtl.report import write
         from mtl.report.summary import summarise
-        from mtl.tracking.journal import recorded
 
-        runs = [run for run in recorded(parent.folder) if run.tags.get("sweep") != "parent"]
+        runs = self.runs()
         statuses = {run.status for run in runs}
         written = parent.folder / "summary"
         try:
@@ -249,7 +250,7 @@ class SweepCallback(Callback):
             log.warning("The report was not made: %s", error)
         except Exception:  # whatever is wrong with a report, the parent is closed
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
-        for line in self._notes(parent.folder):
+        for line in filter(None, (self.ended, *self._notes(parent.folder))):
             show(line)
         bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0 or self.broken
         if self.broken:
@@ -259,6 +260,17 @@ class SweepCallback(Callback):
         ids, metric = [run.id for run in runs], self._judged
         for line in self._tracking.where_to_look(ids, metric, parent.id, design.one_per_set(runs)):
             show(line)
+
+    def runs(self) -> list[TrackedRun]:
+        """The jobs that have begun, by their records."""
+        from mtl.tracking.journal import recorded
+
+        folder = Path(self._handed.folder) if self._handed else Path()
+        return [run for run in recorded(folder) if run.tags.get("sweep") != "parent"]
+
+    def judged(self) -> tuple[Any, Judge]:
+        """Where predictions that do not lie on this machine are to be had, and what judges them."""
+        return self._tracking, self._judge(self.runs())
 
     def _judge(self, runs: list[TrackedRun]) -> Judge:
         """What judges the runs: the events of the file, else those that the runs found with their data."""
@@ -341,31 +353,6 @@ def _own_folder(config: DictConfig) -> Path:
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir='{quoted}'"]  # jobs are composed from these
     return folder
-
-
-def _is_running(folder: Path) -> bool:
-    """Whether a process of this machine still works at one of the sweep's jobs."""
-    running = [job.tags for job in record.read_jobs(folder) if job.status == "RUNNING"]
-    return any(tags.get(HOST) == this_host() and tags.get(PROCESS) != this_process()[PROCESS] for tags in running)
-
-
-def _await_jobs(sweep: context.SweepContext) -> None:
-    """A launcher that gave up may have left jobs at work, or waiting for a slot: their rows are worth the wait."""
-    folder, last = Path(sweep.folder), time.monotonic()
-    while (running := _is_running(folder)) or (sweep.slots and time.monotonic() - last < context.SECONDS_TO_LEAVE):
-        if running:
-            last = time.monotonic()
-        if len([job for job in record.read_jobs(folder) if job.status != "RUNNING"]) == sweep.n_jobs:
-            break
-        time.sleep(context.SECONDS_BETWEEN_LOOKS)
-
-
-def _end_jobs(sweep: context.SweepContext) -> None:
-    """Call jobs of this machine that are still at work off, and wait until they have left."""
-    context.call_off(sweep)
-    end = time.monotonic() + context.SECONDS_TO_LEAVE + 2 * context.SECONDS_BETWEEN_LOOKS
-    while _is_running(Path(sweep.folder)) and time.monotonic() < end:
-        time.sleep(0.1)
 
 
 def _close_stale(tracking: Any) -> bool:

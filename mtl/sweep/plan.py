@@ -242,7 +242,7 @@ def _seconds(params: Mapping[str, str], finished: Sequence[TrackedRun]) -> float
     return None
 
 
-def dry_run(plan: Plan, at_once: int, more: Sequence[str] = ()) -> list[str]:
+def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -> list[str]:
     """Lines that say what a sweep would run and what is done already.
 
     Parameters
@@ -252,6 +252,8 @@ def dry_run(plan: Plan, at_once: int, more: Sequence[str] = ()) -> list[str]:
         How many jobs run side by side.
     more : sequence of str
         What a sweeper that chooses jobs as it goes says of the whole.
+    most : int
+        How many jobs it may come to; 0: those of the plan.
     """
     if not plan.jobs:
         return ["This sweeper chooses its jobs as it goes: none is known in advance.", *more]
@@ -270,4 +272,10 @@ def dry_run(plan: Plan, at_once: int, more: Sequence[str] = ()) -> list[str]:
         lines.append(f"About {progress.duration(rough)}{side}, by the times of like runs in this store.")
     elif todo:
         lines.append("How long it takes is not known: the store has no like run yet.")
-    return [*lines, *more]
+    lines += more
+    if most and known:
+        rough = statistics.mean(known) * max(most - done, 0) / min(at_once, most)
+        lines.append(f"At most {most} jobs in all, about {progress.duration(rough)} of them to wait for.")
+    elif most:
+        lines.append(f"At most {most} jobs in all.")
+    return lines

@@ -28,11 +28,17 @@ class Expected:
         Overrides that all jobs will have, where no job is known.
     lines : sequence of str
         What else is said of the whole by ``dry_run=true``.
+    most : int
+        How many jobs there may be in the end; 0: those that are known.
+    looks : str
+        See `SweepContext.looks`.
     """
 
     jobs: Sequence[Sequence[str]] = ()
     common: Sequence[str] = ()
     lines: Sequence[str] = ()
+    most: int = 0
+    looks: str = ""
 
 
 def arguments_of(config: DictConfig) -> list[str]:

@@ -33,6 +33,7 @@ MISTAKES = {
     "seed=1 -m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
     "tasks=[]": "tasks: nothing is in it; right would be a set of conf/tasks/.",
     "tasks=all,anomaly": "add --multirun",
+    "experiment=ablation backbone=resnt50": "backbone=resnt50: there is no conf/backbone/resnt50.yaml. Did you mean",
     "-m tasks=anomaly,al": "tasks=al: there is no conf/tasks/al.yaml. Did you mean 'all'?",
 }
 

@@ -16,7 +16,7 @@ from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
 from mtl.results import HOST, JOB, PROCESS
-from mtl.sweep import callback
+from mtl.sweep import last_jobs
 from mtl.sweep.watch import Watch
 from mtl.tracking.journal import recorded
 from mtl.tracking.no_tracking import NoTracking
@@ -219,8 +219,8 @@ def test_a_sweep_that_is_called_off_is_gone_and_nobody_is_signalled_by_a_number_
     monkeypatch.setattr("os.kill", lambda *_: pytest.fail("signalled"))
     run = NoTracking().start("job", tmp_path / "0", None, {})
     run.tags({HOST: here[HOST], PROCESS: "1@another"})  # process 1 is the system's
-    assert not callback._is_running(tmp_path)
-    callback._end_jobs(sweep)
+    assert not last_jobs._is_running(tmp_path)
+    last_jobs.end_jobs(sweep)
     assert is_gone(sweep)
 
 
