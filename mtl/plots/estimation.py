@@ -113,7 +113,8 @@ def _draw_seeds(axes: Axes, seeds: Mapping[str, Mapping[str, float]]) -> None:
         circles: dict[str, Any] = {"markersize": 5, "markerfacecolor": "white", "color": COLOURS[0], "zorder": 5}
         axes.plot(np.full(len(defined), column), defined, "o", clip_on=not len(defined), **circles)
         if len(defined):
-            axes.plot([column - 0.2, column + 0.2], [defined.mean()] * 2, color="black", linewidth=2, zorder=4)
+            bar: dict[str, Any] = {"color": "black", "linewidth": 2, "zorder": 4, "clip_on": False}
+            axes.plot([column - 0.2, column + 0.2], [defined.mean()] * 2, **bar)
         else:
             how: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "color": "0.35"}
             axes.text(float(column), 0.5, "undefined", transform=axes.get_xaxis_transform(), rotation=90, **how)

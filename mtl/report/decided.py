@@ -124,12 +124,8 @@ def with_decision(
         found = last.get((row["condition"], row["auxiliary"])) if not by_set or row["pairs"] == 1 else None
         if found is not None:
             verdict = f"{found.word}: {found.reason}" if found.reason else found.word
-            row |= {
-                "low": found.low,
-                "high": found.high,
-                "verdict": verdict,
-                **dict(zip(SHARES, found.shares, strict=True)),
-            }
+            row |= {"low": found.low, "high": found.high, "verdict": verdict}
+            row |= zip(SHARES, found.shares, strict=True)
         rows.append(row)
     return replace(compared, auxiliaries=pd.DataFrame(rows, columns=compared.auxiliaries.columns))
 

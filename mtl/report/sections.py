@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.ablation import design
+from mtl.ablation.comparison import Comparison
 from mtl.formatting import plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
 from mtl.report.decided import decision_sentences, decision_table
@@ -21,7 +22,7 @@ from mtl.report.tables import (
     sets_table,
 )
 
-MOST_CONDITIONS = 4  # whose relations are drawn
+MOST_CONDITIONS = 4  # whose relations and differences are drawn
 MOST_ARMS = 3  # that a headline names
 OF_SEVERAL = {"helps": "help", "hurts": "hurt", "does not matter": "do not matter"}
 
@@ -111,8 +112,8 @@ def sections(summary: Summary) -> list[Section]:
         Section(
             f"{summary.measure}, by {by}" if summary.judge.by_events else f"{summary.measure} by {by}",
             sets_table(summary),
-            (*footnotes(summary), *caveats(summary)),
-            ("auc_by_set", "differences", "auc_heat_map"),
+            (*footnotes(summary), *caveats(summary), *_not_drawn(summary)),
+            ("auc_by_set", *_estimations(summary), "differences", "auc_heat_map"),
             brief=tuple(caveats(summary)),
         )
     )
@@ -159,6 +160,27 @@ def sections(summary: Summary) -> list[Section]:
     elif relations:
         parts.append(Section("Relations between tasks", figures=relations))
     return [*parts, Section("What the numbers are", lines=tuple(_definitions(summary)), brief=())]
+
+
+def compared_conditions(compared: Comparison) -> list[str]:
+    """Conditions in which a set could be compared with the base, in order."""
+    return list(dict.fromkeys(compared.sets.loc[compared.sets["difference"].notna(), "condition"]))
+
+
+def _estimations(summary: Summary) -> list[str]:
+    """Names of the estimation plots."""
+    return [f"estimation{numbered(i)}" for i in range(min(len(compared_conditions(summary.compared)), MOST_CONDITIONS))]
+
+
+def _not_drawn(summary: Summary) -> list[str]:
+    """What estimation plots there are not."""
+    conditions = compared_conditions(summary.compared)
+    if len(conditions) <= MOST_CONDITIONS:
+        return []
+    return [
+        f"Estimation plots (estimation.png) are drawn for the first {MOST_CONDITIONS} of {len(conditions)} conditions; "
+        f"not for {'; '.join(conditions[MOST_CONDITIONS:])}."
+    ]
 
 
 def _definitions(summary: Summary) -> list[str]:

@@ -116,8 +116,8 @@ def _margin_sentences(margin: float) -> list[str]:
     return [
         f"An auxiliary does not matter where its whole interval lies between {MINUS}{margin:g} and +{margin:g} (the "
         "margin: decide.margin of the sweep, or --margin of python -m mtl.report), whether zero lies in it or not.",
-        "A share of resamples (of videos and seeds) counts those in which the effect is the margin or more (helps), its "
-        "negative or less (hurts), or between the two (does not matter). It is not a posterior probability.",
+        "A share of resamples (of videos and seeds) counts those in which the effect is the margin or more (helps), "
+        "its negative or less (hurts), or between the two (does not matter). It is not a posterior probability.",
     ]
 
 

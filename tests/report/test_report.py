@@ -477,7 +477,14 @@ def test_everything_is_written_for_machines_and_people(summary, files):
     assert names == {
         *("summary.csv", "summary.md", "summary.json", "summary.html", "runs.csv"),
         *("auxiliaries.csv", "type_heads.csv", "gain_predictors.csv", "gain_points.csv"),
-        *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "predicted_and_observed_gain.png"),
+        *(
+            "auc_by_set.png",
+            "estimation.png",
+            "differences.png",
+            "auxiliaries.png",
+            "relations.png",
+            "predicted_and_observed_gain.png",
+        ),
     }
     again = pd.read_csv(files / "summary.csv", index_col="set")
     np.testing.assert_allclose(again["auc/main"], summary.sets["auc/main"])
@@ -493,13 +500,37 @@ def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path
     def label(found: Summary) -> str:
         return " ".join(figures.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
 
-    assert label(summary).endswith("(interval: 95 % for all 3 at once)")
-    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
+    assert label(summary).endswith("(interval: 95 % for all 3 at once; shaded: does not matter, within ±0.01)")
+    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith(
+        "(95 % interval; shaded: does not matter, within ±0.01)"
+    )
+
+
+def test_there_is_an_estimation_plot_per_condition_up_to_a_few(tmp_path):
+    runs = [(tasks, 0, {"weighting": f"w{w}"}) for w in range(5) for tasks in ("helped", "single")]
+    found = summarised(tmp_path, *runs)
+    drawn = figures.draw(found)
+    names = ["estimation", "estimation_2", "estimation_3", "estimation_4"]
+    assert [name for name in drawn if name.startswith("estimation")] == names
+    assert "first 4 of 5 conditions; not for weighting=w4." in said(found)
+    assert drawn["estimation_2"].get_suptitle().endswith("weighting=w1")
+    labels = [label.get_text() for label in drawn["estimation"].axes[1].get_xticklabels()]
+    assert labels == ["single", "helped"]  # the base first, whatever was launched first
+    assert set(found.compared.differences) == {f"helped, weighting=w{w}" for w in range(5)}
+    ends = np.quantile(found.compared.differences["helped, weighting=w0"], [0.025, 0.975])
+    row = found.sets.loc["helped, weighting=w0"]
+    assert tuple(ends) == pytest.approx((row["difference_low"], row["difference_high"]), abs=1e-5)
+    for name in names:
+        assert f"![{name}]({name}.png)" in "\n".join(write._markdown_lines(found, drawn))
+
+
+def test_without_a_difference_there_is_no_estimation_plot(tmp_path):
+    assert "estimation" not in figures.draw(summarised(tmp_path, ("single", 0), ("single", 1)))
 
 
 def test_the_page_needs_nothing_else(files):
     page = (files / "summary.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert "http" not in page
     assert "<script" not in page
