@@ -123,7 +123,7 @@ def forest_plot(
     if margin is not None:
         axes.axvspan(-margin, margin, facecolor="0.92", edgecolor="none", zorder=0)
         ends += [-margin, margin]
-        interval += f"; shaded: does not matter, within ±{margin:g}"
+        interval += f";\nshaded: does not matter, within ±{margin:g}"
     _set_limits(axes, ends, DIFFERENCE)
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
