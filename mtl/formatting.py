@@ -39,6 +39,11 @@ def signed_interval(low: float, high: float, digits: int = 3) -> str:
     return f"{signed(low, digits)}{SPACE}to{SPACE}{signed(high, digits)}"
 
 
+def percentage(share: float) -> str:
+    """A share in whole percent; a dash for what is not there."""
+    return f"{share:.0%}" if np.isfinite(share) else NOTHING
+
+
 def p_value(value: float) -> str:
     """Three digits, but never zero."""
     return "<0.001" if value < 0.0005 else number(value)

@@ -91,10 +91,7 @@ RUN = (
     Number(
         "average_precision/<task>",
         f"area under precision over recall by frames, ranked by logits; {MACRO}",
-        TEST,
-        KEPT,
-        "",
-        ONE_SIDED,
+        *(TEST, KEPT, "", ONE_SIDED),
     ),
     Number(
         "balanced_accuracy/<task>",
@@ -308,18 +305,12 @@ SWEEP = (
     Number(
         "difference",
         "AUC less that of the base, paired by seed and by video, mean over seeds",
-        SCORED,
-        KEPT,
-        OVER_SEEDS,
-        "where no seed has both",
+        *(SCORED, KEPT, OVER_SEEDS, "where no seed has both"),
     ),
     Number(
         "p",
         "sign flips over seeds: share of all flips with a mean difference as far from zero, never below 2 / 2^seeds",
-        SCORED,
-        KEPT,
-        "",
-        "where the difference is",
+        *(SCORED, KEPT, "", "where the difference is"),
     ),
     Number(
         "p_holm", "p corrected by Holm over all differences of the table", SCORED, KEPT, "", "where the difference is"
@@ -331,6 +322,12 @@ SWEEP = (
         KEPT,
         f"{OVER_SEEDS}; for all auxiliaries of a condition at once (Bonferroni)",
         "where no two sets differ in it alone",
+    ),
+    Number(
+        "share_<where>",
+        "share of the resamples of videos and seeds, widened as the interval is, in which the effect is decide.margin or "
+        "more (above), its negative or less (below), or between the two (within); no posterior probability",
+        *(SCORED, KEPT, "", "where the effect or every resample is"),
     ),
     Number(
         "shapley",
@@ -370,7 +367,7 @@ def sentences(numbers: Iterable[Number]) -> list[str]:
 
 def sweep_numbers(columns: Sequence[str]) -> list[Number]:
     """The numbers of a sweep that tables with these columns show."""
-    return [number for number in SWEEP if number.name in columns]
+    return [number for number in SWEEP if any(map(number.names, columns))]
 
 
 def as_markdown() -> str:

@@ -433,7 +433,7 @@ def compared(kind: str, seeds: int, every: bool) -> Comparison:
             table = predictions(10 * a + s, 1 + a / 10)
             wrong = every or (arm == "x" and s == 0)
             runs.append(entry(arm, s, changed(table, kind) if wrong else table, x=0.1 * a, y=0.2))
-    return compare(runs, "main", ("y",), 60, seed=0)
+    return compare(runs, "main", ("y",), 60, seed=0, margin=0.01)
 
 
 # a step of five, of six cases each: every kind is met, and every number of seeds and either way

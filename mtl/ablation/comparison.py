@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from mtl.ablation.predictions import ComparedRun
@@ -18,6 +19,7 @@ from mtl.ablation.tables import (
     SEEDS,
     SETS,
     SHAPLEY,
+    SHARES,
     _auxiliary_rows,
     _head_rows,
     _in_order,
@@ -45,7 +47,8 @@ class Comparison:
         together): main `effect` over `pairs` of sets that differ in it alone, the
         `shapley` value (of the full factorial `within` the design where that is a part of
         it only), and a `verdict`. Intervals and `p_holm` hold for all auxiliaries of
-        a condition at once.
+        a condition at once. `share_below`, `share_within`, `share_above`: shares of the
+        resamples of the effect below the negative of the margin, within it, and above.
     heads : DataFrame
         By `row` and `head`: AUC of 1 - p(Normal) of that head as an answer to the main
         task, and its difference to the main task's own head in the same runs.
@@ -59,6 +62,10 @@ class Comparison:
     n_videos : int
         Test videos; of those that differ between runs each counts.
     warnings : tuple of str
+    margin : float
+        An effect nearer to zero does not matter, in AUC.
+    differences : mapping of str to ndarray (n_resamples,)
+        By row, the resamples that the interval of its `difference` is made from.
     """
 
     sets: pd.DataFrame
@@ -70,10 +77,12 @@ class Comparison:
     base: str = ""
     n_videos: int = 0
     warnings: tuple[str, ...] = ()
+    margin: float = float("nan")
+    differences: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def compare(
-    entries: Sequence[ComparedRun], main_task: str, controls: Collection[str], resamples: int, seed: int
+    entries: Sequence[ComparedRun], main_task: str, controls: Collection[str], resamples: int, seed: int, margin: float
 ) -> Comparison:
     """Compare all runs of a design; the same resampled videos serve every number.
 
@@ -86,6 +95,8 @@ def compare(
         Auxiliaries that must not help.
     resamples, seed : int
         Of the bootstrap over videos and seeds.
+    margin : float
+        In AUC, above 0; see `verdict`.
     """
     base = next((entry.arm for entry in entries if entry.tasks == {main_task}), entries[0].arm if entries else "")
     sample = Sample(entries, resamples, seed)
@@ -93,11 +104,12 @@ def compare(
         SampledGroup(condition, [i for i, entry in enumerate(entries) if entry.condition == condition], sample)
         for condition in dict.fromkeys(entry.condition for entry in entries)
     ]
-    sets = pd.DataFrame([row for group in groups for row in _set_rows(group, base)], columns=[*SETS, *DIFFERENCE])
+    by_group = [_set_rows(group, base) for group in groups]
+    sets = pd.DataFrame([row for rows, _ in by_group for row in rows], columns=[*SETS, *DIFFERENCE])
     sets["p_holm"] = holm(sets["p"].to_numpy(float))
     auxiliaries = pd.DataFrame(
-        [row for group in groups for row in _auxiliary_rows(group, main_task, controls)],
-        columns=[*AUXILIARIES, *SHAPLEY],
+        [row for group in groups for row in _auxiliary_rows(group, main_task, controls, margin)],
+        columns=[*AUXILIARIES, *SHARES, *SHAPLEY],
     )
     # one family per condition, controls among them, as for the intervals
     auxiliaries["p_holm"] = auxiliaries.groupby("condition")["p"].transform(lambda p: holm(p.to_numpy(float)))
@@ -112,4 +124,6 @@ def compare(
         base=base,
         n_videos=len(sample.videos),
         warnings=tuple(warning for group in groups for warning in group.warnings()),
+        margin=margin,
+        differences={name: draws for _, resampled in by_group for name, draws in resampled.items()},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.stats import norm, t
@@ -37,6 +37,9 @@ class Effect:
         Of the interval.
     reason : str
         Why something is NaN or left out; else empty.
+    draws : ndarray of shape (n_resamples,)
+        The resamples of which the interval holds the middle, widened as it is; NaN
+        where one is undefined. Empty without a seed.
     """
 
     value: float
@@ -48,6 +51,7 @@ class Effect:
     video_error: float
     level: float = LEVEL
     reason: str = ""
+    draws: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 def sampled_aucs(runs: Sequence[PairwiseCounts], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,23 +139,24 @@ def effect(values: np.ndarray, draws: np.ndarray, seed: int, bounds: Bounds, com
     reasons = [] if defined.all() else [f"{len(defined) - n_seeds} of {len(defined)} seeds are undefined"]
     if n_seeds == 0:
         nan = float("nan")
-        return Effect(nan, nan, nan, nan, 0, nan, nan, level, *(reasons or ["no seeds"]))
+        return Effect(nan, nan, nan, nan, 0, nan, nan, level, reasons[0] if reasons else "no seeds")
     value, by_videos = float(values.mean()), draws.mean(axis=0)
     reasons += filter(None, [at_bound(value, bounds)])
     if n_seeds == 1:
         reason = "; ".join([*reasons, "one seed: the interval is over videos only"])
         low, high = percentile_interval(by_videos, level=level)
         video_error = math.sqrt(float(mean_of_defined((by_videos - mean_of_defined(by_videos)) ** 2)))
-        return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason)
+        return Effect(value, float(low), float(high), 1.0, 1, float("nan"), video_error, level, reason, by_videos)
     shared, share = shared_by_seeds(draws)
     # a stream of its own: that of the videos would give as many seeds as a stratum has videos the same draws
     times = np.random.default_rng([seed, 1]).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), draws.shape[1])
     of_seeds = (times @ values / n_seeds - value) * _expansion(n_seeds, level)
     of_videos = bounds.z(by_videos) - bounds.z(mean_of_defined(by_videos))
     drawn = bounds.z(np.array(value)) + share * of_videos + of_seeds * bounds.slope(np.array(value))
-    low, high = percentile_interval(bounds.value(drawn), level=level)
+    drawn = bounds.value(drawn)
+    low, high = percentile_interval(drawn, level=level)
     seed_sd, reason = float(values.std(ddof=1)), "; ".join(reasons)
-    return Effect(value, float(low), float(high), sign_flip(values), n_seeds, seed_sd, shared, level, reason)
+    return Effect(value, float(low), float(high), sign_flip(values), n_seeds, seed_sd, shared, level, reason, drawn)
 
 
 def at_bound(value: float, bounds: Bounds) -> str:

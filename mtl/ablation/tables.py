@@ -10,6 +10,7 @@ import pandas as pd
 
 from mtl.ablation.effects import Effect, at_bound, effect
 from mtl.ablation.factorial import bundles, main_effects, shapley_values
+from mtl.ablation.judged import shares_of
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.samples import SampledGroup
 from mtl.ablation.verdicts import verdict
@@ -22,6 +23,7 @@ SETS = ("row", "arm", "condition", "base", "seeds", "auc", "sd", "low", "high", 
 DIFFERENCE = ("difference", "difference_sd", "difference_low", "difference_high", "paired_seeds", "p", "p_holm")
 SEEDS = ("row", "seed", "auc")
 AUXILIARIES = ("condition", "auxiliary", "control", "pairs", "seeds", "effect", "low", "high", "p", "p_holm")
+SHARES = ("share_below", "share_within", "share_above")  # of resamples; no posterior probabilities
 SHAPLEY = ("shapley", "shapley_low", "shapley_high", "within", "verdict", "reason")
 HEADS = ("row", "condition", "head", "seeds", "auc", "sd", "low", "high")
 OVER_HEAD = ("difference", "difference_low", "difference_high", "p", "reason")
@@ -29,9 +31,10 @@ GAIN_POINTS = ("condition", "arm", "auxiliary", "control", "measure", "value", "
 GAIN_PREDICTORS = ("measure", "points", "correlation", "low", "high", "p", "p_holm", "reason")
 
 
-def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
-    """One row per arm of the condition."""
+def _set_rows(group: SampledGroup, base: str) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """One row per arm of the condition, and by row the resamples of its difference to the base."""
     rows = []
+    resampled: dict[str, np.ndarray] = {}
     own_values, own_draws = group.own
     reference = group.arms.index(base) if base in group.arms else None
     for a, arm in enumerate(group.arms):
@@ -48,8 +51,11 @@ def _set_rows(group: SampledGroup, base: str) -> list[dict[str, Any]]:
         else:
             weights = np.zeros(len(group.arms))
             weights[a], weights[reference] = 1, -1
-            rows.append(row | _difference(group.effect(weights), row["reason"]))
-    return rows
+            found = group.effect(weights)
+            rows.append(row | _difference(found, row["reason"]))
+            if found.n_seeds:
+                resampled[row["row"]] = found.draws.astype(np.float32)  # they are only drawn
+    return rows, resampled
 
 
 def _score(auc: Effect) -> dict[str, Any]:
@@ -85,11 +91,13 @@ def _design(group: SampledGroup, main_task: str) -> tuple[list[int], list[frozen
     return list(by_set.values()), list(by_set)
 
 
-def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[str]) -> list[dict[str, Any]]:
+def _auxiliary_rows(
+    group: SampledGroup, main_task: str, controls: Collection[str], margin: float
+) -> list[dict[str, Any]]:
     """One row per auxiliary of the condition, those that no two sets isolate included."""
     arms, sets = _design(group, main_task)
-    effects, shares = main_effects(sets), shapley_values(sets)
-    whole = len(sets) == 2 ** len(shares)
+    effects, shapley = main_effects(sets), shapley_values(sets)
+    whole = len(sets) == 2 ** len(shapley)
 
     def spread(weights: np.ndarray) -> np.ndarray:
         """Weights of the design's sets as weights of all arms."""
@@ -107,13 +115,13 @@ def _auxiliary_rows(group: SampledGroup, main_task: str, controls: Collection[st
         found = group.effect(spread(effects[bundle]), len(effects))
         row |= {"pairs": sum(1 for s in sets if not s & set(bundle) and s | set(bundle) in sets)}
         row |= {"seeds": found.n_seeds, "effect": found.value, "low": found.low, "high": found.high, "p": found.p}
-        row |= {"verdict": str(verdict(found, group.n_videos)) if found.n_seeds else "cannot tell"}
-        row |= {"reason": found.reason}
-        if bundle in shares and len(shares) > 1:  # of a single one it is the main effect
-            share = group.effect(spread(shares[bundle]), len(effects))
+        row |= {"verdict": str(verdict(found, group.n_videos, margin)) if found.n_seeds else "cannot tell"}
+        row |= {"reason": found.reason} | dict(zip(SHARES, shares_of(found.draws, margin), strict=True))
+        if bundle in shapley and len(shapley) > 1:  # of a single one it is the main effect
+            share = group.effect(spread(shapley[bundle]), len(effects))
             row |= {"shapley": share.value, "shapley_low": share.low, "shapley_high": share.high}
-        if not whole and len(shares) > 1 and bundle in shares:
-            within = ", ".join(" + ".join(sorted(each)) for each in shares)
+        if not whole and len(shapley) > 1 and bundle in shapley:
+            within = ", ".join(" + ".join(sorted(each)) for each in shapley)
             row["within"] = within
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""Verdicts: helps, hurts, or cannot tell, and how much data would be needed to decide."""
+"""Verdicts: helps, hurts, does not matter, or cannot tell, and how much data would be needed to decide."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from mtl.ablation.effects import Effect
@@ -25,7 +26,7 @@ class Verdict:
 
     Attributes
     ----------
-    word : {"helps", "hurts", "cannot tell"}
+    word : {"helps", "hurts", "does not matter", "cannot tell"}
     seeds, videos : float
         How many of the one, with as many of the other as now, would decide with 80 %
         probability if the effect is as large as measured: infinite where no number
@@ -36,7 +37,7 @@ class Verdict:
         Why nothing can be predicted, else empty.
     """
 
-    word: Literal["helps", "hurts", "cannot tell"]
+    word: Literal["helps", "hurts", "does not matter", "cannot tell"]
     seeds: float = float("nan")
     videos: float = float("nan")
     factor: float = float("nan")
@@ -57,36 +58,87 @@ class Verdict:
         return none if self.factor > 0 else self.word
 
 
-def verdict(of: Effect, n_videos: int) -> Verdict:
-    """Say whether an auxiliary helps: yes or no where the interval does not include zero.
+def verdict(of: Effect, n_videos: int, margin: float) -> Verdict:
+    """Say whether an auxiliary helps, hurts or does not matter, by the interval of its effect alone.
 
-    Else: the variance of the effect is v / n_videos + s^2 / n_seeds, and to decide
-    it must come down to (effect / (z_.975 + z_.8))^2, so that
+    It does not matter where the whole interval lies between -margin and margin,
+    whether zero is in it or not: two one-sided tests, each at half of what the
+    interval leaves out (so stricter than the usual .05 each). Else it helps or hurts
+    where the interval leaves out zero. A single seed never decides.
 
-        seeds  >= s^2 / ((effect / 2.80)^2 - v / n_videos), and six at least,
-        videos >= v / ((effect / 2.80)^2 - s^2 / n_seeds),
+    What is not decided asks for a number. With the error sigma the interval reaches
+    z sigma to both sides of an estimate e ~ N(effect, sigma^2), with the z of the
+    effect's own level. It helps or hurts where |e| > z sigma and does not matter
+    where |e| < margin - z sigma, so nothing is decided with probability
 
-    with the z of the effect's own level. A single seed never decides, and from fewer
-    than four nothing is predicted: what they say of s^2 may be wrong by any factor.
+        P(margin - z sigma <= |e| <= z sigma),
+
+    which is 0 up to sigma = margin / (2 z), whatever the effect is. `wanted_error` is
+    the sigma at which it is .2. For an effect far above the margin that is
+    effect / (z + z_.8), for one of zero margin / (z + z_.875). The variance of the
+    effect is v / n_videos + s^2 / n_seeds, so that
+
+        seeds  >= s^2 / (sigma^2 - v / n_videos), and six at least,
+        videos >= v / (sigma^2 - s^2 / n_seeds).
+
+    From fewer than four seeds nothing is predicted: what they say of s^2 may be wrong
+    by any factor.
 
     Parameters
     ----------
     of : Effect
     n_videos : int
         Test videos that the effect was measured on.
+    margin : float
+        In AUC, above 0: an effect that is nearer to zero does not matter.
+
+    References
+    ----------
+    Schuirmann, A comparison of the two one-sided tests procedure and the power
+    approach, 1987; Benavoli et al., Time for a change: a tutorial for comparing
+    multiple classifiers through Bayesian analysis, JMLR 2017 (region of practical
+    equivalence).
     """
-    if of.n_seeds > 1 and of.low > 0:
-        return Verdict("helps")
-    if of.n_seeds > 1 and of.high < 0:
-        return Verdict("hurts")
+    if of.n_seeds > 1:
+        if -margin < of.low and of.high < margin:
+            return Verdict("does not matter")
+        if of.low > 0:
+            return Verdict("helps")
+        if of.high < 0:
+            return Verdict("hurts")
     if of.n_seeds < FEWEST_TO_FORECAST:
         return Verdict("cannot tell", reason=TOO_FEW)
-    wanted = (of.value / float(norm.ppf((1 + of.level) / 2) + norm.ppf(POWER))) ** 2
+    wanted = wanted_error(of.value, of.level, margin) ** 2
     by_videos, by_seeds = of.video_error**2, of.seed_sd**2 / of.n_seeds
     seeds = _needed(by_seeds * of.n_seeds, wanted - by_videos)
     videos = _needed(by_videos * n_videos, wanted - by_seeds)
-    factor = (by_videos + by_seeds) / wanted if wanted > 0 else math.inf
+    factor = (by_videos + by_seeds) / wanted
     return Verdict("cannot tell", max(seeds, of.n_seeds + 1, FEWEST_SEEDS), max(videos, n_videos + 1), factor)
+
+
+def wanted_error(value: float, level: float, margin: float) -> float:
+    """Largest standard error with which an effect of this size is decided with 80 % probability.
+
+    The root of the probability that `verdict` derives, between margin / (2 z), where it is
+    0, and max(|value|, margin) / z, where it is about a half or more.
+
+    Parameters
+    ----------
+    value : float
+        The effect, as it is taken to be in truth.
+    level : float
+        Of its interval.
+    margin : float
+        Above 0.
+    """
+    z, size = float(norm.ppf((1 + level) / 2)), abs(value)
+
+    def undecided(error: float) -> float:
+        outer, inner = z * error, max(margin - z * error, 0.0)
+        above, below = (np.array([outer, inner]) - size) / error, (np.array([-inner, -outer]) - size) / error
+        return float(-np.diff(norm.cdf(above))[0] - np.diff(norm.cdf(below))[0])
+
+    return float(brentq(lambda error: undecided(error) - (1 - POWER), margin / (2 * z), max(size, margin) / z))
 
 
 def _needed(variance: float, left: float) -> float:

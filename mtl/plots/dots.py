@@ -98,7 +98,9 @@ def auc_by_set(
     return fitted(figure)
 
 
-def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interval") -> Figure:
+def forest_plot(
+    table: pd.DataFrame, measure: str, interval: str = "95 % interval", margin: float | None = None
+) -> Figure:
     """Differences with their intervals around zero.
 
     Parameters
@@ -110,12 +112,19 @@ def forest_plot(table: pd.DataFrame, measure: str, interval: str = "95 % interva
         What differs, for the axis.
     interval : str
         What the lines are.
+    margin : float, optional
+        Differences nearer to zero do not matter: their place is shaded.
     """
     figure = blank(7.6, 1.5 + 0.42 * len(table))
     axes = figure.add_subplot()
     _forest(axes, as_text(table.index), table["difference"], table["low"], table["high"])
     _reference(axes, 0.0, "no difference")
-    _set_limits(axes, [0.0, *table["difference"], *table["low"], *table["high"]], DIFFERENCE)
+    ends = [0.0, *table["difference"], *table["low"], *table["high"]]
+    if margin is not None:
+        axes.axvspan(-margin, margin, facecolor="0.92", edgecolor="none", zorder=0)
+        ends += [-margin, margin]
+        interval += f";\nshaded: does not matter, within ±{margin:g}"
+    _set_limits(axes, ends, DIFFERENCE)
     if "verdict" in table:
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(table)), [plain(wrapped(str(word), 28)) for word in table["verdict"]], fontsize=8.5)

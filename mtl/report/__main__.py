@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl import results
+from mtl.ablation.margin import checked_margin
 from mtl.errors import UserError, nearest
 from mtl.report.judge import judge_of
 from mtl.report.stored import Downloads
@@ -84,6 +85,14 @@ def _main_task(runs: Sequence[TrackedRun]) -> str:
     return found[0]
 
 
+def _margin(text: str | None) -> float | None:
+    """What --margin says."""
+    try:
+        return None if text is None else checked_margin(text)
+    except UserError as mistake:
+        raise UserError(f"--margin: {mistake}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: ``python -m mtl.report WHAT``."""
     parser = argparse.ArgumentParser(
@@ -104,15 +113,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--events", type=Path, metavar="FILE", help="annotation of the test videos (default: the one the runs keep)"
     )
+    parser.add_argument(
+        "--margin", help="an effect whose whole interval is nearer to zero does not matter (default: that of the runs)"
+    )
     parser.add_argument("--to", type=Path, help="folder to write to (default report/WHAT)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         if options.judge not in results.JUDGES:
             raise UserError(f"--judge {options.judge}: {nearest(options.judge, results.JUDGES)}")
+        margin = _margin(options.margin)
         runs, tracking = tracked_runs(options.what, options.uri, options.experiment)
         judge = judge_of(options.judge, options.events, runs, tracking)
-        told, study = (options.main_task or _main_task(runs), tracking, judge), _study(options.what, tracking)
+        told, study = (options.main_task or _main_task(runs), tracking, judge, margin), _study(options.what, tracking)
         summary = summarise(runs, *told) if study is None else summarise_search(study, runs, *told)
     except UserError as mistake:
         show(str(mistake))

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.decision import Decision, decide
 from mtl.ablation.design import Design, controls_of, design_of, resampling, settled
 from mtl.ablation.judged import CANNOT_TELL
+from mtl.ablation.margin import margin_of
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.rule import Rule
-from mtl.formatting import NOTHING, SPACE, plural, signed, signed_interval
+from mtl.ablation.tables import SHARES
+from mtl.formatting import SPACE, percentage, plural, signed, signed_interval
 from mtl.plots.course import Course
 from mtl.report.compared_runs import compared_runs, place_of
 from mtl.report.judge import Judge
 from mtl.report.stored import Downloads
-from mtl.results import JOB, LOOKS, MARGIN, TrackedRun
-
-DEFAULT_MARGIN = 0.01  # of runs that do not say theirs
+from mtl.results import JOB, LOOKS, TrackedRun
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def rule_of(runs: Sequence[TrackedRun], margin: float | None = None) -> Rule | N
     if last is None:
         return None
     first_seeds, most_seeds = map(int, last.tags[LOOKS].split("/"))
-    return Rule(margin or float(last.tags.get(MARGIN, DEFAULT_MARGIN)), first_seeds, most_seeds, None)
+    return Rule(margin or margin_of(runs), first_seeds, most_seeds, None)
 
 
 def decided(
@@ -126,6 +125,7 @@ def with_decision(
         if found is not None:
             verdict = f"{found.word}: {found.reason}" if found.reason else found.word
             row |= {"low": found.low, "high": found.high, "verdict": verdict}
+            row |= zip(SHARES, found.shares, strict=True)
         rows.append(row)
     return replace(compared, auxiliaries=pd.DataFrame(rows, columns=compared.auxiliaries.columns))
 
@@ -140,9 +140,7 @@ def decision_table(decision: Decision) -> pd.DataFrame:
     table["effect"] = [signed(each.value) for each in judged]
     table[f"95{SPACE}% interval for all looks"] = [signed_interval(each.low, each.high) for each in judged]
     for k, name in enumerate(("hurts", "does not matter", "helps")):
-        table[f"share of resamples: {name}"] = [
-            f"{each.shares[k]:.0%}" if np.isfinite(each.shares[k]) else NOTHING for each in judged
-        ]
+        table[f"share of resamples: {name}"] = [percentage(each.shares[k]) for each in judged]
     table["verdict"] = [each.word for each in judged]
     return table
 

@@ -10,9 +10,10 @@ from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
 from mtl.plots import dots, matrices, studies
 from mtl.plots.course import course_of_looks
+from mtl.plots.estimation import Difference, estimation_plot
 from mtl.plots.over_time import scores_over_time
 from mtl.report.decided import courses
-from mtl.report.sections import MOST_CONDITIONS, numbered
+from mtl.report.sections import MOST_CONDITIONS, compared_conditions, numbered
 from mtl.report.study import Study
 from mtl.report.summary import Summary, has_several
 from mtl.report.tables import auxiliary_names
@@ -30,6 +31,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
     for row in compared.seeds.to_dict("records"):
         values[row["row"]].append(row["auc"])
     figures["auc_by_set"] = dots.auc_by_set(values, intervals, measure)
+    figures |= _estimation_plots(compared, measure)
     if summary.over_time:
         figures["scores_over_time"] = scores_over_time(summary.over_time, summary.unit)
     differences = compared.sets[compared.sets["arm"] != compared.base].set_index("row")
@@ -52,7 +54,9 @@ def draw(summary: Summary) -> dict[str, Figure]:
         table["verdict"] = table["verdict"].where(~table["control"].astype(bool), decided)
         n = int(auxiliaries.groupby("condition").size().max())
         interval = f"interval: 95 % for all {n} at once" if n > 1 else "95 % interval"
-        figures["auxiliaries"] = dots.forest_plot(table, f"{measure}: main effect of the auxiliary", interval)
+        figures["auxiliaries"] = dots.forest_plot(
+            table, f"{measure}: main effect of the auxiliary", interval, compared.margin
+        )
     if summary.decision is not None and summary.rule is not None:
         figures["course"] = course_of_looks(courses(summary.decision), summary.rule.margin, measure)
     if has_several(sets["condition"]):
@@ -79,6 +83,29 @@ def _of_search(study: Study) -> dict[str, Figure]:
         return {}
     figures = {"objective_by_trial": studies.objective_by_trial(values, study.best_so_far(), study.objective)}
     return figures | ({"importance": studies.importance(study.importance)} if study.importance else {})
+
+
+def _estimation_plots(compared: Comparison, measure: str) -> dict[str, Figure]:
+    """One per condition whose sets can be compared with the base, which stands first."""
+    figures = {}
+    seeds: dict[str, dict[str, float]] = {}
+    for row in compared.seeds.to_dict("records"):
+        seeds.setdefault(row["row"], {})[row["seed"]] = row["auc"]
+    for i, condition in enumerate(compared_conditions(compared)[:MOST_CONDITIONS]):
+        rows = compared.sets[compared.sets["condition"] == condition].to_dict("records")
+        rows.sort(key=lambda row: row["arm"] != compared.base)  # stable: the others keep their order
+        differences = {
+            row["arm"]: Difference(
+                row["difference"], row["difference_low"], row["difference_high"], compared.differences[row["row"]]
+            )
+            for row in rows
+            if np.isfinite(row["difference"])
+        }
+        by_arm = {row["arm"]: seeds[row["row"]] for row in rows}
+        figures[f"estimation{numbered(i)}"] = estimation_plot(
+            by_arm, differences, compared.base, measure, compared.margin, condition
+        )
+    return figures
 
 
 def _auc_heat_map(compared: Comparison, measure: str) -> Figure:

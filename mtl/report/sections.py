@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.ablation import design
+from mtl.ablation.comparison import Comparison
 from mtl.formatting import interval, number, plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
 from mtl.report.decided import decision_sentences, decision_table
@@ -32,8 +33,9 @@ from mtl.report.tables import (
     sets_table,
 )
 
-MOST_CONDITIONS = 4  # whose relations are drawn
+MOST_CONDITIONS = 4  # whose relations and differences are drawn
 MOST_ARMS = 3  # that a headline names
+OF_SEVERAL = {"helps": "help", "hurts": "hurt", "does not matter": "do not matter"}
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def headline(summary: Summary) -> str:
             number = f" ({signed(row['effect'])})" if np.isfinite(row["effect"]) else ""
             by_verdict.setdefault(verdict, []).append(f"{row['auxiliary']}{number}")
         parts = [
-            f"{', '.join(by_verdict[verb])} {verb if len(by_verdict[verb]) == 1 else verb[:-1]}"
-            for verb in ("helps", "hurts")
-            if verb in by_verdict
+            f"{', '.join(by_verdict[word])} {word if len(by_verdict[word]) == 1 else of_several}"
+            for word, of_several in OF_SEVERAL.items()
+            if word in by_verdict
         ]
         parts += [f"cannot tell for {', '.join(by_verdict['cannot tell'])}"] if "cannot tell" in by_verdict else []
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
@@ -142,8 +144,8 @@ def sections(summary: Summary) -> list[Section]:
         Section(
             title,
             sets_table(summary),
-            (*footnotes(summary), *caveats(summary)),
-            ("auc_by_set", "differences", "auc_heat_map"),
+            (*footnotes(summary), *caveats(summary), *_not_drawn(summary)),
+            ("auc_by_set", *_estimations(summary), "differences", "auc_heat_map"),
             brief=tuple(caveats(summary)),
         )
     )
@@ -203,6 +205,27 @@ def _of_search(study: Study) -> list[Section]:
         Section("Best trial", lines=tuple(best_sentences(study))),
         Section(course, trials_table(study), tuple(course_sentences(study)), ("objective_by_trial",)),
         Section("Importance of what is searched", shares, tuple(importance_sentences(study)), ("importance",)),
+    ]
+
+
+def compared_conditions(compared: Comparison) -> list[str]:
+    """Conditions in which a set could be compared with the base, in order."""
+    return list(dict.fromkeys(compared.sets.loc[compared.sets["difference"].notna(), "condition"]))
+
+
+def _estimations(summary: Summary) -> list[str]:
+    """Names of the estimation plots."""
+    return [f"estimation{numbered(i)}" for i in range(min(len(compared_conditions(summary.compared)), MOST_CONDITIONS))]
+
+
+def _not_drawn(summary: Summary) -> list[str]:
+    """What estimation plots there are not."""
+    conditions = compared_conditions(summary.compared)
+    if len(conditions) <= MOST_CONDITIONS:
+        return []
+    return [
+        f"Estimation plots (estimation.png) are drawn for the first {MOST_CONDITIONS} of {len(conditions)} conditions; "
+        f"not for {'; '.join(conditions[MOST_CONDITIONS:])}."
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mtl.ablation.comparison import Comparison
-from mtl.formatting import plural, signed, signed_interval
+from mtl.formatting import MINUS, plural, signed, signed_interval
 from mtl.report.summary import Summary, has_several
 from mtl.statistics.correlation import FEWEST_POINTS
 from mtl.statistics.significance import SIGNIFICANT, least_holm_p
@@ -62,9 +62,11 @@ def verdict_sentences(summary: Summary) -> list[str]:
         sure = f"{signed(row['effect'])}, {signed_interval(row['low'], row['high'])}, {plural(row['seeds'], 'seed')}"
         line = f"{name}: {word} ({sure})" + (f"; {ways}" if ways and not row["control"] else "")
         if row["control"]:
-            line += ". It is a control, its labels are random: " + (
-                "see MTL002" if word in ("helps", "hurts") else "as expected, it shows no clear effect"
-            )
+            line += ". It is a control, its labels are random: " + {
+                "helps": "see MTL002",
+                "hurts": "see MTL002",
+                "does not matter": "as expected, it makes no difference that matters",
+            }.get(word, "as expected, it shows no clear effect")
         lines.append(line + (f" ({row['reason']})" if "missing in some" in row["reason"] else "") + ".")
     n = int(auxiliaries.groupby("condition")["effect"].count().max())
     together = f" The intervals hold for all {n} auxiliaries at once." if n > 1 else ""
@@ -89,6 +91,17 @@ def verdict_sentences(summary: Summary) -> list[str]:
         *lines,
         "The main effect is the mean difference over all pairs of task sets that differ only in this auxiliary."
         f"{together}{bundled}" + "".join(within) + by_interval,
+        *(_margin_sentences(summary.compared.margin) if n else []),
+    ]
+
+
+def _margin_sentences(margin: float) -> list[str]:
+    """What the margin is, and what the shares of resamples are not."""
+    return [
+        f"An auxiliary does not matter where its whole interval lies between {MINUS}{margin:g} and +{margin:g} (the "
+        "margin: decide.margin of the sweep, or --margin of python -m mtl.report), whether zero lies in it or not.",
+        "A share of resamples (of videos and seeds) counts those in which the effect is the margin or more (helps), "
+        "its negative or less (hurts), or between the two (does not matter). It is not a posterior probability.",
     ]
 
 

@@ -11,6 +11,7 @@ from mtl.ablation import comparison, fairness, measured_groups
 from mtl.ablation.comparison import Comparison
 from mtl.ablation.decision import Decision
 from mtl.ablation.design import controls_of, design_of, resampling, settled
+from mtl.ablation.margin import margin_of
 from mtl.ablation.mean_relations import mean_relations
 from mtl.ablation.rule import Rule
 from mtl.checks.base import Finding
@@ -105,7 +106,12 @@ class Summary:
 
 
 def summarise_search(
-    study: Study, runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None, judge: Judge
+    study: Study,
+    runs: Sequence[TrackedRun],
+    main_task: str,
+    tracking: Downloads | None,
+    judge: Judge,
+    margin: float | None = None,
 ) -> Summary:
     """The report of a sweep that searched; test frames are looked at for its best trial alone.
 
@@ -114,10 +120,10 @@ def summarise_search(
     study : Study
     runs : sequence of TrackedRun
         All jobs of the sweep, in the order of launch.
-    main_task, tracking, judge
+    main_task, tracking, judge, margin
         See `summarise`.
     """
-    summary = summarise(study.chosen(runs), main_task, tracking, judge)
+    summary = summarise(study.chosen(runs), main_task, tracking, judge, margin)
     none = summary.compared.auxiliaries.iloc[:0]  # one setting alone says nothing of auxiliaries
     return replace(
         summary, study=study, compared=replace(summary.compared, auxiliaries=none), groups=summary.groups[:0]
@@ -125,7 +131,11 @@ def summarise_search(
 
 
 def summarise(
-    runs: Sequence[TrackedRun], main_task: str, tracking: Downloads | None = None, judge: Judge = VIDEO_LABELS
+    runs: Sequence[TrackedRun],
+    main_task: str,
+    tracking: Downloads | None = None,
+    judge: Judge = VIDEO_LABELS,
+    margin: float | None = None,
 ) -> Summary:
     """Compare the runs of a sweep by their predictions.
 
@@ -138,15 +148,18 @@ def summarise(
         Asked for predictions that do not lie on this machine.
     judge : Judge
         Where events judge, the stored predictions are scored again, for every task.
+    margin : float, optional
+        See `verdict`; without one that of the runs.
     """
+    margin = margin_of(runs) if margin is None else margin
     design = design_of([with_all_metrics(run, tracking) for run in settled(runs)])
     entries, unreadable, scored = compared_runs(design, main_task, tracking, judge)
     if judge.truth is not None:
         design = design_of([_scored_again(run, scored.get(i, {})) for i, run in enumerate(design.runs)])
     resamples, seed = resampling(design.counted)
     controls = {name for run in design.runs for name in controls_of(run)}
-    compared = comparison.compare(entries, main_task, controls, resamples, seed)
-    rule = rule_of(design.runs)
+    compared = comparison.compare(entries, main_task, controls, resamples, seed, margin)
+    rule = rule_of(design.runs, margin)
     decision = decision_of(design, entries, main_task, rule) if rule is not None else None
     if decision is not None:
         compared = with_decision(compared, decision, entries, main_task)

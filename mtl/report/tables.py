@@ -8,8 +8,9 @@ from functools import partial
 import pandas as pd
 
 from mtl.ablation.design import tasks_of
+from mtl.ablation.tables import SHARES
 from mtl.checks.base import PAGE, SEVERITIES, Finding
-from mtl.formatting import SPACE, interval, number, p_value, signed, signed_interval
+from mtl.formatting import SPACE, interval, number, p_value, percentage, signed, signed_interval
 from mtl.report.summary import STATUSES, Summary, has_several
 from mtl.results import TrackedRun
 
@@ -98,7 +99,7 @@ def job_table(run: TrackedRun) -> pd.DataFrame:
 
 
 def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
-    """Auxiliaries down; effects with their intervals and verdicts across."""
+    """Auxiliaries down; effects with their intervals, what resamples come to, and verdicts across."""
     table = pd.DataFrame(index=pd.Index(auxiliary_names(auxiliaries), name="auxiliary"))
     if has_several(auxiliaries["condition"]):
         table["condition"] = auxiliaries["condition"].to_numpy()
@@ -109,6 +110,8 @@ def auxiliaries_table(auxiliaries: pd.DataFrame) -> pd.DataFrame:
     if auxiliaries["shapley"].notna().any():
         table["Shapley value"] = [signed(value) for value in auxiliaries["shapley"]]
         table["Shapley interval"] = intervals(auxiliaries, signed_interval, "shapley_")
+    for name, verdict in zip(SHARES, ("hurts", "does not matter", "helps"), strict=True):
+        table[f"share of resamples: {verdict}"] = [percentage(share) for share in auxiliaries[name]]
     table["verdict"] = [str(verdict).split(":")[0] for verdict in auxiliaries["verdict"]]
     return table
 

@@ -128,6 +128,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "compared": summary.axis,
         "base": compared.base,
         "test_videos": compared.n_videos,
+        "margin": compared.margin,
         "budget": summary.budget,
         "warnings": list(summary.warnings),
         "checks": [{**asdict(each), "see": each.anchor} for each in summary.findings],

@@ -123,7 +123,7 @@ def test_a_run_without_annotated_videos_is_nan_and_leaves_the_others_alone():
         ComparedRun(arm, arm, "", "0", frozenset(arm.split("+")), reduced(rows, "main", events=EVENTS))
         for arm, rows in runs.items()
     ]
-    found = compare(entries, "main", (), 50, 0)
+    found = compare(entries, "main", (), 50, 0, 0.01)
     sets = found.sets.set_index("row")
     np.testing.assert_allclose(sets["auc"], [1.0, 13.5 / 17, np.nan])
     assert sets.loc["main+a", "difference"] == pytest.approx(13.5 / 17 - 1)

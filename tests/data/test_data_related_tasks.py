@@ -113,11 +113,11 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     assert same["verdict"] == "helps"
     assert same["low"] > max(none["effect"], 0)
     assert none["low"] < 0 < none["high"]
-    assert none["verdict"].startswith("cannot tell")
+    assert none["verdict"].partition(":")[0] in ("cannot tell", "does not matter")
     for _, control in found.loc["random_labels"].iterrows():
         assert control["control"]
         assert control["low"] < 0 < control["high"]
-        assert control["verdict"].startswith("cannot tell")
+        assert control["verdict"].partition(":")[0] in ("cannot tell", "does not matter")
     assert "related_auxiliary (+0." in done.stdout
 
     from mtl.experiment import load_run

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from conftest import ROOT
 from rich.console import Console
 from test_ablation import auc, predictions
 
 from mtl.ablation import design
+from mtl.ablation.margin import margin_of
 from mtl.checks.base import Finding
 from mtl.errors import UserError
 from mtl.formatting import signed
@@ -48,6 +51,7 @@ def track(
     status: str = "FINISHED",
     predicted: bool = True,
     diverged: str = "",
+    margin: str | None = None,
     **params: object,
 ) -> None:
     """A run as the experiment would have left it."""
@@ -59,7 +63,7 @@ def track(
     control = {"tasks.coin.probability": 0.5, "tasks.coin.seed": 0} if "coin" in names else {}
     budget = {"training.epochs": 8, "training.batch_size": 32, "training.early_stopping": False, "training.seed": seed}
     given = {"tasks": tasks, "seed": seed, "main_task": "main", "evaluation.resamples": 200, "evaluation.seed": 0}
-    run.tags({"diverged": diverged} if diverged else {})
+    run.tags(({"diverged": diverged} if diverged else {}) | ({"decide.margin": margin} if margin else {}))
     run.params({**given, **budget, **flags, **classes, **control, **params})
     if status == "FINISHED":
         table = table_of(tasks, seed)
@@ -379,6 +383,37 @@ def test_auxiliaries_have_verdicts_and_controls_are_named(summary):
     assert "coin (control)" in said(summary)
     assert "It is a control" in said(summary)
     assert "coin" not in sections.headline(summary)
+    assert table["verdict"].tolist() == ["helps", "does not matter", "does not matter"]
+    assert "helps; type (+0.000) does not matter." in sections.headline(summary)
+    assert "as expected, it makes no difference that matters" in said(summary)
+    assert table[["share_above", "share_within", "share_below"]].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+    assert table.loc["type", ["share_above", "share_within", "share_below"]].tolist() == [0, 1, 0]
+
+
+def test_the_margin_is_that_of_the_last_run_or_of_the_command(tmp_path, capsys):
+    for i, margin in enumerate((None, "0.2", "0.3", None)):
+        track(NoTracking(), tmp_path / str(i), None, ("single", "helped")[i % 2], i // 2, margin=margin)
+    found = summarise(jobs(tmp_path), "main")
+    assert found.compared.margin == 0.3
+    assert "lies between −0.3 and +0.3 (the margin:" in said(found)
+    assert "share of resamples: does not matter" in sections.sections(found)[1].table.columns
+    assert found.compared.auxiliaries.loc[0, "share_within"] > 0.9
+    assert __main__.main([str(tmp_path), "--margin", "0.005", "--to", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["margin"] == 0.005
+    assert pd.read_csv(tmp_path / "out" / "auxiliaries.csv").loc[0, "share_within"] < 0.1
+    assert "lies between −0.005 and +0.005" in (tmp_path / "out" / "summary.html").read_text()
+    capsys.readouterr()
+    for wrong in ("0", "-0.01", "1", "nan", "small"):
+        assert __main__.main([str(tmp_path), f"--margin={wrong}"]) == 1
+        assert f"--margin: should be a number above 0 and below 1, found '{wrong}'." in capsys.readouterr().out
+
+
+def test_runs_of_before_the_tag_have_the_margin_of_the_configuration(summary, folder):
+    assert summary.compared.margin == 0.01
+    configured = yaml.safe_load((ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))["decide"]["margin"]
+    assert margin_of(jobs(folder)) == margin_of([]) == configured
+    with pytest.raises(UserError, match=r"decide.margin of the run 'x' should be a number above 0 and below 1"):
+        margin_of([TrackedRun("1", "x", "FINISHED", tags={"decide.margin": "a"})])
 
 
 def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
@@ -393,9 +428,9 @@ def test_a_verdict_that_p_cannot_bear_out_is_explained(tmp_path):
 def test_two_seeds_make_no_forecast_and_the_scale_of_the_intervals_is_named(summary, tmp_path):
     sentences = said(summary)
     assert "on the scale of Fisher's z (of an AUC: its logit), which keeps them in bounds" in sentences
-    assert "at least 4 seeds are needed before it can be said how many would decide" in sentences
-    assert "would be needed to decide" not in sentences
     alone = summarised(tmp_path, ("single", 0), ("helped", 0))  # over videos: plain percentiles
+    assert "at least 4 seeds are needed before it can be said how many would decide" in said(alone)
+    assert "would be needed to decide" not in sentences + said(alone)
     assert "Fisher" not in " ".join(footnotes(alone))
     assert all(
         "percentiles over videos alone with one seed" in line for line in said(alone).split("\n") if "Fisher" in line
@@ -466,7 +501,14 @@ def test_everything_is_written_for_machines_and_people(summary, files):
     assert names == {
         *("summary.csv", "summary.md", "summary.json", "summary.html", "runs.csv"),
         *("auxiliaries.csv", "type_heads.csv", "gain_predictors.csv", "gain_points.csv"),
-        *("auc_by_set.png", "differences.png", "auxiliaries.png", "relations.png", "predicted_and_observed_gain.png"),
+        *(
+            "auc_by_set.png",
+            "estimation.png",
+            "differences.png",
+            "auxiliaries.png",
+            "relations.png",
+            "predicted_and_observed_gain.png",
+        ),
     }
     again = pd.read_csv(files / "summary.csv", index_col="set")
     np.testing.assert_allclose(again["auc/main"], summary.sets["auc/main"])
@@ -482,13 +524,37 @@ def test_the_figure_of_auxiliaries_says_what_its_intervals_are(summary, tmp_path
     def label(found: Summary) -> str:
         return " ".join(figures.draw(found)["auxiliaries"].axes[0].get_xlabel().split())
 
-    assert label(summary).endswith("(interval: 95 % for all 3 at once)")
-    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith("(95 % interval)")
+    assert label(summary).endswith("(interval: 95 % for all 3 at once; shaded: does not matter, within ±0.01)")
+    assert label(summarised(tmp_path, ("single", 0), ("helped", 0))).endswith(
+        "(95 % interval; shaded: does not matter, within ±0.01)"
+    )
+
+
+def test_there_is_an_estimation_plot_per_condition_up_to_a_few(tmp_path):
+    runs = [(tasks, 0, {"weighting": f"w{w}"}) for w in range(5) for tasks in ("helped", "single")]
+    found = summarised(tmp_path, *runs)
+    drawn = figures.draw(found)
+    names = ["estimation", "estimation_2", "estimation_3", "estimation_4"]
+    assert [name for name in drawn if name.startswith("estimation")] == names
+    assert "first 4 of 5 conditions; not for weighting=w4." in said(found)
+    assert drawn["estimation_2"].get_suptitle().endswith("weighting=w1")
+    labels = [label.get_text() for label in drawn["estimation"].axes[1].get_xticklabels()]
+    assert labels == ["single", "helped"]  # the base first, whatever was launched first
+    assert set(found.compared.differences) == {f"helped, weighting=w{w}" for w in range(5)}
+    ends = np.quantile(found.compared.differences["helped, weighting=w0"], [0.025, 0.975])
+    row = found.sets.loc["helped, weighting=w0"]
+    assert tuple(ends) == pytest.approx((row["difference_low"], row["difference_high"]), abs=1e-5)
+    for name in names:
+        assert f"![{name}]({name}.png)" in "\n".join(write._markdown_lines(found, drawn))
+
+
+def test_without_a_difference_there_is_no_estimation_plot(tmp_path):
+    assert "estimation" not in figures.draw(summarised(tmp_path, ("single", 0), ("single", 1)))
 
 
 def test_the_page_needs_nothing_else(files):
     page = (files / "summary.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert "http" not in page
     assert "<script" not in page

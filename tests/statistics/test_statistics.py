@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
-from mtl.ablation.verdicts import delta_m, verdict
+from mtl.ablation.verdicts import delta_m, verdict, wanted_error
 from mtl.statistics.bootstrap import (
     bootstrap_weights,
     coded_videos,
@@ -27,6 +27,7 @@ from mtl.statistics.bootstrap import (
 )
 from mtl.statistics.bounded import DIFFERENCE
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
+from mtl.statistics.looks import shares
 from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts, tied_share
 from mtl.statistics.significance import holm, sign_flip
 
@@ -436,51 +437,138 @@ def measured(
     return Effect(value, low, high, 0.5, n_seeds, seed_sd, video_error)
 
 
+NO_MARGIN = 1e-6  # so small that nothing realistic is within
+
+
 def test_verdict_says_what_would_tell() -> None:
-    assert str(verdict(measured(0.02, 0.01, 0.03), 290)) == "helps"
-    assert str(verdict(measured(-0.02, -0.03, -0.01), 290)) == "hurts"
+    assert str(verdict(measured(0.02, 0.01, 0.03), 290, 0.01)) == "helps"
+    assert str(verdict(measured(-0.02, -0.03, -0.01), 290, 0.01)) == "hurts"
     # (.015 / 2.8016)^2 = 2.8667e-5; seeds 4e-4 / (2.8667e-5 - 1.6e-5) = 31.6; videos: 4e-4 / 6 = 6.7e-5 is too much
-    unsure = verdict(measured(0.015, -0.003, 0.03), 290)
+    unsure = verdict(measured(0.015, -0.003, 0.03), 290, 0.01)
     assert (unsure.word, unsure.seeds, unsure.videos) == ("cannot tell", 32, math.inf)
     assert unsure.factor == pytest.approx((1.6e-5 + 4e-4 / 6) / 2.8667e-5, rel=1e-4)
     assert str(unsure) == "cannot tell: about 32 seeds would be needed to decide"
     # with hardly any noise of seeds: 1.6e-5 * 290 / ((.008 / 2.8016)^2 - 1e-6 / 6) = 580.8
-    assert verdict(measured(0.008, -0.001, 0.016, seed_sd=0.001), 290).videos == 581
+    assert verdict(measured(0.008, -0.001, 0.016, seed_sd=0.001), 290, NO_MARGIN).videos == 581
     more = "cannot tell: about 10.1 times as many seeds and videos would be needed to decide"
-    assert str(verdict(measured(0.008, -0.01, 0.03), 290)) == more
+    assert str(verdict(measured(0.008, -0.01, 0.03), 290, NO_MARGIN)) == more
     for effect_size in (1e-4, 0.0):
-        out_of_reach = verdict(measured(effect_size, -0.01, 0.01), 290)
+        out_of_reach = verdict(measured(effect_size, -0.01, 0.01), 290, NO_MARGIN)
         assert str(out_of_reach) == "cannot tell: no realistic number of seeds or videos would decide"
 
 
 def test_a_single_seed_never_tells() -> None:
-    one = verdict(measured(0.05, 0.04, 0.06, n_seeds=1, seed_sd=float("nan")), 290)
+    one = verdict(measured(0.05, 0.04, 0.06, n_seeds=1, seed_sd=float("nan")), 290, 0.01)
     assert one.word == "cannot tell"
     nothing = Effect(*[float("nan")] * 4, 0, *[float("nan")] * 2)
-    assert str(verdict(nothing, 290)) == str(one)
+    assert str(verdict(nothing, 290, 0.01)) == str(one)
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2, 3])
 def test_fewer_than_four_seeds_forecast_nothing(n_seeds: int) -> None:
-    unsure = verdict(measured(0.015, -0.003, 0.03, n_seeds, float("nan") if n_seeds == 1 else 0.02), 290)
+    unsure = verdict(measured(0.015, -0.003, 0.03, n_seeds, float("nan") if n_seeds == 1 else 0.02), 290, 0.01)
     needed = "cannot tell: at least 4 seeds are needed before it can be said how many would decide"
     assert str(unsure) == needed
     assert np.isnan([unsure.seeds, unsure.videos, unsure.factor]).all()
-    assert "would be needed to decide" in str(verdict(measured(0.015, -0.003, 0.03, n_seeds=4), 290))
+    assert "would be needed to decide" in str(verdict(measured(0.015, -0.003, 0.03, n_seeds=4), 290, 0.01))
     if n_seeds > 1:  # what is decided is decided
-        assert str(verdict(measured(0.02, 0.01, 0.03, n_seeds), 290)) == "helps"
+        assert str(verdict(measured(0.02, 0.01, 0.03, n_seeds), 290, 0.01)) == "helps"
 
 
 @pytest.mark.slow
-def test_what_a_verdict_asks_for_does_tell() -> None:
-    """Draw studies of the size asked for: about 80 % of them tell."""
+@pytest.mark.parametrize(("effect_size", "word"), [(0.02, "helps"), (0.0, "does not matter")])
+def test_what_a_verdict_asks_for_does_tell(effect_size: float, word: str) -> None:
+    """Draw studies of the size asked for: about 80 % of them tell, and nearly all of those the truth."""
     rng = np.random.default_rng(0)
-    effect_size, seed_sd = 0.01, 0.02
-    asked = verdict(measured(effect_size, -0.01, 0.03, seed_sd=seed_sd, video_error=0), 290)
+    seed_sd = 0.04 if effect_size else 0.02
+    asked = verdict(measured(effect_size, -0.01, 0.03, seed_sd=seed_sd, video_error=0), 290, 0.01)
     told = []
     for values in rng.normal(effect_size, seed_sd, size=(150, int(asked.seeds))):
-        told.append(verdict(effect(values, np.tile(values[:, None], 200), 0, DIFFERENCE), 290).word == "helps")
-    assert np.mean(told) == pytest.approx(0.8, abs=0.1)
+        told.append(verdict(effect(values, np.tile(values[:, None], 200), 0, DIFFERENCE), 290, 0.01).word)
+    assert np.mean(np.array(told) != "cannot tell") == pytest.approx(0.8, abs=0.1)
+    assert told.count(word) > 0.65 * len(told)
+
+
+def test_an_effect_within_the_margin_does_not_matter() -> None:
+    """The words at the edges of the margin .01: it wins over helps and hurts, and ends before its edge."""
+
+    def word(low: float, high: float, n_seeds: int = 6, margin: float = 0.01) -> str:
+        return verdict(measured((low + high) / 2, low, high, n_seeds), 290, margin).word
+
+    assert word(-0.009, 0.009) == word(0.001, 0.009) == word(-0.009, -0.001) == word(0, 0) == "does not matter"
+    assert word(-0.009, 0.01) == word(-0.01, 0.009) == word(-0.01, 0.01) == word(0.0, 0.01) == "cannot tell"
+    assert word(0.001, 0.01) == word(0.011, 0.02) == "helps"
+    assert word(-0.01, -0.001) == "hurts"
+    assert word(-0.009, 0.009, n_seeds=1) == word(0.001, 0.002, n_seeds=1) == "cannot tell"
+    assert word(-0.009, 0.009, n_seeds=2) == "does not matter"
+    assert word(-0.009, 0.009, margin=0.009) == "cannot tell"
+
+
+def test_a_wider_margin_never_takes_back_that_an_effect_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    for low, width in zip(rng.normal(0, 0.02, 200), rng.exponential(0.02, 200), strict=True):
+        found = measured(low + width / 2, low, low + width)
+        words = [verdict(found, 290, margin).word for margin in np.linspace(0.001, 0.2, 40)]
+        first = words.index("does not matter") if "does not matter" in words else len(words)
+        assert set(words[first:]) <= {"does not matter"}
+        assert len(set(words[:first])) <= 1
+
+
+def test_the_error_that_decides_by_hand() -> None:
+    """Between the closed forms that hold where one of the three answers is all that is possible."""
+    # zero: P(|e| > h) is .05, so P(|e| < .01 - h) must be .75: .01 / error - 1.95996 = z_.875 = 1.15035
+    assert wanted_error(0.0, 0.95, 0.01) == pytest.approx(0.01 / (1.95996 + 1.15035), rel=1e-5)
+    # half the margin: as likely above h as below .01 - h, each z_.6 = .25335 errors away; the other sign is rare
+    assert wanted_error(0.005, 0.95, 0.01) == pytest.approx(0.01 / 2 / (1.95996 - 0.25335), rel=1e-3)
+    # far above the margin: it helps, 1.95996 + .84162 errors from zero
+    assert wanted_error(0.1, 0.95, 0.01) == pytest.approx(0.1 / (1.95996 + 0.84162), rel=1e-5)
+    assert wanted_error(-0.1, 0.95, 0.01) == wanted_error(0.1, 0.95, 0.01)
+    # 4e-4 / .0032151^2 = 38.7 seeds of sd .02, without an error of videos
+    tiny = verdict(measured(0.0, -0.02, 0.02, video_error=0.0), 290, 0.01)
+    assert str(tiny) == "cannot tell: about 39 seeds would be needed to decide"
+    # 1.6e-5 is more than .0032151^2 = 1.0337e-5: videos alone leave too much, (1.6e-5 + 4e-4 / 6) / 1.0337e-5 = 8.0
+    both = verdict(measured(0.0, -0.02, 0.02), 290, 0.01)
+    assert (both.seeds, both.videos) == (math.inf, math.inf)
+    assert str(both) == "cannot tell: about 8.0 times as many seeds and videos would be needed to decide"
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+def test_every_effect_can_be_decided_and_a_wider_margin_asks_for_less(level: float) -> None:
+    z = stats.norm.ppf((1 + level) / 2)
+    for value in (0.0, 1e-4, 0.004, 0.0099, 0.01, 0.011, 0.03):
+        errors = [wanted_error(value, level, margin) for margin in (0.002, 0.01, 0.05, 0.2)]
+        assert all(error > margin / (2 * z) for error, margin in zip(errors, (0.002, 0.01, 0.05, 0.2), strict=True))
+        assert (np.diff(errors) > -1e-9).all()
+        drawn = np.random.default_rng(0).normal(value, errors[1], 200_000)
+        reach = z * errors[1]
+        decided = (np.abs(drawn) > reach) | (np.abs(drawn) < 0.01 - reach)
+        assert decided.mean() == pytest.approx(0.8, abs=0.005)
+
+
+def test_shares_of_known_draws() -> None:
+    drawn = np.array([-0.02, -0.01, -0.0099, 0.0, 0.0, 0.005, 0.01, 0.03, 0.04, 0.5])
+    assert shares(drawn, 0.01) == pytest.approx((0.2, 0.4, 0.4))
+    assert shares(np.append(drawn, np.nan), 0.01) == pytest.approx((0.2, 0.4, 0.4))
+    assert shares(drawn, 0.6) == (0, 1, 0)
+    for nothing in (np.empty(0), np.full(3, np.nan)):
+        assert np.isnan(shares(nothing, 0.01)).all()
+
+
+def test_shares_are_of_the_resamples_of_the_interval() -> None:
+    """They sum to 1, and what the interval rules out has at most what it leaves out."""
+    rng = np.random.default_rng(1)
+    for n_seeds in (1, 2, 6):
+        for mean in (-0.05, 0.0, 0.03):
+            values = rng.normal(mean, 0.01, n_seeds)
+            found = effect(values, values[:, None] + rng.normal(0, 0.005, (n_seeds, 400)), 0, DIFFERENCE, 2)
+            ends = np.quantile(found.draws, [(1 - found.level) / 2, (1 + found.level) / 2])
+            assert tuple(ends) == pytest.approx((found.low, found.high))
+            for margin in (0.001, 0.02, 0.2):
+                parts = shares(found.draws, margin)
+                assert sum(parts) == pytest.approx(1)
+                if verdict(found, 290, margin).word == "does not matter":
+                    assert parts[1] >= found.level
+    assert not effect(np.full(2, np.nan), np.full((2, 9), np.nan), 0, DIFFERENCE).draws.size
 
 
 # few points
@@ -587,7 +675,7 @@ def test_paired_differences_over_videos_and_seeds_cover() -> None:
         counts = [pairwise_counts(of, events, videos) for of in scores]
         found = paired_difference(counts[:6], counts[6:], drawn, draw)
         covered.append(found.low <= true <= found.high)
-        told.append(verdict(found, 80).word)
+        told.append(verdict(found, 80, 0.01).word)
     assert 0.92 <= np.mean(covered) <= 0.98
     assert told.count("hurts") <= 0.05 * len(told)
 
