@@ -27,6 +27,7 @@ FLOORS = (
         "memory",
         "out_of_memory",
         "numerics",
+        "stopwatch",
         "seeds",
         "statistics",
     ),  # small tools
@@ -34,7 +35,7 @@ FLOORS = (
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),
-    ("ablation",),
+    ("ablation", "profiling"),
     ("tracking",),
     ("report",),
     ("job",),  # what a job knows of its sweep
@@ -64,7 +65,7 @@ DOORS = {
     "av": {"data"},
     "hydra": {"config", "sweep"},
     "omegaconf": {"config", "experiment", "load_run", "job", "sweep"},
-    "tensorflow": {"model", "weighting", "training", "experiment", "export"},
+    "tensorflow": {"model", "weighting", "training", "profiling", "experiment", "export"},
     "tf2onnx": {"export"},
     "onnx": {"export"},
     "onnxruntime": {"export"},

@@ -37,7 +37,13 @@ def more(config, tmp_path, monkeypatch):
 
 
 def test_the_switches_are_the_scalars_of_the_config_that_say_how_a_run_is_done():
-    assert switches.switches() == {"rerun": False, "dry_run": False, "judge": "video", "stop_after": 3}
+    assert switches.switches() == {
+        "rerun": False,
+        "profile": False,
+        "dry_run": False,
+        "judge": "video",
+        "stop_after": 3,
+    }
 
 
 def test_a_new_switch_is_known_everywhere(config, more):
@@ -45,6 +51,7 @@ def test_a_new_switch_is_known_everywhere(config, more):
         "loud": True,
         "later": 7,
         "rerun": False,
+        "profile": False,
         "dry_run": False,
         "judge": "video",
         "stop_after": 3,
