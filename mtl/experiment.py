@@ -29,7 +29,7 @@ from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
 from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, Result
-from mtl.stopwatch import FIGURES, TRACKING, Stopwatch, count, running, spent_on
+from mtl.stopwatch import FIGURES, MODEL, TRACKING, Stopwatch, count, running, spent_on
 from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
 
@@ -96,7 +96,8 @@ def run(config: DictConfig) -> float:
             with spent_on(TRACKING):
                 tracking.prepare()
             parent = sweep.parent or None if sweep else None
-            before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
+            with spent_on("start"):
+                before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
             if before is not None:
                 reused = reuse(asked, before, tracking, parent, name, tags)
                 if reused is not None:
@@ -105,7 +106,8 @@ def run(config: DictConfig) -> float:
                     return reused
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
-            arithmetic.require()
+            with spent_on("start"):
+                arithmetic.require()
             killed = killed_before(config, sweep)
             with spent_on(TRACKING):
                 tracked = tracking.start(name, asked.folder, parent, tags, killed)
@@ -154,12 +156,13 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     watch : Stopwatch, optional
         Whose times are shown at the end.
     """
-    memory.settle()
     config, artifacts, stages = asked.config, asked.artifacts, Stages()
-    data: Data = build(config.data)
-    tasks: dict[str, Task] = build(config.tasks)
-    tracked.params(asked.parameters())
-    asked.write()
+    with spent_on("start"):
+        memory.settle()
+        data: Data = build(config.data)
+        tasks: dict[str, Task] = build(config.tasks)
+        tracked.params(asked.parameters())
+        asked.write()
 
     with stages("start"), quiet():  # TensorFlow: seconds, and noise that is nobody's concern
         import keras
@@ -202,8 +205,9 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         store = build(config.features)
         features = features_of(data, frames, backbone.frozen, store, found)
     require_every_split(features.frames, frames, features.bad)
-    made = how_made(data.root, features.frames)
-    metrics.record_data(artifacts, data, features, tracked)
+    with spent_on("record"):
+        made = how_made(data.root, features.frames)
+        metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
     readable = frames["path"].isin(features.frames["path"]).to_numpy()
@@ -211,7 +215,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     require_labelled(features.frames, targets, config.main_task)
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)
-    model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
+    with spent_on(MODEL):
+        model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
     metrics.log_model(backbone, model, tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
     _report_spread(model, dataset, tracked)

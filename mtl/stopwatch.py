@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 REST = "everything else"  # what no stage claims
-DECODE, FORWARD, STEPS, COMPILE = "decode", "forward", "steps", "compile"
+DECODE, FORWARD, MODEL, STEPS, COMPILE = "decode", "forward", "model", "steps", "compile"
 MEASUREMENTS, VALIDATION, CHECKPOINTS = "gradient measurements", "validation", "checkpoints"
 VIDEOS, BLOCKS, TURN, FIGURES, TRACKING = "decode videos", "wait for features", "wait for a slot", "figures", "tracking"
 

@@ -34,7 +34,7 @@ def stage_times(
     """
     names, whole = [*seconds, *absent], sum(seconds.values())
     left, height = 0.2 + max(map(at_most, names)), ROW * len(names)
-    depth = 0.75 + 0.17 * len(below)
+    depth = 1.0 + 0.17 * len(below)
     figure = Figure(figsize=(left + WIDTH + 1.4 + MARGIN, depth + height + 0.35), dpi=DPI)
     axes = axes_at(figure, left, depth, WIDTH, height)
     taken = np.array([*seconds.values(), *(0.0 for _ in absent)])
@@ -63,7 +63,8 @@ def stage_times(
         Patch(facecolor=LIGHT, edgecolor="0.35", label="this run"),
         Patch(facecolor=DARK, edgecolor="white", hatch="////", label="this machine at best"),
     ]
-    axes.legend(handles=key, loc="lower right", fontsize=SMALL, framealpha=1.0)
+    where = (0.5, -0.4 / height)  # below the axis, where no bar is
+    axes.legend(handles=key, loc="upper center", bbox_to_anchor=where, ncols=2, fontsize=SMALL, frameon=False)
     for i, line in enumerate(below):
         x, y = 0.1 / figure.get_figwidth(), (0.17 * (len(below) - 1 - i) + 0.1) / figure.get_figheight()
         figure.text(x, y, plain(line), fontsize=SMALL, color="0.25")

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mtl.data.decoding import Decoder, n_cores, usual_size
 from mtl.profiling.profile import Machine
-from mtl.stopwatch import DECODE, FORWARD, STEPS
+from mtl.stopwatch import DECODE, FORWARD, STEPS, Stopwatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,7 @@ AT_LEAST = 2  # calls of each, so that one that was disturbed does not count alo
 FIRST_FRAMES = 16  # a core, from which it is told how many frames take a measurement
 MOST_STEPS = 256  # in a call, as in a training
 CPU_SIDE, GPU_SIDE = 1024, 4096  # of the matrices that are multiplied
+SPANS = 1000  # timed in a row
 COPIED = 2**26  # bytes, more than the caches hold
 
 
@@ -130,6 +131,18 @@ def copy_gb_s() -> float:
     return 2e-9 * COPIED / quickest(lambda: np.copyto(target, source), SECONDS / 4)
 
 
+def span_seconds() -> float:
+    """Seconds that a watch takes to begin and end a stage."""
+    watch = Stopwatch()
+
+    def begin_and_end() -> None:
+        for _ in range(SPANS):
+            watch.begin(STEPS)
+            watch.end()
+
+    return quickest(begin_and_end, 0.0) / SPANS
+
+
 def calibrate(rates: Mapping[str, Callable[[], float]]) -> Machine:
     """What the machine does at best.
 
@@ -142,4 +155,5 @@ def calibrate(rates: Mapping[str, Callable[[], float]]) -> Machine:
     start = time.perf_counter()
     found = {stage: measure() for stage, measure in rates.items()}
     product, copy = gflops(), copy_gb_s()
-    return Machine(n_cores(), product, copy, found, time.perf_counter() - start)
+    each = span_seconds()
+    return Machine(n_cores(), product, copy, found, time.perf_counter() - start, each)

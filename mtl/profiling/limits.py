@@ -45,9 +45,11 @@ def _beside_best(stage: Stage, n_cores: int) -> str:
                 "it waited for the disk, or for the network behind it."
             )
         return f"{over} decoding. The processor was busy all the same. {UNKNOWN}"
-    if stage.name == FORWARD:
-        return f"{over} arithmetic; the others are the tracing of the first batch, copies, and other work."
-    return f"{over} arithmetic; the others are the first call, Python between calls, and other work of the machine."
+    first = (
+        "the tracing of the first batch, copies" if stage.name == FORWARD else "the first call, Python between calls"
+    )
+    busy = f"{stage.cores:.1f} of {n_cores} cores were busy"
+    return f"{over} arithmetic; the others are {first}, and waiting for other work of the machine ({busy})."
 
 
 def _by_name(stage: Stage) -> str:

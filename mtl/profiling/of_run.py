@@ -104,7 +104,7 @@ def reasons(has_features: bool, features: Features, is_identity: bool, n_steps: 
 
 def shown(made: Profile) -> list[RenderableType]:
     """For a terminal: table, sentence, why a stage is missing, and the machine."""
-    lines = [sentence(made), *made.notes(), made.machine.text()]
+    lines = [sentence(made), *made.notes(), made.machine.text(), made.cost()]
     return [terminal_table("Where the time went", made.table()), Text("\n".join(lines))]
 
 
@@ -113,7 +113,8 @@ def write_profile(artifacts: Path, made: Profile) -> None:
     seconds = {stage.title: stage.seconds for stage in made.stages}
     best = {stage.title: stage.best_seconds for stage in made.stages}
     absent = {NAMES.get(name, name): reason for name, reason in made.absent.items()}
-    below = [*sentence(made).split(". ", 1), made.machine.text().partition(";")[0] + "."]
+    share, _, why = sentence(made).partition(". ")
+    below = [f"{share}.", why, made.machine.text().partition(";")[0] + "."]
     write_pngs(artifacts / "figures", {FIGURE: stage_times(seconds, best, absent, below)})
     (artifacts / "tables").mkdir(parents=True, exist_ok=True)
     made.numbers().to_csv(artifacts / "tables" / TABLE)

@@ -17,6 +17,7 @@ from mtl.stopwatch import (
     FIGURES,
     FORWARD,
     MEASUREMENTS,
+    MODEL,
     REST,
     STEPS,
     TRACKING,
@@ -35,6 +36,7 @@ UNITS = {
     DECODE: "frames",
     FORWARD: "frames",
     "features": "",
+    MODEL: "",
     COMPILE: "",
     STEPS: "steps",
     BLOCKS: "",
@@ -121,6 +123,8 @@ class Machine:
         Units per second by stage, as far as they could be measured.
     seconds : float
         What it took to measure them.
+    span_seconds : float
+        What it takes to begin and end a stage.
     """
 
     n_cores: int
@@ -128,6 +132,7 @@ class Machine:
     copy_gb_s: float
     rates: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    span_seconds: float = 0.0
 
     def text(self) -> str:
         """In a line."""
@@ -149,11 +154,14 @@ class Profile:
     machine : Machine
     absent : mapping of str to str
         Stages that the run did not have, with the reason.
+    n_spans : int
+        How often a stage was begun.
     """
 
     stages: tuple[Stage, ...]
     machine: Machine
     absent: Mapping[str, str] = field(default_factory=dict)
+    n_spans: int = 0
 
     @property
     def seconds(self) -> float:
@@ -213,6 +221,15 @@ class Profile:
         rows.append({"stage": "wall time"} | nothing | whole)
         return pd.DataFrame(rows).set_index("stage")
 
+    def cost(self) -> str:
+        """What the timing itself took, in a sentence."""
+        each = self.machine.span_seconds
+        share = 100 * self.n_spans * each / self.seconds
+        return (
+            f"Timing itself: {self.n_spans:,} stages begun and ended, {1e6 * each:.1f} µs each, "
+            f"{share:.3f} % of the wall time."
+        )
+
     def notes(self) -> list[str]:
         """Why the run did not have a stage, or took less for one than the best."""
         said = [f"{NAMES.get(name, name)}: none, because {reason}." for name, reason in self.absent.items()]
@@ -250,7 +267,7 @@ def profile(watch: Stopwatch, machine: Machine, absent: Mapping[str, str]) -> Pr
         )
         for name in names
     ]
-    return Profile(tuple(stages), machine, absent)
+    return Profile(tuple(stages), machine, absent, watch.n_spans)
 
 
 def _rate(value: float, unit: str) -> str:
