@@ -48,8 +48,8 @@ def _beside_best(stage: Stage, n_cores: int) -> str:
     first = (
         "the tracing of the first batch, copies" if stage.name == FORWARD else "the first call, Python between calls"
     )
-    busy = f"{stage.cores:.1f} of {n_cores} cores were busy"
-    return f"{over} arithmetic; the others are {first}, and waiting for other work of the machine ({busy})."
+    cores = f"{stage.cores:.1f} of {n_cores} cores were busy"
+    return f"{over} arithmetic; the others are {first}, and waiting for other work of the machine ({cores})."
 
 
 def _by_name(stage: Stage) -> str:

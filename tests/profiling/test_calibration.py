@@ -67,7 +67,7 @@ def test_a_resident_batch_goes_through_the_frozen_part_and_the_identity_has_none
 @pytest.mark.slow
 def test_a_profiled_run_says_where_all_of_its_time_went(tmp_path):
     # the second job finds the features that the first one computed
-    done = call(tmp_path, "-m", *BARE, "tasks=anomaly", "profile=true", "seed=0,1")
+    done = call(tmp_path, "-m", *BARE, "tasks=anomaly", "profile=true", "seed=0,1", "backbone.seed=0")
     assert done.returncode == 0, done.stdout + done.stderr
     tracking = tracking_of(tmp_path)
     runs = {run.params["seed"]: run for run in tracking.runs() if "seed" in run.params}
