@@ -30,6 +30,7 @@ from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
 from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, Result
+from mtl.stopwatch import FIGURES, MODEL, TRACKING, Stopwatch, count, running, spent_on
 from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
 
@@ -78,12 +79,13 @@ def run(config: DictConfig) -> float | None:
     began, asked, sweep = time.perf_counter(), RunRequest.of_hydra(config), current()
     name = asked.name(sweep.common if sweep else ())
     tags = asked.tags() | (_tags_in_sweep(asked, sweep) if sweep else {})
-    with _rows_of_refused_jobs(asked, sweep, name, tags):
+    with running(config.profile is True) as watch, _rows_of_refused_jobs(asked, sweep, name, tags):
         check_switches(config)
         if sweep is not None:
             check_worth_it(sweep, config.stop_after)
-        check(config)
-        arithmetic = build(config.numerics)
+        with spent_on("start"):
+            check(config)
+            arithmetic = build(config.numerics)
         tags[NUMERICS] = arithmetic.text
         if sweep is None and config.dry_run:
             show(f"would run: {name}")
@@ -92,21 +94,26 @@ def run(config: DictConfig) -> float | None:
             tracking = build(config.tracking)
             if tracking.model:
                 check_served()
-            tracking.prepare()
+            with spent_on(TRACKING):
+                tracking.prepare()
             parent = sweep.parent or None if sweep else None
-            before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
+            with spent_on("start"):
+                before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
             if before is not None and reuse(asked, before, tracking, parent, name, tags):
                 if tracking.model:
                     add_model(asked.folder, tracking)
                 return objective_of(config).of(before.metrics)
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
-            arithmetic.require()
+            with spent_on("start"):
+                arithmetic.require()
             killed = killed_before(config, sweep)
-            tracked = tracking.start(name, asked.folder, parent, tags, killed)
+            with spent_on(TRACKING):
+                tracked = tracking.start(name, asked.folder, parent, tags, killed)
             with closing_run(tracked, asked.folder, config):
-                result = train_and_judge(asked, tracked)
-                whole = time.perf_counter() - began + result.earlier_seconds
+                result = train_and_judge(asked, tracked, watch)
+                ended = watch.stopped if watch and watch.stopped else time.perf_counter()
+                whole = ended - began + result.earlier_seconds
                 tracked.metrics({"time/tracking_s": tracking.seconds, "time/run_s": whole}, step=0)
             if tracking.model:
                 add_model(asked.folder, tracking)
@@ -138,14 +145,23 @@ def _rows_of_refused_jobs(
         raise
 
 
-def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
-    """The run itself: every step leaves its numbers with the tracked run and its files in the folder."""
-    memory.settle()
+def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = None) -> Result:
+    """The run itself: every step leaves its numbers with the tracked run and its files in the folder.
+
+    Parameters
+    ----------
+    asked : RunRequest
+    tracked : Run
+    watch : Stopwatch, optional
+        Whose times are shown at the end.
+    """
     config, artifacts, stages = asked.config, asked.artifacts, Stages()
-    data: Data = build(config.data)
-    tasks: dict[str, Task] = build(config.tasks)
-    tracked.params(asked.parameters())
-    asked.write()
+    with spent_on("start"):
+        memory.settle()
+        data: Data = build(config.data)
+        tasks: dict[str, Task] = build(config.tasks)
+        tracked.params(asked.parameters())
+        asked.write()
 
     with stages("start"), quiet():  # TensorFlow: seconds, and noise that is nobody's concern
         import keras
@@ -176,6 +192,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         weighting = build(config.weighting, tasks=tuple(tasks))
     with stages("index"):
         frames = data.frames()
+        count("index", len(frames))
         metrics.log_data(data, frames)
         events: Events | None = data.temporal_truth()
         events = None if events is None else of_test_videos(events, frames)
@@ -185,10 +202,12 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         targets = targets_of(tasks, frames, files, _is_whole(data))
         require_labelled(frames, targets, config.main_task)
     with stages("features"):
-        features = features_of(data, frames, backbone.frozen, build(config.features), found)
+        store = build(config.features)
+        features = features_of(data, frames, backbone.frozen, store, found)
     require_every_split(features.frames, frames, features.bad)
-    made = how_made(data.root, features.frames)
-    metrics.record_data(artifacts, data, features, tracked)
+    with spent_on("record"):
+        made = how_made(data.root, features.frames)
+        metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
     readable = frames["path"].isin(features.frames["path"]).to_numpy()
@@ -196,7 +215,8 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     require_labelled(features.frames, targets, config.main_task)
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)
-    model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
+    with spent_on(MODEL):
+        model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
     metrics.log_model(backbone, model, tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
     _report_spread(model, dataset, tracked)
@@ -205,6 +225,7 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
         trace, history = _train(config, model, dataset, weighting, tracked)
     with stages("evaluation"):
         predictions = _predict(model, dataset, tasks, history)
+        count("evaluation", len(predictions))
         trained, fault = dataset.trained_classes(tasks), "" if history.sound else history.diverged
         evaluated: Evaluated = build(config.evaluation).evaluate(predictions, tasks, fault, trained)
     by_events: EventEvaluated | None = None
@@ -237,6 +258,22 @@ def train_and_judge(asked: RunRequest, tracked: Run) -> Result:
     tracked.artifacts(artifacts)
     for table in run_tables.run_tables(result):
         report(table)
+    if watch is not None:
+        from mtl.profiling.of_run import profile_of_run, shown, write_profile
+        from mtl.training.steps import compiled_steps
+
+        watch.stop()
+        training = build(config.training)
+        profile = profile_of_run(
+            watch, data.root, features, backbone.frozen, store.decode_threads, dataset,
+            lambda: compiled_steps(model, weighting, training.optimizer()), training.batch_size,
+            len(trace.measurement_steps),
+        )  # fmt: skip
+        write_profile(artifacts, profile)
+        for under in ("figures", "tables"):
+            tracked.artifacts(artifacts / under, under)
+        for part in shown(profile):
+            report(part)
     return result
 
 
@@ -340,4 +377,7 @@ def _write_results(
     table.to_csv(artifacts / "history.csv")
     write_tables(artifacts / "tables", evaluated, related, trace)
     best_epoch = history.best_epoch + 1 if history.sound else None
-    rendering.write_pngs(artifacts / "figures", figures(evaluated, related, trace, table, best_epoch))
+    with spent_on(FIGURES):
+        drawn = figures(evaluated, related, trace, table, best_epoch)
+        count(FIGURES, len(drawn))
+        rendering.write_pngs(artifacts / "figures", drawn)

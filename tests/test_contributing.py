@@ -24,6 +24,7 @@ PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 TOOLS = {"errors", "files", "formatting", "masking", "memory", "moved", "numerics", "seeds", "statistics"} | {
     "out_of_memory",
     "terminal",
+    "stopwatch",
 }
 COPIED = ("mtl", "conf", "tests", "hydra_plugins", "docs")
 

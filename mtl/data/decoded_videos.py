@@ -37,6 +37,7 @@ from mtl.data.video_workers import Report, Work, run_jobs, serve_jobs
 from mtl.data.videos import Video
 from mtl.errors import UserError
 from mtl.files import TEMPORARY, disk_error, publish, published, read_json, take_lock
+from mtl.stopwatch import VIDEOS, spent_on
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class DecodedVideos(FrameReader):
         if missing:
             require_decoding(len(missing))
             try:
-                with self._only_one():
+                with spent_on(VIDEOS, len(missing)), self._only_one():
                     self._touch()
                     self._decode(videos, found)
             except OSError as error:

@@ -13,6 +13,7 @@ from mtl.features.extraction import Extraction
 from mtl.features.extractor import NOT_FINITE, checked_vectors
 from mtl.features.places import Places
 from mtl.memory import finite_rows
+from mtl.stopwatch import DECODE, FORWARD, awaited, count, spent_on
 
 
 class ComputedVectors:
@@ -66,11 +67,14 @@ class ComputedVectors:
         request = self._request
         batches = request.decoder.batches(request.root, paths, request.frame_shape, self._frozen.batch_size)
         with self._one, closing(batches):
-            for batch in batches:
+            for batch in awaited(DECODE, batches):
+                count(DECODE, batch.size)
                 for at, error in batch.bad:
                     raise UserError(f"Frame {paths.iloc[at]} could be read before, now it is bad: {error}.")
                 for places, images in batch.groups:
-                    rows = checked_vectors(self._frozen(images), (len(images), *self.shape[1:]), self.dtype)
+                    with spent_on(FORWARD, len(images)):
+                        made = self._frozen(images)
+                    rows = checked_vectors(made, (len(images), *self.shape[1:]), self.dtype)
                     for at in np.asarray(places)[~finite_rows(rows)]:
                         raise UserError(
                             f"The feature vector of frame {paths.iloc[at]} {NOT_FINITE}: take it from the data."

@@ -23,6 +23,7 @@ from mtl.features.places import ID_BYTES, Places, lookup, vector_bytes
 from mtl.features.remedies import NO_ROOM_REMEDY
 from mtl.features.writer import Writer
 from mtl.memory import finite_rows
+from mtl.stopwatch import DECODE, FORWARD, awaited, count, spent_on
 
 log = logging.getLogger(__name__)
 
@@ -193,10 +194,13 @@ class Extraction:
         batches = request.decoder.batches(request.root, paths, request.frame_shape, self.frozen.batch_size)
         try:
             with Writer(self.archive, self.shape, self.dtype, part_bytes, len(todo)) as writer, closing(batches):
-                for batch in batches:
+                for batch in awaited(DECODE, batches):
+                    count(DECODE, batch.size)
                     for at, images in batch.groups:
                         if self._fit(images):
-                            vectors = checked_vectors(self.frozen(images), (len(images), *self.shape), self.dtype)
+                            with spent_on(FORWARD, len(images)):
+                                made = self.frozen(images)
+                            vectors = checked_vectors(made, (len(images), *self.shape), self.dtype)
                             sound = finite_rows(vectors)
                             writer.add(ids[at][sound], vectors[sound])
                             self.computed += int(sound.sum())

@@ -17,6 +17,7 @@ from mtl.errors import UserError
 from mtl.files import take_lock
 from mtl.job.record import failed_alike, read_jobs
 from mtl.results import HOST, PROCESS
+from mtl.stopwatch import TURN, spent_on
 from mtl.tracking.process import is_dead
 
 SWEEP = "MTL_SWEEP"
@@ -193,4 +194,5 @@ def turn(sweep: SweepContext | None) -> Iterator[None]:
             return
         if is_gone(sweep):
             raise StoppedError("The sweep's own process is gone.")
-        time.sleep(0.2)
+        with spent_on(TURN):
+            time.sleep(0.2)

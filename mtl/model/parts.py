@@ -60,13 +60,38 @@ class FrozenPart:
         """Features (b, *feature_shape) of uint8 frames (b, h, w, 3)."""
         if self.layers is None:
             return images
+        features = self.strategy.experimental_local_results(self.layers(self._given(images)))
+        return np.concatenate([share.numpy() for share in features])[: len(images)]
+
+    def on_resident(self, images: np.ndarray) -> Callable[[], None]:
+        """The layers on these frames, brought to where they are computed before the first call.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (b, h, w, 3)
+
+        Raises
+        ------
+        ValueError
+            If there are no layers.
+        """
+        if self.layers is None:
+            raise ValueError("The frozen part is the identity: there is nothing to compute.")
+        layers, given = self.layers, self._given(images)
+
+        def forward() -> None:
+            for share in self.strategy.experimental_local_results(layers(given)):
+                share.numpy()
+
+        return forward
+
+    def _given(self, images: np.ndarray) -> tf.Tensor:
+        """Frames as the layers take them: a share of them for each device."""
         n = self.strategy.num_replicas_in_sync
         shares = np.array_split(images if len(images) >= n else np.resize(images, (n, *images.shape[1:])), n)
-        given = self.strategy.experimental_distribute_values_from_function(
+        return self.strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
-        features = self.strategy.experimental_local_results(self.layers(given))
-        return np.concatenate([share.numpy() for share in features])[: len(images)]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mtl import files
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FINGERPRINT, HOST, PROCESS, Killed
+from mtl.stopwatch import TRACKING, spent_on
 from mtl.tracking import journal, process
 from mtl.tracking.address import absolute_uri, is_near
 from mtl.tracking.beside import beside
@@ -172,9 +173,10 @@ class Run:
             self._call("file", file=UNDEFINED)
 
     def _call(self, call: str, **details: object) -> None:
-        self._journal.add(call, **details)
-        if not self._down:
-            self._send()
+        with spent_on(TRACKING, 1):
+            self._journal.add(call, **details)
+            if not self._down:
+                self._send()
 
     def _send(self) -> None:
         """Bring over what is missing; where that fails, go on with the disk."""

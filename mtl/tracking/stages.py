@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mtl.out_of_memory import STAGE
+from mtl.stopwatch import spent_on
 
 
 class Stages:
@@ -25,7 +26,8 @@ class Stages:
         """Time the block; an exception that leaves it knows the stage."""
         start = time.perf_counter()
         try:
-            yield
+            with spent_on(name):
+                yield
         except Exception as error:
             vars(error).setdefault(STAGE, name)
             raise

@@ -18,6 +18,7 @@ from mtl import files
 from mtl.errors import UserError
 from mtl.masking import masked
 from mtl.results import FAILURE, KEY, PARENT
+from mtl.stopwatch import TRACKING, spent_on
 from mtl.tracking import searches
 from mtl.tracking.below import below
 from mtl.tracking.beside import local_path
@@ -111,7 +112,8 @@ class Store:
         """
         began = time.monotonic()
         try:
-            return self._ask(question)
+            with spent_on(TRACKING):
+                return self._ask(question)
         finally:
             self.seconds += time.monotonic() - began
 

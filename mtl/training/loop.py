@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 
 from mtl.model.multitask import MultiTaskModel
 from mtl.seeds import seed_of
+from mtl.stopwatch import CHECKPOINTS, MEASUREMENTS, STEPS, VALIDATION, spent_on
 from mtl.tasks import UNLABELLED, Task
 from mtl.terminal import progress
 from mtl.trace import Trace
@@ -128,19 +129,23 @@ class Training:
                     break
                 steps.weighting.start_epoch(epoch, epoch_means(losses, weights, steps_per_epoch))
                 start = time.perf_counter()
-                for features, targets, at in source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size)):
-                    step_losses, step_weights = steps.run(features, targets, at)
-                    losses.append(step_losses.numpy())
-                    weights.append(step_weights.numpy())
-                    advance(at.size, _note(epoch, model.tasks, losses[-1]))
+                runs = source.runs(train[next(order)].reshape(steps_per_epoch, self.batch_size))
+                with spent_on(STEPS, steps_per_epoch):
+                    for features, targets, at in runs:
+                        step_losses, step_weights = steps.run(features, targets, at)
+                        losses.append(step_losses.numpy())
+                        weights.append(step_weights.numpy())
+                        advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
                 fault = fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or fault_of_parameters(model)
                 if measurements.due(epoch + 1) and not fault:
                     start = time.perf_counter()
-                    state.meter.measure((epoch + 1) * steps_per_epoch)
+                    with spent_on(MEASUREMENTS, 1):
+                        state.meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
                     history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
-                validated = validation.of(model)
+                with spent_on(VALIDATION, len(validation.positions)):
+                    validated = validation.of(model)
                 val_losses = validated.frame_losses
                 brought = Epoch(
                     tasks=tuple(model.tasks),
@@ -161,7 +166,8 @@ class Training:
                 )
                 if checkpoint.is_due(epoch + 1):
                     took = history.earlier_seconds + time.perf_counter() - began
-                    checkpoint.write(epoch + 1, state.arrays(), {**state.facts(), "took": took})
+                    with spent_on(CHECKPOINTS, 1):
+                        checkpoint.write(epoch + 1, state.arrays(), {**state.facts(), "took": took})
         if best.weights is None:
             history.sound = not model.broken() and bool(np.isfinite(val_losses[validation.labelled]).all())
             best.offer(epoch, 0.0, model, val_losses if history.sound else np.full_like(val_losses, np.nan))

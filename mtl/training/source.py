@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mtl.memory import ALIGNMENT
 from mtl.model.multitask import MultiTaskModel
+from mtl.stopwatch import BLOCKS, spent_on
 from mtl.training.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Source:
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(self._block, runs[0])
             for at, following in zip(runs, [*runs[1:], None], strict=True):
-                features, targets = coming.result()
+                with spent_on(BLOCKS, 1):
+                    features, targets = coming.result()
                 if following is not None:
                     coming = ahead.submit(self._block, following)
                 yield features, targets, np.arange(at.size).reshape(at.shape)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.model.multitask import MultiTaskModel, Targets
+from mtl.stopwatch import COMPILE, spent_on
 from mtl.training.optimizer import stepper
 from mtl.weighting.base import Weighting
 from mtl.weighting.present import Present, WhereLabelled
@@ -237,11 +238,12 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
 
     def run(features: tf.Tensor, targets: Targets, positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         """Traced once, whatever the number of features and steps."""
-        traced = run_steps.get_concrete_function(
-            tf.TensorSpec((None, *features.shape[1:]), features.dtype),
-            {name: tf.TensorSpec((None,), tf.int32) for name in targets},
-            tf.TensorSpec((None, positions.shape[1]), tf.int32),
-        )
+        with spent_on(COMPILE):
+            traced = run_steps.get_concrete_function(
+                tf.TensorSpec((None, *features.shape[1:]), features.dtype),
+                {name: tf.TensorSpec((None,), tf.int32) for name in targets},
+                tf.TensorSpec((None, positions.shape[1]), tf.int32),
+            )
         return traced(features, targets, tf.constant(positions, tf.int32))
 
     return run

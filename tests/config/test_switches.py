@@ -39,6 +39,7 @@ def more(config, tmp_path, monkeypatch):
 def test_the_switches_are_the_scalars_of_the_config_that_say_how_a_run_is_done():
     assert switches.switches() == {
         "rerun": False,
+        "profile": False,
         "dry_run": False,
         "judge": "video",
         "objective": "val_auc",
@@ -51,6 +52,7 @@ def test_a_new_switch_is_known_everywhere(config, more):
         "loud": True,
         "later": 7,
         "rerun": False,
+        "profile": False,
         "dry_run": False,
         "judge": "video",
         "objective": "val_auc",

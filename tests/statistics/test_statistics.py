@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
+from mtl.ablation.judged import shares_of
 from mtl.ablation.verdicts import delta_m, verdict, wanted_error
 from mtl.statistics.bootstrap import (
     bootstrap_weights,
@@ -27,7 +28,6 @@ from mtl.statistics.bootstrap import (
 )
 from mtl.statistics.bounded import DIFFERENCE
 from mtl.statistics.correlation import block_correlation, pearson, rank_correlation, spearman
-from mtl.statistics.looks import shares
 from mtl.statistics.pairwise import PairwiseCounts, macro_auc, pairwise_counts, tied_share
 from mtl.statistics.significance import holm, sign_flip
 
@@ -547,11 +547,11 @@ def test_every_effect_can_be_decided_and_a_wider_margin_asks_for_less(level: flo
 
 def test_shares_of_known_draws() -> None:
     drawn = np.array([-0.02, -0.01, -0.0099, 0.0, 0.0, 0.005, 0.01, 0.03, 0.04, 0.5])
-    assert shares(drawn, 0.01) == pytest.approx((0.2, 0.4, 0.4))
-    assert shares(np.append(drawn, np.nan), 0.01) == pytest.approx((0.2, 0.4, 0.4))
-    assert shares(drawn, 0.6) == (0, 1, 0)
+    assert shares_of(drawn, 0.01) == pytest.approx((0.2, 0.4, 0.4))
+    assert shares_of(np.append(drawn, np.nan), 0.01) == pytest.approx((0.2, 0.4, 0.4))
+    assert shares_of(drawn, 0.6) == (0, 1, 0)
     for nothing in (np.empty(0), np.full(3, np.nan)):
-        assert np.isnan(shares(nothing, 0.01)).all()
+        assert np.isnan(shares_of(nothing, 0.01)).all()
 
 
 def test_shares_are_of_the_resamples_of_the_interval() -> None:
@@ -564,7 +564,7 @@ def test_shares_are_of_the_resamples_of_the_interval() -> None:
             ends = np.quantile(found.draws, [(1 - found.level) / 2, (1 + found.level) / 2])
             assert tuple(ends) == pytest.approx((found.low, found.high))
             for margin in (0.001, 0.02, 0.2):
-                parts = shares(found.draws, margin)
+                parts = shares_of(found.draws, margin)
                 assert sum(parts) == pytest.approx(1)
                 if verdict(found, 290, margin).word == "does not matter":
                     assert parts[1] >= found.level
