@@ -30,7 +30,6 @@ from mtl.sweep.plan import Plan, dry_run, planned
 from mtl.sweep.sweepers import expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
-from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.process import this_process
 
 if TYPE_CHECKING:
@@ -154,6 +153,7 @@ class SweepCallback(Callback):
     def _finished(self) -> FinishedRuns:
         """Finished runs of the store; none where it does not answer, which is said when a run starts."""
         from mtl.job.reuse import FinishedRuns
+        from mtl.tracking.no_tracking import NoTracking  # with pandas, which `--help` does without
 
         return FinishedRuns(self._tracking if self._answers else NoTracking())
 

@@ -46,7 +46,7 @@ def evidence(
     **more: Any,
 ) -> Evidence:
     """What is known of these runs; `compared` replaces parts of a comparison of nothing."""
-    nothing: Comparison = compare([], "main", (), 10, 0)
+    nothing: Comparison = compare([], "main", (), 10, 0, 0.01)
     comparison = replace(nothing, base="single", **(compared or {}))
     return Evidence("main", design_of(runs), comparison, tuple(entries), **more)
 

@@ -396,7 +396,8 @@ def test_the_margin_is_that_of_the_last_run_or_of_the_command(tmp_path, capsys):
     found = summarise(jobs(tmp_path), "main")
     assert found.compared.margin == 0.3
     assert "lies between −0.3 and +0.3 (the margin:" in said(found)
-    assert "share of resamples: does not matter" in sections.sections(found)[1].table.columns
+    tables = {each.title: each.table for each in sections.sections(found)}
+    assert "share of resamples: does not matter" in tables["Effect of each auxiliary"].columns
     assert found.compared.auxiliaries.loc[0, "share_within"] > 0.9
     assert __main__.main([str(tmp_path), "--margin", "0.005", "--to", str(tmp_path / "out")]) == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["margin"] == 0.005
