@@ -26,9 +26,9 @@ def begun(monkeypatch, *words: str):
     """What the sweep of these words says before its first job, and the config it begins with."""
     monkeypatch.setattr("mtl.sweep.optuna_sweeper.version", lambda name: "5.0.0")
     task = [word for word in words if not word.startswith(OF_SWEEP)]
-    steady = [word for word in task if not re.search(r"=.*[,(]", word)]
+    steady = [word for word in task if not re.search(r"^experiment=|=.*[,(]", word)]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        own = [word for word in words if word.startswith(OF_SWEEP)]
+        own = [word for word in words if word.startswith((*OF_SWEEP, "experiment="))]
         config = compose("config", [*own, *steady], return_hydra_config=True)
         config.hydra.overrides.task = task
         return sweepers.expected(config), config
@@ -37,10 +37,12 @@ def begun(monkeypatch, *words: str):
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_begins_a_search(line, monkeypatch):
     monkeypatch.setattr(Numerics, "prepare", lambda self: None)  # else the rest of the suite would compute so
-    program, script, multirun, *words = shlex.split(line)
-    assert (program, script, multirun) == ("python", "run.py", "-m")
+    program, script, *words = shlex.split(line)
+    assert (program, script) == ("python", "run.py")
+    assert (words[0] == "-m") != words[0].startswith("experiment=")  # a recipe sweeps by itself
+    words = [word for word in words if word != "-m"]
     found, config = begun(monkeypatch, *words)
-    assert re.search(r"^\d+ trials.*, to (maximize|minimize) val_\w+\.$", *found.lines)
+    assert re.search(r"^\d+ trials.*, to (maximize|minimize) val_\w+\.$", found.lines[0])
     del config.hydra
     check(config)
 
@@ -58,7 +60,7 @@ def test_the_words_are_the_values_that_the_table_says():
     assert of("model.shared_units=range(128,513,128)").words == ("128", "256", "384", "512")
     assert of("training.batch_size=tag(log,int(interval(8,256)))").log
     assert len(WORDS) == 7
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
 
 
 def test_the_objectives_are_all_named():

@@ -68,7 +68,8 @@ class Section:
 def headline(summary: Summary) -> str:
     """What the sweep found, in a line or two."""
     if summary.study is not None:
-        return study_headline(summary.study, _on_test_frames(summary))
+        compared = [f"{each}." for each in _axis_summary(summary)] if summary.study.compared else []
+        return " ".join([study_headline(summary.study, _on_test_frames(summary)), *compared])
     findings: list[str] = []
     auxiliaries = summary.compared.auxiliaries
     for condition in dict.fromkeys(auxiliaries["condition"]):
@@ -101,10 +102,9 @@ def headline(summary: Summary) -> str:
 
 def _on_test_frames(summary: Summary) -> str:
     """What the best trial of a search is worth on test frames; empty where it has no number."""
-    sets = summary.sets[summary.sets[summary.main].notna()]
-    if not len(sets):
+    if not len(summary.sets) or not np.isfinite(summary.sets[summary.main].iloc[-1]):
         return ""
-    row = sets.iloc[0]
+    row = summary.sets.iloc[-1]  # where it was compared with others, it was run behind them
     between = f" ({interval(row['low'], row['high'])})" if np.isfinite(row["low"]) else ""
     return f"on test frames {summary.measure} {number(row[summary.main])}{between}"
 
@@ -139,7 +139,8 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section(CHECKS, checks_table(limits), (), (), tuple(issue_lines(limits)), on_terminal=False))
     if summary.study is not None:
         parts += _of_search(summary.study)
-        title = f"Test frames, of the best trial alone: {summary.measure}"
+        whose = "of the best trial beside other settings" if summary.study.compared else "of the best trial alone"
+        title = f"Test frames, {whose}: {summary.measure}"
     parts.append(
         Section(
             title,

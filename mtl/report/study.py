@@ -80,6 +80,8 @@ class Study:
         Why it is.
     ended : str
         Why there are fewer trials than were asked for; empty where there are not.
+    compared : tuple of int
+        Numbers of the jobs that compare the best trial with other settings, launched when it was chosen.
     """
 
     metric: str
@@ -91,6 +93,7 @@ class Study:
     importance: Mapping[str, float] = field(default_factory=dict)
     unknown: str = ""
     ended: str = ""
+    compared: tuple[int, ...] = ()
 
     @property
     def objective(self) -> str:
@@ -127,9 +130,10 @@ class Study:
     def chosen(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
         """The runs of the best trial among those of the sweep, the only ones whose test frames are looked at.
 
-        None before the search is over: a look on the way would be one of several.
+        None before the search is over: a look on the way would be one of several. Where the best trial was
+        compared with other settings, these runs instead, its own among them.
         """
-        jobs = self.best.jobs if self.best is not None and self.is_over else ()
+        jobs = self.compared or (self.best.jobs if self.best is not None and self.is_over else ())
         return [run for run in runs if run.tags.get(JOB, "") in map(str, jobs)]
 
     def write(self, folder: Path) -> None:

@@ -65,7 +65,9 @@ def best_sentences(study: Study) -> list[str]:
         return [f"No trial has a value of {study.objective}."]
     of_seeds = f", the mean over {plural(len(study.seeds), 'seed')}" if len(study.seeds) > 1 else ""
     looked = (
-        "What the trial is worth on test frames stands below: of it alone, looked at once, at the end."
+        "What it is worth on test frames, beside other settings, stands below; nothing is chosen by it."
+        if study.compared
+        else "What the trial is worth on test frames stands below: of it alone, looked at once, at the end."
         if study.is_over
         else "The search is not over, so no test frame was looked at; the same command goes on with it."
     )

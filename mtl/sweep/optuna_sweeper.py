@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
+from mtl.config import schema
 from mtl.config.objective import objective_of
 from mtl.errors import UserError
 from mtl.job import record
@@ -22,7 +23,7 @@ from mtl.report.study import Study, Trial
 from mtl.results import DIVERGED, JOB
 from mtl.sweep.launchers import jobs_at_once
 from mtl.sweep.own_sweeper import OwnSweeper
-from mtl.sweep.search_space import check_space, search_space
+from mtl.sweep.search_space import check_space, compared_jobs, plain_job, search_space
 from mtl.sweep.sweepers import Expected, parsed
 
 OLDEST = (4, 9)  # version of Optuna
@@ -47,6 +48,9 @@ class Optuna(OwnSweeper):
         See `Proposals`.
     params : mapping of str to str, optional
         What is searched, as Hydra's own sweeper has it: for recipes.
+    compare : mapping of str to str, optional
+        Settings, and seeds, that are run beside the best trial when the search is over: test frames judge
+        them, and nothing is chosen by it.
     """
 
     def __init__(
@@ -58,9 +62,10 @@ class Optuna(OwnSweeper):
         storage: str,
         study_name: str,
         params: Mapping[str, str] | None = None,
+        compare: Mapping[str, str] | None = None,
     ) -> None:
         self.n_trials, self.n_jobs, self.seed, self.n_startup_trials = n_trials, n_jobs, seed, n_startup_trials
-        self.storage, self.study_name, self.params = storage, study_name, params
+        self.storage, self.study_name, self.params, self.compare = storage, study_name, params, compare
 
     @classmethod
     def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
@@ -78,6 +83,13 @@ class Optuna(OwnSweeper):
         lines = [
             f"{plural(config.hydra.sweeper.n_trials, 'trial')}{each}, to {objective.direction} {config.objective}."
         ]
+        others = compared_jobs(space, config.hydra.sweeper.compare or {}, {})
+        for words in others:
+            schema.check_nodes(plain_job(loader.load_sweep_config(config, words)))
+        if others:
+            lines.append(
+                f"Then {plural(len(others), 'job')} compare the best trial with other settings by test frames."
+            )
         return Expected(common=space.fixed, lines=lines, judged=objective.metric)
 
     def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
@@ -111,6 +123,10 @@ class Optuna(OwnSweeper):
         study.write(self._folder)
         if study.best is None:
             raise UserError(_none_has_a_value(study))
+        others = compared_jobs(self._space, self.compare or {}, study.best.proposal)
+        if others:
+            replace(study, compared=tuple(range(len(results), len(results) + len(others)))).write(self._folder)
+            results += self.launch(others)
         return results
 
     def sweep(self, arguments: list[str]) -> Any:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from mtl.job.failure import one_line
 from mtl.sweep.callback import SweepCallback
-from mtl.sweep.sweepers import Expected
+from mtl.sweep.sweepers import Expected, of_recipe
 
 
 class OwnSweeper(Sweeper):
@@ -36,7 +36,7 @@ class OwnSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run all waves; where the sweeper itself breaks, the sweep's own run is to say so."""
         try:
-            return self.waves(arguments)
+            return self.waves([*of_recipe(self.config), *arguments])  # type: ignore[arg-type]
         except Exception as error:
             self.callback.broken = one_line(error)
             raise
@@ -61,7 +61,13 @@ class OwnSweeper(Sweeper):
 
     @abstractmethod
     def waves(self, arguments: Sequence[str]) -> Any:
-        """Launch jobs by `launch` until nothing is left to do; what comes back is what Hydra's `main` returns."""
+        """Launch jobs by `launch` until nothing is left to do; what comes back is what Hydra's `main` returns.
+
+        Parameters
+        ----------
+        arguments : sequence of str
+            Overrides of the sweep: those of a recipe, then those that were typed.
+        """
 
     def launch(self, jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run a wave.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
@@ -13,6 +14,7 @@ from mtl.config import schema
 from mtl.config.build import plain_config
 from mtl.config.swept import check_keys
 from mtl.errors import UserError
+from mtl.sweep.sweepers import parsed
 
 SEED = "seed"
 INCOMPARABLE = ("main_task", "objective", "judge")  # what decides how trials are compared
@@ -123,9 +125,14 @@ class SearchSpace:
         words = [*self.fixed, *(f"{key}={value}" for key, value in proposal.items())]
         return [[*words, f"{SEED}={seed}"] for seed in self.seeds] if self.seeds else [words]
 
+    @property
+    def first(self) -> dict[str, str]:
+        """A proposal for a trial composition."""
+        return {key: each.first for key, each in self.dimensions.items()}
+
     def probes(self) -> list[list[str]]:
         """Overrides of a few jobs in which every choice stands once."""
-        first = {key: each.first for key, each in self.dimensions.items()}
+        first = self.first
         chosen = [
             (key, word) for key, each in self.dimensions.items() if isinstance(each, Choice) for word in each.words
         ]
@@ -203,6 +210,42 @@ def _dimension(key: str, override: Any) -> Dimension:
     return Choice(words)
 
 
+def compared_jobs(space: SearchSpace, compare: Mapping[str, str], best: Mapping[str, str]) -> list[list[str]]:
+    """Overrides of the jobs that compare other settings with the best trial: setting by setting, seed by seed.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    compare : mapping of str to str
+        Values of each key, with commas; those of the seed are for all, without them the search's own.
+    best : mapping of str to str
+        What the best trial proposed; it comes last.
+
+    Raises
+    ------
+    UserError
+        For what is no list of values.
+    """
+    if not compare:
+        return []
+    overrides = {each.get_key_element(): each for each in parsed([f"{key}={value}" for key, value in compare.items()])}
+    for key, override in overrides.items():
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(f"hydra.sweeper.compare.{key}: should be a list of values, found {compare[key]!r}.")
+    values = {
+        key: list(each.sweep_string_iterator()) if each.is_sweep_override() else [each.get_value_element_as_str()]
+        for key, each in overrides.items()
+    }
+    seeds = values.pop(SEED, list(space.seeds)) or [""]
+    fixed = [word for word in space.fixed if word.partition("=")[0] not in (SEED, *values)]
+    own = [word for word in space.fixed if word.partition("=")[0] == SEED]
+    settings = [[f"{key}={value}" for key, value in zip(values, one, strict=True)] for one in product(*values.values())]
+    settings = [[*fixed, *each] for each in settings] if values else []
+    tuned = [word for word in space.fixed if word not in own]
+    settings.append([*tuned, *(f"{key}={value}" for key, value in (best or space.first).items())])
+    return [[*each, *([f"{SEED}={seed}"] if seed else own)] for each in settings for seed in seeds]
+
+
 def check_space(space: SearchSpace, compose: Callable[[list[str]], DictConfig]) -> None:
     """Find before the first trial what would make every proposal of a kind fail.
 
@@ -220,8 +263,8 @@ def check_space(space: SearchSpace, compose: Callable[[list[str]], DictConfig]) 
     probes = space.probes()
     check_keys(probes, compose)
     for words in probes:
-        schema.check_nodes(_plain(compose(words)))
-    first = {key: each.first for key, each in space.dimensions.items()}
+        schema.check_nodes(plain_job(compose(words)))
+    first = space.first
     for key, each in space.dimensions.items():
         if isinstance(each, Interval) and not each.is_whole:
             _check_fractions(key, each, lambda word, key=key: compose(space.jobs(first | {key: word})[0]))  # type: ignore[misc]
@@ -231,10 +274,10 @@ def _check_fractions(key: str, interval: Interval, compose: Callable[[str], Dict
     """Raise `UserError` where the key takes whole numbers alone."""
     inner = interval.low + (interval.high - interval.low) / math.e  # never whole
     try:
-        schema.check_nodes(_plain(compose(repr(inner))))
+        schema.check_nodes(plain_job(compose(repr(inner))))
     except UserError as error:
         try:
-            schema.check_nodes(_plain(compose(interval.first)))
+            schema.check_nodes(plain_job(compose(interval.first)))
         except UserError:
             raise error from None
         ends = f"{interval.low:g},{interval.high:g}"
@@ -245,7 +288,7 @@ def _check_fractions(key: str, interval: Interval, compose: Callable[[str], Dict
         ) from None
 
 
-def _plain(config: DictConfig) -> Mapping[str, Any]:
+def plain_job(config: DictConfig) -> Mapping[str, Any]:
     """Plain values of a composed job, without Hydra's part."""
     job = config.copy()
     with read_write(job), open_dict(job):

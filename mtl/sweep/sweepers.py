@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.switches import CONF
 from mtl.errors import UserError
@@ -44,10 +44,15 @@ class Expected:
     looks: str = ""
 
 
+def of_recipe(config: DictConfig) -> list[str]:
+    """Overrides of a sweep that a recipe has; those that are typed stand behind them, and win."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    return [f"{key}={value}" for key, value in params.items()]
+
+
 def arguments_of(config: DictConfig) -> list[str]:
     """Overrides of a sweep: those of a recipe, then those that were typed, which win."""
-    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    return words + [str(word) for word in config.hydra.overrides.task]
+    return of_recipe(config) + [str(word) for word in config.hydra.overrides.task]
 
 
 def expected(config: DictConfig) -> Expected:

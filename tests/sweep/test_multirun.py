@@ -157,10 +157,23 @@ def test_a_sweeper_that_breaks_says_why_on_the_sweep_s_own_run(tmp_path):
 
     mine = callback.SweepCallback()
     sweeper = Breaking()
+    sweeper.config = OmegaConf.create({"hydra": {"sweeper": {"params": None}}})
     sweeper.hydra_context = SimpleNamespace(callbacks=SimpleNamespace(callbacks=[object(), mine]))
     with pytest.raises(ValueError, match="of no use"):
         sweeper.sweep([])
     assert mine.broken == "ValueError: of no use"
+
+
+def test_a_sweeper_of_ours_gets_the_words_of_the_recipe_before_those_typed():
+    class Saying(OwnSweeper):
+        expected = None
+
+        def waves(self, arguments):
+            return arguments
+
+    sweeper = Saying()
+    sweeper.config = OmegaConf.create({"hydra": {"sweeper": {"params": {"tasks": "anomaly,all", "seed": "0,1"}}}})
+    assert sweeper.sweep(["seed=3"]) == ["tasks=anomaly,all", "seed=0,1", "seed=3"]
 
 
 def test_jobs_that_a_sweeper_chooses_later_become_jobs_of_the_sweep(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -163,7 +163,6 @@ def test_a_storage_that_fails_begins_no_job(tmp_path):
 
 
 def expected(*words: str):
-    from hydra import compose
 
     hydra = [word for word in words if word.startswith("hydra.")]
     task = [word for word in words if not word.startswith("hydra.")]
@@ -217,3 +216,30 @@ def test_an_optimiser_that_is_not_installed_is_one_line(monkeypatch, found, what
     with pytest.raises(UserError) as caught:
         expected("tasks=anomaly,all")
     assert str(caught.value) == f'hydra/sweeper=optuna: Optuna {what}. Right would be `pip install -e ".[optuna]"`.'
+
+
+def test_the_best_trial_is_compared_when_the_search_is_over_and_these_runs_alone_are_looked_at(tmp_path):
+    words = (f"{RATE}=interval(0.001,0.01)", "seed=0,1", "tasks=anomaly")
+    sweeper, found = study(
+        tmp_path, by_rate, *words, n_trials=3, compare={RATE: "0.02", "weighting": "equal,dwa", "seed": "5"}
+    )
+    assert sweeper.waves_of == [2, 2, 2, 3]
+    assert found.compared == (6, 7, 8)
+    assert sweeper.launched[6:] == [
+        ["tasks=anomaly", f"{RATE}=0.02", "weighting=equal", "seed=5"],
+        ["tasks=anomaly", f"{RATE}=0.02", "weighting=dwa", "seed=5"],
+        ["tasks=anomaly", f"{RATE}={found.best.proposal[RATE]}", "seed=5"],
+    ]
+    runs = [SimpleNamespace(tags={"mtl.job": str(number)}) for number in range(9)]
+    assert found.chosen(runs) == runs[6:]
+
+
+def test_the_recipe_of_tuned_weights_says_before_it_begins_what_it_will_compare(monkeypatch):
+    monkeypatch.setattr(optuna_sweeper, "version", lambda name: "5.0.0")
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
+        config = compose("config", ["experiment=tuned_weights"], return_hydra_config=True)
+        found = sweepers.expected(config)
+    assert found.lines == [
+        "20 trials, each with 3 seeds, to maximize val_auc.",
+        "Then 78 jobs compare the best trial with other settings by test frames.",
+    ]

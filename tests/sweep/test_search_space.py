@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mtl.config import switches
 from mtl.errors import UserError
-from mtl.sweep.search_space import Choice, Interval, Range, check_space, search_space
+from mtl.sweep.search_space import Choice, Interval, Range, check_space, compared_jobs, search_space
 
 
 def space(*words: str):
@@ -106,3 +106,28 @@ def test_numbers_that_fit_pass():
     ]
     with initialize_config_dir(str(switches.CONF), version_base="1.3"):
         check_space(space(*words), lambda job: compose("config", job))
+
+
+@pytest.fixture
+def reading():
+    """Hydra as it is while a sweep is opened."""
+    with initialize_config_dir(str(switches.CONF), version_base="1.3"):
+        yield
+
+
+@pytest.mark.usefixtures("reading")
+def test_the_best_trial_is_compared_with_other_settings_by_seeds_of_its_own():
+    found = space("weighting=fixed", "tasks=all", "+weighting.weights.violence=interval(0.1,2)", "seed=0,1")
+    best = {"+weighting.weights.violence": "0.5"}
+    tuned = ["weighting=fixed", "tasks=all", "+weighting.weights.violence=0.5"]
+    jobs = compared_jobs(found, {"weighting": "equal,dwa", "seed": "7,8"}, best)
+    assert jobs == [
+        *(["tasks=all", f"weighting={name}", f"seed={seed}"] for name in ("equal", "dwa") for seed in (7, 8)),
+        *([*tuned, f"seed={seed}"] for seed in (7, 8)),
+    ]
+    assert [words[-1] for words in compared_jobs(found, {"weighting": "equal"}, best)] == ["seed=0", "seed=1"] * 2
+    alone = space("seed=3", "+weighting.weights.violence=interval(0.1,2)")
+    assert compared_jobs(alone, {"weighting": "equal"}, best)[0] == ["weighting=equal", "seed=3"]
+    assert compared_jobs(found, {}, best) == []
+    with pytest.raises(UserError, match=r"^hydra.sweeper.compare.a: should be a list of values, found 'interval"):
+        compared_jobs(found, {"a": "interval(0,1)"}, best)
