@@ -15,7 +15,7 @@ from mtl.ablation.margin import margin_of
 from mtl.ablation.predictions import ComparedRun
 from mtl.ablation.rule import Rule
 from mtl.ablation.tables import SHARES
-from mtl.formatting import SPACE, percentage, plural, signed, signed_interval
+from mtl.formatting import SPACE, plural, signed, signed_interval
 from mtl.plots.course import Course
 from mtl.report.compared_runs import compared_runs, place_of
 from mtl.report.judge import Judge
@@ -117,12 +117,15 @@ def with_decision(
     if not decision.course:
         return compared
     added = {entry.arm: " + ".join(sorted(entry.tasks - {main_task})) for entry in entries}
-    last = {(each.condition, added.get(each.name, each.name)): each for each in decision.course[-1].judged}
-    by_set = {each.name for each in decision.course[-1].judged} & set(added)
+    with_base = {standing.condition for standing in decision.standings if standing.base}
+    last = {
+        (each.condition, added.get(each.name, each.name) if each.condition in with_base else each.name): each
+        for each in decision.course[-1].judged
+    }
     rows = []
     for row in compared.auxiliaries.to_dict("records"):
-        found = last.get((row["condition"], row["auxiliary"])) if not by_set or row["pairs"] == 1 else None
-        if found is not None:
+        found = last.get((row["condition"], row["auxiliary"]))
+        if found is not None and (row["condition"] not in with_base or row["pairs"] == 1):
             verdict = f"{found.word}: {found.reason}" if found.reason else found.word
             row |= {"low": found.low, "high": found.high, "verdict": verdict}
             row |= zip(SHARES, found.shares, strict=True)
@@ -131,7 +134,7 @@ def with_decision(
 
 
 def decision_table(decision: Decision) -> pd.DataFrame:
-    """What is asked down; effect, interval, verdict and shares of the last look across."""
+    """What is asked down; effect, interval and verdict of the last look across."""
     judged = decision.course[-1].judged if decision.course else ()
     table = pd.DataFrame(index=pd.Index([each.name for each in judged], name="auxiliary"))
     if len({each.condition for each in judged}) > 1:
@@ -139,8 +142,6 @@ def decision_table(decision: Decision) -> pd.DataFrame:
     table["seeds"] = [str(each.seeds) for each in judged]
     table["effect"] = [signed(each.value) for each in judged]
     table[f"95{SPACE}% interval for all looks"] = [signed_interval(each.low, each.high) for each in judged]
-    for k, name in enumerate(("hurts", "does not matter", "helps")):
-        table[f"share of resamples: {name}"] = [percentage(each.shares[k]) for each in judged]
     table["verdict"] = [each.word for each in judged]
     return table
 
