@@ -126,8 +126,7 @@ def with_decision(
     for row in compared.auxiliaries.to_dict("records"):
         found = last.get((row["condition"], row["auxiliary"]))
         if found is not None and (row["condition"] not in with_base or row["pairs"] == 1):
-            verdict = f"{found.word}: {found.reason}" if found.reason else found.word
-            row |= {"low": found.low, "high": found.high, "verdict": verdict}
+            row |= {"low": found.low, "high": found.high, "verdict": found.word}  # the reason is said with the looks
             row |= zip(SHARES, found.shares, strict=True)
         rows.append(row)
     return replace(compared, auxiliaries=pd.DataFrame(rows, columns=compared.auxiliaries.columns))

@@ -57,7 +57,7 @@ def test_in_a_factorial_auxiliaries_have_the_verdicts_of_the_last_look():
     found = decision(judged("a", 0.02, 0.01, 0.03, "helps"), judged("b", 0.0, -0.05, 0.05, "cannot tell", "too few"))
     table = decided.with_decision(comparison(plain("a", 2), plain("b", 2), plain("c", 2)), found, ENTRIES, "main")
     rows = table.auxiliaries.set_index("auxiliary")
-    assert rows["verdict"].to_dict() == {"a": "helps", "b": "cannot tell: too few", "c": "cannot tell"}
+    assert rows["verdict"].to_dict() == {"a": "helps", "b": "cannot tell", "c": "cannot tell"}
     assert rows.loc["a", ["low", "high", *SHARES]].tolist() == [0.01, 0.03, 0.1, 0.2, 0.7]
     assert rows.loc["c", ["low", "high"]].tolist() == [-1.0, 1.0]
 
