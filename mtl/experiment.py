@@ -99,10 +99,11 @@ def run(config: DictConfig) -> float | None:
             parent = sweep.parent or None if sweep else None
             with spent_on("start"):
                 before = None if sweep is None or config.rerun else done_before(config, sweep, tracking)
-            if before is not None and reuse(asked, before, tracking, parent, name, tags):
+            numbers = None if before is None else reuse(asked, before, tracking, parent, name, tags)
+            if numbers is not None:
                 if tracking.model:
                     add_model(asked.folder, tracking)
-                return objective_of(config).of(before.metrics)
+                return objective_of(config).of(numbers)
             if sweep is not None and not sweep.trains:
                 raise UntrainedError("What was done before is gone: the job needs a process of its own.")
             with spent_on("start"):

@@ -13,7 +13,7 @@ ALL, ALONE, PAIRS, NOT = (
 OTHERS = {  # than ALL, which a quantity is that is not named here, as of a measure of one's own
     ALONE: """
         average_precision balanced_accuracy average_precision_event auc_event_anomalous
-        false_alarms_per_hour events_found alarm_delay_s
+        false_alarms_per_hour events_found alarm_delay_s val_auc_video_weighted
         """,
     PAIRS: """
         label_information affinity conflict_rate magnitude_similarity gradient_similarity_mean
@@ -25,7 +25,7 @@ OTHERS = {  # than ALL, which a quantity is that is not named here, as of a meas
         """,
 }
 TRACKED = {quantity: which for which, quantities in OTHERS.items() for quantity in quantities.split()}
-BY_ENDING = {"_baseline": NOT, "_by_layer": NOT}  # `_best` is what a search may choose by, of any task
+BY_ENDING = {"_baseline": NOT, "_by_layer": NOT}
 ENDS = ("_low", "_high")
 WITH_ENDS = ("auc", "auc_event")  # their intervals are tracked too
 
@@ -35,7 +35,7 @@ def tracked(quantity: str) -> str:
     if quantity.endswith(ENDS):
         return ALL if quantity.removesuffix("_low").removesuffix("_high") in WITH_ENDS else NOT
     ending = next((which for ending, which in BY_ENDING.items() if quantity.endswith(ending)), ALL)
-    return TRACKED.get(quantity, ending)
+    return TRACKED.get(quantity.removesuffix("_best"), ending)
 
 
 def chosen(metrics: Mapping[str, float], main_task: str) -> dict[str, float]:

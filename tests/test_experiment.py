@@ -89,7 +89,7 @@ def test_a_run_tracks_what_people_compare_and_a_report_finds_all(folder):
     assert whole == {**numbers, **run.metrics}
     auxiliaries = tasks_of(run) - {"general_anomaly"}
     measured = measures_of(with_all_metrics(run, tracking), "general_anomaly", tasks_of(run))
-    for measure in ("label_information", "label_mutual_information", "affinity", "gradient_similarity_mean"):
+    for measure in ("label_information", "label_mutual_information", "gradient_similarity_mean"):
         assert {(measure, task) for task in auxiliaries} <= set(measured)
     assert {"f1/violence", "class_auc/anomaly_type.Arson", "conflict_rate_baseline/property_crime_vs_violence"} <= {
         *whole

@@ -98,8 +98,8 @@ def reuse(
     parent: str | None,
     name: str,
     tags: Mapping[str, str],
-) -> bool:
-    """Make a row of this sweep with the numbers of a finished run; False where that run's predictions are gone.
+) -> dict[str, float] | None:
+    """Make a row of this sweep with the numbers of a finished run, which come back; None where they are gone.
 
     The row is a run of its own below the sweep's parent: parameters, last metrics
     and the artifacts that tables are made from; tag `reused_from` is the id of the
@@ -116,7 +116,7 @@ def reuse(
         numbers = {name: value for name, value in _numbers(before, tracking).items() if not is_event_score(name)}
     except (UserError, OSError) as error:
         log.warning("Run %s is done already, but its artifacts cannot be had (%s): it is run again.", before.id, error)
-        return False
+        return None
     found, reasons = _scores_by_events(asked, before)
     numbers |= {name: value for name, value in found.items() if name not in reasons}
     with whole_artifacts(artifacts) as new:
@@ -135,7 +135,7 @@ def reuse(
         asked.write_config()
         tracked.artifacts(artifacts)
     log.info("done already: reused from run %s", before.id)
-    return True
+    return numbers
 
 
 def _numbers(run: TrackedRun, tracking: MLflowTracking) -> dict[str, float]:
