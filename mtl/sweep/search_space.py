@@ -22,8 +22,8 @@ LOG = "log"  # the tag of an interval that is searched on a logarithmic scale
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Any of several values, without an order.
+class Listed:
+    """Some values.
 
     Attributes
     ----------
@@ -44,27 +44,12 @@ class Choice:
         return len(self.words)
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers of one distance, in rising order: ``range(8,33,8)``.
+class Choice(Listed):
+    """Any of several values, without an order."""
 
-    Attributes
-    ----------
-    words : tuple of str
-        As they stand behind the ``=``.
-    """
 
-    words: tuple[str, ...]
-
-    @property
-    def first(self) -> str:
-        """A value for a trial composition."""
-        return self.words[0]
-
-    @property
-    def size(self) -> float:
-        """How many values there are."""
-        return len(self.words)
+class Range(Listed):
+    """Numbers of one distance, in rising order: ``range(8,33,8)``."""
 
 
 @dataclass(frozen=True)
