@@ -12,6 +12,7 @@ import numpy as np
 
 from mtl import memory
 from mtl.results import DIVERGED, UNTRAINED
+from mtl.tracked_numbers import chosen
 from mtl.tracking.epoch_metrics import best_metrics, epoch_metrics
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
     if len(features.bad):
         log.warning("%d frames are left out; %s says why.", len(features.bad), artifacts / "bad_frames.csv")
     at_test = (features.frames["split"] == "test").to_numpy()
-    for context, chosen in (("train", ~at_test), ("test", at_test)):
-        part = features.frames[chosen]
+    for context, rows in (("train", ~at_test), ("test", at_test)):
+        part = features.frames[rows]
         counts = part.groupby(["split", "class_name"], observed=True).size()
         profile = {str(place): int(n) for place, n in counts.to_dict().items()}
         tracked.dataset(data.name, table_digest(part), str(data.root or data.name), profile, context)  # type: ignore[arg-type]
@@ -107,7 +108,7 @@ def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epo
     auc, weighted = epoch.val_auc(main_task), epoch.weighted_val_auc(main_task)
     judged = f"; val AUC of {main_task} {auc:.3f}, each video counting alike {weighted:.3f}"
     log.info("epoch %d/%d: train loss %s%s", number + 1, epochs, losses, "" if np.isnan(auc) else judged)
-    tracked.metrics(epoch_metrics(epoch), step=number + 1)
+    tracked.metrics(chosen(epoch_metrics(epoch), main_task), step=number + 1)
 
 
 def history_table(history: History) -> Any:
@@ -128,7 +129,6 @@ def log_result(
 ) -> None:
     """Scores, relations and times: all as a table, those that people compare as metrics; why others are undefined."""
     from mtl.results import tracked_values
-    from mtl.tracked_numbers import chosen
     from mtl.tracking.artifacts import whole_artifacts
     from mtl.tracking.metrics_table import METRICS_TABLE, TABLED, write_metrics
 
