@@ -129,13 +129,6 @@ class Optuna(OwnSweeper):
             results += self.launch(others)
         return results
 
-    def sweep(self, arguments: list[str]) -> Any:
-        """Search; where a job failed, the command ends with its reason, as with Hydra's own sweeper."""
-        results = super().sweep(arguments)
-        for each in results:
-            _ = each.return_value
-        return results
-
     def _wave(self, study: Study, n: int) -> list[Trial]:
         """The next trials, without values; one that was proposed before has its number."""
         first = {tuple(trial.proposal.items()): trial.number for trial in reversed(study.trials)}

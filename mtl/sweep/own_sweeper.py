@@ -34,12 +34,18 @@ class OwnSweeper(Sweeper):
         self._begun = 0
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run all waves; where the sweeper itself breaks, the sweep's own run is to say so."""
+        """Run all waves; a job that failed ends the command with its reason then, as with Hydra's own sweeper.
+
+        Where the sweeper itself breaks, the sweep's own run is to say so.
+        """
         try:
-            return self.waves([*of_recipe(self.config), *arguments])  # type: ignore[arg-type]
+            results = self.waves([*of_recipe(self.config), *arguments])  # type: ignore[arg-type]
         except Exception as error:
             self.callback.broken = one_line(error)
             raise
+        for each in results:
+            _ = each.return_value
+        return results
 
     @classmethod
     @abstractmethod
@@ -60,8 +66,8 @@ class OwnSweeper(Sweeper):
         """
 
     @abstractmethod
-    def waves(self, arguments: Sequence[str]) -> Any:
-        """Launch jobs by `launch` until nothing is left to do; what comes back is what Hydra's `main` returns.
+    def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
+        """Launch jobs by `launch` until nothing is left to do, and return what came of each.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
@@ -133,13 +133,6 @@ class UntilDecided(OwnSweeper):
             if len(self._jobs()) < len(launched):
                 break  # the sweep stopped, because its first jobs all failed alike
             wave = self._next(rule, asked, launched, time.monotonic() - began)
-        return results
-
-    def sweep(self, arguments: list[str]) -> Any:
-        """Run all waves; a job that failed ends the command with its reason, as with Hydra's own sweeper."""
-        results = super().sweep(arguments)
-        for each in results:
-            _ = each.return_value
         return results
 
     def _next(self, rule: Rule, asked: Asked, launched: Sequence[Cell], seconds: float) -> list[Cell]:
