@@ -22,11 +22,14 @@ from mtl.errors import UserError
 from mtl.predict.streaming import stream_name
 
 SERVE = """
-import sys, time
+import socket, sys, time
 from fractions import Fraction
 import av, numpy as np
-port, n, pause, silent = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-container = av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts", options={"flush_packets": "1"})
+n, pause, silent = int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+listening = socket.socket(fileno=int(sys.argv[1]))
+print("ready", flush=True)
+caller, _ = listening.accept()
+container = av.open(caller.makefile("wb", buffering=0), "w", format="mpegts", options={"flush_packets": "1"})
 stream = container.add_stream("mpeg4", rate=30)
 stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
 for i in range(n):
@@ -41,14 +44,17 @@ container.close()
 
 
 class Server:
-    """A stream over TCP that FFmpeg serves to a single caller."""
+    """A stream over TCP for a single caller, who may call from the first moment on."""
 
     def __init__(self, n: int, pause: float = 0.0, silent: float = 0.0) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{port}"
-        self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(port), str(n), str(pause), str(silent)])
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+            command = [sys.executable, "-c", SERVE, str(listening.fileno()), str(n), str(pause), str(silent)]
+            self.process = subprocess.Popen(
+                command, pass_fds=[listening.fileno()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
 
     def __enter__(self) -> Server:
         return self
@@ -57,20 +63,9 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def joined(self, step: int) -> LiveFrames:
-        """The stream, read as soon as it is served."""
-        end = time.monotonic() + 60
-        while True:
-            try:
-                return LiveFrames(self.address, step)
-            except UserError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
-
 
 def test_frames_come_with_number_and_time_until_the_stream_ends():
-    with Server(120, pause=0.02) as server, server.joined(10) as live:
+    with Server(120, pause=0.02) as server, LiveFrames(server.address, 10) as live:
         frames = list(live.frames())
     assert live.ended == ""
     assert live.n_frames >= 118
@@ -83,7 +78,7 @@ def test_frames_come_with_number_and_time_until_the_stream_ends():
 
 
 def test_who_is_late_gets_the_newest_frame_and_the_others_are_counted():
-    with Server(300) as server, server.joined(1) as live:
+    with Server(300) as server, LiveFrames(server.address, 1) as live:
         taken = list(islice(live.frames(), 1))
         live._thread.join(timeout=60)  # all of it has come meanwhile
         taken += list(live.frames())
@@ -94,7 +89,7 @@ def test_who_is_late_gets_the_newest_frame_and_the_others_are_counted():
 
 def test_a_stream_that_falls_silent_ends_with_a_reason(monkeypatch):
     monkeypatch.setattr(live_frames, "SILENT_SECONDS", 2.0)
-    with Server(60, silent=120) as server, server.joined(10) as live:
+    with Server(60, silent=120) as server, LiveFrames(server.address, 10) as live:
         frames = list(live.frames())
     assert frames
     assert live.ended
@@ -128,7 +123,6 @@ def trained(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("ends", ["by itself", "by Ctrl-C"])
 def test_a_stream_is_scored_line_by_line_and_ends_properly(trained, tmp_path, ends):
     with Server(150 if ends == "by itself" else 100_000, pause=0.02) as server:
-        time.sleep(2)
         process = subprocess.Popen(
             [sys.executable, "-m", "mtl.predict", "outputs/alone", server.address, "--out", str(tmp_path)],
             cwd=trained, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
