@@ -13,7 +13,10 @@ from mtl.config.switches import CONF, switches
 from mtl.results import ASKED, JOINT, MEMBERS
 
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra", "decide", "training.checkpoint", "data.events", "data.fps")
+NOT_PARAMETERS = (
+    *("tracking", "features", "hydra", "decide", "screening"),
+    *("training.checkpoint", "data.events", "data.fps"),
+)
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +63,7 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
     """
     of_switches = (f"{switch}=" for switch in switches())
     of_set = ("tasks=", "+task@tasks=", "~tasks.")  # the name of the set says it
-    silent = (*of_set, "data.root=", "data.events=", "data.fps=", "tracking", "decide.", *of_switches)
+    silent = (*of_set, "data.root=", "data.events=", "data.fps=", "tracking", "decide.", "screening.", *of_switches)
     others = [word for word in words if not word.startswith(silent)]
     ordered = sorted(others, key=lambda word: (word in common, word))
     return " ".join([str(choices.get("tasks")), *(as_told(word, choices) for word in ordered)])[:250]
