@@ -185,6 +185,7 @@ KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process",
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
 LOOKS = "decide.seeds"  # of a sweep until it is decided: seeds before the first look, and at most
+SCREENING = "screening"  # of a sweep over few sets of many auxiliaries: JSON, its main task and candidates
 MARGIN = "decide.margin"  # effect from which on an auxiliary matters, in AUC
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing
