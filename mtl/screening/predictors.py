@@ -58,22 +58,28 @@ def with_predictors(predictors: Mapping[str, Predictor], members: np.ndarray) ->
 def fit_forward(members: np.ndarray, gains: np.ndarray, predictors: Mapping[str, Predictor]) -> Fitted:
     """Ridge or kernel ridge, and predictors one after the other as long as left-out runs are foretold better.
 
-    Whatever is chosen is chosen by the runs given, so that `nested_left_out` can ask it of all runs but one.
+    A predictor enters where the squared errors of left-out runs fall by more than one standard error of that fall over
+    the runs: one of several that are noise makes them fall a little, by chance. Whatever is chosen is chosen by the
+    runs given, so that `nested_left_out` can ask it of all runs but one.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, 1984, section 3.4.3 (one standard error).
     """
     best = fit(members, gains, [LINEAR, RBF])
-    error = _error(best, gains)
     entered: dict[str, Predictor] = {}
-    while True:
-        others = [name for name in predictors if name not in entered]
+    while len(entered) < len(predictors):
         tried = {
-            name: fit(members, gains, [with_predictors({**entered, name: predictors[name]}, members)])
-            for name in others
-        }  # fmt: skip
-        name = min(tried, key=lambda each: _error(tried[each], gains), default=None)
-        if name is None or _error(tried[name], gains) >= error * (1 - 1e-9):
-            return best
-        best, error = tried[name], _error(tried[name], gains)
-        entered[name] = predictors[name]
+            name: fit(members, gains, [with_predictors({**entered, name: each}, members)])
+            for name, each in predictors.items()
+            if name not in entered
+        }
+        name = min(tried, key=lambda each: float(_errors(tried[each], gains).sum()))
+        fall = _errors(best, gains) - _errors(tried[name], gains)
+        if not fall.mean() > fall.std(ddof=1) / np.sqrt(len(fall)):
+            break
+        best, entered[name] = tried[name], predictors[name]
+    return best
 
 
 def alone(members: np.ndarray, gains: np.ndarray, predictors: Mapping[str, Predictor]) -> dict[str, float]:
@@ -87,5 +93,6 @@ def alone(members: np.ndarray, gains: np.ndarray, predictors: Mapping[str, Predi
     }  # fmt: skip
 
 
-def _error(fitted: Fitted, gains: np.ndarray) -> float:
-    return float(((gains - fitted.left_out) ** 2).sum())
+def _errors(fitted: Fitted, gains: np.ndarray) -> np.ndarray:
+    """Squared errors of left-out runs."""
+    return (gains - fitted.left_out) ** 2
