@@ -187,8 +187,8 @@ JOB = "mtl.job"  # number in its sweep
 MEMBERS = "task_set"  # its tasks, in their order
 JOINT = "+"  # between tasks, where a set goes by them
 LOOKS = "decide.seeds"  # of a sweep until it is decided: seeds before the first look, and at most
+SCREENING = "screening"  # of a sweep over few sets of many auxiliaries: JSON, its main task and candidates
 MARGIN = "decide.margin"  # effect from which on an auxiliary matters, in AUC
-SCREENING = "screening"  # of a screening: its main task and its candidates, as JSON
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing
 ASKED = "asked_for"  # choices as typed, such as freeze=all, where the configuration is that of another choice
