@@ -13,6 +13,7 @@ from mtl.ablation.design import settled
 from mtl.ablation.set_names import members_of
 from mtl.errors import UserError
 from mtl.results import BEST, SCREENING, TrackedRun
+from mtl.screening.of_runs import asked_of
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ def earlier_of(runs: Sequence[TrackedRun], what: str) -> Earlier:
         If they are no screening's.
     """
     tagged = [run for run in runs if SCREENING in run.tags]
-    if not tagged:
+    asked = asked_of(tagged)
+    if asked is None:
         what_there = "it has no runs" if not runs else "its runs are those of another sweep"
         raise UserError(
             f"screening.after={what}: that is no screening, {what_there}. Right would be the id of the own run of a "
             "sweep by experiment=screening."
         )
-    said = json.loads(tagged[-1].tags[SCREENING])
-    main_task, candidates = str(said["main"]), tuple(map(str, said["candidates"]))
+    main_task, candidates = asked
     aucs: dict[tuple[str, ...], dict[str, float]] = {}
     for run in settled(tagged):
         auxiliaries = tuple(name for name in candidates if name in members_of(run))
