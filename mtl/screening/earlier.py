@@ -12,7 +12,7 @@ import numpy as np
 from mtl.ablation.design import settled
 from mtl.ablation.set_names import members_of
 from mtl.errors import UserError
-from mtl.results import BEST, SCREENING, TrackedRun
+from mtl.results import BEST, TrackedRun
 from mtl.screening.of_runs import asked_of
 
 
@@ -57,8 +57,7 @@ def earlier_of(runs: Sequence[TrackedRun], what: str) -> Earlier:
     UserError
         If they are no screening's.
     """
-    tagged = [run for run in runs if SCREENING in run.tags]
-    asked = asked_of(tagged)
+    asked = asked_of(runs)
     if asked is None:
         what_there = "it has no runs" if not runs else "its runs are those of another sweep"
         raise UserError(
@@ -67,7 +66,7 @@ def earlier_of(runs: Sequence[TrackedRun], what: str) -> Earlier:
         )
     main_task, candidates = asked
     aucs: dict[tuple[str, ...], dict[str, float]] = {}
-    for run in settled(tagged):
+    for run in settled([run for run in runs if members_of(run)]):
         auxiliaries = tuple(name for name in candidates if name in members_of(run))
         of_seed = aucs.setdefault(auxiliaries, {})
         value = run.metrics.get(f"val_auc{BEST}/{main_task}", math.nan)

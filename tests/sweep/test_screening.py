@@ -168,7 +168,8 @@ def test_gains_are_differences_of_validation_aucs_by_the_same_seeds():
         *(run(["main"], 0, 0.6), run(["main"], 1, 0.7), run(["main", "b", "a"], 0, 0.8), run(["main", "b"], 1, 0.6)),
         *(run(["main", "b", "a"], 2, 0.1), run(["main", "a"], 0, 0.9, "FAILED"), run(["main", "b"], 0, float("nan"))),
     ]
-    found = earlier_of(runs, "x")
+    runs.append(run(["main"], 3, 0.0, "FAILED", tag=""))  # as of a process that died before it said anything
+    found = earlier_of([runs[-1], *runs[:-1]], "x")
     assert (found.main_task, found.candidates) == ("main", ("a", "b"))
     assert found.sets == ((), ("a", "b"), ("b",), ("a",))
     assert found.gains[:3] == (0.0, pytest.approx(0.2), pytest.approx(-0.1))
