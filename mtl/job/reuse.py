@@ -147,13 +147,15 @@ def _numbers(run: TrackedRun, tracking: MLflowTracking) -> dict[str, float]:
 def _scores_by_events(asked: RunRequest, before: TrackedRun) -> tuple[dict[str, float], dict[str, str]]:
     """Metrics by annotated events of the predictions that were copied, and reasons; nothing without events."""
     config, artifacts = asked.config, asked.artifacts
-    data = build(config.data)
+    main_task, data = str(config.main_task), build(config.data)
     given = data.temporal_truth()
     if given is None:
         return {}, {}
     import pandas as pd  # only where something is scored
 
     from mtl.data.temporal_truth import of_test_videos
+    from mtl.plots.rendering import write_pngs
+    from mtl.results import Score
     from mtl.tracking.artifacts import whole_artifacts
     from mtl.tracking.by_events import judge_by_events, over_time, write_events
     from mtl.tracking.metrics import score_metrics, trained_classes
@@ -163,5 +165,8 @@ def _scores_by_events(asked: RunRequest, before: TrackedRun) -> tuple[dict[str, 
     trained = trained_classes(tasks, before.tags)
     evaluated = judge_by_events(build(config.evaluation), predictions, tasks, events, fps, trained)
     with whole_artifacts(artifacts) as new:
-        write_events(new, events, evaluated, over_time(evaluated, tasks, config.main_task, fps))
+        write_events(new, events, evaluated)
+        threshold = evaluated.scores.get(f"alarm_threshold/{main_task}", Score(float("nan"))).value
+        shown = over_time(evaluated.timeline, tasks[main_task], main_task, fps, threshold)
+        write_pngs(new / "figures", {"scores_over_time": shown})
     return score_metrics(evaluated.scores)
