@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from mtl import memory, numerics
+from mtl import memory, numerics, results
 from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.objective import objective_of
@@ -177,7 +177,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         from mtl.features.of_data import features_of
         from mtl.model.multitask import assemble, reused
         from mtl.relations.labels import as_text
-        from mtl.report import run_figures, run_tables
+        from mtl.report import run_tables
         from mtl.tracking import metrics
         from mtl.tracking.artifacts import ROOM, whole_artifacts
         from mtl.tracking.by_events import judge_by_events, write_events
@@ -257,8 +257,13 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     )
     tracked.tags(metrics.untrained_classes(tasks, trained))
     metrics.log_result(tracked, artifacts, result, history, features, len(predictions))
-    with spent_on(FIGURES):
-        count(FIGURES, run_figures.draw(artifacts))
+    if current() is None:
+        from mtl.report import run_figures
+
+        with spent_on(FIGURES):
+            count(FIGURES, run_figures.draw(artifacts))
+    else:  # the sweep draws them while its next job trains
+        tracked.tags({results.FIGURES: results.TO_BE_DRAWN})
     tracked.artifacts(artifacts)
     for table in run_tables.run_tables(result):
         report(table)

@@ -15,8 +15,7 @@ from mtl.errors import UserError
 from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
-from mtl.job.record import REUSED_FROM
-from mtl.results import CODE, DATA, DIVERGED, FINGERPRINT, UNTRAINED, is_event_score
+from mtl.results import CODE, DATA, DIVERGED, FIGURES, FINGERPRINT, REUSED_FROM, UNTRAINED, is_event_score
 from mtl.tracked_numbers import chosen
 from mtl.tracking.metrics_table import METRICS_TABLE, TABLED, read_metrics, write_metrics
 
@@ -121,7 +120,7 @@ def reuse(
     numbers |= {name: value for name, value in found.items() if name not in reasons}
     with whole_artifacts(artifacts) as new:
         write_metrics(new, numbers)
-    names = (FINGERPRINT, CODE, DATA, DIVERGED, UNTRAINED)
+    names = (FINGERPRINT, CODE, DATA, DIVERGED, UNTRAINED, FIGURES)
     kept = {key: before.tags[key] for key in names if key in before.tags}
     own = {REUSED_FROM: before.id, TABLED: METRICS_TABLE}
     tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, **own})

@@ -57,7 +57,8 @@ def figures_of(artifacts: Path) -> dict[str, Figure]:
     """Figures by file name without suffix, see `draw`."""
     config = read_stored(artifacts / CONFIG, str(artifacts), ("tasks",))
     trace, history = read_trace(artifacts / TRACE), _table(artifacts / HISTORY, index_col=0)
-    related = {name: relation(trace) for name, relation in build(config.get("relations") or {}).items()}
+    measures = build(config.relations) if config.get("relations") else {}
+    related = {name: relation(trace) for name, relation in measures.items()}
     best = read_metrics(artifacts / METRICS_TABLE).get(BEST_EPOCH)
     evaluated = _evaluated(artifacts)
     drawn = figures(evaluated, related, trace, history, None if best is None else int(best))
@@ -72,7 +73,7 @@ def figures_of(artifacts: Path) -> dict[str, Figure]:
 
 def _evaluated(artifacts: Path) -> Evaluated:
     """What was found of the predictions, as its tables say."""
-    table = _table(artifacts / SCORES, index_col="score").fillna({"reason": ""})
+    table = _table(artifacts / SCORES, index_col="score")
     rows: Mapping[Any, Mapping[Any, Any]] = table.to_dict("index")
     scores = {str(name): Score(**{str(key): value for key, value in row.items()}) for name, row in rows.items()}
     curves = _table(artifacts / ROC, keep_default_na=False)
@@ -81,10 +82,10 @@ def _evaluated(artifacts: Path) -> Evaluated:
     found = {file.stem.removeprefix("confusion_"): _table(file, index_col=0) for file in files}
     order = [name.removeprefix("auc/") for name in scores if name.startswith("auc/")]  # the set's
     confusions = {name: found[name] for name in order if name in found}
-    return Evaluated(scores, _table(artifacts / CLASSES).fillna({"reason": ""}), confusions, roc)  # type: ignore[arg-type]
+    return Evaluated(scores, _table(artifacts / CLASSES), confusions, roc)  # type: ignore[arg-type]
 
 
 def _table(path: Path, **options: Any) -> pd.DataFrame:
-    """A table with the numbers that were written, to the bit."""
-    table: pd.DataFrame = pd.read_csv(path, float_precision="round_trip", **options)
-    return table
+    """A table; a reason that is not there is empty."""
+    table: pd.DataFrame = pd.read_csv(path, dtype={"reason": str}, **options)
+    return table.fillna({"reason": ""}) if "reason" in table else table

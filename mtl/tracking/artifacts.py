@@ -90,8 +90,8 @@ def read_trace(path: Path) -> Trace:
     """The trace that `write_trace` left."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    names = {name: tuple(map(str, arrays.pop(name))) for name in ("tasks", "layer_groups")}
-    return Trace(**names, steps_per_epoch=int(arrays.pop("steps_per_epoch")), **arrays)
+    tasks, groups = (tuple(map(str, arrays.pop(name))) for name in ("tasks", "layer_groups"))
+    return Trace(tasks=tasks, layer_groups=groups, steps_per_epoch=int(arrays.pop("steps_per_epoch")), **arrays)
 
 
 def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Relation], trace: Trace) -> None:
