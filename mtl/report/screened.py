@@ -28,7 +28,7 @@ NONE = "none"
 def screenings_of(
     design: Design, entries: Sequence[ComparedRun], main_task: str, tracking: Downloads | None, margin: float
 ) -> list[Screening]:
-    """What a screening found, by condition; nothing where the sweep was none, or another task is asked about.
+    """What a screening found, by condition; nothing where the sweep was none.
 
     Parameters
     ----------
@@ -41,8 +41,11 @@ def screenings_of(
     margin : float
     """
     asked = asked_of(design.runs)
-    if asked is None or asked[0] != main_task:
+    if asked is None:
         return []
+    if asked[0] != main_task:
+        other = f"the sweep screened auxiliaries of {asked[0]}, and {main_task} is asked about"
+        return [Screening("", main_task, asked[1], other)]
     validation, _, _ = compared_runs(design, main_task, tracking, VIDEO_LABELS, "val")
     known = {(one.row, one.seed) for one in validation if not one.predicted.fault}
     whole = all((one.row, one.seed) in known for one in entries if not one.predicted.fault)

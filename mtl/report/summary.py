@@ -169,7 +169,8 @@ def summarise(
     if decision is not None:
         compared = with_decision(compared, decision, entries, main_task)
     screenings = tuple(screenings_of(design, entries, main_task, tracking, margin))
-    if design.axis != "tasks" or screenings:  # one task set says nothing of its auxiliaries, a screening says it itself
+    # one task set says nothing of its auxiliaries, and a screening says it itself
+    if design.axis != "tasks" or any(each.relevance is not None for each in screenings):
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
     rows = zip(design.table["set"], design.table["seed"], design.table["counts"], strict=True)

@@ -158,11 +158,16 @@ def test_too_few_sets_have_no_interval(runs):
     assert set(found.relevance.words) == {"cannot tell"}
 
 
-def test_another_main_task_is_no_screening(runs):
+def test_what_was_asked_is_read_from_the_tag(runs):
     assert asked_of(runs) == ("main", CANDIDATES)
     assert asked_of([replace(run, tags={}) for run in runs]) is None
     with pytest.raises(UserError, match="should be JSON"):
         asked_of([replace(runs[0], tags={SCREENING: "[]"})])
+
+
+def test_another_task_than_the_one_screened_is_said(runs):
+    found = summarise(runs, "a").screenings[0]
+    assert found.fault == "the sweep screened auxiliaries of main, and a is asked about"
 
 
 def test_the_design_tells_its_auxiliaries_apart():
