@@ -147,9 +147,8 @@ def beside(other: Path, rounds: int, seeds: int, epochs: int, more: list[str]) -
     walls = {where: float(np.median([wall for _, wall in each])) for where, each in found.items()}
     lines = [f"{rounds} sweeps of each in turns; here beside {other}, and the ratio:"]
     for name in ("beyond", "steps", "gradient_measurements", *STAGES):
-        lines.append(
-            f"  {name} {warm[HERE][name]:.3f} s, {warm[other][name]:.3f} s: {warm[HERE][name] / max(warm[other][name], 1e-9):.2f}"
-        )
+        ours, theirs = warm[HERE][name], warm[other][name]
+        lines.append(f"  {name} {ours:.3f} s, {theirs:.3f} s: {ours / max(theirs, 1e-9):.2f}")
     lines.append(f"  whole command {walls[HERE]:.1f} s, {walls[other]:.1f} s: {walls[HERE] / walls[other]:.2f}")
     mib = {where: max(table["mib"].max() for table, _ in each) for where, each in found.items()}
     lines.append(f"  peak memory {mib[HERE]:.0f} MiB, {mib[other]:.0f} MiB: {mib[HERE] / mib[other]:.2f}")
