@@ -11,6 +11,7 @@ from mtl.screening.measured import Measured
 from mtl.screening.surrogate import LINEAR, fit
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined
 
+FEWEST_DEGREES = 12.0  # of what seeds bring: with fewer a part that is next to nothing would have tails that decide
 TINY = 1e-8  # below which a coefficient's row of the pseudo-inverse is not that of the coefficient alone
 
 
@@ -159,8 +160,8 @@ def _between_seeds(
 ) -> tuple[float, float]:
     """Standard error of a coefficient from what auxiliaries do differently by seed, and its degrees of freedom.
 
-    A difference of two variances, so the degrees are Satterthwaite's (Biometrics Bulletin 1946), but one for every
-    coefficient at least: with fewer a part that is next to nothing would have tails that decide.
+    A difference of two variances, so the degrees are Satterthwaite's (Biometrics Bulletin 1946), but not below
+    `FEWEST_DEGREES`.
     """
     values = measured.values[:, measured.complete]
     n_seeds = values.shape[1]
@@ -174,7 +175,7 @@ def _between_seeds(
     beyond = max(total - explained, 0.0)
     spread = total**2 / (separate.sum() * (n_seeds - 1)) + explained**2 / degrees
     of_difference = beyond**2 / spread if spread > 0 else 0.0
-    return float(np.sqrt(beyond / n_seeds)), max(of_difference, float(separate.sum()))
+    return float(np.sqrt(beyond / n_seeds)), max(of_difference, FEWEST_DEGREES)
 
 
 def _resampled(
