@@ -11,6 +11,7 @@ from mtl.screening.measured import Measured
 from mtl.screening.surrogate import LINEAR, fit
 from mtl.statistics.bootstrap import LEVEL, mean_of_defined
 
+FEWEST_DEGREES = 12.0  # of what seeds bring: with fewer a part that is next to nothing would have tails that decide
 TINY = 1e-8  # below which a coefficient's row of the pseudo-inverse is not that of the coefficient alone
 
 
@@ -74,7 +75,7 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
       the root of degrees / chi^2 (so that few degrees of freedom are as wide as a t interval);
     * seeds: what an auxiliary does differently from seed to seed, whatever the set. All sets share the seeds, so no
       residual shows it: it is the variance between the coefficients of single seeds beyond what the residuals of single
-      seeds explain, pooled over auxiliaries, not below zero;
+      seeds explain, pooled over auxiliaries, not below zero, and drawn with the few degrees of freedom it has;
     * videos: the coefficients in the resamples of the test videos. What videos do to single sets shows in the
       residuals already, so of the variance over resamples only what is beyond that counts.
 
@@ -121,10 +122,12 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
     videos = np.sqrt(np.maximum(moved.var(axis=1) - of_single * of_ones, 0.0))
     residuals = left @ gains
     variance = float((residuals**2).sum()) / degrees
-    runs, seeds = np.sqrt(variance * of_ones), np.full(k, _between_seeds(measured, weights, left, separate))
+    between, of_between = _between_seeds(measured, weights, left, separate)
+    runs, seeds = np.sqrt(variance * of_ones), np.full(k, between)
     random = np.random.default_rng([seed, 2])
     drawn = weights @ _resampled(residuals, np.diag(left), variance, degrees, n_resamples, random)
-    drawn += seeds[:, None] * random.normal(size=drawn.shape)
+    wider = np.sqrt(of_between / random.chisquare(of_between, n_resamples))
+    drawn += seeds[:, None] * random.normal(size=drawn.shape) * wider
     drawn += moved * np.divide(videos, moved.std(axis=1), out=np.zeros(k), where=moved.std(axis=1) > 0)[:, None]
     error = np.sqrt(runs**2 + seeds**2 + videos**2)
     sizes = np.abs(drawn[separate]) / np.where(error > 0, error, 1.0)[separate, None]
@@ -152,18 +155,27 @@ def _few_sets(k: int, separate: bool) -> str:
     return f"the sets do not separate it from other auxiliaries: {least}, are needed, and no two always together"
 
 
-def _between_seeds(measured: Measured, weights: np.ndarray, left: np.ndarray, separate: np.ndarray) -> float:
-    """Standard error of a coefficient from what auxiliaries do differently by seed, whatever the set."""
+def _between_seeds(
+    measured: Measured, weights: np.ndarray, left: np.ndarray, separate: np.ndarray
+) -> tuple[float, float]:
+    """Standard error of a coefficient from what auxiliaries do differently by seed, and its degrees of freedom.
+
+    A difference of two variances, so the degrees are Satterthwaite's (Biometrics Bulletin 1946), but not below
+    `FEWEST_DEGREES`.
+    """
     values = measured.values[:, measured.complete]
     n_seeds = values.shape[1]
     if n_seeds < 2:
-        return 0.0
+        return 0.0, 1.0
     of_seeds = weights @ values  # (k, n_seeds)
     residuals = left @ (values - values.mean(axis=1, keepdims=True))
-    # residuals of n_rows - rank dimensions, less one seed
-    single = float((residuals**2).sum()) / (np.trace(left) * (n_seeds - 1))
-    beyond = of_seeds.var(axis=1, ddof=1) - single * (weights**2).sum(axis=1)
-    return float(np.sqrt(max(beyond[separate].mean(), 0.0) / n_seeds))
+    degrees = float(np.trace(left)) * (n_seeds - 1)  # residuals of n_rows - rank dimensions, less one seed
+    explained = float((residuals**2).sum()) / degrees * float((weights[separate] ** 2).sum(axis=1).mean())
+    total = float(of_seeds[separate].var(axis=1, ddof=1).mean())
+    beyond = max(total - explained, 0.0)
+    spread = total**2 / (separate.sum() * (n_seeds - 1)) + explained**2 / degrees
+    of_difference = beyond**2 / spread if spread > 0 else 0.0
+    return float(np.sqrt(beyond / n_seeds)), max(of_difference, FEWEST_DEGREES)
 
 
 def _resampled(
