@@ -108,6 +108,23 @@ RELATIONS = (
         "where affinity is",
     ),
     Number(
+        "path_affinity/<pair>",
+        "held-out loss of the recipient that the source took away, to first order: sum over the steps of the "
+        "recipient's gradient times the source's part of the update",
+        "training batches for the update, validation batches for the loss",
+        "all steps up to the last measurement",
+        BATCHES,
+        "where affinity is, or with an optimizer whose steps are no multiple of the gradient by parameter",
+    ),
+    Number(
+        "path_affinity_to_itself/<task>",
+        "the same of a task's own part of the updates",
+        "the batches of path_affinity",
+        "all steps up to the last measurement",
+        "",
+        "where path_affinity is",
+    ),
+    Number(
         "loss_correlation/<pair>",
         "Spearman's correlation of the tasks' losses, averaged by video",
         VAL,

@@ -178,7 +178,7 @@ def test_scores_of_logits_of_any_scale_are_sound_and_rank_alike(scale: float) ->
 # --- relations --------------------------------------------------------------------------------------------------------
 
 STEPS, EPOCHS, BATCHES, VIDEOS, PER_VIDEO = 60, 4, 3, 24, 3
-UNBOUNDED = ("affinity", "condition_number")
+UNBOUNDED = ("affinity", "path_affinity", "condition_number")
 
 
 def every_relation() -> list:
@@ -206,6 +206,7 @@ def arrays(n_tasks: int = 3) -> dict[str, np.ndarray]:
         "mean_gramians": gramians.reshape(EPOCHS, BATCHES, n_tasks, n_tasks).mean(axis=1),
         "affinities": rng.normal(0, 0.1, size=(n_measured, n_tasks, n_tasks)),
         "permuted_cosines": rng.normal(0, 0.1, size=(n_measured, n_tasks, n_tasks)),
+        "update_rates": rng.normal(0, 0.1, size=(n_measured, n_tasks, n_tasks)),
         "val_losses": rng.lognormal(size=(len(video), n_tasks)),
         "val_videos": video,
         "val_classes": video % 4,
@@ -223,7 +224,7 @@ def trace_of(found: dict[str, np.ndarray]) -> Trace:
     return Trace(**named, measurement_steps=steps, **found)
 
 
-FLOATS = ("losses", "gramians", "mean_gramians", "affinities", "permuted_cosines", "val_losses")
+FLOATS = ("losses", "gramians", "mean_gramians", "affinities", "permuted_cosines", "update_rates", "val_losses")
 
 
 def with_one(bad: float) -> dict[str, np.ndarray]:

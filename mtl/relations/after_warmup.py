@@ -36,7 +36,7 @@ def after_warmup(
         values = np.full((n_tasks, n_tasks), np.nan)
         return Relation(values, trajectory=trajectory, trajectory_epochs=epochs, reason=why)
     by_epoch = [measured[steps == end] for end in ends[late]]
-    low, high, spread = _over_batches(by_epoch, bounds)
+    low, high, spread = over_batches(by_epoch, bounds)
     return Relation(
         values=mean_of_defined(trajectory[late]),
         low=low,
@@ -48,7 +48,7 @@ def after_warmup(
     )
 
 
-def _over_batches(
+def over_batches(
     by_epoch: list[np.ndarray], bounds: tuple[float, float]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """T interval and standard deviation over the batches, each averaged over its epochs; None for a single batch.

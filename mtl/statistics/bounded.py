@@ -67,9 +67,11 @@ def moved(value: np.ndarray, by: np.ndarray, bounds: tuple[float, float]) -> np.
     value, by : ndarray
         NaN gives NaN.
     bounds : (float, float)
-        Finite, or one of them infinite.
+        Finite or infinite; with both infinite the deviation is added.
     """
     low, high = bounds
+    if np.isinf(low) and np.isinf(high):
+        return value + by
     if np.isinf(high):
         return -moved(-value, -by, (-high, -low))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -14,8 +14,11 @@ from mtl.training.dataset import Dataset
 from mtl.training.measure_batchwise import compile_on_all
 from mtl.training.measure_dense import compile_on_dense
 from mtl.training.measurement import Batches, Measurement
+from mtl.training.update_scale import update_scale
 
 if TYPE_CHECKING:
+    import keras
+
     from mtl.model.multitask import MultiTaskModel
 
 HELD_BYTES = 64 * 2**20  # features of all batches, up to which they are kept between measurements
@@ -63,9 +66,9 @@ class GradientMeasurements:
         """Whether to measure after this epoch, counted from 1."""
         return epoch % self.epochs == 0 if isinstance(self.epochs, int) else epoch in self.epochs
 
-    def on(self, model: MultiTaskModel, dataset: Dataset) -> GradientMeter:
-        """Ready to measure this model."""
-        return GradientMeter(self, model, dataset)
+    def on(self, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None = None) -> GradientMeter:
+        """Ready to measure this model; with the optimizer that trains it also what its updates owe to each task."""
+        return GradientMeter(self, model, dataset, optimizer)
 
 
 class GradientMeter:
@@ -76,6 +79,7 @@ class GradientMeter:
     settings : GradientMeasurements
     model : MultiTaskModel
     dataset : Dataset
+    optimizer : keras optimizer or None
 
     Attributes
     ----------
@@ -87,8 +91,11 @@ class GradientMeter:
         After which steps: one entry per batch.
     """
 
-    def __init__(self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset) -> None:
+    def __init__(
+        self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None
+    ) -> None:
         self._settings = settings
+        self._optimizer = optimizer
         self._model = model
         self._dataset = dataset
         val, train = dataset.positions("val"), dataset.positions("train")
@@ -111,11 +118,17 @@ class GradientMeter:
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
         stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
-        found = self._measure(held_out, permuted, stepped, len(self.found))
+        found = self._measure(held_out, permuted, stepped, len(self.found), self._scale(stepped))
         if self._model.is_partial:
             found = found.where_labelled(held_out.present, None if stepped is None else stepped.present)
         self.found.append(found)
         self.steps += [step] * len(self._held_out)
+
+    def _scale(self, stepped: Batches | None) -> list[tf.Tensor] | None:
+        """How far the optimizer moves parameters along a gradient; None where no step is tried or it is not known."""
+        if stepped is None or self._optimizer is None:
+            return None
+        return update_scale(self._optimizer, len(self._model.shared_variables))
 
     def _batches(self, name: str, positions: np.ndarray) -> Batches:
         """Feature vectors and targets at these positions; kept where they are small."""
@@ -134,6 +147,7 @@ class GradientMeter:
         nothing = np.empty((0, n, n))
         baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self.found]
         tried = [nothing if one.affinities is None else one.affinities for one in self.found]
+        rates = [nothing if one.update_rates is None else one.update_rates for one in self.found]
         return {
             "gramians": gramians.sum(axis=1),
             "measurement_steps": np.array(self.steps, dtype=int),
@@ -141,6 +155,7 @@ class GradientMeter:
             "group_gramians": gramians,
             "permuted_cosines": np.concatenate([nothing, *baselines]),
             "affinities": np.concatenate([nothing, *tried]),
+            "update_rates": np.concatenate([nothing, *rates]),
         }
 
 
