@@ -51,7 +51,8 @@ class Trace:
         row task's gradient on a training batch; empty where not measured.
     update_rates : ndarray of shape (n_measurements, n_tasks, n_tasks)
         First-order drop of the column task's held-out loss by that part of one step of the optimizer that
-        comes from the row task, were its weight 1; NaN where it was not the row's turn, empty where not measured.
+        comes from the row task, were its weight 1; NaN where it was not due or not the row's turn, empty where
+        never measured.
     labels : ndarray of int, shape (n_combinations, n_tasks)
         Combinations of the tasks' targets that training frames have; -1 where a task has none.
     label_frames, label_videos : ndarray of int, shape (n_combinations,)

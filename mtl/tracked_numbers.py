@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 WHOLE_SET = "all_tasks"  # in place of a pair: a measure of all tasks of a run together
-ALL, ALONE, PAIRS, WHOLE, NOT = (
+ALL, ALONE, PAIRS, NOT = (
     "yes",
     "of the main task",
     "of pairs with the main task, where there is a direction those to it",
-    "of the whole set",
     "no",
 )
 OTHERS = {  # than ALL, which a quantity is that is not named here, as of a measure of one's own
@@ -21,11 +20,10 @@ OTHERS = {  # than ALL, which a quantity is that is not named here, as of a meas
         label_information affinity path_affinity conflict_rate magnitude_similarity gradient_similarity_mean
         loss_correlation_within_class loss_correlation_step
         """,
-    WHOLE: "condition_number loss_scale_balance",
     NOT: """
         class_auc class_auc_event f1 video_auc_mean video_auc_max alarm_threshold calibration_error false_alarm_rate
         label_entropy label_mutual_information affinity_to_itself path_affinity_to_itself
-        loss_correlation_trend time_share
+        loss_correlation_trend time_share condition_number loss_scale_balance
         """,
 }
 TRACKED = {quantity: which for which, quantities in OTHERS.items() for quantity in quantities.split()}
@@ -35,7 +33,7 @@ WITH_ENDS = ("auc", "auc_event")  # their intervals are tracked too
 
 
 def tracked(quantity: str) -> str:
-    """Which metrics of a quantity are tracked: `ALL`, `ALONE`, `PAIRS`, `WHOLE` or `NOT`."""
+    """Which metrics of a quantity are tracked: `ALL`, `ALONE`, `PAIRS` or `NOT`."""
     if quantity.endswith(ENDS):
         return ALL if quantity.removesuffix("_low").removesuffix("_high") in WITH_ENDS else NOT
     ending = next((which for ending, which in BY_ENDING.items() if quantity.endswith(ending)), ALL)
@@ -58,4 +56,4 @@ def _is_chosen(name: str, main_task: str) -> bool:
         return of == main_task
     if which == PAIRS:
         return of.startswith(f"{main_task}_vs_") or of.endswith((f"_vs_{main_task}", f"_to_{main_task}"))
-    return which == ALL or (which == WHOLE and of == WHOLE_SET)
+    return which == ALL

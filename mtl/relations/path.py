@@ -12,8 +12,8 @@ from mtl.statistics.bootstrap import mean_of_defined
 from mtl.trace import Trace
 
 NOT_MEASURED = (
-    "no update was measured: gradient_measurements.affinity_step is null, or the optimizer is none of sgd, adam, "
-    "adamw, nadam, rmsprop and adagrad, or clips gradients"
+    "no update was measured: gradient_measurements.path_steps or affinity_step is null, or the optimizer is none of "
+    "sgd, adam, adamw, nadam, rmsprop and adagrad, or clips gradients"
 )
 
 
@@ -23,7 +23,8 @@ def path_affinity(trace: Trace) -> Relation:
     u_j is the source's gradient on training batches, times its weight at that step, times what the optimizer makes
     of a gradient (of Adam the learning rate over the root of the second moment). g_i is the recipient's gradient
     on held-out batches. Both are measured between epochs; at the steps between two measurements their product is
-    interpolated, before the first it is that of the first, and every step has its own weights. To first
+    interpolated, before the first and behind the last it is theirs, and every step up to the last measured epoch has
+    its own weights. To first
     order the sum over sources is the recipient's held-out loss that training the shared parameters took
     away; what its head learned is not in it.
 

@@ -152,7 +152,7 @@ def same_frames_held_out():
     )
 
 
-def trained(optimizer, epochs=6):
+def trained(optimizer, epochs=6, **changes):
     """A training of one full batch per epoch, and the shared gradients (n_epochs, n_tasks, n_shared) after each."""
     from mtl.weighting.fixed import Fixed
 
@@ -163,7 +163,7 @@ def trained(optimizer, epochs=6):
         gradients.append(flat_gradients(built, features, targets))
 
     weighting = Fixed(tuple(TASKS), {"violence": 0.5}, 1.0, strict=False)
-    settings = measurements(batches=1, batch_size=200, permuted_labels=False)
+    settings = measurements(batches=1, batch_size=200, permuted_labels=False, **changes)
     run = training(epochs=epochs, batch_size=200, optimizer=optimizer)
     trace, _ = run.train(built, data, weighting, settings, "general_anomaly", remember)
     return trace, np.array(gradients)
@@ -200,4 +200,21 @@ def test_without_a_step_that_is_known_there_is_no_number_and_a_reason():
     assert trace.update_rates.shape == (0, 3, 3)
     found = path_affinity(trace)
     assert np.isnan(found.values).all()
-    assert found.reason.startswith("no update was measured: gradient_measurements.affinity_step is null, or")
+    assert found.reason.startswith(
+        "no update was measured: gradient_measurements.path_steps or affinity_step is null, or"
+    )
+    assert trained(partial(keras.optimizers.SGD, 0.05), epochs=1, path_steps=None)[0].update_rates.shape == (0, 3, 3)
+
+
+@pytest.mark.parametrize("build", [model, deep_model])
+def test_on_a_dense_layer_it_is_measured_when_so_many_steps_have_gone_by(build):
+    import keras
+
+    built = build()
+    optimizer = keras.optimizers.SGD(0.1)
+    meter = measurements(path_steps=10, permuted_labels=False).on(built, dataset(), optimizer)
+    for step in (7, 14, 17, 20, 27):
+        meter.measure(step)
+    rates = meter.arrays()["update_rates"]
+    due = np.isfinite(rates).any(axis=(1, 2)).reshape(5, 3).all(axis=1)
+    assert due.tolist() == ([True, False, True, False, True] if build is model else [True] * 5)
