@@ -238,6 +238,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
             evaluated = replace(evaluated, scores=evaluated.scores | by_events.scores)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
+        estimated = build(config.linearised).of(model, dataset, config.main_task) if history.sound else None
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
     with stages("record"):  # one after the other, so that a disk that fills has what went before
         with whole_artifacts(artifacts) as new:
@@ -246,6 +247,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
             write_model(new, model, backbone, features.vectors.shape[1:], made)
         with whole_artifacts(artifacts) as new:
             _write_results(new, evaluated, related, trace, history)
+            if estimated is not None:
+                estimated.to_csv(new / "tables" / "linearised.csv", index=False)
             if by_events is not None and events is not None:
                 write_events(new, events, by_events, over_time(by_events, tasks, config.main_task, config.data.fps))
     scores, seconds = evaluated.scores, dict(stages.seconds)
