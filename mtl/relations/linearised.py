@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -26,6 +27,10 @@ from scipy.special import logsumexp, softmax
 from mtl.statistics.pairwise import macro_auc
 from mtl.tasks import UNLABELLED, Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOINED = "+"  # between the auxiliaries of a set in a table: no task's name may hold it
 MOST_ITERATIONS = 100  # of a convex problem whose curvature is known at its start: about ten are used
 
 
@@ -64,7 +69,8 @@ class Linear:
 
     def at(self, delta: np.ndarray) -> np.ndarray:
         """Logits (n, units)."""
-        return self.logits + self.slopes @ delta
+        flat = self.slopes.reshape(-1, self.slopes.shape[-1])  # in their own precision: a copy would take longer
+        return self.logits + (flat @ delta.astype(flat.dtype)).reshape(self.logits.shape)
 
     def loss(self, delta: np.ndarray) -> tuple[float, np.ndarray]:
         """Mean cross-entropy and its gradient on delta; zero without a frame."""
@@ -76,7 +82,8 @@ class Linear:
         error = softmax(logits, axis=1)
         error[rows, self.targets] -= 1
         error = error[:, -self.logits.shape[1] :]
-        return loss, np.einsum("nu,nud->d", error, self.slopes, optimize=True) / len(rows)
+        flat = self.slopes.reshape(-1, self.slopes.shape[-1])
+        return loss, (error.ravel().astype(flat.dtype) @ flat).astype(np.float64) / len(rows)
 
     @cached_property
     def curvature(self) -> np.ndarray:
@@ -84,10 +91,10 @@ class Linear:
         n, units, d = self.slopes.shape
         if not n:
             return np.zeros((d, d))
-        share = softmax(self._paired(self.logits), axis=1)[:, -units:]
+        share = softmax(self._paired(self.logits), axis=1)[:, -units:].astype(self.slopes.dtype)
         each = (self.slopes * np.sqrt(share)[:, :, None]).reshape(-1, d)
-        mean = np.einsum("nu,nud->nd", share, self.slopes, optimize=True)
-        return np.asarray((each.T @ each - mean.T @ mean) / n)
+        mean = np.matmul(share[:, None], self.slopes)[:, 0]
+        return (each.T @ each - mean.T @ mean).astype(np.float64) / n
 
     def _paired(self, logits: np.ndarray) -> np.ndarray:
         """Logits of which a softmax is taken: a single one is that of yes beside a zero for no."""
@@ -224,3 +231,17 @@ def linearised_gains(
     """Estimated gain in AUC of the main task by each set of auxiliaries, over itself alone; as `linearised_aucs`."""
     aucs = linearised_aucs(train, main_task, {"judged": judged_on}, task, [(), *sets], penalty)
     return {chosen: found["judged"] - aucs[frozenset()]["judged"] for chosen, found in aucs.items()}
+
+
+def gains_of(table: pd.DataFrame, split: str) -> dict[frozenset[str], float]:
+    """Estimated gains by the auxiliaries of each set, from a run's `tables/linearised.csv` as pandas reads it.
+
+    Parameters
+    ----------
+    table : DataFrame
+    split : str
+        `val`, by which sets are chosen, or `test`, by which they are judged.
+    """
+    named = table["auxiliaries"].fillna("").astype(str)
+    sets = [frozenset(filter(None, names.split(JOINED))) for names in named]
+    return dict(zip(sets, table[f"{split}_gain"].astype(float), strict=True))

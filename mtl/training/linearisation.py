@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from mtl.relations.linearised import DenseModel, Linear, best_penalty, linearise, linearised_aucs
+from mtl.relations.linearised import JOINED, DenseModel, Linear, best_penalty, linearise, linearised_aucs
 from mtl.seeds import seed_of
 from mtl.training.dataset import Dataset
 
@@ -87,7 +87,7 @@ class Linearisation:
         )  # fmt: skip
         alone, rows = found[frozenset()], []
         for chosen in sets:
-            row: dict[str, object] = {"auxiliaries": "+".join(chosen), "n_auxiliaries": len(chosen)}
+            row: dict[str, object] = {"auxiliaries": JOINED.join(chosen), "n_auxiliaries": len(chosen)}
             for split, auc in found[frozenset(chosen)].items():
                 row |= {f"{split}_auc": auc, f"{split}_gain": auc - alone[split]}
             rows.append(row | {"penalty": penalty})
