@@ -238,8 +238,9 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
             evaluated = replace(evaluated, scores=evaluated.scores | by_events.scores)
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
-        estimated = build(config.linearised).of(model, dataset, config.main_task) if history.sound else None
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
+    with spent_on("subsets"):
+        estimated = build(config.linearised).of(model, dataset, config.main_task) if history.sound else None
     with stages("record"):  # one after the other, so that a disk that fills has what went before
         with whole_artifacts(artifacts) as new:
             predictions.to_parquet(new / "predictions.parquet", index=False)
