@@ -240,6 +240,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
+    with spent_on("subsets"):
+        estimated = build(config.linearised).of(model, dataset, config.main_task) if history.sound else None
     with stages("record"):  # one after the other, so that a disk that fills has what went before
         with whole_artifacts(artifacts) as new:
             predictions.to_parquet(new / "predictions.parquet", index=False)
@@ -247,6 +249,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
             write_model(new, model, backbone, features.vectors.shape[1:], made)
         with whole_artifacts(artifacts) as new:
             _write_results(new, evaluated, related, trace, history)
+            if estimated is not None:
+                estimated.to_csv(new / "tables" / "linearised.csv", index=False)
             if by_events is not None and events is not None:
                 write_events(new, events, by_events)
     scores, seconds = evaluated.scores, dict(stages.seconds)

@@ -40,7 +40,8 @@ NEUTRAL_IN = {
 NEUTRAL_CHAPTERS = frozenset(
     (
         *("ablation", "plots", "report", "screening", "tracking"),
-        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal", "tracked_numbers"),
+        *("config", "errors", "formatting", "masking", "moved", "terminal", "number", "numbers"),
+        *("numbers_of_relations", "tracked_numbers"),
         *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export", "predict"),
     )
 )
