@@ -218,7 +218,9 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)
     with spent_on(MODEL):
-        model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
+        sweep = current()
+        model = assemble(build(config.model), backbone, tasks, features.vectors.shape[1:])
+        model = reused(model, sweep.sets if sweep else ())
     metrics.log_model(backbone, model, tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
     _report_spread(model, dataset, tracked)

@@ -62,6 +62,8 @@ class SweepContext:
         Whether this process may train; else a job whose result is not there is refused.
     looks : str
         Of a sweep that ends when it knows: seeds before its first look, and at most, as ``3/12``.
+    sets : list of list of (str, int)
+        Kinds of heads of the task sets that its jobs have, see `mtl.job.task_sets`: they share what is compiled.
     """
 
     parent: str
@@ -76,6 +78,7 @@ class SweepContext:
     slots: int = 0
     trains: bool = True
     looks: str = ""
+    sets: Sequence[Sequence[tuple[str, int]]] = field(default_factory=list)
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have, which comes last; a name may be cut off there."""

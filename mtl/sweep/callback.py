@@ -135,6 +135,7 @@ class SweepCallback(Callback):
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
             looks=asked.looks,
+            sets=plan.sets,
         )
         self._owner = os.getpid()
         self._handed.enter()
@@ -173,7 +174,10 @@ class SweepCallback(Callback):
         plan = planned(self._config, self._finished(), jobs)
         known = [number for number, job in enumerate(plan.jobs, start=first) if job.before is not None]
         digests = {**sweep.digests, **plan.digests}
-        self._handed = replace(sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests)
+        sets = [*sweep.sets, *(each for each in plan.sets if each not in sweep.sets)]
+        self._handed = replace(
+            sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests, sets=sets
+        )
         self._handed.enter()
         if self._watch is not None:
             self._watch.watch(self._handed)
