@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from pydantic import Field, PositiveInt
 
+from mtl.model.placed_heads import PlacedHeads
 from mtl.model.slots import Kind, Slots, StackedHeads, kinds_of, slots_for, stacked_logits
 from mtl.model.standardise import Standardisation
 from mtl.seeds import seed_of
@@ -95,7 +96,8 @@ class MultiTaskModel:
         for head in self.heads.values():
             head.build((None, shared_units))
         self.slots: Slots | None = None
-        self._stack(list(self.heads.values()), kinds_of(self.tasks), range(len(self.heads)))
+        self.stacked = StackedHeads(list(self.heads.values()), kinds_of(self.tasks))
+        self.at = tuple(range(len(self.heads)))
 
     def __call__(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Logits (b, units) by task name."""
@@ -212,17 +214,6 @@ class MultiTaskModel:
         return [*self.trained.trainable_variables, *(v for layer in layers for v in layer.trainable_variables)]
 
     @property
-    def placed_variables(self) -> list[keras.Variable]:
-        """What the optimizer of all sets steps: the shared ones, then the heads' of all places."""
-        return [*self.trained.trainable_variables, *self.shared.trainable_variables, *self.stacked.variables]
-
-    @property
-    def idle_variables(self) -> list[keras.Variable]:
-        """Those of `placed_variables` that are of no head of the set: of places that stay free."""
-        free = [layer for i, layer in enumerate(self.stacked.layers) if i not in self.at]
-        return [variable for layer in free for variable in layer.trainable_variables]
-
-    @property
     def shared_variables(self) -> list[tf.Variable]:
         """Trained parameters that every task has a gradient on: backbone and shared dense layer."""
         return [v.value for v in [*self.trained.trainable_variables, *self.shared.trainable_variables]]
@@ -278,32 +269,25 @@ class MultiTaskModel:
 
     def share(self, slots: Slots) -> None:
         """Put the heads in their places among those that the sets of a sweep share; the others hold zeros."""
-        at, n_inputs = slots.places(kinds_of(self.tasks)), self.shared.units
-        own = dict(zip(at, self.heads.values(), strict=True))
-        layers = [
-            own.get(i) or keras.layers.Dense(units, kernel_initializer="zeros", name=f"slot_{i}")
-            for i, (_, units) in enumerate(slots.kinds)
-        ]
-        for i, layer in enumerate(layers):
-            if i not in own:
-                layer.build((None, n_inputs))
-        self.slots = slots
-        self._stack(layers, slots.kinds, at)
+        values = self.get_weights()
+        self.slots, self.stacked = slots, PlacedHeads(slots, self.shared.units)
+        self._take_places()
+        self.set_weights(values)
 
     def take_over(self, other: MultiTaskModel) -> None:
         """Become a model of the same graph: its tasks, and the values of all that is `state`."""
         self.tasks, self._losses = other.tasks, other._losses
         self.__dict__.pop("infer", None)  # of the heads that were the set's
-        if self.slots is not None:
-            self.at = self.slots.places(kinds_of(self.tasks))
-            self.heads = {name: self.stacked.layers[i] for name, i in zip(self.tasks, self.at, strict=True)}
-            for variable in self.idle_variables:
-                variable.assign(tf.zeros_like(variable.value))
+        self._take_places()
         for own, given in zip(self.state, other.state, strict=True):
-            own.assign(given)
+            own.assign(given.value)
 
-    def _stack(self, layers: Sequence[keras.layers.Dense], kinds: Sequence[Kind], at: Iterable[int]) -> None:
-        self.stacked, self.at = StackedHeads(layers, kinds), tuple(at)
+    def _take_places(self) -> None:
+        """Let the heads be those in the set's places."""
+        if self.slots is not None and isinstance(self.stacked, PlacedHeads):
+            self.stacked.empty()
+            self.at = self.slots.places(kinds_of(self.tasks))
+            self.heads = {name: self.stacked.head(place) for name, place in zip(self.tasks, self.at, strict=True)}
 
 
 _kept: OrderedDict[Hashable, MultiTaskModel] = OrderedDict()
@@ -328,7 +312,7 @@ def reused(model: MultiTaskModel, sets: Iterable[Sequence[Kind]] = ()) -> MultiT
     """
     if model.graph is None:
         return model
-    slots = slots_for(model.tasks, sets)
+    slots = slots_for(model.tasks, sets) if model.shares_dense_layer_only else None
     if slots is None:
         graph = model.graph
     else:

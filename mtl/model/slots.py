@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -64,17 +64,18 @@ class StackedHeads:
     """Heads as one layer: what is asked of it is answered for the places of one set, whose number no graph knows.
 
     Kernels and biases are stacked, a head of fewer units than the widest filled up with zeros; of the
-    stack a set's own are taken. What stands in other places is not read, and its gradient is zero.
+    stack a set's own are taken.
 
     Parameters
     ----------
     layers : sequence of Dense
         Built, one per place.
     kinds : sequence of (str, int)
+        Of the places.
     """
 
     def __init__(self, layers: Sequence[keras.layers.Dense], kinds: Sequence[Kind]) -> None:
-        self.layers = list(layers)
+        self._layers = list(layers)
         self.kinds = tuple(kinds)
         self.units = max(units for _, units in kinds)
         self._groups = sorted(set(kinds))
@@ -84,29 +85,15 @@ class StackedHeads:
             for loss, _ in self._groups
         ]
 
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """Trained parameters, place by place: kernel, bias."""
-        return [variable for layer in self.layers for variable in layer.trainable_variables]
-
-    @property
-    def key(self) -> Hashable:
-        """Heads of equal keys differ in their variables' values alone."""
-        return self.kinds
-
     def taken(self, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Kernels (k, n_inputs, units) and biases (k, units) of the heads in k places, in their order."""
-        kernels = tf.stack([self._wide(layer.kernel.value) for layer in self.layers])
-        biases = tf.stack([self._wide(layer.bias.value) for layer in self.layers])
+        kernels, biases = self._all()
         return tf.gather(kernels, at), tf.gather(biases, at)
 
-    def put_back(self, at: tf.Tensor, of_kernels: tf.Tensor, of_biases: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients by `variables`, from those on what was `taken`; zero in other places."""
-        found = []
-        shares = (self._spread(at, of_kernels), self._spread(at, of_biases))
-        for layer, kernel, bias in zip(self.layers, *shares, strict=True):
-            found += [kernel[:, : layer.units], bias[: layer.units]]
-        return found
+    def _all(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernels and biases of all places."""
+        kernels = tf.stack([self._wide(layer.kernel.value) for layer in self._layers])
+        return kernels, tf.stack([self._wide(layer.bias.value) for layer in self._layers])
 
     def losses(self, logits: tf.Tensor, targets: tf.Tensor, at: tf.Tensor, is_partial: bool) -> tf.Tensor:
         """Unweighted loss of every frame, (k, n).
@@ -139,13 +126,9 @@ class StackedHeads:
 
     def _wide(self, values: tf.Tensor) -> tf.Tensor:
         """Values (..., units of a head) with zeros up to the widest."""
+        values = tf.convert_to_tensor(values)
         lacking = self.units - values.shape[-1]
         return tf.pad(values, [*[[0, 0]] * (values.shape.rank - 1), [0, lacking]]) if lacking else values
-
-    def _spread(self, at: tf.Tensor, values: tf.Tensor) -> list[tf.Tensor]:
-        """Values (k, ...) in their places, zero in others, place by place."""
-        n = len(self.layers)
-        return tf.unstack(tf.scatter_nd(at[:, None], values, [n, *values.shape[1:]]), n)
 
 
 def stacked_logits(hidden: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:

@@ -76,10 +76,16 @@ class Start:
                 variable.assign(given)
 
 
-def state_without(optimizer: keras.Optimizer, idle: Sequence[keras.Variable]) -> list[keras.Variable]:
-    """An optimizer's variables but for those that it keeps for these parameters."""
-    names = tuple(f"{variable.path.replace('/', '_')}_" for variable in idle)
-    return [one for one in optimizer.variables if not one.path.rpartition("/")[2].startswith(names)]
+BY_NUMBER = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion")
+
+
+def steps_by_number(optimizer: keras.Optimizer) -> bool:
+    """Whether a parameter's step depends on its own gradients alone, so that several may lie in one variable.
+
+    Not where the length of a whole variable's gradient counts, as for `clipnorm` or Lamb.
+    """
+    plain = type(optimizer) in [getattr(keras.optimizers, name) for name in BY_NUMBER]
+    return plain and not (optimizer.clipnorm or optimizer.global_clipnorm)
 
 
 def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,17 +12,30 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.model.multitask import MultiTaskModel, Targets
-from mtl.model.slots import stacked_logits
+from mtl.model.placed_heads import PlacedHeads
+from mtl.model.slots import Kind, stacked_logits
 from mtl.stopwatch import COMPILE, spent_on
-from mtl.training.optimizer import stepper
+from mtl.training.optimizer import stepper, steps_by_number
 from mtl.training.sound import is_sound
 from mtl.weighting.base import GramianWeighting, Weighting
 from mtl.weighting.resized import can_be_resized, resized
 
 
-def shares_steps(model: MultiTaskModel, weighting: Weighting) -> bool:
-    """Whether sets of other tasks can go through the steps of this one: heads in shared places, all tasks labelled."""
-    return model.slots is not None and not model.is_partial and can_be_resized(weighting)
+def shared_sets(
+    sets: Iterable[Sequence[Kind]], weighting: Weighting, optimizer: keras.Optimizer, is_partial: bool
+) -> Iterable[Sequence[Kind]]:
+    """The sets of a sweep whose jobs can share a compiled step with this one; none where they cannot.
+
+    Parameters
+    ----------
+    sets : iterable of sequence of (str, int)
+        As `mtl.model.multitask.reused` takes them.
+    weighting : Weighting
+    optimizer : keras optimizer
+    is_partial : bool
+        Whether there are frames about which a task says nothing: which tasks a batch has is then another matter.
+    """
+    return () if is_partial or not can_be_resized(weighting) or not steps_by_number(optimizer) else sets
 
 
 class SharedSteps:
@@ -42,13 +55,15 @@ class SharedSteps:
     """
 
     def __init__(self, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> None:
-        if model.slots is None:
+        if model.slots is None or not isinstance(model.stacked, PlacedHeads):
             raise ValueError("The heads of this model are in no shared places.")
         most = weighting.most_tasks if isinstance(weighting, GramianWeighting) else max(model.slots.sizes)
         self.of_size = {k: resized(weighting, k) for k in model.slots.sizes if k <= most}
         self.optimizer = optimizer
         self._model = model
-        self._apply = stepper(optimizer, model.placed_variables)
+        self._heads = model.stacked
+        self._variables = [*model.shared.trainable_variables, *model.stacked.variables]
+        self._apply = stepper(optimizer, self._variables)
         self._compiled = tf.function(self._run_steps, autograph=False)
 
     def run(self, features: tf.Tensor, targets: Targets, positions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
@@ -80,7 +95,7 @@ class SharedSteps:
             before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
             after = before
             if self._weighting.uses_losses_after:
-                after = self._losses(self._hidden(self._outputs(batch)), of_batch, at, *self._model.stacked.taken(at))
+                after = self._losses(self._hidden(self._outputs(batch)), of_batch, at, *self._heads.taken(at))
             self._learn(before, after)
             return i + 1, losses.write(i, step.losses), weights.write(i, tf.where(sound, step.weights, np.nan))
 
@@ -105,11 +120,11 @@ class SharedSteps:
     ) -> tf.Tensor:
         """Mean loss of each task, (k,)."""
         logits = stacked_logits(hidden, kernels, biases)
-        return tf.reduce_mean(self._model.stacked.losses(logits, labels, at, is_partial=False), axis=1)
+        return tf.reduce_mean(self._heads.losses(logits, labels, at, is_partial=False), axis=1)
 
     def _weighted_sum(self, batch: tf.Tensor, labels: tf.Tensor, at: tf.Tensor) -> _Step:
         """One backward pass: the weight of a loss is the same on shared parameters and head."""
-        shared, (kernels, biases) = self._model.shared_variables, self._model.stacked.taken(at)
+        shared, (kernels, biases) = self._model.shared_variables, self._heads.taken(at)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*shared, kernels, biases])
             outputs = self._outputs(batch)
@@ -121,14 +136,14 @@ class SharedSteps:
 
     def _closed_form(self, batch: tf.Tensor, labels: tf.Tensor, at: tf.Tensor) -> _Step:
         """One backward pass over the heads: the rest is the algebra of one dense layer."""
-        kernels, biases = self._model.stacked.taken(at)
+        kernels, biases = self._heads.taken(at)
         inputs = self._model.trained(batch, training=True)
         outputs = self._model.shared_outputs(inputs)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([outputs, kernels, biases])
             hidden = self._hidden(outputs)
             logits = stacked_logits(hidden, kernels, biases)
-            losses = tf.reduce_mean(self._model.stacked.losses(logits, labels, at, is_partial=False), axis=1)
+            losses = tf.reduce_mean(self._heads.losses(logits, labels, at, is_partial=False), axis=1)
             total = tf.reduce_sum(losses)
             reached = tf.reduce_sum(hidden)
         of_logits, of_kernels, of_biases = tape.gradient(total, [logits, kernels, biases])
@@ -170,9 +185,10 @@ class SharedSteps:
 
     def _take(self, step: _Step, at: tf.Tensor) -> None:
         """The optimizer's step."""
-        found = [*step.of_shared, *self._model.stacked.put_back(at, *step.of_heads)]
-        variables = self._model.placed_variables
-        self._apply([tf.ensure_shape(one, variable.shape) for one, variable in zip(found, variables, strict=True)])
+        found = [*step.of_shared, *self._heads.put_back(at, *step.of_heads)]
+        self._apply(
+            [tf.ensure_shape(one, variable.shape) for one, variable in zip(found, self._variables, strict=True)]
+        )
 
 
 @dataclass

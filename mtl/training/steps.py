@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.model.multitask import MultiTaskModel, Targets
+from mtl.model.placed_heads import Part, PlacedHeads
 from mtl.stopwatch import COMPILE, spent_on
-from mtl.training.optimizer import Start, state_without, stepper
-from mtl.training.shared_steps import SharedSteps, shares_steps
+from mtl.training.optimizer import Start, stepper
+from mtl.training.shared_steps import SharedSteps
 from mtl.training.sound import is_sound
 from mtl.weighting.base import Weighting
 from mtl.weighting.present import Present, WhereLabelled
@@ -41,7 +42,7 @@ class Steps:
     run: Run
     weighting: Weighting
     optimizer: keras.Optimizer
-    state: Sequence[keras.Variable]
+    state: Sequence[keras.Variable | Part]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class _Compiled:
 
     @classmethod
     def of(cls, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> _Compiled:
-        if shares_steps(model, weighting):
+        if model.slots is not None:
             shared = SharedSteps(model, weighting, optimizer)
             return cls(shared.run, shared.of_size, Start(optimizer))
         run = compile_steps(model, weighting, optimizer)
@@ -72,16 +73,21 @@ def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras
         As it was made: no step was taken.
     """
     weighting.build([tuple(variable.shape) for variable in model.shared_variables])
-    shared = shares_steps(model, weighting)  # then the method for one task stands for that for any number
-    of_set = ("any", settings_of(resized(weighting, 1))) if shared else (model.at, settings_of(weighting))
+    shared = model.slots is not None  # then the method for one task stands for that for any number
+    of_set = ("any", settings_of(resized(weighting, 1))) if shared else (settings_of(weighting),)
     key = ("steps", *of_set, settings_of(optimizer))
     compiled = model.compiled(key, lambda: _Compiled.of(model, weighting, optimizer))
     compiled.start.again(optimizer)
     own = compiled.of_size[weighting.n_tasks]
     for variable, given in zip(own.variables, weighting.variables, strict=True):
         variable.assign(given)
-    used = compiled.start.optimizer
-    return Steps(compiled.run, own, used, state_without(used, model.idle_variables))
+    used, state = compiled.start.optimizer, compiled.start.optimizer.variables
+    return Steps(
+        compiled.run,
+        own,
+        used,
+        model.stacked.of_places(state, model.at) if isinstance(model.stacked, PlacedHeads) else state,
+    )
 
 
 def settings_of(thing: object) -> Hashable:
