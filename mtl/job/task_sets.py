@@ -31,7 +31,7 @@ def sets_of(jobs: Iterable[DictConfig]) -> list[Heads]:
         tasks = job.get("tasks")
         if str(tasks) in found:
             continue
-        with suppress(UserError):
+        with suppress(UserError, AttributeError):  # of what is no task
             found[str(tasks)] = [(task.loss, int(task.units)) for task in build(tasks).values()]
     known = [heads for heads in found.values() if heads and all(units for _, units in heads)]
     return [list(heads) for heads in sorted({tuple(each) for each in known})]
