@@ -64,6 +64,8 @@ class SweepContext:
         Of a sweep that ends when it knows: seeds before its first look, and at most, as ``3/12``.
     sets : list of list of (str, int)
         Kinds of heads of the task sets that its jobs have, see `mtl.job.task_sets`: they share what is compiled.
+    screening : str
+        Of a screening: its main task and its candidates, as the tag `SCREENING` of its jobs.
     """
 
     parent: str
@@ -79,6 +81,7 @@ class SweepContext:
     trains: bool = True
     looks: str = ""
     sets: Sequence[Sequence[tuple[str, int]]] = field(default_factory=list)
+    screening: str = ""
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have, which comes last; a name may be cut off there."""
