@@ -179,11 +179,8 @@ class SweepCallback(Callback):
             return  # those that were planned when the sweep was opened
         plan = planned(self._config, self._finished(), jobs)
         known = [number for number, job in enumerate(plan.jobs, start=first) if job.before is not None]
-        digests = {**sweep.digests, **plan.digests}
-        sets = [*sweep.sets, *(each for each in plan.sets if each not in sweep.sets)]
-        self._handed = replace(
-            sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests, sets=sets
-        )
+        n_jobs, digests, sets = first + len(jobs), {**sweep.digests, **plan.digests}, [*sweep.sets, *plan.sets]
+        self._handed = replace(sweep, n_jobs=n_jobs, known=[*sweep.known, *known], digests=digests, sets=sets)
         self._handed.enter()
         if self._watch is not None:
             self._watch.watch(self._handed)
