@@ -186,6 +186,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
+        from mtl.training.shared_steps import shared_sets
 
         if numerics.is_portable():
             tf.config.experimental.enable_op_determinism()
@@ -219,7 +220,9 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)
     with spent_on(MODEL):
-        model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]))
+        sweep, optimizer = current(), build(config.training).optimizer()
+        sets = shared_sets(sweep.sets if sweep else (), weighting, optimizer, dataset.is_partial)
+        model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]), sets)
     metrics.log_model(backbone, model, tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
     _report_spread(model, dataset, tracked)

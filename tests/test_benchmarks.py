@@ -69,6 +69,10 @@ TOY = {
         ],
         ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
+    "task_sets": (
+        ["--weightings", "equal", "--repeats", "4"],
+        ["demo, equal: tracing of the first job by set", "one per class, equal", "as a ratio to 2 heads"],
+    ),
     "store": (
         ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
         ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],

@@ -62,6 +62,8 @@ class SweepContext:
         Whether this process may train; else a job whose result is not there is refused.
     looks : str
         Of a sweep that ends when it knows: seeds before its first look, and at most, as ``3/12``.
+    sets : list of list of (str, int)
+        Kinds of heads of the task sets that its jobs have, see `mtl.job.task_sets`: they share what is compiled.
     screening : str
         Of a screening: its main task and its candidates, as the tag `SCREENING` of its jobs.
     """
@@ -78,6 +80,7 @@ class SweepContext:
     slots: int = 0
     trains: bool = True
     looks: str = ""
+    sets: Sequence[Sequence[tuple[str, int]]] = field(default_factory=list)
     screening: str = ""
 
     def label(self, name: str) -> str:

@@ -101,7 +101,7 @@ def dense_gramian(inputs: tf.Tensor, output_gradients: tf.Tensor) -> tf.Tensor:
     inputs, of_tasks = tf.cast(inputs, tf.float32), tf.cast(output_gradients, tf.float32)
     similarity = tf.matmul(inputs, inputs, transpose_b=True)  # (batch, batch)
     spread = tf.einsum("bc,tcn->tbn", similarity, of_tasks)
-    n_tasks = of_tasks.shape[0]
+    n_tasks = tf.shape(of_tasks)[0]  # which a graph for any number of tasks does not know
     flat = tf.reshape(of_tasks, [n_tasks, -1])
     biases = tf.reduce_sum(of_tasks, axis=1)  # (n_tasks, n_out)
     kernels = tf.matmul(flat, tf.reshape(spread, [n_tasks, -1]), transpose_b=True)

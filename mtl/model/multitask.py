@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from pydantic import Field, PositiveInt
 
+from mtl.model.placed_heads import PlacedHeads
+from mtl.model.slots import Kind, Slots, StackedHeads, kinds_of, slots_for, stacked_logits
 from mtl.model.standardise import Standardisation
 from mtl.seeds import seed_of
 from mtl.tasks import UNLABELLED, Task
@@ -52,6 +54,12 @@ class MultiTaskModel:
         Of the frozen part's features, per channel where they are maps; to be fitted before training.
     is_partial : bool
         Whether targets may be `UNLABELLED`. False, as a model begins: losses are of a graph that knows of no mask.
+    slots : Slots or None
+        Places of the heads that the sets of a sweep share; None where the heads are this set's alone.
+    stacked : StackedHeads
+        The heads of all places as one layer.
+    at : tuple of int
+        Place in it of each task's head, in task order.
     """
 
     def __init__(
@@ -87,6 +95,9 @@ class MultiTaskModel:
         self.shared.build((None, n_features))
         for head in self.heads.values():
             head.build((None, shared_units))
+        self.slots: Slots | None = None
+        self.stacked = StackedHeads(list(self.heads.values()), kinds_of(self.tasks))
+        self.at = tuple(range(len(self.heads)))
 
     def __call__(self, features: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Logits (b, units) by task name."""
@@ -110,13 +121,28 @@ class MultiTaskModel:
     def inferred(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """What `infer` gives for features (b, ...), with one graph for any number of rows of a shape.
 
-        Without it the first batch that is not full would be traced again.
+        Without it the first batch that is not full would be traced again. Of heads in `slots` it is one graph for
+        every set of tasks as well.
         """
         dtype = tf.as_dtype(features.dtype)
         spec = tf.TensorSpec((None, *features.shape[1:]), dtype)
         key = ("inferred", features.shape[1:], dtype.name)
-        logits = self.compiled(key, lambda: self.infer.get_concrete_function(spec))(tf.constant(features, dtype))
-        return {name: one.numpy() for name, one in logits.items()}
+        if self.slots is None:
+            logits = self.compiled(key, lambda: self.infer.get_concrete_function(spec))(tf.constant(features, dtype))
+            return {name: one.numpy() for name, one in logits.items()}
+        places = tf.TensorSpec((None,), tf.int32)
+        infer = self.compiled(
+            key, lambda: tf.function(self._stacked_inference, autograph=False).get_concrete_function(spec, places)
+        )
+        found = infer(tf.constant(features, dtype), tf.constant(self.at)).numpy()
+        return {name: one[:, : task.units] for (name, task), one in zip(self.tasks.items(), found, strict=True)}
+
+    def _stacked_inference(self, features: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+        """Logits (k, b, units) in inference mode of the heads in k places, NaN as `infer` has it."""
+        outputs = self.shared_outputs(self.trained(features, training=False))
+        sound = tf.math.is_finite(tf.reduce_sum(outputs, axis=1, keepdims=True))
+        logits = stacked_logits(self.shared.activation(outputs), *self.stacked.taken(at))
+        return tf.where(sound, logits, np.nan)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key, with and without a mask."""
@@ -142,9 +168,13 @@ class MultiTaskModel:
         """Outputs of the shared dense layer before its activation, (b, shared_units)."""
         return tf.matmul(features, self.shared.kernel) + self.shared.bias
 
+    def hidden(self, outputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """What heads are given, (b, shared_units), from `shared_outputs`."""
+        return self.dropout(self.shared.activation(outputs), training=training)
+
     def from_shared(self, outputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """Logits (b, units) by task name, from `shared_outputs` on."""
-        hidden = self.dropout(self.shared.activation(outputs), training=training)
+        hidden = self.hidden(outputs, training)
         return {name: head(hidden) for name, head in self.heads.items()}
 
     def losses(self, logits: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
@@ -237,30 +267,64 @@ class MultiTaskModel:
         for name, variable in own.items():
             variable.assign(weights[name])
 
+    def share(self, slots: Slots) -> None:
+        """Put the heads in their places among those that the sets of a sweep share; the others hold zeros."""
+        values = self.get_weights()
+        self.slots, self.stacked = slots, PlacedHeads(slots, self.shared.units)
+        self._take_places()
+        self.set_weights(values)
+
+    def take_over(self, other: MultiTaskModel) -> None:
+        """Become a model of the same graph: its tasks, and the values of all that is `state`."""
+        self.tasks, self._losses = other.tasks, other._losses
+        self.__dict__.pop("infer", None)  # of the heads that were the set's
+        self._take_places()
+        for own, given in zip(self.state, other.state, strict=True):
+            own.assign(given.value)
+
+    def _take_places(self) -> None:
+        """Let the heads be those in the set's places."""
+        if self.slots is not None and isinstance(self.stacked, PlacedHeads):
+            self.stacked.empty()
+            self.at = self.slots.places(kinds_of(self.tasks))
+            self.heads = {name: self.stacked.head(place) for name, place in zip(self.tasks, self.at, strict=True)}
+
 
 _kept: OrderedDict[Hashable, MultiTaskModel] = OrderedDict()
 
 
-def reused(model: MultiTaskModel) -> MultiTaskModel:
+def reused(model: MultiTaskModel, sets: Iterable[Sequence[Kind]] = ()) -> MultiTaskModel:
     """The first model of this graph in this process, with the values of the one given.
 
     TensorFlow keeps whatever was compiled until the process ends, some 20 MB per
     training, and tracing costs a second. So the jobs of a sweep that differ in seeds,
-    learning rate or data go through the functions that the first of them compiled. All
+    learning rate or data go through the functions that the first of them compiled, and
+    where `sets` are given those that differ in the task set do too. All
     state is set to the given model's, so a job's numbers do not depend on what ran before.
     The model that comes back is the process's only one of its graph: a job uses it while
     no other job runs, and keeps no reference to it.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+    sets : iterable of sequence of (str, int)
+        The sets that the sweep trains, each the kinds of its tasks, see `mtl.model.slots`.
     """
     if model.graph is None:
         return model
-    kept = _kept.setdefault(model.graph, model)
-    _kept.move_to_end(model.graph)
+    slots = slots_for(model.tasks, sets) if model.shares_dense_layer_only else None
+    if slots is None:
+        graph = model.graph
+    else:
+        graph = model.trained.graph, model.n_features, slots, model.shared.units, model.dropout.rate
+    kept = _kept.setdefault(graph, model)
+    _kept.move_to_end(graph)
     if len(_kept) > KEPT:
         _kept.popitem(last=False)
     if kept is not model:
-        kept.tasks = model.tasks
-        for own, given in zip(kept.state, model.state, strict=True):
-            own.assign(given)
+        kept.take_over(model)
+    elif slots is not None and model.slots is None:
+        model.share(slots)
     return kept
 
 

@@ -139,6 +139,7 @@ class SweepCallback(Callback):
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
             looks=asked.looks,
+            sets=plan.sets,
             screening=asked.screening,
         )
         self._owner = os.getpid()
@@ -178,8 +179,8 @@ class SweepCallback(Callback):
             return  # those that were planned when the sweep was opened
         plan = planned(self._config, self._finished(), jobs)
         known = [number for number, job in enumerate(plan.jobs, start=first) if job.before is not None]
-        digests = {**sweep.digests, **plan.digests}
-        self._handed = replace(sweep, n_jobs=first + len(jobs), known=[*sweep.known, *known], digests=digests)
+        n_jobs, digests, sets = first + len(jobs), {**sweep.digests, **plan.digests}, [*sweep.sets, *plan.sets]
+        self._handed = replace(sweep, n_jobs=n_jobs, known=[*sweep.known, *known], digests=digests, sets=sets)
         self._handed.enter()
         if self._watch is not None:
             self._watch.watch(self._handed)

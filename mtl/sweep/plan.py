@@ -19,6 +19,7 @@ from mtl.results import REUSED_FROM
 
 if TYPE_CHECKING:
     from mtl.job.reuse import FinishedRuns
+    from mtl.job.task_sets import Heads
     from mtl.results import TrackedRun
 
 # parameters that say how long a run takes, the most telling last
@@ -60,12 +61,15 @@ class Plan:
         The overrides that all jobs have, as typed and as the jobs' names have them.
     alike : sequence of str
         Lines about jobs of one configuration, see `same_settings`.
+    sets : sequence of list of (str, int)
+        Kinds of heads of the jobs' task sets, see `mtl.job.task_sets`.
     """
 
     jobs: Sequence[Planned]
     digests: Mapping[str, str]
     common: Sequence[str]
     alike: Sequence[str] = ()
+    sets: Sequence[Heads] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def planned(config: DictConfig, finished: FinishedRuns, jobs: Sequence[Sequence[
     from mtl.config.choices import told
     from mtl.config.parameters import as_told, parameters, run_name
     from mtl.job.fingerprint import data_key, fingerprint
+    from mtl.job.task_sets import sets_of
 
     latest = finished.latest(LATEST)
     digests: dict[str, str] = {}
@@ -121,7 +126,7 @@ def planned(config: DictConfig, finished: FinishedRuns, jobs: Sequence[Sequence[
     found = [replace(job, before=before.get(each)) for job, each in zip(found, fingerprints, strict=True)]
     known = {key: digest for key, digest in digests.items() if digest}
     common |= {as_told(word, each.choices) for word in common for each in settings}
-    return Plan(found, known, sorted(common), same_settings(settings))
+    return Plan(found, known, sorted(common), same_settings(settings), sets_of(job for _, _, job in composed))
 
 
 def same_settings(settings: Sequence[Setting]) -> list[str]:

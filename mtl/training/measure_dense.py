@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from mtl.model import gradients
+from mtl.model.slots import stacked_logits
 from mtl.relations.gramians import cosines
 from mtl.tasks import UNLABELLED
 from mtl.training.measure_updates import dense_update_rates, dense_where_labelled
 from mtl.training.measurement import Batches, Measure, Measurement, relative_gain, step_size
 
 if TYPE_CHECKING:
-    from mtl.model.multitask import MultiTaskModel, Targets
+    from mtl.model.multitask import MultiTaskModel
 
 
 def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Measure:
@@ -36,16 +38,7 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
         As `mtl.training.measure_batchwise.compile_on_all`, to rounding, with every
         task's turn on every batch.
     """
-    n_tasks = len(model.tasks)
-
-    @tf.function(autograph=False)
-    def measure_all(
-        features: tf.Tensor,
-        label_sets: list[Targets],
-        stepped: tuple[tf.Tensor, Targets] | None,
-        scale: Sequence[tf.Tensor] | None,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
-        return _measure_all(model, affinity_step or 0.0, features, label_sets, stepped, scale)
+    measure_all = tf.function(partial(_measure_all, model, affinity_step or 0.0), autograph=False)
 
     def measure(
         held: Batches,
@@ -54,78 +47,102 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
         number: int,
         scale: Sequence[tf.Tensor] | None = None,
     ) -> Measurement:
-        step = None if stepped is None else (stepped.features, stepped.targets)
-        sets = [held.targets, *([permuted] if permuted else [])]
-        gramians, mean, gains, drops = measure_all(held.features, sets, step, scale)
-        rates = None if drops is None else drops.numpy()
+        n_tasks = len(model.tasks)
+        features, step_features = tf.convert_to_tensor(held.features), None
+        label_sets = tf.stack([_by_task(model, one) for one in (held.targets, *([permuted] if permuted else []))])
+        given = [features, label_sets, tf.constant(model.at, tf.int32)]
+        specs = [_spec(features), _spec(label_sets, 1), tf.TensorSpec((None,), tf.int32)]
+        if stepped is not None:
+            step_features, step_labels = tf.convert_to_tensor(stepped.features), _by_task(model, stepped.targets)
+            given += [step_features, step_labels, *(scale or [])]
+            specs += [_spec(step_features), _spec(step_labels, 0), *map(_spec, scale or [])]
+        found, mean, *more = measure_all.get_concrete_function(*specs)(*given)
+        gramians, (gains, rates) = found.numpy(), (*(one.numpy() for one in more), None, None)[:2]
         if rates is not None and stepped is not None and model.is_partial:
             rates = dense_where_labelled(rates, held, stepped)
-        baselines = None if permuted is None else cosines(gramians.numpy())[:, :n_tasks, n_tasks:]
-        own = gramians.numpy()[:, None, :n_tasks, :n_tasks]
-        return Measurement(own, mean.numpy(), baselines, None if gains is None else gains.numpy(), rates)
+        baselines = None if permuted is None else cosines(gramians)[:, :n_tasks, n_tasks:]
+        own = gramians[:, None, :n_tasks, :n_tasks]
+        return Measurement(own, mean.numpy(), baselines, gains, rates)
 
     return measure
+
+
+def _by_task(model: MultiTaskModel, targets: Mapping[str, np.ndarray]) -> tf.Tensor:
+    """Targets (n_tasks, k, b) of batches, in task order."""
+    return tf.stack([tf.cast(targets[name], tf.int32) for name in model.tasks])
+
+
+def _spec(tensor: tf.Tensor, of_tasks: int | None = None) -> tf.TensorSpec:
+    """What a graph for any number of tasks knows of a tensor that has them along this axis."""
+    shape = [None if axis == of_tasks else n for axis, n in enumerate(tensor.shape)]
+    return tf.TensorSpec(shape, tensor.dtype)
 
 
 def _measure_all(
     model: MultiTaskModel,
     affinity_step: float,
     features: tf.Tensor,
-    label_sets: Sequence[Targets],
-    stepped: tuple[tf.Tensor, Targets] | None,
-    scale: Sequence[tf.Tensor] | None,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+    label_sets: tf.Tensor,
+    at: tf.Tensor,
+    step_features: tf.Tensor | None = None,
+    step_labels: tf.Tensor | None = None,
+    *scale: tf.Tensor,
+) -> tuple[tf.Tensor, ...]:
     """Gramians of the batches, of the mean gradients, and affinities and update rates where there are steps to try.
 
+    Labels are (n_sets, n_tasks, k, b) and (n_tasks, k, b); heads are in the places `at`, (n_tasks,).
     The Gramians have the tasks of every label set, one set after the other.
     """
-    n_tasks, (k, b) = len(model.tasks), features.shape[:2]
-    inputs = _flat(features, model)
+    n_tasks, n_sets, (k, b) = tf.shape(at)[0], label_sets.shape[0], features.shape[:2]
+    inputs, (kernels, biases) = _flat(features, model), model.stacked.taken(at)
     outputs = model.shared_outputs(inputs)
-    of_frames, of_labels = [outputs] * len(label_sets), list(label_sets)
-    if stepped is not None:
-        step_inputs = _flat(stepped[0], model)
+    of_frames, of_labels = [outputs] * n_sets, tf.unstack(label_sets)
+    if step_labels is not None:
+        step_inputs = _flat(step_features, model)
         of_frames.append(model.shared_outputs(step_inputs))
-        of_labels.append(stepped[1])
-    labels = {name: tf.concat([tf.reshape(one[name], [-1]) for one in of_labels], 0) for name in model.tasks}
-    losses, found = output_gradients(model, tf.concat(of_frames, 0), labels)  # of all sets' frames
+        of_labels.append(step_labels)
+    labels = tf.concat([_in_a_row(one) for one in of_labels], 1)
+    losses, found = output_gradients(model, tf.concat(of_frames, 0), labels, at, kernels, biases)  # of all sets' frames
     if model.is_partial:
-        sizes = [b] * len(label_sets) + ([stepped[0].shape[1]] if stepped is not None else [])
-        share = tf.concat([_frames_per_label(model, *each) for each in zip(of_labels, sizes, strict=True)], axis=1)
+        share = tf.concat([_frames_per_label(_in_a_row(one), one.shape[2]) for one in of_labels], axis=1)
         losses, found = losses * share, found * share[:, :, None]
-    n_held = k * b * len(label_sets)
-    of_sets = tf.reshape(found[:, :n_held] / b, [n_tasks, len(label_sets), k, b, -1])
-    by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, found.shape[-1]])
+    n_held, n_out = k * b * n_sets, outputs.shape[-1]
+    of_sets = tf.reshape(found[:, :n_held] / b, [-1, n_sets, k, b, n_out])
+    by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, n_out])
     pieces = (tf.reshape(inputs, [k, b, -1]), by_batch)
     gramians = tf.map_fn(lambda one: gradients.dense_gramian(*one), pieces, fn_output_signature=tf.float32)
     mean = mean_gramian(inputs, found[:, : k * b] / (k * b))
-    if stepped is None:
-        return gramians, mean, None, None
-    before = tf.reduce_mean(tf.reshape(losses[:, : k * b], [n_tasks, k, b]), axis=2)
+    if step_labels is None:
+        return gramians, mean
+    before = tf.reduce_mean(tf.reshape(losses[:, : k * b], [-1, k, b]), axis=2)
     step = step_size(affinity_step, before, gramians[:, :n_tasks, :n_tasks])
-    change = output_change(pieces[0], step_inputs, found[:, n_held:] / stepped[0].shape[1])
-    after = mean_losses(model, outputs - step * tf.reshape(change, [n_tasks, k * b, -1]), label_sets[0])
+    change = output_change(pieces[0], step_inputs, found[:, n_held:] / step_labels.shape[2])
+    stepped = outputs - step * tf.reshape(change, [-1, k * b, n_out])
+    after = mean_losses(model, stepped, label_sets[0], at, kernels, biases)
     gains = tf.transpose(relative_gain(before[:, None], after), [2, 1, 0])
-    if scale is None:
-        return gramians, mean, gains, None
+    if not scale:
+        return gramians, mean, gains
     source = (step_inputs, found[:, n_held:] / step_inputs.shape[0])
     return gramians, mean, gains, dense_update_rates((pieces[0], of_sets[:, 0]), source, scale)
 
 
-def output_gradients(model: MultiTaskModel, outputs: tf.Tensor, labels: Targets) -> tuple[tf.Tensor, tf.Tensor]:
+def output_gradients(
+    model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, at: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Every frame's losses (n_tasks, n_frames) and their gradients (n_tasks, n_frames, n_out).
 
-    From one backward pass: each task has the outputs for itself, so that the sum of
-    the losses keeps them apart.
+    From one backward pass over the heads, which keeps tasks apart: an output reaches its own
+    hidden unit alone, by the same factor for every task.
     """
-    own = [tf.identity(outputs) for _ in model.tasks]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(own)
-        hidden = [model.shared.activation(one) for one in own]
-        logits = {name: head(one) for (name, head), one in zip(model.heads.items(), hidden, strict=True)}
-        losses = tf.stack(list(model.frame_losses(logits, labels).values()))
-        total = tf.reduce_sum(losses)
-    return losses, tf.stack(tape.gradient(total, own))
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(outputs)
+        hidden = model.shared.activation(outputs)
+        logits = stacked_logits(hidden, kernels, biases)
+        tape.watch(logits)
+        losses = model.stacked.losses(logits, labels, at, model.is_partial)
+        total, reached = tf.reduce_sum(losses), tf.reduce_sum(hidden)
+    of_hidden = tf.einsum("tnu,thu->tnh", tape.gradient(total, logits), kernels)
+    return losses, of_hidden * tape.gradient(reached, outputs)
 
 
 def mean_gramian(inputs: tf.Tensor, of_tasks: tf.Tensor) -> tf.Tensor:
@@ -133,7 +150,10 @@ def mean_gramian(inputs: tf.Tensor, of_tasks: tf.Tensor) -> tf.Tensor:
     if inputs.shape[0] <= inputs.shape[1]:
         return gradients.dense_gramian(inputs, of_tasks)
     # with more frames than inputs the gradients themselves are the smaller arrays
-    return gradients.gramian([gradients.dense_gradients(inputs, one) for one in tf.unstack(of_tasks)])
+    kernels = tf.einsum("ni,tno->tio", inputs, of_tasks)
+    flat = tf.reshape(kernels, [-1, kernels.shape[1] * kernels.shape[2]])
+    of_biases = tf.reduce_sum(of_tasks, axis=1)
+    return tf.matmul(flat, flat, transpose_b=True) + tf.matmul(of_biases, of_biases, transpose_b=True)
 
 
 def output_change(inputs: tf.Tensor, step_inputs: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
@@ -141,29 +161,38 @@ def output_change(inputs: tf.Tensor, step_inputs: tf.Tensor, found: tf.Tensor) -
     k, _, n_in = inputs.shape
     alike = tf.matmul(inputs, tf.reshape(step_inputs, [k, -1, n_in]), transpose_b=True)
     alike += 1  # for the bias, whose input is always 1
-    return tf.matmul(alike, tf.reshape(found, [found.shape[0], k, -1, found.shape[-1]]))  # (n_tasks, k, b, n_out)
+    b = step_inputs.shape[0] // k
+    return tf.matmul(alike, tf.reshape(found, [-1, k, b, found.shape[-1]]))  # (n_tasks, k, b, n_out)
 
 
-def mean_losses(model: MultiTaskModel, outputs: tf.Tensor, labels: Targets) -> tf.Tensor:
-    """Mean losses (n_tasks, n_sources, n_batches) from outputs (n_sources, n_frames, n_out)."""
-    n_sources, (k, b) = outputs.shape[0], next(iter(labels.values())).shape
-    tiled = {name: tf.tile(tf.reshape(one, [-1]), [n_sources]) for name, one in labels.items()}
-    logits = model.from_shared(tf.reshape(outputs, [-1, outputs.shape[-1]]), training=False)
-    of_frames = tf.stack(list(model.frame_losses(logits, tiled).values()))
+def mean_losses(
+    model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, at: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor
+) -> tf.Tensor:
+    """Mean losses (n_tasks, n_sources, k) from outputs (n_sources, n_frames, n_out) and labels (n_tasks, k, b)."""
+    n_sources, (k, b) = tf.shape(outputs)[0], labels.shape[1:]
+    tiled = tf.tile(_in_a_row(labels), [1, n_sources])
+    hidden = model.shared.activation(tf.reshape(outputs, [-1, outputs.shape[-1]]))
+    of_frames = model.stacked.losses(stacked_logits(hidden, kernels, biases), tiled, at, model.is_partial)
     if model.is_partial:
-        of_frames *= _frames_per_label(model, tiled, b)
-    return tf.reduce_mean(tf.reshape(of_frames, [len(model.tasks), n_sources, k, b]), axis=3)
+        of_frames *= _frames_per_label(tiled, b)
+    return tf.reduce_mean(tf.reshape(of_frames, [tf.shape(at)[0], n_sources, k, b]), axis=3)
 
 
-def _frames_per_label(model: MultiTaskModel, labels: Targets, batch_size: int) -> tf.Tensor:
+def _frames_per_label(labels: tf.Tensor, batch_size: int) -> tf.Tensor:
     """By task and frame (n_tasks, n_frames), frames of its batch over labelled ones.
 
     A mean over all frames of values times it is over the labelled ones. 1 where a batch has no
     labelled frame of the task.
     """
-    known = [tf.reshape(labels[name] != UNLABELLED, [-1, batch_size]) for name in model.tasks]
-    counts = tf.reduce_sum(tf.cast(tf.stack(known), tf.float32), axis=2)  # (n_tasks, n_batches)
+    n_tasks = tf.shape(labels)[0]
+    known = tf.reshape(labels != UNLABELLED, [n_tasks, -1, batch_size])
+    counts = tf.reduce_sum(tf.cast(known, tf.float32), axis=2)  # (n_tasks, n_batches)
     return tf.repeat(tf.where(counts > 0, batch_size / tf.maximum(counts, 1), 1.0), batch_size, axis=1)
+
+
+def _in_a_row(labels: tf.Tensor) -> tf.Tensor:
+    """Labels (n_tasks, k * b) of labels in batches (n_tasks, k, b)."""
+    return tf.reshape(labels, [-1, labels.shape[1] * labels.shape[2]])
 
 
 def _flat(features: tf.Tensor, model: MultiTaskModel) -> tf.Tensor:

@@ -33,7 +33,7 @@ def dense_update_rates(
         Row = source, column = recipient; positive where the loss falls.
     """
     (inputs, found), (source_inputs, of_source) = held, source
-    (k, b, n_in), (n_tasks, _, n_out) = inputs.shape, of_source.shape
+    (k, b, n_in), n_tasks, n_out = inputs.shape, tf.shape(of_source)[0], of_source.shape[2]
     side_by_side = tf.reshape(tf.transpose(of_source, [1, 0, 2]), [-1, n_tasks * n_out])
     kernels = tf.reshape(tf.matmul(source_inputs, side_by_side, transpose_a=True), [n_in, n_tasks, n_out])
     kernels *= tf.broadcast_to(scale[0], [n_in, n_out])[:, None]

@@ -46,6 +46,48 @@ def stepper(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> 
     return apply
 
 
+class Start:
+    """How an optimizer's state was when no step had been taken, so that a compiled step's can begin again.
+
+    To make an optimizer's variables takes longer than to set them.
+
+    Parameters
+    ----------
+    optimizer : keras optimizer
+        Built, no step taken.
+    """
+
+    def __init__(self, optimizer: keras.Optimizer) -> None:
+        self.optimizer = optimizer
+        self._values = [_short(np.asarray(variable.numpy())) for variable in optimizer.variables]
+
+    def again(self, like: keras.Optimizer) -> None:
+        """Begin again, with the numbers of another of the same settings: what it has before it is built.
+
+        Parameters
+        ----------
+        like : keras optimizer
+            The optimizer itself, or one that was not built: it has the count of steps and the learning rate.
+        """
+        for variable, value in zip(self.optimizer.variables, self._values, strict=True):
+            variable.assign(tf.broadcast_to(tf.constant(value), variable.shape))
+        if like is not self.optimizer:
+            for variable, given in zip(self.optimizer.variables, like.variables, strict=False):
+                variable.assign(given)
+
+
+BY_NUMBER = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion")
+
+
+def steps_by_number(optimizer: keras.Optimizer) -> bool:
+    """Whether a parameter's step depends on its own gradients alone, so that several may lie in one variable.
+
+    Not where the length of a whole variable's gradient counts, as for `clipnorm` or Lamb.
+    """
+    plain = type(optimizer) in [getattr(keras.optimizers, name) for name in BY_NUMBER]
+    return plain and not (optimizer.clipnorm or optimizer.global_clipnorm)
+
+
 def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:
     """Build the optimizer and let it take a step of one weight.
 
@@ -61,6 +103,11 @@ def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:
         tf.function(stepper(optimizer, [weight]), autograph=False)([tf.ones(1)])
     except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError, tf.errors.OpError) as error:
         raise UserError(f"training.optimizer: {' '.join(str(error).split())[:300]}") from error
+
+
+def _short(values: np.ndarray) -> np.ndarray:
+    """Values, or the one number that all of them are."""
+    return values.ravel()[0].copy() if values.size and (values == values.ravel()[0]).all() else values.copy()
 
 
 def _is_plain_adam(optimizer: keras.Optimizer, variables: Sequence[keras.Variable]) -> bool:

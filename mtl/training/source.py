@@ -93,8 +93,8 @@ def predict(model: MultiTaskModel, features: FeatureVectors, positions: np.ndarr
     if not len(positions):
         return {name: np.empty((0, task.units), np.float32) for name, task in model.tasks.items()}
     size = int(np.clip(BLOCK_BYTES // _vector_bytes(features), 1, BLOCK_FRAMES))
-    blocks = [model.infer(features.take(positions[i : i + size])) for i in range(0, len(positions), size)]
-    return {name: np.concatenate([block[name].numpy() for block in blocks]) for name in model.tasks}
+    blocks = [model.inferred(features.take(positions[i : i + size])) for i in range(0, len(positions), size)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in model.tasks}
 
 
 def _vector_bytes(features: FeatureVectors) -> int:

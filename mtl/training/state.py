@@ -115,7 +115,7 @@ class State:
         groups: dict[str, Sequence] = {
             "model": self.model.state,
             "weighting": self.steps.weighting.variables,
-            "optimizer": self.steps.optimizer.variables,
+            "optimizer": self.steps.state,
         }
         for group, variables in groups.items():
             yield from ((group, i, variable) for i, variable in enumerate(variables))

@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.model.multitask import MultiTaskModel, Targets
+from mtl.model.placed_heads import Part, PlacedHeads
 from mtl.stopwatch import COMPILE, spent_on
-from mtl.training.optimizer import stepper
+from mtl.training.optimizer import Start, stepper
+from mtl.training.shared_steps import SharedSteps
+from mtl.training.sound import is_sound
 from mtl.weighting.base import Weighting
 from mtl.weighting.present import Present, WhereLabelled
-
-SMALL = 2**16  # numbers of a gradient that is summed to judge a step
+from mtl.weighting.resized import resized
 
 # features, targets by task, positions in them -> losses and weights of every step
 Run = Callable[[tf.Tensor, Targets, np.ndarray], tuple[tf.Tensor, tf.Tensor]]
@@ -33,27 +35,59 @@ class Steps:
         As `compile_steps` gives it.
     weighting : Weighting
     optimizer : keras optimizer
+    state : sequence of keras variables
+        The optimizer's, of what the set trains.
     """
 
     run: Run
     weighting: Weighting
     optimizer: keras.Optimizer
+    state: Sequence[keras.Variable | Part]
 
-    def start_from(self, weighting: Weighting, optimizer: keras.Optimizer) -> None:
-        """Take over the state of others of the same settings."""
-        own = [*self.weighting.variables, *self.optimizer.variables]
-        for variable, given in zip(own, [*weighting.variables, *optimizer.variables], strict=True):
-            variable.assign(given)
+
+@dataclass(frozen=True)
+class _Compiled:
+    """Steps as they were compiled, the method for each number of tasks, and how the optimizer began."""
+
+    run: Run
+    of_size: Mapping[int, Weighting]
+    start: Start
+
+    @classmethod
+    def of(cls, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> _Compiled:
+        if model.slots is not None:
+            shared = SharedSteps(model, weighting, optimizer)
+            return cls(shared.run, shared.of_size, Start(optimizer))
+        run = compile_steps(model, weighting, optimizer)
+        return cls(run, {weighting.n_tasks: weighting}, Start(optimizer))
 
 
 def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Steps:
-    """Steps that start from the given state; compiled once per model and settings, see `mtl.model.multitask.reused`."""
-    optimizer.build(model.trained_variables)
+    """Steps that start from the given state; compiled once per model and settings, see `mtl.model.multitask.reused`.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+    weighting : Weighting
+    optimizer : keras optimizer
+        As it was made: no step was taken.
+    """
     weighting.build([tuple(variable.shape) for variable in model.shared_variables])
-    key = ("steps", settings_of(weighting), settings_of(optimizer))
-    steps = model.compiled(key, lambda: Steps(compile_steps(model, weighting, optimizer), weighting, optimizer))
-    steps.start_from(weighting, optimizer)
-    return steps
+    shared = model.slots is not None  # then the method for one task stands for that for any number
+    of_set = ("any", settings_of(resized(weighting, 1))) if shared else (settings_of(weighting),)
+    key = ("steps", *of_set, settings_of(optimizer))
+    compiled = model.compiled(key, lambda: _Compiled.of(model, weighting, optimizer))
+    compiled.start.again(optimizer)
+    own = compiled.of_size[weighting.n_tasks]
+    for variable, given in zip(own.variables, weighting.variables, strict=True):
+        variable.assign(given)
+    used, state = compiled.start.optimizer, compiled.start.optimizer.variables
+    return Steps(
+        compiled.run,
+        own,
+        used,
+        model.stacked.of_places(state, model.at) if isinstance(model.stacked, PlacedHeads) else state,
+    )
 
 
 def settings_of(thing: object) -> Hashable:
@@ -96,18 +130,8 @@ class _Step:
     by_task: Sequence[Sequence[tf.Tensor]] = ()
 
     def is_sound(self) -> tf.Tensor:
-        """Whether all of it is finite, as a scalar of bool.
-
-        Losses alone do not tell: in a graph oneDNN computes product, bias and relu as one
-        operation, which turns NaN into 0. So the outputs are looked at before their relu. A sum
-        is finite where all summands are. A large kernel's gradient is not summed, that would cost
-        3 % of a step: it is the product of inputs, whose NaN is in the outputs, and of what the
-        bias's gradient is the sum of. What might still pass is found in the parameters
-        at the epoch's end.
-        """
-        small = [one for one in self.gradients if one.shape.num_elements() <= SMALL]
-        sums = tf.stack([tf.reduce_sum(one) for one in [self.outputs, *small]])
-        return tf.reduce_all(tf.math.is_finite(tf.concat([self.losses, self.weights, sums], 0)))
+        """Whether all of it is finite, as a scalar of bool."""
+        return is_sound(self.losses, self.weights, self.outputs, self.gradients)
 
 
 def forward(model: MultiTaskModel, features: tf.Tensor, targets: Targets) -> tuple[tf.Tensor, list[tf.Tensor]]:

@@ -344,21 +344,21 @@ class StepSeeds:
     Attributes
     ----------
     variables : list of tf.Variable
-        Its state: the number of the step.
+        Its state: the seed, so that jobs of other seeds go through the same compiled step, and the step's number.
     """
 
     def __init__(self, seed: int) -> None:
         import tensorflow as tf
 
-        self.seed = seed
+        self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False)
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.variables = [self.steps]
+        self.variables = [self.seed, self.steps]
 
     def current(self) -> tf.Tensor:
         """Seed of this step's draw, for TensorFlow's stateless random numbers."""
         import tensorflow as tf
 
-        return tf.stack([tf.constant(self.seed, tf.int64), self.steps])
+        return tf.stack([self.seed, self.steps])
 
     def advance(self) -> None:
         """Count the step, in graph."""

@@ -45,7 +45,15 @@ class Fixed(Weighting):
         """The weights as given."""
         import tensorflow as tf
 
-        return tf.constant(self.given)
+        return tf.convert_to_tensor(self.given)
+
+    def build(self, shapes: Sequence[Sequence[int]]) -> None:
+        """Make the weights data of a step, so that jobs of other weights go through the same compiled one."""
+        import tensorflow as tf
+
+        if not self.variables:
+            self.given = tf.Variable(self.given, trainable=False)
+            self.variables = [self.given]
 
 
 def fixed_weights(

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from omegaconf import OmegaConf
 
 from mtl import terminal
 from mtl.errors import UserError
@@ -15,6 +16,7 @@ from mtl.job import progress, record, said
 from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
+from mtl.job.task_sets import sets_of
 from mtl.results import HOST, JOB, PROCESS
 from mtl.sweep import last_jobs
 from mtl.sweep.watch import Watch
@@ -167,7 +169,7 @@ def test_durations_are_said_as_people_say_them():
 def test_a_sweep_goes_through_the_environment(monkeypatch):
     monkeypatch.setenv(SWEEP, "")
     assert current() is None
-    sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "host", "1@boot/2", 2)
+    sweep = SweepContext("id", "/a", 3, True, {"k": "d"}, [1], ["a=1"], "host", "1@boot/2", 2, sets=[[("a", 1)]])
     sweep.enter()
     assert current() == sweep
     leave()
@@ -243,3 +245,12 @@ def test_a_slot_is_given_back_even_by_the_dead(tmp_path):
     first.kill()
     assert began.acquire(timeout=300)
     second.kill()
+
+
+def test_the_sets_of_a_sweep_are_told_by_the_kinds_of_their_heads():
+    binary = {"_target_": "mtl.tasks.BinaryTask", "classes": ["a"], "unlabelled": []}
+    types = {"_target_": "mtl.tasks.CategoricalTask", "classes": ["a", "b"], "unlabelled": []}
+    sets = [{"x": binary}, {"y": binary}, {"y": types, "x": binary}, {"open": {**types, "classes": None}}, {"bad": {}}]
+    found = sets_of([OmegaConf.create({"tasks": each}) for each in sets])
+    yes_no = ("BinaryCrossentropy", 1)
+    assert found == [[yes_no], [("SparseCategoricalCrossentropy", 2), yes_no]]

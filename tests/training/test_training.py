@@ -668,7 +668,7 @@ def test_a_job_after_others_equals_the_job_alone_bit_for_bit(trained, monkeypatc
     monkeypatch.setattr(module, "_kept", OrderedDict())
     one_after_another = [job(*one, keep=True) for one in jobs()]
     assert len({id(built) for built, _, _ in one_after_another}) == 1
-    assert len([key for key in one_after_another[0][0]._compiled if key[1][0] == "steps"]) == 5
+    assert len([key for key in one_after_another[0][0]._compiled if key[1][0] == "steps"]) == 4
     for one, (_, after, weights_after) in zip(jobs(), one_after_another, strict=True):
         _, alone, weights = job(*one, keep=False)
         for name in ("losses", "weights", "gramians", "val_losses"):
