@@ -65,6 +65,13 @@ TOY = {
         ],
         ["4 real jobs", "beyond the steps", "once every set was there", "6 jobs reused", "a warm job"],
     ),
+    "peers": (
+        [
+            *("--features", "32", "--units", "8", "--batches", "16", "--batch", "4", "--side", "16"),
+            *("--round-steps", "2", "1", "--rounds", "1"),
+        ],
+        ["features, batch 16 | Keras fit", "pixels, batch 4 | ours, UPGrad", "PyTorch", "TorchJD, UPGrad"],
+    ),
     "store": (
         ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
         ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
