@@ -72,6 +72,13 @@ TOY = {
         ],
         ["features, batch 16 | Keras fit", "pixels, batch 4 | ours, UPGrad", "PyTorch", "TorchJD, UPGrad"],
     ),
+    "gpu": (  # the notebook's job has a test of its own above
+        [
+            *("--cpu", "--image-sizes", "32", "--frames", "2", "--calls", "1", "--features", "32", "--units", "8"),
+            *("--batches", "8", "16", "--steps", "2", "--rounds", "1", "--no-job"),
+        ],
+        ["Device:", "mixed_float16", "| 32 px |", "| equal | cagrad |", "| 16 |"],
+    ),
     "store": (
         ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
         ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
