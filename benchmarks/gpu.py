@@ -22,12 +22,15 @@ import numpy as np
 import tensorflow as tf
 from drawn import take_turns
 from heads import TASKS, Size, by_us, draw
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from mtl.model.networks import pooled, resized
 from mtl.weighting.cagrad import CAGrad
 from mtl.weighting.equal import Equal
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 WITHOUT_GPU = 2  # exit code
 say = partial(Console(soft_wrap=True).print, markup=False, highlight=False)
@@ -39,19 +42,21 @@ def device_name() -> str | None:
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else None
 
 
-def extraction(policy: str, side: int, batch: int, calls: int) -> Callable[[], None]:
-    """A round of forward passes of ResNet50 up to pooled features, on frames that are on the device."""
+def extraction(name: str, policy: str, side: int, batch: int, calls: int) -> Callable[[], None]:
+    """A round of forward passes of a network of `conf/backbone` up to pooled features, on frames that are on the device."""
+    described = OmegaConf.load(CONF / "backbone" / f"{name}.yaml")
+    preprocess = instantiate(described.preprocess)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        network = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(side, side, 3))
+        network = instantiate(described.network)(weights=None, input_shape=(side, side, 3))
     finally:
         keras.config.set_dtype_policy(before)
     frames = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype(np.uint8))
 
     @tf.function(autograph=False)
     def forward(images: tf.Tensor) -> tf.Tensor:
-        x = keras.applications.resnet50.preprocess_input(resized(tf.cast(images, tf.float32), (side, side)))
+        x = preprocess(resized(tf.cast(images, tf.float32), (side, side)))
         return tf.reduce_sum(pooled(network(x, training=False)))
 
     def work() -> None:
@@ -64,7 +69,7 @@ def extraction_rows(asked: argparse.Namespace) -> list[str]:
     """A line by image size: frames a second in each precision."""
     lines = []
     for side in asked.image_sizes:
-        ways = {policy: extraction(policy, side, asked.frames, asked.calls) for policy in POLICIES}
+        ways = {policy: extraction(asked.network, policy, side, asked.frames, asked.calls) for policy in POLICIES}
         found = take_turns(ways, asked.rounds)
         rates = (f"{asked.frames * asked.calls / found[policy]:,.0f}" for policy in POLICIES)
         lines.append(f"| {side} px | {' | '.join(rates)} |")
@@ -98,6 +103,7 @@ def main() -> None:
     """Measure all, print Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cpu", action="store_true", help="on the processor, where there is no GPU")
+    parser.add_argument("--network", default="resnet50", help="one of conf/backbone, with random weights")
     parser.add_argument("--image-sizes", type=int, nargs="+", default=[64, 224])
     parser.add_argument("--frames", type=int, default=256, help="of a call of the network")
     parser.add_argument("--calls", type=int, default=16, help="of a round")
@@ -115,7 +121,7 @@ def main() -> None:
         sys.exit(WITHOUT_GPU)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # as a run has it
     say(f"Device: {name or 'CPU'}; TensorFlow {tf.__version__}; float32 is not TF32.\n")
-    say(f"| ResNet50, frames/s | {' | '.join(POLICIES)} |\n|---|---|---|---|")
+    say(f"| {asked.network}, frames/s | {' | '.join(POLICIES)} |\n|---|---|---|---|")
     say("\n".join(extraction_rows(asked)))
     say("\n| a step on features, batch | equal | cagrad |\n|---|---|---|")
     say("\n".join(step_rows(asked)))
