@@ -43,7 +43,7 @@ def device_name() -> str | None:
 
 
 def extraction(name: str, policy: str, side: int, batch: int, calls: int) -> Callable[[], None]:
-    """A round of forward passes of a network of `conf/backbone` up to pooled features, on frames that are on the device."""
+    """A round of forward passes up to pooled features, on frames that are on the device."""
     described = OmegaConf.load(CONF / "backbone" / f"{name}.yaml")
     preprocess = instantiate(described.preprocess)
     before = keras.config.dtype_policy()

@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--units", type=int, default=512)
-    parser.add_argument("--batches", type=int, nargs="+", default=[32, 256], help="batch sizes on features")
+    parser.add_argument("--batches", type=int, nargs="*", default=[32, 256], help="batch sizes on features")
     parser.add_argument("--side", type=int, default=64, help="of a frame in pixels")
     parser.add_argument("--batch", type=int, default=32, help="batch size on pixels")
     parser.add_argument("--round-steps", type=int, nargs=2, default=[32, 6], help="on features and on pixels")
