@@ -29,7 +29,7 @@ from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
-from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, OBJECTIVE, Result
+from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, OBJECTIVE, SCREENING, Result
 from mtl.stopwatch import FIGURES, MODEL, TRACKING, Stopwatch, count, running, spent_on
 from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
@@ -128,8 +128,9 @@ def run(config: DictConfig) -> float | None:
 def _tags_in_sweep(asked: RunRequest, sweep: SweepContext) -> dict[str, str]:
     """What a job says of the sweep that it belongs to."""
     looks = {LOOKS: sweep.looks} if sweep.looks else {}
+    screening = {SCREENING: sweep.screening} if sweep.screening else {}
     config = asked.config
-    return {JOB: asked.job, MARGIN: str(config.decide.margin), OBJECTIVE: str(config.objective), **looks}
+    return {JOB: asked.job, MARGIN: str(config.decide.margin), OBJECTIVE: str(config.objective), **looks, **screening}
 
 
 @contextmanager

@@ -54,6 +54,10 @@ TOY = {
         ["--sweeps", "2", "--resamples", "50"],
         ["margin 0.01, 2 sweeps a row", "held always", "ratio: one", "naive"],
     ),
+    "screening": (
+        ["--designs", "2", "--sweeps", "2", "--resamples", "50"],
+        ["published tables, 2 designs", "mean of pairs", "relevance, 2 designs a row", "all held"],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],

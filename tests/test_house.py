@@ -36,7 +36,7 @@ FLOORS = (
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),
     ("ablation", "profiling"),
-    ("checks",),
+    ("checks", "screening"),
     ("tracking",),
     ("report",),
     ("job",),  # what a job knows of its sweep
