@@ -43,6 +43,7 @@ TASKS: dict[str, Task] = {
     "anomaly_type": CategoricalTask(CLASSES, []),
 }
 LEARNING_RATE = 1e-3
+WIDTHS = (16, 32, 64, 128)  # of conf/backbone/small_cnn.yaml
 SIDE = 2048  # of the matrices whose product gives the peak rate
 
 
@@ -84,9 +85,17 @@ def draw(size: Size) -> Dataset:
 
 
 def by_fit(dataset: Dataset, size: Size) -> Callable[[], None]:
-    """One epoch the usual way."""
-    inputs = keras.Input((size.features,))
-    hidden = keras.layers.Dense(size.units, activation="relu")(inputs)
+    """One epoch the usual way; on frames with the small network before the heads."""
+    shape = dataset.features.shape[1:]
+    x = inputs = keras.Input(shape)
+    if len(shape) == 3:
+        x = keras.layers.Rescaling(1 / 127.5, -1.0)(x)
+        for width in WIDTHS:
+            x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = keras.layers.BatchNormalization(momentum=0.9)(x)
+            x = keras.layers.MaxPooling2D()(keras.layers.ReLU()(x))
+        x = keras.layers.GlobalAveragePooling2D()(x)
+    hidden = keras.layers.Dense(size.units, activation="relu")(x)
     outputs = {name: keras.layers.Dense(task.units, name=name)(hidden) for name, task in TASKS.items()}
     losses = {
         name: keras.losses.get({"class_name": task.loss, "config": {"from_logits": True}})

@@ -39,6 +39,7 @@ from mtl.weighting.base import Weighting
 CONF = Path(__file__).resolve().parents[1] / "conf"
 BY_PASSES = "cagrad"  # the method that is also tried with a backward pass per task
 Epoch = Callable[[], None]
+Build = Callable[[type[MultiTaskModel]], MultiTaskModel]
 
 
 class ByPasses(MultiTaskModel):
@@ -54,9 +55,7 @@ def weighting(name: str) -> Weighting:
     return instantiate(config.weighting, tasks=tuple(TASKS))
 
 
-def epochs(
-    dataset: Dataset, size: Size, names: Sequence[str], build: Callable[[type[MultiTaskModel]], MultiTaskModel]
-) -> dict[str, Epoch]:
+def epochs(dataset: Dataset, size: Size, names: Sequence[str], build: Build) -> dict[str, Epoch]:
     """By weighting one epoch of steps on a model of its own."""
     source = Source(dataset, size.batch)
     order = np.arange(size.batch * size.steps).reshape(size.steps, size.batch)
@@ -76,34 +75,43 @@ def epochs(
     return found
 
 
+def heads_alone(size: Size) -> Build:
+    """What builds heads on features."""
+    identity = TrainedPart(lambda features, training: features, [], [])
+    return lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, standardise=False, seed=0)
+
+
 def on_features(size: Size, names: Sequence[str]) -> dict[str, Epoch]:
     """Heads on features at random."""
-    identity = TrainedPart(lambda features, training: features, [], [])
-    return epochs(
-        draw(size),
-        size,
-        names,
-        lambda kind: kind(identity, size.features, TASKS, size.units, dropout=0.0, standardise=False, seed=0),
-    )
+    return epochs(draw(size), size, names, heads_alone(size))
 
 
-def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
-    """The small network, all of it trained, on frames at random."""
-    config = OmegaConf.create({"seed": 0, "backbone": OmegaConf.load(CONF / "backbone" / "small_cnn.yaml")})
-    config.backbone.image_size = side
+def frames_at_random(size: Size, side: int) -> Dataset:
+    """Frames and labels at random, as many as the steps use up."""
     rng = np.random.default_rng(0)
     n = size.batch * size.steps
     frames = pd.DataFrame({"class_name": pd.Categorical.from_codes(rng.integers(0, 14, n), CLASSES)})
     features = aligned((n, side, side, 3), np.uint8)
     features[:] = rng.integers(0, 256, features.shape)
-    dataset = Dataset(MemoryVectors(features), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+    return Dataset(MemoryVectors(features), {name: task.targets(frames) for name, task in TASKS.items()}, frames)
+
+
+def small_cnn_with_heads(size: Size, side: int) -> Build:
+    """What builds the small network, all of it trained, with its heads."""
+    config = OmegaConf.create({"seed": 0, "backbone": OmegaConf.load(CONF / "backbone" / "small_cnn.yaml")})
+    config.backbone.image_size = side
     widths = config.backbone.network.widths
 
     def build(kind: type[MultiTaskModel]) -> MultiTaskModel:
         trained = instantiate(config.backbone).split(Freeze(0)).trained
         return kind(trained, widths[-1], TASKS, size.units, dropout=0.0, standardise=False, seed=0)
 
-    return epochs(dataset, size, names, build)
+    return build
+
+
+def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
+    """The small network, all of it trained, on frames at random."""
+    return epochs(frames_at_random(size, side), size, names, small_cnn_with_heads(size, side))
 
 
 def main() -> None:

@@ -73,6 +73,20 @@ TOY = {
         ["--weightings", "equal", "--repeats", "4"],
         ["demo, equal: tracing of the first job by set", "one per class, equal", "as a ratio to 2 heads"],
     ),
+    "peers": (
+        [
+            *("--features", "32", "--units", "8", "--batches", "16", "--batch", "4", "--side", "16"),
+            *("--round-steps", "2", "1", "--rounds", "1"),
+        ],
+        ["features, batch 16 | Keras fit", "pixels, batch 4 | ours, UPGrad", "PyTorch", "TorchJD, UPGrad"],
+    ),
+    "gpu": (  # the notebook's job has a test of its own above
+        [
+            *("--cpu", "--network", "small_cnn", "--image-sizes", "32", "--frames", "2", "--calls", "1"),
+            *("--features", "32", "--units", "8", "--batches", "8", "16", "--steps", "2", "--rounds", "1", "--no-job"),
+        ],
+        ["Device:", "mixed_float16", "| 32 px |", "| equal | cagrad |", "| 16 |"],
+    ),
     "store": (
         ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
         ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
@@ -104,3 +118,23 @@ def test_every_benchmark_is_tried_and_listed():
     commands = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
     assert commands == set(TOY)
     assert all(f"benchmarks/{name}.py" in listed for name in commands)
+
+
+def test_a_missing_peer_is_named_and_left_out(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import peers
+
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    assert peers.present([*peers.WAYS]) == ["ours", "Keras fit", "ours, UPGrad"]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert "TorchJD, UPGrad: left out, not installed: torch, torchjd" in said[2]
+
+
+def test_ratios_are_the_peers_over_ours(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import peers
+
+    case = peers.Case(features=8, units=4, batch=32, steps=1, side=64, threads=2)
+    seconds = {"ours": [0.2, 0.1, 0.3], "PyTorch": [0.2, 0.4, 0.8], "ours, UPGrad": [0.5]}
+    assert peers.rows(case, seconds)[1] == "| pixels, batch 32 | PyTorch | 200.00 ms | 400.00 ms | 2.00 | 2.00 |"

@@ -9,6 +9,7 @@ import tensorflow as tf
 from pydantic import PositiveInt
 
 from mtl.errors import UserError
+from mtl.model.normalization import BatchNormalization
 
 
 def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:
@@ -32,7 +33,7 @@ def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Se
     x = inputs = keras.Input(input_shape)
     for stage, width in enumerate(widths, start=1):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"stage{stage}_conv")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"stage{stage}_bn")(x)
+        x = BatchNormalization(momentum=0.9, name=f"stage{stage}_bn")(x)
         x = keras.layers.ReLU(name=f"stage{stage}_relu")(x)
         x = keras.layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
     return keras.Model(inputs, x, name="small_cnn")
