@@ -2,11 +2,11 @@
 
     python benchmarks/related.py
 
-Trains by the loop of `mtl.training` with the numbers of experiment=related_many. First the main task alone and with each
-auxiliary: the mean gain in test AUC over draws of the data, paired by seed, with a 95 % interval of Student's t over draws (of
-one draw: over its seeds). That is the truth that the words and numbers in `data.relatedness` are to have. Then
-a screening of every draw: random sets of which each auxiliary is in half, the main task alone and all together, by a few seeds;
-least squares of the AUC on membership gives every auxiliary a relevance, and the rank correlation with
+Trains by the loop of `mtl.training` with the numbers of experiment=related_many. First the main task alone and with
+each auxiliary: the mean gain in test AUC, paired by seed, over draws of the data, with a 95 % interval of Student's t
+over draws (of one draw: over its seeds). It is to be what the words and numbers of `data.relatedness` say. Then a
+screening of every draw: random sets of which each auxiliary is in half, the main task alone and all together, by a few
+seeds; least squares of the AUC on membership gives every auxiliary a relevance, and the rank correlation with
 `data.relatedness` (random counts as 0, harmful as -1) says whether their order was found.
 """
 
@@ -26,7 +26,7 @@ from scipy.stats import spearmanr
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
-from mtl.config.build import build
+from mtl.config.build import build, hydra_options
 from mtl.config.check import check
 from mtl.config.switches import CONF
 from mtl.data.related_tasks import HARMFUL, RANDOM
@@ -132,14 +132,17 @@ def main() -> None:
     parser.add_argument("more", nargs="*", help="overrides of the config")
     asked = parser.parse_args()
     console, began = Console(width=120), time.perf_counter()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    base = {key: value for key, value in hydra_options().items() if key == "version_base"}
+    with initialize_config_dir(str(CONF), **base):
         draws = [drawn(seed, asked.more) for seed in range(asked.draws)]
     relatedness = list(draws[0].config.data.relatedness)
     k = len(relatedness)
     aucs = trained(draws, [(), *((i,) for i in range(1, k + 1))], asked.seeds)
     gains = aucs[:, 1:] - aucs[:, :1]  # (n_draws, k, n_seeds), paired by draw and seed
     alone, over = aucs[:, 0].mean(), f"{asked.draws} draws" if asked.draws > 1 else f"{asked.seeds} seeds"
-    table = Table("auxiliary", "relatedness", title=f"gain over the main task alone ({alone:.3f}), interval over {over}")
+    table = Table(
+        "auxiliary", "relatedness", title=f"gain over the main task alone ({alone:.3f}), interval over {over}"
+    )
     for name in ("gain", "low", "high", "sd of seeds", "draws with a gain"):
         table.add_column(name, justify="right")
     for i, entry in enumerate(relatedness):
