@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import call
+from conftest import ROOT, call
 
 from mtl.data.related_tasks import CLASSES, RelatedTasks
 from mtl.errors import UserError
@@ -232,3 +236,23 @@ def test_the_gain_rises_with_relatedness_and_random_labels_do_not_help(tmp_path,
     np.testing.assert_allclose(
         again["related_main"][:, 0], predictions["probability/related_main"], rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_what_is_made_to_help_helps_and_what_is_made_to_hurt_hurts():
+    """By real training: the whole interval of the paired gain lies on its side of zero."""
+    others = [f"~tasks.related_{i}" for i in range(3, 9)]
+    words = ["--draws", "1", "--seeds", "3", "--sets", "0", "data.relatedness=[1,harmful]", *others]
+    command = [sys.executable, str(ROOT / "benchmarks" / "related.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    _, helps_low, _ = intervals(done.stdout)["related_1"]
+    _, _, hurts_high = intervals(done.stdout)["related_2"]
+    assert helps_low > 0 > hurts_high
+
+
+def intervals(shown: str) -> dict[str, list[float]]:
+    """Gain, low and high by auxiliary, of a table that was printed."""
+    rows = re.findall(r"(related_\d)\D+?[\w.]+\s*\W\s+([-+.\d]+)\D+?([-+][.\d]+)\D+?([-+][.\d]+)", shown)
+    return {name: [float(cell) for cell in cells] for name, *cells in rows}
