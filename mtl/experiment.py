@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from mtl import memory, numerics
+from mtl import memory, numerics, results
 from mtl.config.build import build, plain_config
 from mtl.config.check import check
 from mtl.config.objective import objective_of
@@ -180,7 +180,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         from mtl.report import run_tables
         from mtl.tracking import metrics
         from mtl.tracking.artifacts import ROOM, whole_artifacts
-        from mtl.tracking.by_events import judge_by_events, over_time, write_events
+        from mtl.tracking.by_events import judge_by_events, write_events
         from mtl.tracking.epoch_metrics import best_metrics
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
@@ -247,7 +247,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         with whole_artifacts(artifacts) as new:
             _write_results(new, evaluated, related, trace, history)
             if by_events is not None and events is not None:
-                write_events(new, events, by_events, over_time(by_events, tasks, config.main_task, config.data.fps))
+                write_events(new, events, by_events)
     scores, seconds = evaluated.scores, dict(stages.seconds)
     seconds["training"] += history.earlier_seconds
     objective = objective_of(config).of(best_metrics(history.best)) if history.best else None
@@ -257,6 +257,13 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     )
     tracked.tags(metrics.untrained_classes(tasks, trained))
     metrics.log_result(tracked, artifacts, result, history, features, len(predictions))
+    if current() is None:
+        from mtl.report import run_figures
+
+        with spent_on(FIGURES):
+            count(FIGURES, run_figures.draw(artifacts))
+    else:  # the sweep draws them while its next job trains
+        tracked.tags({results.FIGURES: results.TO_BE_DRAWN})
     tracked.artifacts(artifacts)
     for table in run_tables.run_tables(result):
         report(table)
@@ -368,18 +375,10 @@ def _predict(model: MultiTaskModel, dataset: Dataset, tasks: Mapping[str, Task],
 def _write_results(
     artifacts: Path, evaluated: Evaluated, related: Mapping[str, Relation], trace: Trace, history: History
 ) -> None:
-    """Trace, history, tables and figures."""
-    from mtl.plots import rendering
+    """Trace, history and tables: what figures are drawn from."""
     from mtl.tracking.artifacts import write_tables, write_trace
-    from mtl.tracking.figures import figures
     from mtl.tracking.metrics import history_table
 
     write_trace(artifacts / "trace.npz", trace)
-    table = history_table(history)
-    table.to_csv(artifacts / "history.csv")
+    history_table(history).to_csv(artifacts / "history.csv")
     write_tables(artifacts / "tables", evaluated, related, trace)
-    best_epoch = history.best_epoch + 1 if history.sound else None
-    with spent_on(FIGURES):
-        drawn = figures(evaluated, related, trace, table, best_epoch)
-        count(FIGURES, len(drawn))
-        rendering.write_pngs(artifacts / "figures", drawn)

@@ -19,8 +19,8 @@ from mtl.config.build import build
 from mtl.config.stored import read_stored
 from mtl.errors import UserError
 from mtl.formatting import plural
-from mtl.job.record import REUSED_FROM, Job, read_job, read_jobs
-from mtl.results import FAILURE
+from mtl.job.record import Job, read_job, read_jobs
+from mtl.results import FAILURE, REUSED_FROM
 from mtl.terminal import quiet
 from mtl.tracking.journal import JOURNAL, Journal
 

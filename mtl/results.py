@@ -194,6 +194,9 @@ NUMERICS = "numerics"  # what did the arithmetic
 OBJECTIVE = "objective"  # the quantity that a sweeper which searches would choose by
 PARENT = "mlflow.parentRunId"
 NO_WORD = "its process died without a word"
+REUSED_FROM = "reused_from"  # of a row whose numbers are another run's: that run's id
+FIGURES = "figures"  # of a run that leaves them to be drawn by another process, and whether that was done
+TO_BE_DRAWN, DRAWN = "to be drawn", "drawn"
 
 
 # scores by annotated events, by the part of their tracked name before the task

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.results import FAILURE
+from mtl.results import FAILURE, REUSED_FROM
 from mtl.tracking.journal import JOURNAL, Journal
 from mtl.tracking.process import is_dead
-
-REUSED_FROM = "reused_from"  # tag of a row whose numbers are another run's
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def read_job(folder: Path) -> Job | None:
     if not record.entries:
         return None
     tags, status = record.tags(), record.status
-    last = record.entries[-1]["time"] / 1000
+    last = record.ended / 1000
     first = [entry["time"] / 1000 for entry in record.entries if entry["call"] in ("start", "again")][-1]
     if status == "RUNNING" and is_dead(tags):
         status = "KILLED"

@@ -15,8 +15,7 @@ from mtl.errors import UserError
 from mtl.job.context import SweepContext
 from mtl.job.failure import closing_run
 from mtl.job.fingerprint import data_key, fingerprint
-from mtl.job.record import REUSED_FROM
-from mtl.results import CODE, DATA, DIVERGED, FINGERPRINT, UNTRAINED, is_event_score
+from mtl.results import CODE, DATA, DIVERGED, FIGURES, FINGERPRINT, REUSED_FROM, UNTRAINED, is_event_score
 from mtl.tracked_numbers import chosen
 from mtl.tracking.metrics_table import METRICS_TABLE, TABLED, read_metrics, write_metrics
 
@@ -121,7 +120,7 @@ def reuse(
     numbers |= {name: value for name, value in found.items() if name not in reasons}
     with whole_artifacts(artifacts) as new:
         write_metrics(new, numbers)
-    names = (FINGERPRINT, CODE, DATA, DIVERGED, UNTRAINED)
+    names = (FINGERPRINT, CODE, DATA, DIVERGED, UNTRAINED, FIGURES)
     kept = {key: before.tags[key] for key in names if key in before.tags}
     own = {REUSED_FROM: before.id, TABLED: METRICS_TABLE}
     tracked = tracking.start(name, asked.folder, parent, {**tags, **kept, **own})
@@ -147,13 +146,15 @@ def _numbers(run: TrackedRun, tracking: MLflowTracking) -> dict[str, float]:
 def _scores_by_events(asked: RunRequest, before: TrackedRun) -> tuple[dict[str, float], dict[str, str]]:
     """Metrics by annotated events of the predictions that were copied, and reasons; nothing without events."""
     config, artifacts = asked.config, asked.artifacts
-    data = build(config.data)
+    main_task, data = str(config.main_task), build(config.data)
     given = data.temporal_truth()
     if given is None:
         return {}, {}
     import pandas as pd  # only where something is scored
 
     from mtl.data.temporal_truth import of_test_videos
+    from mtl.plots.rendering import write_pngs
+    from mtl.results import Score
     from mtl.tracking.artifacts import whole_artifacts
     from mtl.tracking.by_events import judge_by_events, over_time, write_events
     from mtl.tracking.metrics import score_metrics, trained_classes
@@ -163,5 +164,8 @@ def _scores_by_events(asked: RunRequest, before: TrackedRun) -> tuple[dict[str, 
     trained = trained_classes(tasks, before.tags)
     evaluated = judge_by_events(build(config.evaluation), predictions, tasks, events, fps, trained)
     with whole_artifacts(artifacts) as new:
-        write_events(new, events, evaluated, over_time(evaluated, tasks, config.main_task, fps))
+        write_events(new, events, evaluated)
+        threshold = evaluated.scores.get(f"alarm_threshold/{main_task}", Score(float("nan"))).value
+        shown = over_time(evaluated.timeline, tasks[main_task], main_task, fps, threshold)
+        write_pngs(new / "figures", {"scores_over_time": shown})
     return score_metrics(evaluated.scores)

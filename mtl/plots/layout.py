@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mtl.plots.rendering import DPI, MARGIN, Canvas
+from mtl.plots.rendering import DPI, MARGIN
 from mtl.statistics.bounded import CORRELATION, Bounds
 
 # Distinct without colour too: Okabe and Ito's colours, each with a line and a mark of its own.
@@ -33,7 +34,7 @@ def blank(width: float, height: float) -> Figure:
 
 def fitted(figure: Figure) -> Figure:
     """The figure, made larger until no name or title is cut off."""
-    Canvas(figure)
+    FigureCanvasAgg(figure)
     for _ in range(4):
         engine = figure.get_layout_engine()
         assert engine is not None

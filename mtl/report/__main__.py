@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,25 +15,27 @@ from mtl import results
 from mtl.ablation.margin import checked_margin
 from mtl.errors import UserError, nearest
 from mtl.report.judge import judge_of
-from mtl.report.stored import Downloads
 from mtl.report.study import Study, read_study, study_of
 from mtl.report.summary import summarise, summarise_search
 from mtl.report.write import sweep_tables, write_summary
 from mtl.results import TrackedRun
 from mtl.terminal import show
 from mtl.tracking import journal, process
+from mtl.tracking.mlflow_tracking import MLflowTracking
 
 STORE_TIMEOUT_S = 10.0
 RUN_ID = "[0-9a-f]{32}"
 
+log = logging.getLogger(__name__)
 
-def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], Downloads | None]:
+
+def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun], MLflowTracking | None]:
     """The runs that are meant, in the order of launch, and where their artifacts are to be had.
 
     Parameters
     ----------
     what : str
-        Folder of a sweep, id of its own run, or name of an experiment.
+        Folder of a sweep or a run, id of a sweep's own run or of another one, or name of an experiment.
     uri : str
         Of the MLflow store.
     experiment : str
@@ -43,15 +46,13 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     UserError
         If there is nothing of the kind.
     """
-    from mtl.tracking.mlflow_tracking import MLflowTracking
-
     folder = Path(what).absolute()
     if folder.is_dir() and journal.journals(folder):  # else a folder that is called as an experiment is
         found = journal.recorded(folder)
         where, tracking = f"in {what}", None
     elif re.fullmatch(RUN_ID, what):
         tracking = MLflowTracking(uri, experiment, None, timeout_s=STORE_TIMEOUT_S)
-        found = tracking.runs(parent=what)
+        found = tracking.runs(parent=what) or _single(what, tracking)
         where = f"below run {what} in experiment '{experiment}' of {uri}; use --experiment and --uri to look elsewhere"
     else:
         tracking = MLflowTracking(uri, what, None, timeout_s=STORE_TIMEOUT_S)
@@ -63,7 +64,32 @@ def tracked_runs(what: str, uri: str, experiment: str) -> tuple[list[TrackedRun]
     return jobs, tracking
 
 
-def _study(what: str, tracking: Downloads | None) -> Study | None:
+def _single(run_id: str, tracking: MLflowTracking) -> list[TrackedRun]:
+    """The run of this id, where it is one that trained and belongs to the experiment that is meant; else nothing."""
+    return [run for run in tracking.of_ids([run_id]) if run.tags.get("sweep") != "parent"]
+
+
+def _draw_missing(what: str, runs: Sequence[TrackedRun], tracking: MLflowTracking | None) -> None:
+    """Draw the figures that runs of a sweep were left without, by a kill or a full disk."""
+    from mtl.report.pending import draw_recorded, draw_stored, pending
+    from mtl.tracking.no_tracking import NoTracking
+
+    work: dict[str, Callable[[], None]] = {}
+    if tracking is None:
+        for record in pending(Path(what)):
+            work[record.first["name"]] = functools.partial(draw_recorded, record, NoTracking())
+    else:
+        for run in runs:
+            if run.status == "FINISHED" and run.tags.get(results.FIGURES) == results.TO_BE_DRAWN:
+                work[run.name] = functools.partial(draw_stored, run.tags.get(results.REUSED_FROM, run.id), tracking)
+    for name, draw in work.items():
+        try:
+            draw()
+        except (OSError, UserError) as error:
+            log.warning("The figures of %s were not drawn (%s).", name, " ".join(str(error).split()))
+
+
+def _study(what: str, tracking: MLflowTracking | None) -> Study | None:
     """The search that a sweep was, by its folder or the id of its own run; None of whatever else."""
     if tracking is None:
         return read_study(Path(what))
@@ -98,7 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m mtl.report", description="Make the tables and figures of a sweep again from its tracked runs."
     )
-    parser.add_argument("what", help="id of the sweep's parent run, its folder, or the name of an experiment")
+    parser.add_argument(
+        "what", help="id of the sweep's parent run or of a single run, its folder, or the name of an experiment"
+    )
     parser.add_argument("--uri", default="sqlite:///mlflow.db", help="MLflow store (default %(default)s)")
     parser.add_argument(
         "--experiment", default="mtl", help="experiment of the sweep with that id (default %(default)s)"
@@ -127,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judge = judge_of(options.judge, options.events, runs, tracking)
         told, study = (options.main_task or _main_task(runs), tracking, judge, margin), _study(options.what, tracking)
         summary = summarise(runs, *told) if study is None else summarise_search(study, runs, *told)
+        _draw_missing(options.what, runs, tracking)
     except UserError as mistake:
         show(str(mistake))
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,13 +131,34 @@ def judge_of(by: str, file: Path | None, runs: Sequence[TrackedRun], tracking: D
 
 def _events_of(run: TrackedRun, tracking: Downloads | None) -> Events | None:
     """The events that a run was scored by; None where it keeps none."""
-    try:
-        with stored(run, EVENTS, tracking) as path:
-            table = pd.read_csv(path, dtype={"video": str}, keep_default_na=False)
-    except (OSError, UserError):
-        return None
+    with ExitStack() as kept:
+        try:
+            path = kept.enter_context(stored(run, EVENTS, tracking))
+        except (OSError, UserError):
+            return None
+        return read_event_table(path, run.name)
+
+
+def read_event_table(path: Path, name: str) -> Events:
+    """The events that a run keeps.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    name : str
+        What the run is called, for messages.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    UserError
+        If it is no such table.
+    """
+    table = pd.read_csv(path, dtype={"video": str}, keep_default_na=False)
     if not {"video", "start", "end"} <= set(table):
-        raise UserError(f"{EVENTS} of the run '{run.name}' should have the columns video, start, end.")
+        raise UserError(f"{EVENTS} of the run '{name}' should have the columns video, start, end.")
     intervals: dict[str, tuple[tuple[int, int], ...]] = {}
     for video, start, end in zip(table["video"], table["start"], table["end"], strict=True):
         own = ((int(start), int(end)),) if (start, end) != (NONE, NONE) else ()

@@ -23,7 +23,8 @@ from mtl.config.credentials import check_credentials
 from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
-from mtl.results import AUC_BY, FAILURE, HOST, PROCESS
+from mtl.results import AUC_BY, FAILURE, FIGURES, HOST, PROCESS, TO_BE_DRAWN
+from mtl.sweep.drawing import Drawing
 from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
@@ -58,13 +59,14 @@ class SweepCallback(Callback):
         self._answers = False
         self._handed: context.SweepContext | None = None
         self._watch: Watch | None = None
+        self._drawing: Drawing | None = None
         self._config: DictConfig | None = None
         self.broken = ""  # why the sweeper itself ended before its end
         self.ended = ""  # why it chose to end, where that is not to be seen in the runs
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's worker gets: nothing of the parent run, which is this process's alone."""
-        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_events", "_config"))
+        nothing = dict.fromkeys(("_parent", "_tracking", "_watch", "_drawing", "_events", "_config"))
         return self.__dict__ | nothing | {"_owner": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -149,6 +151,7 @@ class SweepCallback(Callback):
         for line in (*plan.alike, *_never_reused(config, self._tracking.uri)):
             show(line)
         self._watch.start()
+        self._draw(plan)
 
     def _finished(self) -> FinishedRuns:
         """Finished runs of the store; none where it does not answer, which is said when a run starts."""
@@ -177,6 +180,15 @@ class SweepCallback(Callback):
         self._handed.enter()
         if self._watch is not None:
             self._watch.watch(self._handed)
+        self._draw(plan)
+
+    def _draw(self, plan: Plan) -> None:
+        """Have the figures of jobs drawn as these end, where any will have to be drawn."""
+        is_drawn = bool(plan.jobs) and all(
+            job.before is not None and job.before.tags.get(FIGURES) != TO_BE_DRAWN for job in plan.jobs
+        )
+        if self._drawing is None and self._handed is not None and self._config is not None and not is_drawn:
+            self._drawing = Drawing(Path(self._handed.folder), self._config.tracking)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the sweep alone speak; in a launcher's worker, tell the job of its sweep."""
@@ -232,6 +244,8 @@ class SweepCallback(Callback):
         end_jobs(self._handed) if interrupted else await_jobs(self._handed)
         if self._watch is not None:
             self._watch.stop()
+        if self._drawing is not None and not interrupted:
+            self._drawing.finish()
         if self._answers:
             _close_stale(self._tracking)
         from mtl.ablation import design
@@ -254,6 +268,8 @@ class SweepCallback(Callback):
             log.warning("The report was not made: %s", error)
         except Exception:  # whatever is wrong with a report, the parent is closed
             log.exception("The report was not made; `python -m mtl.report %s` tries again.", parent.folder)
+        if self._drawing is not None:
+            self._drawing.close(interrupted)
         for line in filter(None, (self.ended, *self._notes(parent.folder))):
             show(line)
         bad = statuses & {"FAILED", "KILLED", "RUNNING"} or self._n_missing(len(runs)) > 0 or self.broken

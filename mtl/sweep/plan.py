@@ -15,7 +15,7 @@ from mtl.config.renamed import renamed
 from mtl.config.swept import check_keys
 from mtl.errors import UserError
 from mtl.job import progress
-from mtl.job.record import REUSED_FROM
+from mtl.results import REUSED_FROM
 
 if TYPE_CHECKING:
     from mtl.job.reuse import FinishedRuns

@@ -21,6 +21,7 @@ from mtl.tracking.journal import ROOM as ROOM
 if TYPE_CHECKING:
     from mtl.evaluation.evaluation import Evaluated
 
+ROC_COLUMNS = ["false_positive_rate", "true_positive_rate"]
 ROWS_AT_ONCE = 2**16  # as python strings, which take several times their text
 
 
@@ -85,14 +86,24 @@ def write_trace(path: Path, trace: Trace) -> None:
     np.savez_compressed(path, **arrays, **scalars)  # type: ignore[arg-type]
 
 
+def read_trace(path: Path) -> Trace:
+    """The trace that `write_trace` left."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    tasks, groups = (tuple(map(str, arrays.pop(name))) for name in ("tasks", "layer_groups"))
+    return Trace(tasks=tasks, layer_groups=groups, steps_per_epoch=int(arrays.pop("steps_per_epoch")), **arrays)
+
+
 def write_tables(folder: Path, evaluated: Evaluated, relations: Mapping[str, Relation], trace: Trace) -> None:
-    """Scores, classes, confusion matrices and relations as csv."""
+    """Scores, classes, confusion matrices, ROC curves and relations as csv."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = pd.DataFrame({name: vars(score) for name, score in evaluated.scores.items()}).T
     scores.to_csv(folder / "scores.csv", index_label="score")
     evaluated.classes.to_csv(folder / "classes.csv", index=False)
     for task, table in evaluated.confusions.items():
         table.to_csv(folder / f"confusion_{task}.csv")
+    curves = {task: pd.DataFrame(dict(zip(ROC_COLUMNS, rates, strict=True))) for task, rates in evaluated.roc.items()}
+    pd.concat(curves or {"": pd.DataFrame(columns=ROC_COLUMNS)}, names=["task"]).droplevel(1).to_csv(folder / "roc.csv")
     for name, relation in relations.items():
         values = pd.DataFrame(relation.values, index=trace.tasks, columns=trace.tasks)
         values.to_csv(folder / f"{name}.csv", index_label="task")

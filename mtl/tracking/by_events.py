@@ -16,7 +16,6 @@ from mtl.evaluation.shown import anomaly_probability, shown_videos
 from mtl.evaluation.temporal import EventEvaluated, counted_text, evaluate_events
 from mtl.evaluation.timeline import Timeline
 from mtl.plots.over_time import VideoScores, scores_over_time
-from mtl.plots.rendering import write_pngs
 from mtl.tasks import NORMAL, Task
 
 log = logging.getLogger(__name__)
@@ -37,27 +36,37 @@ def judge_by_events(
     return found
 
 
-def write_events(folder: Path, events: Events, evaluated: EventEvaluated, figure: Figure) -> None:
-    """``events.csv``, the annotation that was used, the AUC of every class by events, and curves over time."""
+def write_events(folder: Path, events: Events, evaluated: EventEvaluated) -> None:
+    """``events.csv``, the annotation that was used, and the AUC of every class by events."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
-    write_pngs(folder / "figures", {"scores_over_time": figure})
     events.table().to_csv(folder / "events.csv", index=False)
     evaluated.classes.to_csv(folder / "tables" / "classes_event.csv", index=False)
 
 
-def over_time(evaluated: EventEvaluated, tasks: Mapping[str, Task], main_task: str, fps: float) -> Figure:
-    """The main task's probability along the videos of `shown_videos`; of several classes that of not being normal."""
-    time, task = evaluated.timeline, tasks[main_task]
+def over_time(time: Timeline, task: Task, main_task: str, fps: float, threshold: float) -> Figure:
+    """The main task's probability along the videos of `shown_videos`; of several classes that of not being normal.
+
+    Parameters
+    ----------
+    time : Timeline
+    task : Task
+        The main one.
+    main_task : str
+        Its name.
+    fps : float
+        Frames in a second.
+    threshold : float
+        Of its alarms; NaN where there is none.
+    """
     is_binary = len(task.classes) == 1
     probability = anomaly_probability(time.predictions, main_task, task.classes)
     if probability is None:
         return scores_over_time([])
-    threshold = evaluated.scores[f"alarm_threshold/{main_task}"].value if is_binary else np.nan
     positive = time.predictions[f"target/{main_task}"].to_numpy() > 0 if is_binary else None
     name = f"probability of {main_task if is_binary else f'not {NORMAL}, {main_task}'}"
     return scores_over_time(
         [panel(time, video, {name: (time, probability)}, fps) for video in shown_videos(time, positive)],
-        threshold=threshold,
+        threshold=threshold if is_binary else np.nan,
     )
 
 

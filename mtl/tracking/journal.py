@@ -95,6 +95,15 @@ class Journal:
                 break
         return "RUNNING"
 
+    @property
+    def ended(self) -> int:
+        """Time of the call that ended the run, in milliseconds since 1970; of the last call while it runs.
+
+        What is added to a run that has ended, such as figures, does not make it longer.
+        """
+        ends = [entry["time"] for entry in self.entries if entry["call"] == "end"]
+        return int(ends[-1] if ends and self.status != "RUNNING" else self.entries[-1]["time"])
+
     def tags(self) -> dict[str, str]:
         """Tags as the calls set them, one after the other; a run taken up again has not failed yet."""
         tags: dict[str, str] = {}
@@ -210,7 +219,7 @@ def _recorded(journal: Journal) -> TrackedRun:
         for key, value in entry.get("metrics", {}).items():
             if entry["step"] >= steps.get(key, entry["step"]):
                 metrics[key], steps[key] = value, entry["step"]
-    first, last = journal.first, journal.entries[-1]
+    first = journal.first
     status, tags = journal.status, journal.tags()
     is_killed = status == "RUNNING" and is_dead(tags)
     if is_killed:
@@ -224,7 +233,7 @@ def _recorded(journal: Journal) -> TrackedRun:
         metrics=metrics,
         tags=tags | ({PARENT: parents[-1]} if parents else {}),
         start=moment(first["time"]),
-        end=moment(last["time"]) if status != "RUNNING" else None,
+        end=moment(journal.ended) if status != "RUNNING" else None,
         artifact_uri=journal.path.parent.as_uri() if journal.path.is_absolute() else str(journal.path.parent),
     )
 

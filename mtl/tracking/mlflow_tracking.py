@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import shlex
 import shutil
-import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +21,7 @@ from mtl.tracking import beside, journal, place, process, renamed, versions
 from mtl.tracking.address import absolute_uri
 from mtl.tracking.below import below
 from mtl.tracking.database import create_database, logging_kept, schema_version
+from mtl.tracking.links import links
 from mtl.tracking.run import Run, begin_record
 from mtl.tracking.store import UPLOAD_TIMEOUT_S, RefusedError, Store, T, UnreachableError, limits
 
@@ -33,8 +32,6 @@ log = logging.getLogger(__name__)
 
 SAID = "MTL_TRACKING_SAID"  # what the process that started this one has said of the store
 DEFAULT_PAGE = "http://127.0.0.1:5000"
-MODEL_TRAINING = "workflowType=machine_learning"  # else the page opens with its menu for language models
-MOST_COMPARED = 20  # links longer than that are no longer clicked
 
 
 class MLflowTracking:
@@ -156,6 +153,10 @@ class MLflowTracking:
             where["database"] = Path(os.path.relpath(self._database, folder.absolute())).as_posix()
         return Run(begin_record(name, folder, parent, tags, where, killed), self._store, self._down)
 
+    def reopened(self, record: journal.Journal) -> Run:
+        """A run that has ended, to be added to."""
+        return Run(record, self._store, self._down)
+
     def runs(
         self,
         parent: str | None = None,
@@ -266,6 +267,16 @@ class MLflowTracking:
         """
         self._read(lambda: self._store._upload(run_id, folder, under))
 
+    def tag(self, run_id: str, key: str, value: str) -> None:
+        """Set a tag of a run, whether it has ended or not.
+
+        Raises
+        ------
+        UserError
+            If there is no such run, or the store does not answer.
+        """
+        self._read(lambda: self._store.client.set_tag(run_id, key, value))
+
     def has_artifact(self, run_id: str, name: str) -> bool:
         """Whether a run has an artifact of this name, not below a folder.
 
@@ -333,19 +344,8 @@ class MLflowTracking:
         if experiment is None or not tracked:
             return []
         page = f"{masked(self.uri).rstrip('/') if self._is_server else DEFAULT_PAGE}/#"
-        lines = [] if self._is_server else [f"mlflow ui{self._ui_option()}"]
-        if len(tracked) == 1:
-            return [*lines, f"run      {page}/experiments/{experiment}/runs/{tracked[0]}?{MODEL_TRAINING}"]
-        many = len(tracked) > MOST_COMPARED
-        compared = [run_id for run_id in one_per_set if run_id in tracked][:MOST_COMPARED] if many else tracked
-        if len(compared) > 1:
-            link = f"{page}/compare-runs?runs={_in_link(compared)}&experiments={_in_link([experiment])}"
-            lines.append(f"compare{', one run of each set' if many else ''}  {link}")
-        view = {"orderByKey": f"metrics.`{metric}`", "orderByAsc": str("loss" in metric.partition("/")[0]).lower()}
-        if parent and not parent.startswith("local-"):
-            view["searchFilter"] = f"tags.`{PARENT}` = '{parent}'"
-        query = urllib.parse.urlencode(view | {"compareRunsMode": "CHART"}, quote_via=urllib.parse.quote)
-        return [*lines, f"charts   {page}/experiments/{experiment}/runs?{MODEL_TRAINING}&{query}"]
+        found = links(page, experiment, tracked, metric, parent, one_per_set)
+        return found if self._is_server else [f"mlflow ui{self._ui_option()}", *found]
 
     def _tracked(self, run: mlflow.entities.Run) -> TrackedRun:
         return renamed.tracked_run(
@@ -369,10 +369,6 @@ class MLflowTracking:
         is_default = self._database == Path.cwd() / "mlflow.db" and not os.environ.get("MLFLOW_TRACKING_URI")
         old_folder = any(Path("mlruns").glob("[0-9]*/meta.yaml"))  # MLflow then takes that folder instead
         return "" if is_default and not old_folder else f" --backend-store-uri {shlex.quote(masked(self.uri))}"
-
-
-def _in_link(names: Sequence[str]) -> str:
-    return urllib.parse.quote(json.dumps(list(names), separators=(",", ":")))
 
 
 def _usual(database: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtl.errors import UserError
 from mtl.results import Killed, TrackedRun
+from mtl.tracking.journal import Journal
 from mtl.tracking.run import Run, begin_record
 
 
@@ -26,6 +27,10 @@ class NoTracking:
     ) -> Run:
         """A run that is written down in its folder only; its id is empty."""
         return Run(begin_record(name, folder, parent, tags, {"uri": ""}, killed), None)
+
+    def reopened(self, record: Journal) -> Run:
+        """A run that has ended, to be added to; what is added is written down in its folder only."""
+        return Run(record, None)
 
     def runs(
         self,
@@ -73,6 +78,15 @@ class NoTracking:
         raise UserError(f"Run '{run_id}' cannot be read with tracking=none: choose tracking=mlflow or tracking=server.")
 
     def upload(self, run_id: str, folder: Path, under: str) -> None:
+        """There is nothing to add to.
+
+        Raises
+        ------
+        UserError
+        """
+        self.run(run_id)
+
+    def tag(self, run_id: str, key: str, value: str) -> None:
         """There is nothing to add to.
 
         Raises

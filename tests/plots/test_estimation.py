@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from mtl.plots import dots
 from mtl.plots.estimation import BAND, BEYOND, WITHIN, Difference, estimation_plot
 from mtl.plots.layout import COLOURS
-from mtl.plots.rendering import Canvas, png
+from mtl.plots.rendering import png
 
 NAN = float("nan")
 LONG = "tasks=[general_anomaly,violence,property_crime,anomaly_type,random_labels]"
@@ -110,7 +111,7 @@ def test_a_single_seed_has_resamples_of_videos_alone():
 def test_no_name_lies_on_another_or_is_cut_off(names):
     figure = drawn(len(names), 2, names)
     assert png(figure)
-    renderer = Canvas(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     labels = figure.axes[1].get_xticklabels()
     boxes = [label.get_window_extent(renderer) for label in labels]
     if not labels[0].get_rotation():

@@ -179,7 +179,7 @@ def test_a_sweeper_of_ours_gets_the_words_of_the_recipe_before_those_typed():
 
 
 def test_jobs_that_a_sweeper_chooses_later_become_jobs_of_the_sweep(tmp_path, monkeypatch):
-    done = Planned("b", {}, SimpleNamespace(id="1"), None)
+    done = Planned("b", {}, SimpleNamespace(id="1", tags={}), None)
     monkeypatch.setattr(callback, "planned", lambda config, finished, jobs: Plan([done] * len(jobs), {"d": "1"}, []))
     monkeypatch.setenv(context.SWEEP, "")
     mine = callback.SweepCallback()

@@ -45,6 +45,9 @@ def test_a_sweep_makes_one_parent_with_a_table(swept):
     assert [job.params["tasks"] for job in jobs] == ["anomaly"] * 2 + ["anomaly_violence"] * 2
     assert all(job.status == "FINISHED" and MAIN in job.metrics for job in jobs)
     assert not parent.metrics
+    assert {job.tags["figures"] for job in jobs} == {"drawn"}  # beside the next job, by a process of their own
+    drawn = {path.name for path in tracking_of(folder).download(jobs[-1].id, "figures").iterdir()}
+    assert {"learning_curves.png", "roc_curves.png", "relations.png", "confusion_matrices.png"} <= drawn
     table = parent.tags["mlflow.note.content"]
     for pair in (jobs[:2], jobs[2:]):
         mean = f"{sum(job.metrics[MAIN] for job in pair) / 2:.3f}"
