@@ -10,12 +10,17 @@ Then the middle of a job alone, between its features and its evaluation: a model
 weighting and an optimizer of its own, training with measurements, predictions on the test
 frames. Jobs go through four task sets and ever new seeds. Beside them, for the ratio, the
 same jobs compiled anew each time.
+
+    python benchmarks/jobs.py --beside ../before
+
+runs the real sweep by another checkout of the project too, in turns, and prints the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,7 +53,7 @@ SETS = (
 )
 STAGES = ("start", "index", "features", "training", "evaluation", "relations", "record")
 REAL_SETS = ("anomaly", "anomaly_violence", "anomaly_type", "all")
-RUN = Path(__file__).resolve().parents[1] / "run.py"
+HERE = Path(__file__).resolve().parents[1]
 
 
 def draw(n: int, features: int) -> Dataset:
@@ -81,7 +86,7 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
         early_stopping=False, patience=1, checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=number,
     )  # fmt: skip
     measurements = GradientMeasurements(
-        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, seed=number
+        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, path_steps=250, seed=number
     )
     own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
     _, history = training.train(
@@ -91,8 +96,8 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
     return time.perf_counter() - began, history.seconds
 
 
-def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
-    """Whole jobs of a sweep of the demo, in one process, from the records they left.
+def real_sweep(checkout: Path, seeds: int, epochs: int, more: list[str]) -> tuple[pd.DataFrame, float]:
+    """Whole jobs of a sweep of the demo, in one process, from the records they left; and the command's wall time.
 
     Returns
     -------
@@ -105,7 +110,11 @@ def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
         "backbone.seed=0", "training=fixed_epochs", f"training.epochs={epochs}", *more,
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, str(RUN), *words], cwd=folder, capture_output=True, text=True)
+        command = [sys.executable, str(checkout / "run.py"), *words]
+        began = time.perf_counter()
+        env = os.environ | {"PYTHONPATH": str(checkout)}
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
+        wall = time.perf_counter() - began
         if done.returncode:
             sys.exit((done.stdout + done.stderr)[-4000:])
         left = records.read_jobs(Path(folder))
@@ -120,7 +129,30 @@ def real_sweep(seeds: int, epochs: int, more: list[str]) -> pd.DataFrame:
             "mib": [job.metrics["memory/peak_mib"] for job in found],
         }
     )
-    return table.assign(beyond=table["seconds"] - table["steps"])
+    return table.assign(beyond=table["seconds"] - table["steps"]), wall
+
+
+def warm_of(real: pd.DataFrame) -> pd.DataFrame:
+    """The jobs once every set was there."""
+    return real.iloc[len(SETS) :] if len(real) > len(SETS) else real
+
+
+def beside(other: Path, rounds: int, seeds: int, epochs: int, more: list[str]) -> str:
+    """Real sweeps of both checkouts in turns: medians of warm jobs over all rounds, and their ratios."""
+    found: dict[Path, list[tuple[pd.DataFrame, float]]] = {HERE: [], other: []}
+    for number in range(rounds):
+        for checkout in (HERE, other) if number % 2 else (other, HERE):
+            found[checkout].append(real_sweep(checkout, seeds, epochs, more))
+    warm = {where: pd.concat([warm_of(table) for table, _ in each]).median() for where, each in found.items()}
+    walls = {where: float(np.median([wall for _, wall in each])) for where, each in found.items()}
+    lines = [f"{rounds} sweeps of each in turns; here beside {other}, and the ratio:"]
+    for name in ("beyond", "steps", "gradient_measurements", *STAGES):
+        ours, theirs = warm[HERE][name], warm[other][name]
+        lines.append(f"  {name} {ours:.3f} s, {theirs:.3f} s: {ours / max(theirs, 1e-9):.2f}")
+    lines.append(f"  whole command {walls[HERE]:.1f} s, {walls[other]:.1f} s: {walls[HERE] / walls[other]:.2f}")
+    mib = {where: max(table["mib"].max() for table, _ in each) for where, each in found.items()}
+    lines.append(f"  peak memory {mib[HERE]:.0f} MiB, {mib[other]:.0f} MiB: {mib[HERE] / mib[other]:.2f}")
+    return "\n".join(lines)
 
 
 def resident_mib() -> float:
@@ -140,13 +172,17 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=13, help="of the real sweep, four jobs each; 0: no real sweep")
     parser.add_argument("--epochs", type=int, default=5, help="of a real job")
+    parser.add_argument("--beside", type=Path, help="another checkout, whose real sweep runs in turns with this one's")
+    parser.add_argument("--rounds", type=int, default=3, help="of the sweeps in turns")
     parser.add_argument("more", nargs="*", help="overrides of the real sweep")
-    asked = parser.parse_args()
+    asked, console = parser.parse_args(), Console(width=120)
+    if asked.beside:
+        console.print(beside(asked.beside.resolve(), asked.rounds, asked.seeds, asked.epochs, asked.more))
+        return
     dataset = draw(asked.frames, asked.features)
-    console = Console(width=120)
     if asked.seeds:
-        real = real_sweep(asked.seeds, asked.epochs, asked.more)
-        warm, seconds, mib = real.iloc[len(SETS) :] if len(real) > len(SETS) else real, real["seconds"], real["mib"]
+        real, _ = real_sweep(HERE, asked.seeds, asked.epochs, asked.more)
+        warm, seconds, mib = warm_of(real), real["seconds"], real["mib"]
         stages = ", ".join(f"{name} {warm[name].median():.2f}" for name in ("gradient_measurements", *STAGES))
         console.print(
             f"{len(real)} real jobs: first {seconds.iloc[0]:.2f} s, warm ones {warm['seconds'].median():.2f} s, "

@@ -29,7 +29,7 @@ from mtl.job.reuse import done_before, reuse
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
-from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, OBJECTIVE, Result
+from mtl.results import CODE, DATA, JOB, LOOKS, MARGIN, NUMERICS, OBJECTIVE, SCREENING, Result
 from mtl.stopwatch import FIGURES, MODEL, TRACKING, Stopwatch, count, running, spent_on
 from mtl.terminal import quiet, report, show
 from mtl.tracking.stages import Stages
@@ -128,8 +128,9 @@ def run(config: DictConfig) -> float | None:
 def _tags_in_sweep(asked: RunRequest, sweep: SweepContext) -> dict[str, str]:
     """What a job says of the sweep that it belongs to."""
     looks = {LOOKS: sweep.looks} if sweep.looks else {}
+    screening = {SCREENING: sweep.screening} if sweep.screening else {}
     config = asked.config
-    return {JOB: asked.job, MARGIN: str(config.decide.margin), OBJECTIVE: str(config.objective), **looks}
+    return {JOB: asked.job, MARGIN: str(config.decide.margin), OBJECTIVE: str(config.objective), **looks, **screening}
 
 
 @contextmanager
@@ -239,6 +240,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     with stages("relations"):
         related = {name: relation(trace) for name, relation in build(config.get("relations", {})).items()}
     log.info("relations: %s", metrics.cost_of_relations(history, stages.seconds["relations"]))
+    with spent_on("subsets"):
+        estimated = build(config.linearised).of(model, dataset, config.main_task) if history.sound else None
     with stages("record"):  # one after the other, so that a disk that fills has what went before
         with whole_artifacts(artifacts) as new:
             predictions.to_parquet(new / "predictions.parquet", index=False)
@@ -246,6 +249,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
             write_model(new, model, backbone, features.vectors.shape[1:], made)
         with whole_artifacts(artifacts) as new:
             _write_results(new, evaluated, related, trace, history)
+            if estimated is not None:
+                estimated.to_csv(new / "tables" / "linearised.csv", index=False)
             if by_events is not None and events is not None:
                 write_events(new, events, by_events)
     scores, seconds = evaluated.scores, dict(stages.seconds)

@@ -4,46 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from mtl.number import KEPT, VAL, Number
+from mtl.numbers_of_relations import RELATIONS
 from mtl.tracked_numbers import WITH_ENDS, tracked
 
-
-@dataclass(frozen=True)
-class Number:
-    """A number by the name under which it is tracked or written.
-
-    Attributes
-    ----------
-    name : str
-        Of a metric, with ``<task>``, ``<pair>`` (``a_vs_b`` or ``a_to_b``) and other places in angle
-        brackets; of a sweep's table its column.
-    definition : str
-    of : str
-        Frames and videos it is made from.
-    epoch : str
-        After which epoch.
-    interval : str
-        How its interval is made; empty where it has none.
-    missing : str
-        When it is missing, and why.
-    """
-
-    name: str
-    definition: str
-    of: str
-    epoch: str
-    interval: str = ""
-    missing: str = ""
-
-    def names(self, metric: str) -> bool:
-        """Whether the metric is this number."""
-        pattern = re.sub(r"<[^>]+>", ".+", re.escape(self.name).replace(r"\<", "<").replace(r"\>", ">"))
-        return re.fullmatch(pattern, metric) is not None
-
-
-KEPT, EVERY, END = "the kept one", "every one", "the end of training"
-TEST, VAL = "all test frames", "all validation frames: whole videos, held out of Train or given"
+EVERY, END = "every one", "the end of training"
+TEST = "all test frames"
 ONE_SIDED = (
     "where all test frames have the same label, where training frames showed one outcome only, or where predictions "
     "are not finite, as of a run that diverged"
@@ -53,10 +20,6 @@ BY_VIDEO = (
 )
 MACRO = "of a task with several classes the mean over those that training frames and these frames show"
 BROKEN = "where the loss or the logits are not finite"
-AFTER_WARMUP = "mean over the measured ones after the warm-up"
-HELD_OUT = "fixed batches of validation frames, dropout off"
-NO_GRADIENT = "where a gradient is zero or not finite, or nothing was measured"
-T_BATCHES = "t interval over the batches, on the scale of Fisher's z"
 VIDEOS_ALIKE = "each video counts alike, as a frame weighs 1 / frames of its video"
 
 OF_TEST = (TEST, KEPT, BY_VIDEO, ONE_SIDED)
@@ -159,117 +122,7 @@ RUN = (
         "",
         "where nothing sound is left of a run that diverged",
     ),
-    Number("label_entropy/<task>", "entropy of the task's labels in bits", "all training frames", "before training"),
-    Number(
-        "label_mutual_information/<pair>",
-        "mutual information of two tasks' labels in bits",
-        "all training frames",
-        "before training",
-    ),
-    Number(
-        "label_information/<pair>",
-        "share of the recipient's label entropy that the source's labels tell, in [0, 1]",
-        "all training frames",
-        "before training",
-        "",
-        "where the recipient's labels are all alike",
-    ),
-    Number(
-        "gradient_similarity/<pair>",
-        "cosine between the two tasks' gradients on the shared parameters, mean over batches",
-        HELD_OUT,
-        AFTER_WARMUP,
-        T_BATCHES,
-        NO_GRADIENT,
-    ),
-    Number(
-        "gradient_similarity_mean/<pair>",
-        "cosine between the two tasks' gradients averaged over the batches first",
-        HELD_OUT,
-        AFTER_WARMUP,
-        "",
-        NO_GRADIENT,
-    ),
-    Number(
-        "conflict_rate/<pair>",
-        "share of batches on which the cosine is below zero; beside its permutation baseline",
-        HELD_OUT,
-        AFTER_WARMUP,
-        T_BATCHES,
-        NO_GRADIENT,
-    ),
-    Number(
-        "magnitude_similarity/<pair>",
-        "2 |g_a| |g_b| / (|g_a|^2 + |g_b|^2), in [0, 1]",
-        HELD_OUT,
-        AFTER_WARMUP,
-        T_BATCHES,
-        NO_GRADIENT,
-    ),
-    Number(
-        "affinity/<pair>",
-        "share of its held-out loss that the recipient loses by a small step down the source's gradient",
-        "a training batch for the step, a validation batch for the loss",
-        AFTER_WARMUP,
-        T_BATCHES,
-        f"{NO_GRADIENT}, or with gradient_measurements.affinity_step=null",
-    ),
-    Number(
-        "affinity_to_itself/<task>",
-        "the same of a task's own gradient",
-        "the batches of affinity",
-        AFTER_WARMUP,
-        "",
-        "where affinity is",
-    ),
-    Number(
-        "loss_correlation/<pair>",
-        "Spearman's correlation of the tasks' losses, averaged by video",
-        VAL,
-        KEPT,
-        "percentiles over resamples of videos",
-        "with fewer than five videos, or where a loss is constant or not finite",
-    ),
-    Number(
-        "loss_correlation_within_class/<pair>",
-        "the same within each class",
-        VAL,
-        KEPT,
-        "percentiles over resamples of videos",
-        "where loss_correlation is",
-    ),
-    Number(
-        "loss_correlation_step/<pair>",
-        "Pearson's correlation of the training losses by step, less a running mean",
-        "training frames as they are drawn",
-        "all of them",
-        "percentiles over resamples of blocks of steps",
-        "with fewer than five blocks, or where a loss is constant or not finite",
-    ),
-    Number(
-        "loss_correlation_trend/<pair>",
-        "Pearson's correlation of the epochs' mean training losses: falling losses make it near 1 whatever the relation",
-        "training frames as they are drawn",
-        "all of them",
-        "",
-        "with fewer than three epochs, or where a loss is constant or not finite",
-    ),
-    Number(
-        "<measure>_baseline/<pair>",
-        "the measure where there is nothing to find: the labels of one task are permuted",
-        "the frames of the measure",
-        "that of the measure",
-        "",
-        "where the measure is",
-    ),
-    Number(
-        "<measure>_by_layer/<layers>.<pair>",
-        "the measure within a part of the shared parameters",
-        "the frames of the measure",
-        "that of the measure",
-        "",
-        "where the measure is",
-    ),
+    *RELATIONS,
     Number(
         "features/<what>",
         "about the frozen part's features: frames computed, cosine to float32 ones, spread",

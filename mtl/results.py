@@ -9,6 +9,8 @@ from itertools import combinations, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl.tracked_numbers import WHOLE_SET
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -44,6 +46,8 @@ class Relation:
         Quantities of each task alone, by name.
     of_pairs : mapping of str to ndarray (n_tasks, n_tasks)
         Other quantities of every two tasks, whichever comes first, by name.
+    of_set : float, optional
+        The measure of all tasks together, where it has one.
     """
 
     values: np.ndarray
@@ -58,6 +62,7 @@ class Relation:
     by_layer: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_tasks: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_pairs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    of_set: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,8 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
         ``<measure>/<a>_vs_<b>`` for a symmetric measure, ``<measure>/<source>_to_<recipient>``,
         both ways, for a directed one; ``<measure>_baseline/...`` beside it where there is
         a permutation baseline, ``<measure>_by_layer/<group>.<a>_vs_<b>`` where there are layer groups,
-        and ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for its other quantities.
+        ``<quantity>/<task>`` and ``<quantity>/<a>_vs_<b>`` for its other quantities, and
+        ``<measure>/all_tasks`` where it has a number of two or more tasks together.
     """
     named = directions(tasks) if relation.directed else pairs(tasks)
     found = {f"{name}/{pair}": relation.values[a, b] for pair, a, b in named}
@@ -174,6 +180,8 @@ def tracked_values(name: str, relation: Relation, tasks: Sequence[str]) -> dict[
         found |= {f"{quantity}/{task}": value for task, value in zip(tasks, of_tasks, strict=True)}
     for quantity, values in relation.of_pairs.items():
         found |= {f"{quantity}/{pair}": values[a, b] for pair, a, b in pairs(tasks)}
+    if relation.of_set is not None and len(tasks) > 1:
+        found[f"{name}/{WHOLE_SET}"] = relation.of_set
     return {key: float(value) for key, value in found.items()}
 
 
@@ -184,7 +192,10 @@ AUC_BY = {VIDEO: "auc", EVENT: "auc_event"}  # what stands before the task in th
 KEY, HOST, PROCESS, FINGERPRINT, FAILURE = "mtl.key", "mtl.host", "mtl.process", "fingerprint", "failure"
 DIVERGED = "diverged"  # what ceased to be finite, and what was kept
 JOB = "mtl.job"  # number in its sweep
+MEMBERS = "task_set"  # its tasks, in their order
+JOINT = "+"  # between tasks, where a set goes by them
 LOOKS = "decide.seeds"  # of a sweep until it is decided: seeds before the first look, and at most
+SCREENING = "screening"  # of a sweep over few sets of many auxiliaries: JSON, its main task and candidates
 MARGIN = "decide.margin"  # effect from which on an auxiliary matters, in AUC
 BEST = "_best"  # behind a quantity that has a curve over epochs: its value at the epoch whose weights are kept
 UNTRAINED = "untrained_classes"  # by task, as JSON: classes of which training frames showed nothing

@@ -49,6 +49,10 @@ class Trace:
     affinities : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Share of its held-out loss that the column task loses by a plain step down the
         row task's gradient on a training batch; empty where not measured.
+    update_rates : ndarray of shape (n_measurements, n_tasks, n_tasks)
+        First-order drop of the column task's held-out loss by that part of one step of the optimizer that
+        comes from the row task, were its weight 1; NaN where it was not due or not the row's turn, empty where
+        never measured.
     labels : ndarray of int, shape (n_combinations, n_tasks)
         Combinations of the tasks' targets that training frames have; -1 where a task has none.
     label_frames, label_videos : ndarray of int, shape (n_combinations,)
@@ -71,6 +75,7 @@ class Trace:
     group_gramians: np.ndarray = field(default_factory=_absent)
     permuted_cosines: np.ndarray = field(default_factory=_absent)
     affinities: np.ndarray = field(default_factory=_absent)
+    update_rates: np.ndarray = field(default_factory=_absent)
     labels: np.ndarray = field(default_factory=_absent)
     label_frames: np.ndarray = field(default_factory=_absent)
     label_videos: np.ndarray = field(default_factory=_absent)
@@ -91,6 +96,7 @@ class Trace:
             "group_gramians": (n_measurements, len(self.layer_groups), n, n),
             "permuted_cosines": (n_measurements, n, n),
             "affinities": (n_measurements, n, n),
+            "update_rates": (n_measurements, n, n),
             "labels": (n_combinations, n),
             "label_videos": (n_combinations,),
             "val_labelled": self.val_losses.shape,

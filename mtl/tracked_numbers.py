@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+WHOLE_SET = "all_tasks"  # in place of a pair: a measure of all tasks of a run together
 ALL, ALONE, PAIRS, NOT = (
     "yes",
     "of the main task",
@@ -16,12 +17,13 @@ OTHERS = {  # than ALL, which a quantity is that is not named here, as of a meas
         false_alarms_per_hour events_found alarm_delay_s val_auc_video_weighted
         """,
     PAIRS: """
-        label_information affinity conflict_rate magnitude_similarity gradient_similarity_mean
+        label_information affinity path_affinity conflict_rate magnitude_similarity gradient_similarity_mean
         loss_correlation_within_class loss_correlation_step
         """,
     NOT: """
         class_auc class_auc_event f1 video_auc_mean video_auc_max alarm_threshold calibration_error false_alarm_rate
-        label_entropy label_mutual_information affinity_to_itself loss_correlation_trend time_share
+        label_entropy label_mutual_information affinity_to_itself path_affinity_to_itself
+        loss_correlation_trend time_share condition_number loss_scale_balance
         """,
 }
 TRACKED = {quantity: which for which, quantities in OTHERS.items() for quantity in quantities.split()}

@@ -61,6 +61,10 @@ TOY = {
         ],
         ["related_1", "harmful", "screening of draw 0: relevance", "rank correlation with the truth"],
     ),
+    "screening": (
+        ["--designs", "2", "--sweeps", "2", "--resamples", "50"],
+        ["published tables, 2 designs", "mean of pairs", "relevance, 2 designs a row", "all held"],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],

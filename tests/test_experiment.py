@@ -288,7 +288,8 @@ def test_a_tree_of_frames_runs_end_to_end_with_resnet50(folder, tmp_path):
         "weighting=notebook",
         "training.epochs=2",
         "data.max_frames_per_video=2",
-        "relations=[gradient_similarity]",
+        "relations=[gradient_similarity,path_affinity]",
+        "linearised.most_auxiliaries=1",
         "evaluation.resamples=100",
         "hydra.run.dir=run",
     )
@@ -296,3 +297,6 @@ def test_a_tree_of_frames_runs_end_to_end_with_resnet50(folder, tmp_path):
     model = json.loads((tmp_path / "run" / "artifacts" / "model.json").read_text(encoding="utf-8"))
     assert model["features"] == [2048]
     assert "resnet50 is frozen with random weights" in done.stdout + done.stderr
+    tables = tmp_path / "run" / "artifacts" / "tables"
+    assert pd.read_csv(tables / "linearised.csv")["n_auxiliaries"].tolist() == [0, 1, 1, 1, 3]
+    assert np.isfinite(pd.read_csv(tables / "path_affinity.csv", index_col="task").to_numpy()).all()

@@ -31,12 +31,12 @@ FLOORS = (
         "seeds",
         "statistics",
     ),  # small tools
-    ("trace", "results", "tasks", "numbers", "tracked_numbers"),
+    ("trace", "results", "tasks", "number", "numbers", "numbers_of_relations", "tracked_numbers"),
     ("config", "drawing"),
     ("data", "model", "weighting", "relations", "plots"),
     ("features", "evaluation", "training"),
     ("ablation", "profiling"),
-    ("checks",),
+    ("checks", "screening"),
     ("tracking",),
     ("report",),
     ("job",),  # what a job knows of its sweep
@@ -58,6 +58,8 @@ BASES = {
     "data.frames",
     "trace",
     "tracked_numbers",
+    "number",
+    "numbers_of_relations",
     "model.gradients",
     "weighting.base",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mtl.ablation.set_names import with_set_names
 from mtl.results import ASKED, BEST, DIVERGED, NUMERICS, TrackedRun, pairs
 
 # Never axes of a comparison: seeds are averaged over, the others follow from the choices.
@@ -21,7 +22,7 @@ class Design:
     Attributes
     ----------
     runs : tuple of TrackedRun
-        In the order of launch.
+        In the order of launch, their sets named by `with_set_names`.
     table : DataFrame
         One row per run, see `runs_table`.
     keys : tuple of str
@@ -59,6 +60,7 @@ class Design:
 
 def design_of(runs: Sequence[TrackedRun]) -> Design:
     """The design of runs that are settled."""
+    runs = with_set_names(runs)
     keys, table = axes(runs), runs_table(runs)
     others = sorted(keys[1:], key=lambda key: key == NUMERICS)  # what computed is compared where nothing else differs
     axis = "tasks" if len(set(table["tasks"])) > 1 or not others else others[0]
@@ -104,6 +106,7 @@ def runs_table(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         empty), one column per axis, and every metric under its own name; of a curve over
         epochs, ``val_auc/<task>``, the value at the kept epoch, ``val_auc_best/<task>``, alone.
     """
+    runs = with_set_names(runs)
     keys = axes(runs)
     rows = []
     for run in runs:

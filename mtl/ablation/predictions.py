@@ -81,9 +81,13 @@ def needed(columns: Sequence[str], main_task: str) -> list[str]:
 
 
 def reduced(
-    predictions: pd.DataFrame, main_task: str, untrained: Collection[str] = (), events: Events | None = None
+    predictions: pd.DataFrame,
+    main_task: str,
+    untrained: Collection[str] = (),
+    events: Events | None = None,
+    split: str = "test",
 ) -> Predicted:
-    """What comparisons need of a run's predictions of test frames.
+    """What comparisons need of a run's predictions of the frames of a split.
 
     Parameters
     ----------
@@ -97,13 +101,15 @@ def reduced(
     events : Events, optional
         What frames are judged by instead of the labels of their videos: see `EventTruth.positives`. Videos
         that were not annotated are left out, and a row that stands for several frames counts as so many.
+    split : str
+        Test, which judges, or validation, which chooses.
 
     Raises
     ------
     ValueError
         If columns are missing.
     """
-    every, predictions = predictions, of_split(predictions, "test")
+    every, predictions = predictions, of_split(predictions, split)
     missing = {"video", "frame", "class_name", f"target/{main_task}"} - set(predictions)
     classes = predicted_classes(predictions, main_task)
     if not missing:

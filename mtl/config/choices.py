@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl.config.searchpath import repository
+from mtl.results import JOINT
 
 
 def told(config: DictConfig, choices: Mapping[str, Any], sweep: DictConfig | None = None) -> dict[str, Any]:
@@ -45,8 +46,13 @@ def told(config: DictConfig, choices: Mapping[str, Any], sweep: DictConfig | Non
 
 
 def departed(named: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """The choices asked for whose name the configuration denies, as typed; nothing where there is none."""
-    return " ".join(f"{group}={choice}" for group, choice in asked.items() if named[group] != choice)
+    """The choices asked for whose name the configuration denies, as typed; nothing where there is none.
+
+    Not of the task set, which goes by its tasks: what tasks are added to (``tasks=anomaly +task@tasks=[violence]``)
+    is denied nothing.
+    """
+    others = (group for group, choice in asked.items() if named[group] != choice and group != "tasks")
+    return " ".join(f"{group}={asked[group]}" for group in others)
 
 
 def _told(known: Any, config: DictConfig, group: str, asked: object) -> object:
@@ -64,7 +70,7 @@ def _told(known: Any, config: DictConfig, group: str, asked: object) -> object:
     others = {choice: _own(known, group, choice) for choice in _options(known, group)}
     alike = {choice: other for choice, other in others.items() if other and _kind(other) == _kind(node)}
     if not alike:
-        return "+".join(map(str, node)) if "_target_" not in node else asked
+        return JOINT.join(map(str, node)) if "_target_" not in node else asked
     return min(alike, key=lambda choice: (_apart(alike[choice], node), choice))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,10 +10,13 @@ from omegaconf import DictConfig
 from mtl.config.build import plain_config
 from mtl.config.searchpath import repository
 from mtl.config.switches import CONF, switches
-from mtl.results import ASKED
+from mtl.results import ASKED, JOINT, MEMBERS
 
 # what a person varies is a parameter; where things lie and how they are named is not
-NOT_PARAMETERS = ("tracking", "features", "hydra", "decide", "training.checkpoint", "data.events", "data.fps")
+NOT_PARAMETERS = (
+    *("tracking", "features", "hydra", "decide", "screening"),
+    *("training.checkpoint", "data.events", "data.fps"),
+)
 
 
 def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def parameters(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]
         for group, choice in choices.items()
         if "/" in group and group.split("/")[0] in plain and isinstance(choice, str)
     }
-    flags = {f"task.{name}": int(name in plain["tasks"]) for name in _task_names()}
+    flags = {f"task.{name}": int(name in plain["tasks"]) for name in sorted({*_task_names(), *plain["tasks"]})}
     return dict(flatten("", plain)) | chosen | flags
 
 
@@ -59,15 +62,18 @@ def run_name(choices: Mapping[str, Any], words: Sequence[str], common: Sequence[
         Those that all jobs of the sweep have.
     """
     of_switches = (f"{switch}=" for switch in switches())
-    silent = ("tasks=", "data.root=", "data.events=", "data.fps=", "tracking", "decide.", *of_switches)
+    of_set = ("tasks=", "+task@tasks=", "~tasks.")  # the name of the set says it
+    silent = (*of_set, "data.root=", "data.events=", "data.fps=", "tracking", "decide.", "screening.", *of_switches)
     others = [word for word in words if not word.startswith(silent)]
     ordered = sorted(others, key=lambda word: (word in common, word))
     return " ".join([str(choices.get("tasks")), *(as_told(word, choices) for word in ordered)])[:250]
 
 
-def tags_of(choices: Mapping[str, Any], departed: str) -> dict[str, str]:
-    """Tags that tell a run from others beside its parameters: the task set, and `choices.departed`."""
-    return {"tasks": str(choices.get("tasks"))} | ({ASKED: departed} if departed else {})
+def tags_of(choices: Mapping[str, Any], departed: str, tasks: Iterable[object] = ()) -> dict[str, str]:
+    """Tags that tell a run from others beside its parameters: the task set, its tasks, and `choices.departed`."""
+    members = JOINT.join(map(str, tasks))
+    told = {ASKED: departed} if departed else {}
+    return {"tasks": str(choices.get("tasks"))} | ({MEMBERS: members} if members else {}) | told
 
 
 def as_told(word: str, choices: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ class RunRequest:
 
     def tags(self) -> dict[str, str]:
         """What tells the run from others beside its parameters."""
-        return tags_of(self.choices, self.departed)
+        return tags_of(self.choices, self.departed, self.config.get("tasks", {}))
 
     def parameters(self) -> dict[str, Any]:
         """What is tracked as parameters."""

@@ -62,6 +62,8 @@ class SweepContext:
         Whether this process may train; else a job whose result is not there is refused.
     looks : str
         Of a sweep that ends when it knows: seeds before its first look, and at most, as ``3/12``.
+    screening : str
+        Of a screening: its main task and its candidates, as the tag `SCREENING` of its jobs.
     """
 
     parent: str
@@ -76,6 +78,7 @@ class SweepContext:
     slots: int = 0
     trains: bool = True
     looks: str = ""
+    screening: str = ""
 
     def label(self, name: str) -> str:
         """A job's name without what all jobs have, which comes last; a name may be cut off there."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mtl.features.feature_key import Stats
 
 # Keys of the config that do not change a number, beside the switches: where things lie, what is said.
-NEUTRAL = ("tracking", "features", "hydra", "experiment", "decide")
+NEUTRAL = ("tracking", "features", "hydra", "experiment", "decide", "screening")
 # Keys of a group that do not either. Where the data lie: the data's digest says what lies there. What test frames are
 # judged by: stored predictions are scored again.
 JUDGING = ("events", "fps")
@@ -39,8 +39,9 @@ NEUTRAL_IN = {
 # Modules that only launch, say, draw or keep; all others count as code of the result.
 NEUTRAL_CHAPTERS = frozenset(
     (
-        *("ablation", "plots", "report", "tracking"),
-        *("config", "errors", "formatting", "masking", "moved", "numbers", "terminal", "tracked_numbers"),
+        *("ablation", "plots", "report", "screening", "tracking"),
+        *("config", "errors", "formatting", "masking", "moved", "terminal", "number", "numbers"),
+        *("numbers_of_relations", "tracked_numbers"),
         *("job", "sweep", "memory", "out_of_memory", "extract_frames", "export", "predict"),
     )
 )

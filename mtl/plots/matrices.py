@@ -155,6 +155,8 @@ def _notes(relations: Mapping[str, Relation], tasks: Sequence[str]) -> list[str]
     for name, relation in relations.items():
         if relation.reason:
             lines.append(f"{name.replace('_', ' ')}: {relation.reason}")
+        if relation.of_set is not None:
+            lines.append(f"{name.replace('_', ' ')} of all tasks together: {_significant(relation.of_set)}")
         for quantity, values in relation.of_tasks.items():
             of_each = ", ".join(f"{task} {_significant(value)}" for task, value in zip(tasks, values, strict=True))
             lines.append(f"{quantity.replace('_', ' ')}: {of_each}")

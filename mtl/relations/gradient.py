@@ -13,12 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 from pydantic import NonNegativeInt
-from scipy import stats
 
+from mtl.relations.after_warmup import after_warmup, never_measured
 from mtl.relations.gramians import cosines, ratio_or_nan, squared_norms
 from mtl.results import Relation
-from mtl.statistics.bootstrap import LEVEL, mean_of_defined
-from mtl.statistics.bounded import moved
+from mtl.statistics.bootstrap import mean_of_defined
 from mtl.trace import Trace
 
 
@@ -42,7 +41,7 @@ def gradient_similarity_mean(trace: Trace, warmup_epochs: NonNegativeInt) -> Rel
     mean gradient has less of it, and so a cosine further from zero, of either sign.
     Without interval, as an epoch has one such number only.
     """
-    return _after_warmup(
+    return after_warmup(
         trace, _cosine(trace.mean_gramians), warmup_epochs, (-1.0, 1.0), np.unique(trace.measurement_steps)
     )
 
@@ -72,7 +71,7 @@ def conflict_rate(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
         return found
     one_way = _conflicts(trace.permuted_cosines)
     both_ways = mean_of_defined(np.stack([one_way, one_way.swapaxes(1, 2)]))
-    return replace(found, baseline=_after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0), left_out=_never_measured))
+    return replace(found, baseline=after_warmup(trace, both_ways, warmup_epochs, (0.0, 1.0), reason=never_measured))
 
 
 def magnitude_similarity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
@@ -117,7 +116,7 @@ def affinity(trace: Trace, warmup_epochs: NonNegativeInt) -> Relation:
         return Relation(empty, reason="no step was tried: gradient_measurements.affinity_step is null", directed=True)
     affinities = trace.affinities.reshape(-1, len(trace.tasks), len(trace.tasks))
     defined = np.where(np.isfinite(affinities), affinities, np.nan)
-    found = _after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), left_out=_never_measured)
+    found = after_warmup(trace, defined, warmup_epochs, (-np.inf, 1.0), reason=never_measured)
     return replace(found, directed=True, of_tasks={"affinity_to_itself": np.diagonal(found.values).copy()})
 
 
@@ -143,88 +142,11 @@ def _and_by_layer(
     trace: Trace, measure: Callable[[np.ndarray], np.ndarray], warmup_epochs: int, bounds: tuple[float, float]
 ) -> Relation:
     """A measure of Gramians (n_measurements, n_tasks, n_tasks), of all shared parameters and of each group."""
-    found = _after_warmup(trace, measure(trace.gramians), warmup_epochs, bounds)
+    found = after_warmup(trace, measure(trace.gramians), warmup_epochs, bounds)
     if len(trace.layer_groups) < 2 or not len(trace.group_gramians):
         return found
     by_layer = {
-        group: _after_warmup(trace, measure(trace.group_gramians[:, g]), warmup_epochs, bounds).values
+        group: after_warmup(trace, measure(trace.group_gramians[:, g]), warmup_epochs, bounds).values
         for g, group in enumerate(trace.layer_groups)
     }
     return replace(found, by_layer=by_layer)
-
-
-def _after_warmup(
-    trace: Trace,
-    measured: np.ndarray,
-    warmup_epochs: int,
-    bounds: tuple[float, float],
-    steps: np.ndarray | None = None,
-    left_out: Callable[[Trace, np.ndarray], str] | None = None,
-) -> Relation:
-    """Mean of a measure per measurement, (n_measurements, n_tasks, n_tasks), over batches and then over later epochs.
-
-    Measurements of the same step are batches of one epoch.
-    """
-    steps = trace.measurement_steps if steps is None else steps
-    n_tasks = len(trace.tasks)
-    ends = np.unique(steps)
-    trajectory = np.reshape([mean_of_defined(measured[steps == end]) for end in ends], (-1, n_tasks, n_tasks))
-    epochs = ends // trace.steps_per_epoch
-    late = epochs > warmup_epochs
-    if not late.any():
-        reason = f"no measurement after the warm-up of {warmup_epochs} epochs"
-        values = np.full((n_tasks, n_tasks), np.nan)
-        return Relation(values, trajectory=trajectory, trajectory_epochs=epochs, reason=reason)
-    by_epoch = [measured[steps == end] for end in ends[late]]
-    low, high, spread = _over_batches(by_epoch, bounds)
-    return Relation(
-        values=mean_of_defined(trajectory[late]),
-        low=low,
-        high=high,
-        trajectory=trajectory,
-        reason=(left_out or _left_out)(trace, np.concatenate(by_epoch)),
-        trajectory_epochs=epochs,
-        spread=spread,
-    )
-
-
-def _over_batches(
-    by_epoch: list[np.ndarray], bounds: tuple[float, float]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """T interval and standard deviation over the batches, each averaged over its epochs; None for a single batch.
-
-    Epochs see the same batches, so their numbers are not independent.
-    """
-    n_batches = len(by_epoch[0])
-    if n_batches < 2 or any(len(epoch) != n_batches for epoch in by_epoch):
-        return None, None, None
-    by_batch = mean_of_defined(np.array(by_epoch))
-    n_defined = (~np.isnan(by_batch)).sum(axis=0)
-    mean = mean_of_defined(by_batch)
-    deviations = mean_of_defined((by_batch - mean) ** 2)
-    n_others = np.where(n_defined > 1, n_defined - 1, np.nan)
-    spread = np.sqrt(deviations * n_defined / n_others)
-    half = stats.t.ppf((1 + LEVEL) / 2, np.maximum(n_defined - 1, 1)) * spread / np.sqrt(np.maximum(n_defined, 1))
-    values = mean_of_defined(np.array([mean_of_defined(epoch) for epoch in by_epoch]))
-    return moved(values, -half, bounds), moved(values, half, bounds), spread
-
-
-def _left_out(trace: Trace, counted: np.ndarray) -> str:
-    """Which tasks' gradients were zero, not finite or of no labelled frame, and on how many of the batches counted."""
-    undefined = np.isnan(np.diagonal(counted, axis1=1, axis2=2)).sum(axis=0)
-    why = "zero, not finite or of no labelled frame" if trace.val_labelled.size else "zero or not finite"
-    return "; ".join(
-        f"gradient of {task} is {why} on {n} of {len(counted)} batches"
-        for task, n in zip(trace.tasks, undefined, strict=True)
-        if n
-    )
-
-
-def _never_measured(trace: Trace, counted: np.ndarray) -> str:
-    """Which tasks have no number at all; one batch may have been the turn of other tasks."""
-    found = np.isfinite(np.diagonal(counted, axis1=1, axis2=2)).any(axis=0)
-    return "; ".join(
-        f"no finite step was tried for {task} on any batch after the warm-up"
-        for task, any_of in zip(trace.tasks, found, strict=True)
-        if not any_of
-    )

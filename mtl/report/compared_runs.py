@@ -17,7 +17,7 @@ from mtl.results import DIVERGED, UNTRAINED, TrackedRun
 
 
 def compared_runs(
-    design: Design, main_task: str, tracking: Downloads | None, judge: Judge
+    design: Design, main_task: str, tracking: Downloads | None, judge: Judge, split: str = "test"
 ) -> tuple[list[ComparedRun], list[str], dict[int, dict[str, float]]]:
     """The runs that count and have predictions, a warning for each that has none, and AUCs by events of the i-th.
 
@@ -29,13 +29,15 @@ def compared_runs(
         Asked for predictions that do not lie on this machine.
     judge : Judge
         Where events judge, the stored predictions are scored again, for every task.
+    split : str
+        Whose frames are compared: of test, which judges, or of val, which chooses.
     """
     entries, warnings, scored = [], [], {}
     for i, (run, row) in enumerate(zip(design.runs, design.table.to_dict("records"), strict=True)):
         if not row["counts"]:
             continue
         try:
-            predicted, scored[i] = _predicted(run, main_task, tracking, judge)
+            predicted, scored[i] = _predicted(run, main_task, tracking, judge, split)
         except (OSError, ValueError) as error:
             warnings.append(f"{run.name}: its predictions cannot be read, so it is left out ({_one_line(error)}).")
             continue
@@ -57,7 +59,7 @@ def place_of(design: Design, run: TrackedRun) -> tuple[str, str]:
 
 
 def _predicted(
-    run: TrackedRun, main_task: str, tracking: Downloads | None, judge: Judge
+    run: TrackedRun, main_task: str, tracking: Downloads | None, judge: Judge, split: str
 ) -> tuple[Predicted, dict[str, float]]:
     """A run's predictions, from its folder or from the tracking; where events judge, every task's AUC by them."""
     from pyarrow import parquet
@@ -66,7 +68,7 @@ def _predicted(
     with stored(run, PREDICTIONS, tracking) as path:
         columns = predictions.needed(parquet.read_schema(path).names, main_task) if judge.truth is None else None
         table = pd.read_parquet(path, columns=columns)
-    predicted = predictions.reduced(table, main_task, untrained.get(main_task, ()), judge.truth)
+    predicted = predictions.reduced(table, main_task, untrained.get(main_task, ()), judge.truth, split)
     return predicted, event_aucs(table, judge.truth, untrained) if judge.truth is not None else {}
 
 

@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import p_value, signed, signed_interval
-from mtl.plots import dots, matrices, studies
+from mtl.plots import dots, matrices, screenings, studies
 from mtl.plots.course import course_of_looks
 from mtl.plots.estimation import Difference, estimation_plot
 from mtl.plots.over_time import scores_over_time
 from mtl.report.decided import courses
+from mtl.report.screened import drawn_runs, drawn_sets, relevance_rows
 from mtl.report.sections import MOST_CONDITIONS, compared_conditions, numbered
 from mtl.report.study import Study
 from mtl.report.summary import Summary, has_several
@@ -59,6 +60,7 @@ def draw(summary: Summary) -> dict[str, Figure]:
         )
     if summary.decision is not None and summary.rule is not None:
         figures["course"] = course_of_looks(courses(summary.decision), summary.rule.margin, measure)
+    figures |= _of_screenings(summary)
     if has_several(sets["condition"]):
         figures["auc_heat_map"] = _auc_heat_map(compared, measure)
     for i, (condition, (tasks, relations)) in enumerate(list(summary.relations.items())[:MOST_CONDITIONS]):
@@ -83,6 +85,22 @@ def _of_search(study: Study) -> dict[str, Figure]:
         return {}
     figures = {"objective_by_trial": studies.objective_by_trial(values, study.best_so_far(), study.objective)}
     return figures | ({"importance": studies.importance(study.importance)} if study.importance else {})
+
+
+def _of_screenings(summary: Summary) -> dict[str, Figure]:
+    """Relevance, left-out runs and predicted sets, by condition."""
+    figures: dict[str, Figure] = {}
+    for i, found in enumerate(summary.screenings):
+        if found.relevance is None:
+            continue
+        rows, margin = relevance_rows(found), summary.compared.margin
+        drawn = {
+            "relevance": screenings.relevance_plot(rows, summary.measure, margin),
+            "left_out_runs": screenings.foretold_plot(drawn_runs(found), summary.measure),
+            "predicted_sets": screenings.sets_plot(drawn_sets(found), list(rows.index), found.alone, summary.measure),
+        }
+        figures |= {f"{name}{numbered(i)}": figure for name, figure in drawn.items()}
+    return figures
 
 
 def _estimation_plots(compared: Comparison, measure: str) -> dict[str, Figure]:

@@ -12,6 +12,13 @@ from mtl.ablation.comparison import Comparison
 from mtl.formatting import interval, number, plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
 from mtl.report.decided import decision_sentences, decision_table
+from mtl.report.screened import (
+    headline_of,
+    predicted_sentences,
+    predicted_table,
+    relevance_sentences,
+    relevance_table,
+)
 from mtl.report.sentences import caveats, footnotes, predicted_gain_sentences, verdict_sentences
 from mtl.report.study import Study
 from mtl.report.study_tables import (
@@ -32,6 +39,7 @@ from mtl.report.tables import (
     issue_lines,
     sets_table,
 )
+from mtl.screening.of_runs import Screening
 
 MOST_CONDITIONS = 4  # whose relations and differences are drawn
 MOST_ARMS = 3  # that a headline names
@@ -88,6 +96,7 @@ def headline(summary: Summary) -> str:
         parts += [f"the control {row['auxiliary']} helps too" for row in _helping_controls(group)]
         if parts:
             findings.append((f"{condition}: " if condition else "") + "; ".join(parts))
+    findings += [headline_of(each) for each in summary.screenings]
     findings += _axis_summary(summary)
     main = summary.main
     counted = {status.lower(): int(summary.sets[status.lower()].sum()) for status in STATUSES}
@@ -141,6 +150,8 @@ def sections(summary: Summary) -> list[Section]:
         parts += _of_search(summary.study)
         whose = "of the best trial beside other settings" if summary.study.compared else "of the best trial alone"
         title = f"Test frames, {whose}: {summary.measure}"
+    for i, screening in enumerate(summary.screenings):
+        parts += _of_screening(screening, i)
     parts.append(
         Section(
             title,
@@ -206,6 +217,21 @@ def _of_search(study: Study) -> list[Section]:
         Section("Best trial", lines=tuple(best_sentences(study))),
         Section(course, trials_table(study), tuple(course_sentences(study)), ("objective_by_trial",)),
         Section("Importance of what is searched", shares, tuple(importance_sentences(study)), ("importance",)),
+    ]
+
+
+def _of_screening(found: Screening, i: int) -> list[Section]:
+    """What each auxiliary does, and the sets that nobody trained."""
+    where = f" ({found.condition})" if found.condition else ""
+    if found.relevance is None:
+        return [
+            Section(f"Relevance of each auxiliary{where}", lines=(f"There is none: {found.fault}.", *found.warnings))
+        ]
+    relevant, predicted = tuple(relevance_sentences(found)), tuple(predicted_sentences(found))
+    names = [f"{name}{numbered(i)}" for name in ("relevance", "left_out_runs", "predicted_sets")]
+    return [
+        Section(f"Relevance of each auxiliary{where}", relevance_table(found), relevant, (names[0],)),
+        Section(f"Predicted sets{where}", predicted_table(found), predicted, (names[2], names[1])),
     ]
 
 

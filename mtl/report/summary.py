@@ -23,9 +23,11 @@ from mtl.report.decided import decision_of, rule_of, with_decision
 from mtl.report.evidence import kept_packages, kept_videos
 from mtl.report.judge import VIDEO_LABELS, Judge
 from mtl.report.over_time import compared_over_time
+from mtl.report.screened import screenings_of
 from mtl.report.stored import Downloads, with_all_metrics
 from mtl.report.study import Study
 from mtl.results import Relation, TrackedRun
+from mtl.screening.of_runs import Screening
 
 STATUSES = ("FINISHED", "FAILED", "KILLED", "RUNNING")
 
@@ -69,6 +71,8 @@ class Summary:
         Of a sweep that ends when it knows.
     rule : Rule or None
         It went by.
+    screenings : tuple of Screening
+        By condition, of a sweep over few sets of many auxiliaries.
     """
 
     main_task: str
@@ -88,6 +92,7 @@ class Summary:
     study: Study | None = None
     decision: Decision | None = None
     rule: Rule | None = None
+    screenings: tuple[Screening, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -163,7 +168,9 @@ def summarise(
     decision = decision_of(design, entries, main_task, rule) if rule is not None else None
     if decision is not None:
         compared = with_decision(compared, decision, entries, main_task)
-    if design.axis != "tasks":  # one task set: nothing is known of its auxiliaries
+    screenings = tuple(screenings_of(design, entries, main_task, tracking, margin))
+    # one task set says nothing of its auxiliaries, and a screening says it itself
+    if design.axis != "tasks" or any(each.relevance is not None for each in screenings):
         compared = replace(compared, auxiliaries=compared.auxiliaries.iloc[:0])
     read = {(entry.row, entry.seed) for entry in entries}
     rows = zip(design.table["set"], design.table["seed"], design.table["counts"], strict=True)
@@ -195,7 +202,7 @@ def summarise(
         judge.sentence([entry.predicted for entry in entries]),
         *compared_over_time(read_runs, compared, main_task, judge.events, tracking),
     )
-    return replace(summary, decision=decision, rule=rule)
+    return replace(summary, decision=decision, rule=rule, screenings=screenings)
 
 
 def _scored_again(run: TrackedRun, scores: Mapping[str, float]) -> TrackedRun:

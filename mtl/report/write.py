@@ -19,6 +19,8 @@ from mtl.plots.rendering import png
 from mtl.report.decided import as_plain
 from mtl.report.figures import draw
 from mtl.report.page import page
+from mtl.report.screened import as_plain as screening_as_plain
+from mtl.report.screened import relevance_frame, sets_frame
 from mtl.report.sections import headline, sections
 from mtl.report.study_tables import trials_frame
 from mtl.report.summary import Summary
@@ -82,6 +84,9 @@ def write_summary(folder: Path, summary: Summary) -> None:
     if summary.study is not None:
         summary.study.write(folder)
         trials_frame(summary.study).to_csv(folder / "trials.csv", index=False)
+    if summary.screenings:
+        relevance_frame(summary.screenings).to_csv(folder / "relevance.csv", index=False)
+        sets_frame(summary.screenings).to_csv(folder / "predicted_sets.csv", index=False)
     figures = draw(summary)
     pictures = {name: png(figure) for name, figure in figures.items()}
     for name, picture in pictures.items():
@@ -134,5 +139,6 @@ def _plain(summary: Summary) -> dict[str, object]:
         "checks": [{**asdict(each), "see": each.anchor} for each in summary.findings],
         "not_finished": design.failures(summary.runs),
         "decision": _decision(summary),
+        "screenings": _finite([screening_as_plain(each) for each in summary.screenings]),
         **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()},
     }

@@ -59,7 +59,7 @@ CORRELATION = Bounds(-1.0, 1.0)
 def moved(value: np.ndarray, by: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     """Values moved by a deviation of theirs, without leaving the bounds (delta method).
 
-    Between two bounds on the scale of `Bounds`; below an upper bound alone on the logarithm of
+    Between two bounds on the scale of `Bounds`; beside a single bound on the logarithm of
     the distance to it. To first order the deviation keeps its size. What lies on a bound stays.
 
     Parameters
@@ -67,9 +67,13 @@ def moved(value: np.ndarray, by: np.ndarray, bounds: tuple[float, float]) -> np.
     value, by : ndarray
         NaN gives NaN.
     bounds : (float, float)
-        Finite, or the lower one infinite.
+        Finite or infinite; with both infinite the deviation is added.
     """
     low, high = bounds
+    if np.isinf(low) and np.isinf(high):
+        return value + by
+    if np.isinf(high):
+        return -moved(-value, -by, (-high, -low))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if np.isinf(low):
             found, inside = high - (high - value) * np.exp(-by / (high - value)), value < high

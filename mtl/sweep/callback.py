@@ -108,7 +108,9 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
-        check_nodes({key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide")})
+        check_nodes(
+            {key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide", "screening")}
+        )
         asked = expected(config)
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
@@ -137,6 +139,7 @@ class SweepCallback(Callback):
             process=here[PROCESS],
             slots=jobs_at_once(config) if launcher == ALL_AT_ONCE else 0,
             looks=asked.looks,
+            screening=asked.screening,
         )
         self._owner = os.getpid()
         self._handed.enter()
@@ -287,6 +290,11 @@ class SweepCallback(Callback):
 
         folder = Path(self._handed.folder) if self._handed else Path()
         return [run for run in recorded(folder) if run.tags.get("sweep") != "parent"]
+
+    @property
+    def own_run(self) -> str:
+        """Id of the sweep's own run; without tracking its folder."""
+        return (self._handed.parent or self._handed.folder) if self._handed else ""
 
     def judged(self) -> tuple[Any, Judge]:
         """Where predictions that do not lie on this machine are to be had, and what judges them."""

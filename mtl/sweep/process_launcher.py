@@ -196,7 +196,7 @@ class Processes(Launcher):
         asked, words = dict(job.config.hydra.runtime.choices), list(job.config.hydra.overrides.task)
         named = told(job.config, asked)
         name = run_name(named, words, sweep.common if sweep else ())
-        tags = tags_of(named, departed(named, asked)) | {JOB: str(job.number)}
+        tags = tags_of(named, departed(named, asked), job.config.get("tasks", {})) | {JOB: str(job.number)}
         tags |= {NUMERICS: numerics.of_config(job.config.numerics).text}
         config = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         written = "\n".join(filter(None, (_last(job.folder / name).rstrip() for name in (LOG, OUTPUT))))

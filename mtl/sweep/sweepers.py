@@ -34,6 +34,8 @@ class Expected:
         How many jobs there may be in the end; 0: those that are known.
     looks : str
         See `SweepContext.looks`.
+    screening : str
+        See `SweepContext.screening`.
     """
 
     jobs: Sequence[Sequence[str]] = ()
@@ -42,6 +44,7 @@ class Expected:
     judged: str = ""
     most: int = 0
     looks: str = ""
+    screening: str = ""
 
 
 def of_recipe(config: DictConfig) -> list[str]:

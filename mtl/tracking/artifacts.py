@@ -16,6 +16,7 @@ from mtl import files
 from mtl.data.annotations import annotation_lines
 from mtl.results import Relation, directions, pairs
 from mtl.trace import Trace
+from mtl.tracked_numbers import WHOLE_SET
 from mtl.tracking.journal import ROOM as ROOM
 
 if TYPE_CHECKING:
@@ -116,12 +117,15 @@ def relations_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> 
     Returns
     -------
     DataFrame
-        `measure`, `source`, `recipient` (of a symmetric measure each pair once),
+        `measure`, `source`, `recipient` (of a symmetric measure each pair once; `all_tasks` and nothing
+        for a number of all tasks together),
         `epoch` (empty for the number after the warm-up), `layers` (empty for all of
         the shared parameters), `value`, `low`, `high`, `spread` between batches, `baseline`.
     """
     rows = []
     for name, relation in relations.items():
+        if relation.of_set is not None:
+            rows.append({"measure": name, "source": WHOLE_SET, "recipient": "", "value": relation.of_set})
         for _, a, b in directions(tasks) if relation.directed else pairs(tasks):
             pair = {"measure": name, "source": tasks[a], "recipient": tasks[b]}
             more = {key: getattr(relation, key) for key in ("low", "high", "spread")}

@@ -14,8 +14,11 @@ from mtl.training.dataset import Dataset
 from mtl.training.measure_batchwise import compile_on_all
 from mtl.training.measure_dense import compile_on_dense
 from mtl.training.measurement import Batches, Measurement
+from mtl.training.update_scale import update_scale
 
 if TYPE_CHECKING:
+    import keras
+
     from mtl.model.multitask import MultiTaskModel
 
 HELD_BYTES = 64 * 2**20  # features of all batches, up to which they are kept between measurements
@@ -39,6 +42,11 @@ class GradientMeasurements:
         task's held-out loss is measured: so long that tasks lose about this share of
         their losses by steps for themselves, see `step_size`. None is tried where it
         is None.
+    path_steps : int or None
+        Where only a dense layer is trained and shared, what updates owe to each task is measured after
+        the first of these epochs, and after one that ends at least so many steps later: it takes about as long as
+        ten steps. Where a backbone is trained it costs nothing beside the affinity and is measured every
+        time. None: never.
     seed : int
         Of which frames they are, and of the permutations.
     """
@@ -50,6 +58,7 @@ class GradientMeasurements:
         batch_size: PositiveInt,
         permuted_labels: bool,
         affinity_step: PositiveFloat | None,
+        path_steps: PositiveInt | None,
         seed: int,
     ) -> None:
         self.epochs = epochs
@@ -57,15 +66,16 @@ class GradientMeasurements:
         self.batch_size = batch_size
         self.permuted_labels = permuted_labels
         self.affinity_step = affinity_step
+        self.path_steps = path_steps
         self.seed = seed
 
     def due(self, epoch: int) -> bool:
         """Whether to measure after this epoch, counted from 1."""
         return epoch % self.epochs == 0 if isinstance(self.epochs, int) else epoch in self.epochs
 
-    def on(self, model: MultiTaskModel, dataset: Dataset) -> GradientMeter:
-        """Ready to measure this model."""
-        return GradientMeter(self, model, dataset)
+    def on(self, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None = None) -> GradientMeter:
+        """Ready to measure this model; with the optimizer that trains it also what its updates owe to each task."""
+        return GradientMeter(self, model, dataset, optimizer)
 
 
 class GradientMeter:
@@ -76,6 +86,7 @@ class GradientMeter:
     settings : GradientMeasurements
     model : MultiTaskModel
     dataset : Dataset
+    optimizer : keras optimizer or None
 
     Attributes
     ----------
@@ -87,8 +98,11 @@ class GradientMeter:
         After which steps: one entry per batch.
     """
 
-    def __init__(self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset) -> None:
+    def __init__(
+        self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None
+    ) -> None:
         self._settings = settings
+        self._optimizer = optimizer
         self._model = model
         self._dataset = dataset
         val, train = dataset.positions("val"), dataset.positions("train")
@@ -111,11 +125,22 @@ class GradientMeter:
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
         stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
-        found = self._measure(held_out, permuted, stepped, len(self.found))
+        found = self._measure(held_out, permuted, stepped, len(self.found), self._scale(stepped, step))
         if self._model.is_partial:
             found = found.where_labelled(held_out.present, None if stepped is None else stepped.present)
         self.found.append(found)
         self.steps += [step] * len(self._held_out)
+
+    def _scale(self, stepped: Batches | None, step: int) -> list[tf.Tensor] | None:
+        """How far the optimizer moves parameters along a gradient; None where that is not known or not due."""
+        every = self._settings.path_steps
+        if stepped is None or self._optimizer is None or every is None:
+            return None
+        ends = self.steps[:: len(self._held_out)]
+        done = [end for end, one in zip(ends, self.found, strict=True) if one.update_rates is not None]
+        if done and step - done[-1] < every and self._model.shares_dense_layer_only:
+            return None
+        return update_scale(self._optimizer, len(self._model.shared_variables))
 
     def _batches(self, name: str, positions: np.ndarray) -> Batches:
         """Feature vectors and targets at these positions; kept where they are small."""
@@ -134,6 +159,9 @@ class GradientMeter:
         nothing = np.empty((0, n, n))
         baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self.found]
         tried = [nothing if one.affinities is None else one.affinities for one in self.found]
+        rates = [one.update_rates for one in self.found]
+        not_due = np.full((len(self._held_out), n, n), np.nan)
+        due = [not_due if one is None else one for one in rates] if any(one is not None for one in rates) else []
         return {
             "gramians": gramians.sum(axis=1),
             "measurement_steps": np.array(self.steps, dtype=int),
@@ -141,6 +169,7 @@ class GradientMeter:
             "group_gramians": gramians,
             "permuted_cosines": np.concatenate([nothing, *baselines]),
             "affinities": np.concatenate([nothing, *tried]),
+            "update_rates": np.concatenate([nothing, *due]),
         }
 
 

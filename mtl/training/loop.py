@@ -114,7 +114,9 @@ class Training:
         order = _orders(len(train), chances, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
         steps = compiled_steps(model, weighting, self.optimizer())
-        state = State(model, steps, measurements.on(model, dataset), History(batch_size=self.batch_size))
+        state = State(
+            model, steps, measurements.on(model, dataset, steps.optimizer), History(batch_size=self.batch_size)
+        )
         source, began = Source(dataset, self.batch_size), time.perf_counter()
         checkpoint = checkpoint or NO_CHECKPOINT
         begin = _gone_on(state, checkpoint, on_epoch)

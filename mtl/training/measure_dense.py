@@ -11,6 +11,7 @@ import tensorflow as tf
 from mtl.model import gradients
 from mtl.relations.gramians import cosines
 from mtl.tasks import UNLABELLED
+from mtl.training.measure_updates import dense_update_rates, dense_where_labelled
 from mtl.training.measurement import Batches, Measure, Measurement, relative_gain, step_size
 
 if TYPE_CHECKING:
@@ -39,18 +40,29 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
 
     @tf.function(autograph=False)
     def measure_all(
-        features: tf.Tensor, label_sets: list[Targets], stepped: tuple[tf.Tensor, Targets] | None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        return _measure_all(model, affinity_step or 0.0, features, label_sets, stepped)
+        features: tf.Tensor,
+        label_sets: list[Targets],
+        stepped: tuple[tf.Tensor, Targets] | None,
+        scale: Sequence[tf.Tensor] | None,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        return _measure_all(model, affinity_step or 0.0, features, label_sets, stepped, scale)
 
     def measure(
-        held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
+        held: Batches,
+        permuted: Mapping[str, np.ndarray] | None,
+        stepped: Batches | None,
+        number: int,
+        scale: Sequence[tf.Tensor] | None = None,
     ) -> Measurement:
         step = None if stepped is None else (stepped.features, stepped.targets)
-        gramians, mean, gains = measure_all(held.features, [held.targets, *([permuted] if permuted else [])], step)
+        sets = [held.targets, *([permuted] if permuted else [])]
+        gramians, mean, gains, drops = measure_all(held.features, sets, step, scale)
+        rates = None if drops is None else drops.numpy()
+        if rates is not None and stepped is not None and model.is_partial:
+            rates = dense_where_labelled(rates, held, stepped)
         baselines = None if permuted is None else cosines(gramians.numpy())[:, :n_tasks, n_tasks:]
         own = gramians.numpy()[:, None, :n_tasks, :n_tasks]
-        return Measurement(own, mean.numpy(), baselines, None if gains is None else gains.numpy())
+        return Measurement(own, mean.numpy(), baselines, None if gains is None else gains.numpy(), rates)
 
     return measure
 
@@ -61,8 +73,9 @@ def _measure_all(
     features: tf.Tensor,
     label_sets: Sequence[Targets],
     stepped: tuple[tf.Tensor, Targets] | None,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Gramians of the batches, of the mean gradients, and the affinities where there are batches to step on.
+    scale: Sequence[tf.Tensor] | None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+    """Gramians of the batches, of the mean gradients, and affinities and update rates where there are steps to try.
 
     The Gramians have the tasks of every label set, one set after the other.
     """
@@ -78,8 +91,8 @@ def _measure_all(
     losses, found = output_gradients(model, tf.concat(of_frames, 0), labels)  # of all sets' frames
     if model.is_partial:
         sizes = [b] * len(label_sets) + ([stepped[0].shape[1]] if stepped is not None else [])
-        scale = tf.concat([_frames_per_label(model, *each) for each in zip(of_labels, sizes, strict=True)], axis=1)
-        losses, found = losses * scale, found * scale[:, :, None]
+        share = tf.concat([_frames_per_label(model, *each) for each in zip(of_labels, sizes, strict=True)], axis=1)
+        losses, found = losses * share, found * share[:, :, None]
     n_held = k * b * len(label_sets)
     of_sets = tf.reshape(found[:, :n_held] / b, [n_tasks, len(label_sets), k, b, -1])
     by_batch = tf.reshape(tf.transpose(of_sets, [2, 1, 0, 3, 4]), [k, -1, b, found.shape[-1]])
@@ -87,12 +100,16 @@ def _measure_all(
     gramians = tf.map_fn(lambda one: gradients.dense_gramian(*one), pieces, fn_output_signature=tf.float32)
     mean = mean_gramian(inputs, found[:, : k * b] / (k * b))
     if stepped is None:
-        return gramians, mean, None
+        return gramians, mean, None, None
     before = tf.reduce_mean(tf.reshape(losses[:, : k * b], [n_tasks, k, b]), axis=2)
     step = step_size(affinity_step, before, gramians[:, :n_tasks, :n_tasks])
     change = output_change(pieces[0], step_inputs, found[:, n_held:] / stepped[0].shape[1])
     after = mean_losses(model, outputs - step * tf.reshape(change, [n_tasks, k * b, -1]), label_sets[0])
-    return gramians, mean, tf.transpose(relative_gain(before[:, None], after), [2, 1, 0])
+    gains = tf.transpose(relative_gain(before[:, None], after), [2, 1, 0])
+    if scale is None:
+        return gramians, mean, gains, None
+    source = (step_inputs, found[:, n_held:] / step_inputs.shape[0])
+    return gramians, mean, gains, dense_update_rates((pieces[0], of_sets[:, 0]), source, scale)
 
 
 def output_gradients(model: MultiTaskModel, outputs: tf.Tensor, labels: Targets) -> tuple[tf.Tensor, tf.Tensor]:

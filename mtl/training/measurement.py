@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,15 +61,19 @@ class Measurement:
         columns whose turn it was not are NaN.
     affinities : ndarray of shape (n_batches, n_tasks, n_tasks), or None
         The row's task is the source, and rows whose turn it was not are NaN.
+    update_rates : ndarray of shape (n_batches, n_tasks, n_tasks), or None
+        First-order drop of the column task's held-out loss by what one step with weight 1 owes to the row task;
+        rows whose turn it was not are NaN.
     """
 
     gramians: np.ndarray
     mean_gramian: np.ndarray
     permuted_cosines: np.ndarray | None
     affinities: np.ndarray | None
+    update_rates: np.ndarray | None = None
 
     def where_labelled(self, held: np.ndarray, stepped: np.ndarray | None) -> Measurement:
-        """The same with NaN for what a batch without a labelled frame of a task would say.
+        """The same with NaN for what a batch without a labelled frame of a task would say, update rates as they are.
 
         Parameters
         ----------
@@ -85,7 +89,7 @@ class Measurement:
             affinities = np.where(stepped[:, :, None] & held[:, None, :], affinities, np.nan)
         gramians = np.where(both[:, None], self.gramians, np.float32(np.nan))
         mean = (self.mean_gramian / np.outer(share, share)).astype(self.mean_gramian.dtype)
-        return Measurement(gramians, mean, baselines, affinities)
+        return replace(self, gramians=gramians, mean_gramian=mean, permuted_cosines=baselines, affinities=affinities)
 
 
 def _permuted(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -99,8 +103,11 @@ def _permuted(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-# held-out batches, their permuted targets or None, training batches or None, number of the measurement
-Measure = Callable[[Batches, Mapping[str, np.ndarray] | None, Batches | None, int], Measurement]
+# held-out batches, their permuted targets or None, training batches or None, number of the measurement,
+# factors of `mtl.training.update_scale` or None
+Measure = Callable[
+    [Batches, Mapping[str, np.ndarray] | None, Batches | None, int, Sequence[tf.Tensor] | None], Measurement
+]
 
 
 def step_size(share: float, losses: tf.Tensor, gramians: tf.Tensor) -> tf.Tensor:

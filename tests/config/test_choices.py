@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from mtl.config import switches
 from mtl.config.choices import departed, told
-from mtl.config.parameters import run_name, tags_of
+from mtl.config.parameters import parameters, run_name, tags_of
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,28 @@ def test_names_and_tags_are_told_and_what_was_typed_is_kept():
     assert run_name(named, words, ["freeze.stages=2"]) == "all freeze=stages freeze.stages=2"
     assert tags_of(named, departed(named, asked)) == {"tasks": "all", "asked_for": "freeze=all"}
     assert tags_of(asked, departed(asked, asked)) == {"tasks": "all"}
+
+
+@pytest.mark.usefixtures("composing")
+def test_a_set_that_is_composed_goes_by_its_tasks_and_asked_for_nothing_else():
+    words = ["tasks=anomaly", "+task@tasks=[violence,robbery]"]
+    asked, named = asked_and_told(*words)
+    tasks = ("general_anomaly", "violence", "robbery")
+    assert run_name(named, [*words, "seed=1"]) == "general_anomaly+violence+robbery seed=1"
+    assert tags_of(named, departed(named, asked), tasks) == {"tasks": "+".join(tasks), "task_set": "+".join(tasks)}
+    with_name = ["tasks=anomaly", "+task@tasks=[violence]"]
+    asked, named = asked_and_told(*with_name)
+    assert (run_name(named, with_name), departed(named, asked)) == ("anomaly_violence_only", "")
+
+
+@pytest.mark.usefixtures("composing")
+def test_a_task_that_only_the_command_line_has_is_flagged_too():
+    words = ["tasks=anomaly", "+tasks.mine={_target_:mtl.tasks.BinaryTask,classes:[Arson],unlabelled:[]}"]
+    flags = parameters(compose("config", words), {"tasks": "general_anomaly+mine"})
+    assert {name for name, on in flags.items() if name.startswith("task.") and on} == {
+        "task.general_anomaly",
+        "task.mine",
+    }
 
 
 def test_two_choices_of_one_content_have_one_name(tmp_path):

@@ -37,6 +37,7 @@ STEPS, EPOCHS, BATCHES, FRAMES, VIDEOS = 30, 8, 5, 900, 90
 over_videos = partial(loss_correlation, resamples=300, seed=0)
 within_class = partial(loss_correlation_within_class, resamples=300, seed=0)
 over_steps = partial(loss_correlation_step, window=21, block=20, resamples=300, seed=0)
+RANGES = {"condition_number": (1, np.inf), "path_affinity": (-np.inf, np.inf)}  # others lie in [-1, 1]
 SOUND = [over_videos, within_class, over_steps]
 
 
@@ -57,6 +58,7 @@ def make_trace(n_tasks: int = 4, seed: int = 0, **given: np.ndarray) -> Trace:
         "val_classes": video % 9,
         "affinities": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
         "permuted_cosines": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
+        "update_rates": rng.normal(0, 0.1, size=(EPOCHS * BATCHES, n_tasks, n_tasks)),
         "labels": labels,
         "label_frames": np.arange(1, VIDEOS + 1),
         "label_videos": np.ones(VIDEOS, int),
@@ -65,7 +67,7 @@ def make_trace(n_tasks: int = 4, seed: int = 0, **given: np.ndarray) -> Trace:
     steps, gramians = fields["measurement_steps"], fields["gramians"]
     means = np.reshape([gramians[steps == step].mean(axis=0) for step in np.unique(steps)], (-1, n_tasks, n_tasks))
     fields = {"mean_gramians": means} | fields
-    for name in {"affinities", "permuted_cosines"} - set(given):
+    for name in {"affinities", "permuted_cosines", "update_rates"} - set(given):
         fields[name] = fields[name][: len(steps), :n_tasks, :n_tasks]
     fields["labels"] = fields["labels"][:, :n_tasks]
     tasks = tuple("abcdefgh"[:n_tasks])
@@ -111,7 +113,8 @@ def test_permuting_the_tasks_permutes_the_matrix(relation: partial) -> None:
         val_losses=trace.val_losses[:, order],
         labels=trace.labels[:, order],
         **{
-            name: getattr(trace, name)[:, order][:, :, order] for name in ("gramians", "permuted_cosines", "affinities")
+            name: getattr(trace, name)[:, order][:, :, order]
+            for name in ("gramians", "permuted_cosines", "affinities", "update_rates")
         },
     )
     before, after = relation(trace), relation(permuted)
@@ -126,8 +129,9 @@ def test_interval_holds_the_value_and_stays_in_range(relation: partial) -> None:
     if found.low is not None:
         assert (found.low <= found.values + 1e-9).all()
         assert (found.values <= found.high + 1e-9).all()
-        assert found.low.min() >= -1
-        assert found.high.max() <= 1
+        least, most = RANGES.get(relation.func.__name__, (-1, 1))
+        assert found.low.min() >= least
+        assert found.high.max() <= most
 
 
 @pytest.mark.parametrize("relation", every_relation())
@@ -156,7 +160,8 @@ def test_a_dead_task_leaves_the_others_alone(relation: partial) -> None:
         return  # labels are never dead
     trace = make_trace()
     losses, val_losses = trace.losses.copy(), trace.val_losses.copy()
-    measured = {name: getattr(trace, name).copy() for name in ("gramians", "permuted_cosines", "affinities")}
+    names = ("gramians", "permuted_cosines", "affinities", "update_rates")
+    measured = {name: getattr(trace, name).copy() for name in names}
     losses[50:, 1] = np.nan
     val_losses[:, 1] = np.nan
     for one in measured.values():

@@ -1,0 +1,143 @@
+"""The sweeper that screens many auxiliaries: the sets of a design, or those proposed after an earlier one."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+
+from mtl.config.build import build
+from mtl.config.searchpath import repository
+from mtl.errors import UserError
+from mtl.sweep.listed_jobs import times
+from mtl.sweep.own_sweeper import OwnSweeper
+from mtl.sweep.sweepers import Expected
+
+if TYPE_CHECKING:
+    from mtl.results import TrackedRun
+
+MEMBERS = "+task@tasks"  # the override that adds auxiliaries to the main task
+WIDTH = 80  # of a terminal
+KEPT = "\N{NO-BREAK SPACE}"
+
+
+class Screening(OwnSweeper):
+    """Runs the main task alone, all candidates together, and the sets of a design, with the same seeds each.
+
+    Parameters
+    ----------
+    params : mapping of str to str, optional
+        What is swept beside the sets, as Hydra's own sweeper has it: for recipes.
+    """
+
+    def __init__(self, params: Mapping[str, str] | None = None) -> None:
+        self.params = params
+
+    @classmethod
+    def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
+        """All jobs, and the design as a table."""
+        from mtl.screening.earlier import tag_of
+
+        candidates, sets, new = _sets(config)
+        jobs = times([[_word(each)] for each in sets], arguments, "screening")
+        lines = design_table(str(config.main_task), candidates, sets, new)
+        return Expected(jobs, lines=lines, screening=tag_of(str(config.main_task), candidates))
+
+    def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
+        """One wave."""
+        assert self.config is not None
+        _, sets, _ = _sets(self.config)
+        results = self.launch(times([[_word(each)] for each in sets], arguments, "screening"))
+        self.callback.ended = (
+            f"Six sets more, those that teach most: the same command with screening.propose=6 "
+            f"screening.after={self.callback.own_run}"
+        )
+        return results
+
+
+def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
+    """Candidates, the auxiliaries of every set to run, and how many of the last were proposed."""
+    from mtl.screening.design import design
+    from mtl.screening.earlier import earlier_of
+    from mtl.screening.proposing import propose
+    from mtl.screening.settings import check_candidates
+
+    asked, main_task = build(config.screening), str(config.main_task)
+    if list(config.tasks) != [main_task]:
+        raise UserError(
+            f"tasks: a screening adds auxiliaries to the main task '{main_task}' alone, found "
+            f"{', '.join(map(str, config.tasks))}. Right would be a set of this one task (tasks=anomaly for "
+            "general_anomaly)."
+        )
+    earlier = None if asked.after is None else earlier_of(_runs_of(config, asked.after), asked.after)
+    candidates = asked.candidates if earlier is None else earlier.candidates
+    if earlier is not None and earlier.main_task != main_task:
+        raise UserError(
+            f"screening.after={asked.after}: its main task is '{earlier.main_task}', found main_task={main_task}."
+        )
+    found = repository(config)
+    check_candidates(candidates, main_task, found.get_group_options("task") if found else candidates)
+    if earlier is None:
+        return candidates, design(candidates, asked.sets, asked.seed), 0
+    new = propose(earlier.sets, earlier.gains, candidates, asked.propose, asked.seed)
+    return candidates, [*earlier.sets, *new], len(new)
+
+
+def _runs_of(config: DictConfig, what: str) -> list[TrackedRun]:
+    """The jobs of a sweep, by the id of its own run or by its folder."""
+    from mtl.tracking import journal
+
+    folder = Path(what)
+    if folder.is_dir() and journal.journals(folder):
+        found = journal.recorded(folder.absolute())
+    else:
+        try:
+            found = build(config.tracking).children(what)
+        except UserError as mistake:
+            raise UserError(f"screening.after={what}: that is no screening. {mistake}") from None
+    return [run for run in journal.in_order(found) if run.tags.get("sweep") != "parent"]
+
+
+def _word(auxiliaries: Sequence[str]) -> str:
+    """The override that makes a set of the main task alone."""
+    return f"{MEMBERS}=[{','.join(auxiliaries)}]"
+
+
+def design_table(main_task: str, candidates: Sequence[str], sets: Sequence[Sequence[str]], n_new: int = 0) -> list[str]:
+    """The design in lines of at most 80 signs: sets down, candidates across, by number where names do not fit.
+
+    Parameters
+    ----------
+    main_task : str
+    candidates : sequence of str
+    sets : sequence of sequence of str
+        Auxiliaries of each.
+    n_new : int
+        How many of the last were proposed after an earlier screening.
+    """
+    by_name = len("sets    size") + sum(len(name) + 1 for name in candidates) <= WIDTH
+    heads = list(candidates) if by_name else [str(number) for number in range(1, len(candidates) + 1)]
+    widths = [max(len(head), 1 if by_name else 2) for head in heads]
+    numbered = ", ".join(f"{i}{KEPT}{name}" for i, name in enumerate(candidates, start=1))
+    numbers = "" if by_name else f" The auxiliaries: {numbered}."
+    more = f", {n_new} of them new: the last" if n_new else ""
+    lines = ["", *_wrapped(f"The design: {len(sets)} sets of auxiliaries beside {main_task}{more}.{numbers}")]
+
+    def row(first: str, cells: Sequence[str], last: str) -> str:
+        columns = [cell.center(width) for cell, width in zip(cells, widths, strict=True)]
+        return f"{first:>4}  {' '.join(columns)}  {last}".rstrip()
+
+    lines.append(row("set", heads, "size"))
+    for number, used in enumerate(sets, start=1):
+        lines.append(row(str(number), ["x" if name in used else "." for name in candidates], str(len(used))))
+    counts = [str(sum(name in used for used in sets)) for name in candidates]
+    return [*lines, row("sets", counts, ""), ""]
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of a text; what `KEPT` joins stands in one."""
+    return [line.replace(KEPT, " ") for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]

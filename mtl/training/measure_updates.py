@@ -1,0 +1,86 @@
+"""What the part of an update that comes from one task takes, per step, from every task's held-out loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mtl.training.measurement import Batches
+
+
+def dense_update_rates(
+    held: tuple[tf.Tensor, tf.Tensor], source: tuple[tf.Tensor, tf.Tensor], scale: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """First-order drop of held-out losses by one step of weight 1, where only a dense layer is trained and shared.
+
+    A gradient on the layer is the product of its inputs and the gradient on its outputs. The scaled one of
+    each source changes the outputs for the held-out inputs; what that does to a loss is a product again.
+
+    Parameters
+    ----------
+    held : (tensor (k, b, n_in), tensor (n_tasks, k, b, n_out))
+        Inputs of k held-out batches, and the gradients of every task's batch-mean loss on the layer's outputs.
+    source : (tensor (n, n_in), tensor (n_tasks, n, n_out))
+        The same of training frames, of every task's mean loss over all of them.
+    scale : sequence of tensors
+        See `mtl.training.update_scale.update_scale`, of kernel and bias.
+
+    Returns
+    -------
+    float32 tensor of shape (k, n_tasks, n_tasks)
+        Row = source, column = recipient; positive where the loss falls.
+    """
+    (inputs, found), (source_inputs, of_source) = held, source
+    (k, b, n_in), (n_tasks, _, n_out) = inputs.shape, of_source.shape
+    side_by_side = tf.reshape(tf.transpose(of_source, [1, 0, 2]), [-1, n_tasks * n_out])
+    kernels = tf.reshape(tf.matmul(source_inputs, side_by_side, transpose_a=True), [n_in, n_tasks, n_out])
+    kernels *= tf.broadcast_to(scale[0], [n_in, n_out])[:, None]
+    biases = tf.reduce_sum(of_source, axis=1) * scale[1]  # (n_tasks, n_out)
+    moved = tf.matmul(tf.reshape(inputs, [-1, n_in]), tf.reshape(kernels, [n_in, n_tasks * n_out]))
+    moved = tf.reshape(moved, [k, b, n_tasks, n_out]) + biases
+    return tf.einsum("kbsn,rkbn->ksr", moved, found)
+
+
+def update_rates_of(
+    found: Sequence[tf.Tensor], totals: Sequence[Sequence[tf.Tensor]], scale: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """First-order drop of every task's loss by one step of weight 1 along one gradient.
+
+    Parameters
+    ----------
+    found : sequence of tensors
+        The source's gradient, by variable.
+    totals : sequence of sequence of tensors
+        Gradients of the recipients' losses, by task, then by variable.
+    scale : sequence of tensors
+        See `mtl.training.update_scale.update_scale`.
+
+    Returns
+    -------
+    float32 tensor of shape (n_tasks,)
+    """
+    update = [tf.cast(one, tf.float32) * factor for one, factor in zip(found, scale, strict=True)]
+    products = [
+        [tf.reduce_sum(a * tf.cast(b, tf.float32)) for a, b in zip(update, of_task, strict=True)] for of_task in totals
+    ]
+    return tf.stack([tf.add_n(of_task) for of_task in products])
+
+
+def dense_where_labelled(rates: np.ndarray, held: Batches, stepped: Batches) -> np.ndarray:
+    """Rates (k, n_tasks, n_tasks) of `dense_update_rates`; NaN where a batch has no labelled frame of the recipient.
+
+    A source's gradient is the mean over the training batches that have labelled frames of it.
+    """
+    share = np.where(stepped.present.any(axis=0), stepped.present.mean(axis=0), np.nan)
+    return np.where(held.present[:, None, :], rates / share[:, None], np.nan)
+
+
+def batchwise_where_labelled(rates: np.ndarray, held: Batches, stepped: Batches) -> np.ndarray:
+    """Rates (k, n_tasks, n_tasks) of `update_rates_of`; NaN where a batch has no labelled frame of the source.
+
+    A recipient's gradient is the mean over the held-out batches that have labelled frames of it.
+    """
+    share = np.where(held.present.any(axis=0), held.present.mean(axis=0), np.nan)
+    return np.where(stepped.present[:, :, None], rates / share, np.nan)
