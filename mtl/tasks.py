@@ -228,6 +228,33 @@ class CategoricalTask:
         return targets[:, None] == np.arange(self.units)
 
 
+class ColumnTask(BinaryTask):
+    """Yes or no, as a column of the data set's frame table says.
+
+    Parameters
+    ----------
+    column : str
+        Holds 1 for yes, 0 for no and -1 for frames about which the task says nothing.
+    """
+
+    def __init__(self, column: str) -> None:
+        super().__init__((), ())
+        self.column = column
+
+    def check(self, known: Sequence[str]) -> None:
+        """A column names no class: see `check_columns`."""
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise `UserError` where the column is not one of those that the data set has labels in."""
+        if self.column not in columns:
+            has = f"it has {', '.join(columns)}" if columns else "it has none"
+            raise UserError(f"reads its labels in a column that the data set lacks, {self.column!r}: {has}.")
+
+    def targets(self, frames: pd.DataFrame) -> np.ndarray:
+        """The column, int32 of shape (n_frames,)."""
+        return frames[self.column].to_numpy().astype(np.int32)
+
+
 class RandomTask(BinaryTask):
     """A coin per video: the control that must not help.
 

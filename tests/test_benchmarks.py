@@ -54,6 +54,13 @@ TOY = {
         ["--sweeps", "2", "--resamples", "50"],
         ["margin 0.01, 2 sweeps a row", "held always", "ratio: one", "naive"],
     ),
+    "related": (
+        [
+            *("--draws", "1", "--seeds", "2", "--sets", "2", "--screening-seeds", "1"),
+            *("training.epochs=1", "data.relatedness=[1,harmful]", *(f"~tasks.related_{i}" for i in range(3, 9))),
+        ],
+        ["related_1", "harmful", "screening of draw 0: relevance", "rank correlation with the truth"],
+    ),
     "screening": (
         ["--designs", "2", "--sweeps", "2", "--resamples", "50"],
         ["published tables, 2 designs", "mean of pairs", "relevance, 2 designs a row", "all held"],

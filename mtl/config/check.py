@@ -68,6 +68,8 @@ def check(config: DictConfig) -> None:
     for name, task in build(config.tasks).items():
         try:
             task.check(data.classes)
+            if hasattr(task, "check_columns"):
+                task.check_columns(getattr(data, "label_columns", ()))
         except UserError as error:
             raise UserError(f"Task '{name}' {error}") from None
     if hasattr(data, "check_labels"):  # of tasks of other sets too, so that a sweep may turn the set
