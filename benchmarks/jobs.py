@@ -83,7 +83,8 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
     model = reused(MultiTaskModel(identity, n_features, tasks, units, dropout=0.0, standardise=False, seed=number))
     training = Training(
         epochs=2, batch_size=32, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
-        early_stopping=False, patience=1, checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=number,
+        early_stopping=False, patience=1, gradients_of="parameters",
+        checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=number,
     )  # fmt: skip
     measurements = GradientMeasurements(
         epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, path_steps=250, seed=number

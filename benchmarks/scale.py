@@ -160,7 +160,8 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
     )
     training = Training(
         epochs=1, batch_size=batch, optimizer=lambda: keras.optimizers.Adam(1e-3), sampling="natural",
-        early_stopping=False, patience=1, checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=0,
+        early_stopping=False, patience=1, gradients_of="parameters",
+        checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=0,
     )  # fmt: skip
     measurements = GradientMeasurements(
         epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, path_steps=250, seed=0

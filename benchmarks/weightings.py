@@ -60,8 +60,8 @@ def epochs(dataset: Dataset, size: Size, names: Sequence[str], build: Build) -> 
     source = Source(dataset, size.batch)
     order = np.arange(size.batch * size.steps).reshape(size.steps, size.batch)
 
-    def course(name: str, kind: type[MultiTaskModel]) -> Epoch:
-        steps = compile_steps(build(kind), weighting(name), keras.optimizers.Adam(LEARNING_RATE))
+    def course(name: str, kind: type[MultiTaskModel], gradients_of: str = "parameters") -> Epoch:
+        steps = compile_steps(build(kind), weighting(name), keras.optimizers.Adam(LEARNING_RATE), gradients_of)
 
         def epoch() -> None:
             for features, targets, at in source.runs(order):
@@ -72,6 +72,8 @@ def epochs(dataset: Dataset, size: Size, names: Sequence[str], build: Build) -> 
     found = {name: course(name, MultiTaskModel) for name in names}
     if BY_PASSES in names and build(MultiTaskModel).shares_dense_layer_only:
         found[f"{BY_PASSES}, by passes"] = course(BY_PASSES, ByPasses)
+    if BY_PASSES in names:
+        found[f"{BY_PASSES}, of the representation"] = course(BY_PASSES, MultiTaskModel, "representation")
     return found
 
 

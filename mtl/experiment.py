@@ -283,7 +283,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         training = build(config.training)
         profile = profile_of_run(
             watch, data.root, features, backbone.frozen, store.decode_threads, dataset,
-            lambda: compiled_steps(model, weighting, training.optimizer()), training.batch_size,
+            lambda: compiled_steps(model, weighting, training.optimizer(), training.gradients_of), training.batch_size,
             len(trace.measurement_steps),
         )  # fmt: skip
         write_profile(artifacts, profile)

@@ -79,7 +79,12 @@ def check(config: DictConfig) -> None:
     build(config.numerics).prepare()  # before anything imports TensorFlow
     with quiet():
         # weightings that check their input in words do so without TensorFlow; the others need it anyway
-        build(config.weighting, tasks=tuple(plain["tasks"]))
+        weighting = build(config.weighting, tasks=tuple(plain["tasks"]))
+    if weighting.uses_gradients and OmegaConf.select(config, "training.gradients_of") == "representation":
+        raise UserError(
+            f"training.gradients_of=representation: {type(weighting).__name__} weighs the gradients on each parameter, "
+            "which are not computed then; right would be training.gradients_of=parameters or another weighting."
+        )
 
 
 def name_classes(tasks: DictConfig, data: Data) -> None:

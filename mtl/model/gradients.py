@@ -79,6 +79,26 @@ def combine(gradients: Sequence[Sequence[tf.Tensor]], weights: tf.Tensor) -> lis
     ]
 
 
+def output_gramian(of_outputs: tf.Tensor) -> tf.Tensor:
+    """Inner products of the tasks' gradients on the shared representation, all frames of a batch in a row.
+
+    Parameters
+    ----------
+    of_outputs : tensor of shape (n_tasks, b, n_outputs)
+        Gradients of the tasks' losses on the shared layer's outputs.
+
+    Returns
+    -------
+    float32 tensor of shape (n_tasks, n_tasks)
+
+    References
+    ----------
+    Sener, Koltun, Multi-task learning as multi-objective optimization, NeurIPS 2018, section 3.3 (MGDA-UB).
+    """
+    rows = tf.cast(tf.reshape(of_outputs, [tf.shape(of_outputs)[0], -1]), tf.float32)
+    return tf.matmul(rows, rows, transpose_b=True)
+
+
 def dense_gramian(inputs: tf.Tensor, output_gradients: tf.Tensor) -> tf.Tensor:
     """Inner products of the tasks' gradients on one dense layer, without those gradients.
 

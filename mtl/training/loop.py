@@ -49,6 +49,10 @@ class Training:
         Keep the epoch with the best validation AUC of the main task, each video counting alike; else the last.
     patience : int
         Epochs without a better one before training stops early.
+    gradients_of : {"parameters", "representation"}
+        What the gradients are taken on that a weighting compares: all that is trained and shared, or the outputs of
+        the shared layer, frame by frame (Sener, Koltun, NeurIPS 2018, section 3.3). The latter takes a single backward
+        pass through the backbone; a weighting that looks at no gradient is the same either way.
     checkpoint : Checkpoints
         How often the state is written, and where, so that a killed training goes on.
     seed : int
@@ -62,6 +66,7 @@ class Training:
         sampling: Literal["natural", "balanced", "balanced_tasks"],
         early_stopping: bool,
         patience: PositiveInt,
+        gradients_of: Literal["parameters", "representation"],
         checkpoint: Checkpoints,
         seed: int,
     ) -> None:
@@ -71,6 +76,7 @@ class Training:
         self.sampling = sampling
         self.early_stopping = early_stopping
         self.patience = patience
+        self.gradients_of = gradients_of
         self.checkpoint = checkpoint
         self.seed = seed
 
@@ -113,7 +119,7 @@ class Training:
         chances = _chances(self.sampling, classes, [target[train] for target in dataset.targets.values()])
         order = _orders(len(train), chances, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
-        steps = compiled_steps(model, weighting, self.optimizer())
+        steps = compiled_steps(model, weighting, self.optimizer(), self.gradients_of)
         state = State(
             model, steps, measurements.on(model, dataset, steps.optimizer), History(batch_size=self.batch_size)
         )

@@ -20,6 +20,8 @@ from mtl.training.sound import is_sound
 from mtl.weighting.base import GramianWeighting, Weighting
 from mtl.weighting.resized import can_be_resized, resized
 
+PARAMETERS = "parameters"  # what a method compares the tasks' gradients on: else it is the shared representation
+
 
 def shared_sets(
     sets: Iterable[Sequence[Kind]], weighting: Weighting, optimizer: keras.Optimizer, is_partial: bool
@@ -52,14 +54,19 @@ class SharedSteps:
     weighting : Weighting
         Of any of the sets.
     optimizer : keras optimizer
+    gradients_of : {"parameters", "representation"}
+        See `mtl.training.loop.Training`.
     """
 
-    def __init__(self, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> None:
+    def __init__(
+        self, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer, gradients_of: str = PARAMETERS
+    ) -> None:
         if model.slots is None or not isinstance(model.stacked, PlacedHeads):
             raise ValueError("The heads of this model are in no shared places.")
         most = weighting.most_tasks if isinstance(weighting, GramianWeighting) else max(model.slots.sizes)
         self.of_size = {k: resized(weighting, k) for k in model.slots.sizes if k <= most}
         self.optimizer = optimizer
+        self._gradients_of = gradients_of
         self._model = model
         self._heads = model.stacked
         self._variables = [*model.shared.trainable_variables, *model.stacked.variables]
@@ -149,7 +156,9 @@ class SharedSteps:
         of_logits, of_kernels, of_biases = tape.gradient(total, [logits, kernels, biases])
         # an output reaches its own hidden unit alone, by the same factor for every task
         of_outputs = tf.einsum("kbu,khu->kbh", of_logits, kernels) * tape.gradient(reached, outputs)
-        weights = tf.stop_gradient(self._weights(losses, gradients.dense_gramian(inputs, of_outputs)))
+        on_layer = self._gradients_of == PARAMETERS
+        gramian = gradients.dense_gramian(inputs, of_outputs) if on_layer else gradients.output_gramian(of_outputs)
+        weights = tf.stop_gradient(self._weights(losses, gramian))
         of_heads = self._by_number(tf.shape(at)[0], lambda method: method.head_weights(_sized(weights, method)))
         combined = tf.einsum("t,tbn->bn", weights, of_outputs)
         of_heads = (of_heads[:, None, None] * of_kernels, of_heads[:, None] * of_biases)

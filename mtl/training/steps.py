@@ -15,7 +15,7 @@ from mtl.model.multitask import MultiTaskModel, Targets
 from mtl.model.placed_heads import Part, PlacedHeads
 from mtl.stopwatch import COMPILE, spent_on
 from mtl.training.optimizer import Start, stepper
-from mtl.training.shared_steps import SharedSteps
+from mtl.training.shared_steps import PARAMETERS, SharedSteps
 from mtl.training.sound import is_sound
 from mtl.weighting.base import Weighting
 from mtl.weighting.present import Present, WhereLabelled
@@ -54,15 +54,19 @@ class _Compiled:
     start: Start
 
     @classmethod
-    def of(cls, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> _Compiled:
+    def of(
+        cls, model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer, gradients_of: str
+    ) -> _Compiled:
         if model.slots is not None:
-            shared = SharedSteps(model, weighting, optimizer)
+            shared = SharedSteps(model, weighting, optimizer, gradients_of)
             return cls(shared.run, shared.of_size, Start(optimizer))
-        run = compile_steps(model, weighting, optimizer)
+        run = compile_steps(model, weighting, optimizer, gradients_of)
         return cls(run, {weighting.n_tasks: weighting}, Start(optimizer))
 
 
-def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Steps:
+def compiled_steps(
+    model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer, gradients_of: str = PARAMETERS
+) -> Steps:
     """Steps that start from the given state; compiled once per model and settings, see `mtl.model.multitask.reused`.
 
     Parameters
@@ -71,12 +75,14 @@ def compiled_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras
     weighting : Weighting
     optimizer : keras optimizer
         As it was made: no step was taken.
+    gradients_of : {"parameters", "representation"}
+        See `mtl.training.loop.Training`.
     """
     weighting.build([tuple(variable.shape) for variable in model.shared_variables])
     shared = model.slots is not None  # then the method for one task stands for that for any number
     of_set = ("any", settings_of(resized(weighting, 1))) if shared else (settings_of(weighting),)
-    key = ("steps", *of_set, settings_of(optimizer))
-    compiled = model.compiled(key, lambda: _Compiled.of(model, weighting, optimizer))
+    key = ("steps", gradients_of, *of_set, settings_of(optimizer))
+    compiled = model.compiled(key, lambda: _Compiled.of(model, weighting, optimizer, gradients_of))
     compiled.start.again(optimizer)
     own = compiled.of_size[weighting.n_tasks]
     for variable, given in zip(own.variables, weighting.variables, strict=True):
@@ -175,22 +181,63 @@ def by_task_gradients(
 
 
 def by_closed_form(
-    model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
+    model: MultiTaskModel, weighting: Weighting | Present, gradients_of: str, features: tf.Tensor, targets: Targets
 ) -> _Step:
     """One backward pass per task over its head alone: the rest is the algebra of one dense layer."""
-    heads = model.head_variables
     inputs = model.trained(features, training=True)
-    outputs = model.shared_outputs(inputs)
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        tape.watch([outputs, *heads])
-        losses = model.losses(model.from_shared(outputs, training=True), targets)
-        total = tf.add_n(losses)
-    of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])  # (n_tasks, b, shared_units)
-    gramian = gradients.dense_gramian(inputs, of_outputs)
-    weights = tf.stop_gradient(weighting.weights(tf.stack(losses), gramian))
-    of_heads = weigh_heads(model, weighting.head_weights(weights), tape.gradient(total, heads))
-    combined = tf.einsum("t,tbn->bn", weights, of_outputs)
-    return _Step(tf.stack(losses), weights, outputs, [*gradients.dense_gradients(inputs, combined), *of_heads])
+    heads = _Heads.on(model, model.shared_outputs(inputs), targets)
+    on_layer = gradients_of == PARAMETERS
+    gramian = gradients.dense_gramian(inputs, heads.of_outputs) if on_layer else heads.gramian
+    weights = tf.stop_gradient(weighting.weights(heads.losses, gramian))
+    of_heads = weigh_heads(model, weighting.head_weights(weights), heads.of_heads)
+    of_shared = gradients.dense_gradients(inputs, heads.combined(weights))
+    return _Step(heads.losses, weights, heads.outputs, [*of_shared, *of_heads])
+
+
+def by_representation(
+    model: MultiTaskModel, weighting: Weighting | Present, features: tf.Tensor, targets: Targets
+) -> _Step:
+    """One backward pass per task over its head alone, and a single one through all that is shared.
+
+    The weights come from the Gramian of the gradients on the shared layer's outputs. That on the parameters
+    is found from them by the transposed Jacobian of the outputs, for their weighted sum at once.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(model.shared_variables)
+        outputs = model.shared_outputs(model.trained(features, training=True))
+    heads = _Heads.on(model, outputs, targets)
+    weights = tf.stop_gradient(weighting.weights(heads.losses, heads.gramian))
+    of_heads = weigh_heads(model, weighting.head_weights(weights), heads.of_heads)
+    of_shared = tape.gradient(outputs, model.shared_variables, output_gradients=heads.combined(weights))
+    return _Step(heads.losses, weights, outputs, [*of_shared, *of_heads])
+
+
+@dataclass
+class _Heads:
+    """What heads give for shared outputs (b, n_outputs): losses (n_tasks,), and gradients on outputs and heads."""
+
+    outputs: tf.Tensor
+    losses: tf.Tensor
+    of_outputs: tf.Tensor  # (n_tasks, b, n_outputs)
+    of_heads: list[tf.Tensor]
+
+    @classmethod
+    def on(cls, model: MultiTaskModel, outputs: tf.Tensor, targets: Targets) -> _Heads:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([outputs, *model.head_variables])
+            losses = model.losses(model.from_shared(outputs, training=True), targets)
+            total = tf.add_n(losses)
+        of_outputs = tf.stack([tape.gradient(loss, outputs) for loss in losses])
+        return cls(outputs, tf.stack(losses), of_outputs, tape.gradient(total, model.head_variables))
+
+    @property
+    def gramian(self) -> tf.Tensor:
+        """Of the gradients on the outputs."""
+        return gradients.output_gramian(self.of_outputs)
+
+    def combined(self, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the gradients on the outputs, (b, n_outputs)."""
+        return tf.einsum("t,tbn->bn", weights, self.of_outputs)
 
 
 def weigh_heads(model: MultiTaskModel, weights: tf.Tensor, of_heads: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -199,12 +246,17 @@ def weigh_heads(model: MultiTaskModel, weights: tf.Tensor, of_heads: Sequence[tf
     return [gradient * weight for gradient, weight in zip(of_heads, scale, strict=True)]
 
 
-def differentiation(model: MultiTaskModel, weighting: Weighting | Present) -> Callable[[tf.Tensor, Targets], _Step]:
-    """The cheapest of the three ways to differentiate that gives the weighting what it uses."""
+def differentiation(
+    model: MultiTaskModel, weighting: Weighting | Present, gradients_of: str
+) -> Callable[[tf.Tensor, Targets], _Step]:
+    """The cheapest of the four ways to differentiate that gives the weighting what it uses."""
     if not (weighting.uses_gramian or weighting.uses_gradients):
         return partial(by_weighted_sum, model, weighting)
-    closed = model.shares_dense_layer_only and not weighting.uses_gradients
-    return partial(by_closed_form if closed else by_task_gradients, model, weighting)
+    if weighting.uses_gradients:
+        return partial(by_task_gradients, model, weighting)
+    if model.shares_dense_layer_only:
+        return partial(by_closed_form, model, weighting, gradients_of)
+    return partial(by_task_gradients if gradients_of == PARAMETERS else by_representation, model, weighting)
 
 
 def apply_where_sound(
@@ -222,8 +274,18 @@ def apply_where_sound(
     return sound
 
 
-def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer) -> Run:
+def compile_steps(
+    model: MultiTaskModel, weighting: Weighting, optimizer: keras.Optimizer, gradients_of: str = PARAMETERS
+) -> Run:
     """A compiled function that does as many steps as it is handed batches.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+    weighting : Weighting
+    optimizer : keras optimizer
+    gradients_of : {"parameters", "representation"}
+        What the gradients are taken on that the weighting compares.
 
     Returns
     -------
@@ -247,7 +309,7 @@ def compile_steps(model: MultiTaskModel, weighting: Weighting, optimizer: keras.
             at = positions[i]
             batch, labels = tf.gather(features, at), {name: tf.gather(one, at) for name, one in targets.items()}
             those = weigh(labels)
-            step = differentiation(model, those)(batch, labels)
+            step = differentiation(model, those, gradients_of)(batch, labels)
             sound = apply_where_sound(apply, those, step)
             before = tf.where(sound, step.losses, np.nan)  # from which no weighting learns
             after = tf.stack(forward(model, batch, labels)[1]) if weighting.uses_losses_after else before

@@ -17,6 +17,7 @@ TRAINING = {
     "sampling": "natural",
     "early_stopping": True,
     "patience": 2,
+    "gradients_of": "parameters",
     "checkpoint": {"_target_": "mtl.training.checkpoint.Checkpoints", "epochs": 1, "seconds": 300, "dir": "."},
     "seed": 0,
 }

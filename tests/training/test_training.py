@@ -69,6 +69,7 @@ def training(**changes):
         "sampling": "natural",
         "early_stopping": False,
         "patience": 2,
+        "gradients_of": "parameters",
         "checkpoint": None,
         "seed": 0,
     }
@@ -223,6 +224,51 @@ def test_a_step_of_a_weighting_by_variable_is_the_sum_of_gradients_weighed_apart
     heads = [name for name, _ in built.named_variables() if name.startswith("head/")]
     for name, gradient in zip(heads, by_heads, strict=True):
         np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["closed form", "through what is trained"])
+def test_gradients_of_the_representation_are_those_on_the_shared_layer_s_outputs(way):
+    import keras
+    import tensorflow as tf
+
+    from mtl.model.multitask import MultiTaskModel
+    from mtl.training.steps import compile_steps
+    from mtl.weighting.mgda import MGDA
+
+    class ByPasses(MultiTaskModel):
+        shares_dense_layer_only = False
+
+    data, built = dataset(), model()
+    built.__class__ = MultiTaskModel if way == "closed form" else ByPasses
+    before = built.get_weights()
+    features = tf.constant(data.features.array[:32])
+    targets = {name: tf.constant(one[:32]) for name, one in data.targets.items()}
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = built.shared_outputs(built.trained(features, training=True))
+        tape.watch(outputs)
+        losses = built.frame_losses(built.from_shared(outputs, training=True), targets)
+        means = [tf.reduce_mean(loss) for loss in losses.values()]
+        total = tf.add_n(means)
+    rows = np.stack([tape.gradient(mean, outputs).numpy().ravel() for mean in means])
+    gramian = tf.constant(rows @ rows.T)
+    method = MGDA(tuple(TASKS))
+    expected = method.weights(tf.stack(means), gramian).numpy()
+    on_parameters = [[one.numpy() for one in tape.gradient(mean, built.shared_variables)] for mean in means]
+    flat = np.stack([np.concatenate([one.ravel() for one in each]) for each in on_parameters])
+    other = method.weights(tf.stack(means), tf.constant(flat @ flat.T)).numpy()
+    assert np.abs(expected - other).max() > 0.01  # else the test would tell nothing
+    for gradients_of, wanted in (("parameters", other), ("representation", expected)):
+        built.set_weights(before)
+        steps = compile_steps(built, method, keras.optimizers.SGD(0.1), gradients_of)
+        _, weights = steps(features, targets, np.arange(32)[None])
+        np.testing.assert_allclose(weights.numpy()[0], wanted, atol=1e-4)
+        after = built.get_weights()
+        for i, name in enumerate(("shared/kernel", "shared/bias")):
+            update = sum(weight * each[i] for weight, each in zip(weights.numpy()[0], on_parameters, strict=True))
+            np.testing.assert_allclose(before[name] - after[name], 0.1 * update, atol=1e-6)
+        heads = [name for name, _ in built.named_variables() if name.startswith("head/")]
+        for name, gradient in zip(heads, tape.gradient(total, built.head_variables), strict=True):
+            np.testing.assert_allclose(before[name] - after[name], 0.1 * gradient.numpy(), atol=1e-6)
 
 
 @pytest.mark.slow
