@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 from conftest import BARE, ROOT, TINY, call, heeded, tracking_of
 
+from mtl.tracking.journal import Journal
+
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 MAIN = "auc/general_anomaly"
+CALLS = 20  # of a job to its store, whatever it trains, beside one per epoch
 SWEPT = ("-m", "tasks=anomaly,anomaly_violence", "seed=0,1", *TINY, "relations=[gradient_similarity]")
 
 
@@ -85,12 +88,17 @@ def test_all_is_shown_to_who_asks_for_it(tmp_path):
     assert done.stdout.count("Test scores") == 1
 
 
-def test_short_jobs_spend_less_than_a_tenth_of_their_time_on_tracking(swept):
+def test_a_job_asks_the_store_once_per_epoch_and_not_often_besides(swept):
     folder, said = swept
     (share,) = re.findall(r"in training steps, (\d+) % in tracking", said)
-    assert int(share) < 10
     _, jobs = family(folder)
-    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] / 10 for job in jobs)
+    assert all(0 < job.metrics["time/tracking_s"] < job.metrics["time/run_s"] for job in jobs)
+    assert 0 < int(share) < 100
+    for number in range(4):
+        record = Journal(folder / "sweep" / str(number) / "tracking.jsonl")
+        calls = [entry["call"] for entry in record.entries if entry["call"] != "metrics" or entry["step"] == 0]
+        assert len(calls) <= CALLS
+        assert len(record.entries) - len(calls) == 2  # epochs
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
