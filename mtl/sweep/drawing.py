@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 CODE = "import sys; sys.path[:] = sys.argv[1:]; from mtl.sweep import drawing; sys.exit(drawing.main())"
 ALL, GONE = b"draw what is left\n", b""  # what the sweep says last; a sweep that died says nothing
 SECONDS_BETWEEN_LOOKS = 0.5
-LOWER_PRIORITY = 10  # training goes first
+LOWER_PRIORITY = 19  # training goes first
 SECONDS_TO_LEAVE = 10.0
 LOG = "figures.log"
 
