@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.build import build
 from mtl.errors import UserError
+from mtl.formatting import plural
 from mtl.job.failure import one_line
 from mtl.sweep.launchers import ROOT
 from mtl.terminal import progress, show
@@ -62,7 +63,9 @@ class Drawing:
         self._say(ALL)
 
     def close(self, interrupted: bool) -> None:
-        """Wait for what `finish` asked for, where the sweep came to its end; say what could not be drawn."""
+        """Wait for what `finish` asked for, where the sweep came to its end; say what is not drawn, and why."""
+        from mtl.report.pending import pending
+
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
@@ -73,11 +76,14 @@ class Drawing:
         else:
             self._await_all()
         self._process.wait()
-        with suppress(OSError):
-            for line in dict.fromkeys(self._log.read_text(errors="replace").splitlines()):
-                show(line)
-            if not self._log.stat().st_size:
-                self._log.unlink()
+        said = self._log.read_text(errors="replace").splitlines() if self._log.is_file() else []
+        for line in dict.fromkeys(said) if self._process.returncode == 0 else ():  # else it is the end of a process
+            show(line)
+        if not said:
+            self._log.unlink(missing_ok=True)
+        if left := len(pending(self._folder)):
+            why = f" ({self._log} says why)" if said and self._process.returncode else ""
+            show(f"The figures of {plural(left, 'run')} are not drawn{why}; the same command draws them.")
 
     def _await_all(self) -> None:
         """Wait until all is drawn, with a bar."""

@@ -59,10 +59,10 @@ def predicted() -> pd.DataFrame:
     return predictions_table(frames, {name: task.targets(frames) for name, task in TASKS.items()}, logits, TASKS)
 
 
-def left(artifacts: Path) -> dict[str, Figure]:
+def left(artifacts: Path, fault: str = "") -> dict[str, Figure]:
     """Write what a run leaves, and return its figures as made from what it had in memory."""
     trace, table = traced(), predicted()
-    found: Evaluated = Evaluation(resamples=50, seed=0, threshold=0.5, alarm_gap_s=1.0).evaluate(table, TASKS)
+    found: Evaluated = Evaluation(resamples=50, seed=0, threshold=0.5, alarm_gap_s=1.0).evaluate(table, TASKS, fault)
     related = {"gradient_similarity": gradient_similarity(trace, warmup_epochs=0)}
     columns = ["train_loss", "val_loss", "val_auc", "weight"]
     history = pd.DataFrame(
@@ -73,7 +73,7 @@ def left(artifacts: Path) -> dict[str, Figure]:
     artifacts.mkdir(parents=True)
     write_trace(artifacts / "trace.npz", trace)
     write_tables(artifacts / "tables", found, related, trace)
-    write_metrics(artifacts, {"epoch/best": 2.0})
+    write_metrics(artifacts, {} if fault else {"epoch/best": 2.0})
     history.to_csv(artifacts / "history.csv")
     table.to_parquet(artifacts / "predictions.parquet", index=False)
     node = {"_target_": MEASURE, "_partial_": True, "warmup_epochs": 0}
@@ -83,7 +83,7 @@ def left(artifacts: Path) -> dict[str, Figure]:
     }
     config = {"main_task": "main", "tasks": tasks, "relations": {"gradient_similarity": node}, "data": {"fps": 30}}
     OmegaConf.save(config, artifacts / "config.yaml")
-    return figures.figures(found, related, trace, history, 2)
+    return figures.figures(found, related, trace, history, None if fault else 2)
 
 
 def tracked(tracking: MLflowTracking | NoTracking, folder: Path, **tags: str) -> str:
@@ -106,9 +106,11 @@ def store(tmp_path):
     return tracking
 
 
-def test_figures_from_files_are_those_from_memory(tmp_path):
-    wanted = left(tmp_path / "artifacts")
-    assert {"learning_curves", "roc_curves", "confusion_matrices", "class_auc", "relations"} <= set(wanted)
+@pytest.mark.parametrize("fault", ["", "training diverged"])
+def test_figures_from_files_are_those_from_memory(tmp_path, fault):
+    wanted = left(tmp_path / "artifacts", fault)
+    assert {"learning_curves", "class_auc", "relations"} <= set(wanted)
+    assert {"roc_curves", "confusion_matrices"}.isdisjoint(wanted) is bool(fault)
     found = figures_of(tmp_path / "artifacts")
     assert list(found) == list(wanted)
     for name, figure in wanted.items():
@@ -190,10 +192,19 @@ def test_the_sweep_s_process_draws_all_and_says_what_it_could_not(tmp_path, stor
     process.finish()
     process.close(interrupted=False)
     assert [store.run(run_id).tags[FIGURES] for run_id in ids] == [DRAWN, TO_BE_DRAWN, DRAWN]
-    said = capsys.readouterr().out
-    assert said.startswith("WARNING: The figures of main seed=0 were not drawn (FileNotFoundError")
-    assert len(said.splitlines()) == 1
+    why, left = capsys.readouterr().out.splitlines()
+    assert why.startswith("WARNING: The figures of main seed=0 were not drawn (FileNotFoundError")
+    assert left == "The figures of 1 run are not drawn; the same command draws them."
     assert len(pending(tmp_path / "sweep")) == 1
+
+
+def test_a_process_that_dies_is_one_line(tmp_path, store, capsys):
+    tracked(store, tmp_path / "sweep/0")
+    process = drawing(tmp_path / "sweep", store)
+    process._process.kill()
+    process.finish()
+    process.close(interrupted=False)
+    assert capsys.readouterr().out == "The figures of 1 run are not drawn; the same command draws them.\n"
 
 
 def test_a_sweep_that_is_gone_leaves_no_process(tmp_path, store):
