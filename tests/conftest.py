@@ -13,11 +13,12 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     import pandas as pd
     import tensorflow as tf
+    from omegaconf import DictConfig
 
     from mtl.tracking.mlflow_tracking import MLflowTracking
     from mtl.weighting.base import Weighting
@@ -197,6 +198,21 @@ def predicted_alike(folder: Path, videos: Path, stored: pd.DataFrame, *words: st
 def tiny() -> tuple[str, ...]:
     """Overrides that make a run last seconds."""
     return TINY
+
+
+@pytest.fixture
+def composed() -> Iterator[Callable[..., DictConfig]]:
+    """What composes the config of a sweep, as Hydra does; Hydra stays there for what is parsed."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+
+        def one(*words: str) -> DictConfig:
+            return compose("config", [*words, "hydra.mode=MULTIRUN"], return_hydra_config=True)
+
+        yield one
 
 
 def tracking_of(folder: Path, experiment: str = "mtl") -> MLflowTracking:

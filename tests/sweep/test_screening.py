@@ -7,11 +7,8 @@ import re
 
 import pytest
 from conftest import call
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from mtl.config.parameters import parameters, run_name
-from mtl.config.switches import CONF
 from mtl.errors import UserError
 from mtl.job.fingerprint import NEUTRAL
 from mtl.results import SCREENING, TrackedRun
@@ -24,18 +21,6 @@ CLASSES = (
     *("abuse", "arrest", "arson", "assault", "burglary", "explosion", "fighting"),
     *("road_accidents", "robbery", "shooting", "shoplifting", "stealing", "vandalism"),
 )
-
-
-@pytest.fixture
-def composed():
-    """The config of a sweep, as Hydra composes it; Hydra stays there for what is parsed."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-
-        def one(*words):
-            return compose("config", [*words, "hydra.mode=MULTIRUN"], return_hydra_config=True)
-
-        yield one
 
 
 def listed(composed, jobs, *words):

@@ -10,11 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import begun, call
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from mtl.ablation.rule import Rule
-from mtl.config.switches import CONF
 from mtl.errors import UserError
 from mtl.job.record import Job
 from mtl.sweep import sweepers, until_decided
@@ -31,18 +28,6 @@ ASKED = (
     "gradient_measurements.batches=0",
     "evaluation.resamples=500",
 )
-
-
-@pytest.fixture
-def composed():
-    """The config of a sweep, as Hydra composes it; Hydra stays there for what is parsed."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-
-        def one(*words):
-            return compose("config", [*words, "hydra.mode=MULTIRUN"], return_hydra_config=True)
-
-        yield one
 
 
 def asked_of(composed, *words, most_seeds=4):
