@@ -10,7 +10,7 @@ from mtl.formatting import plural
 from mtl.results import CODE, DATA, NUMERICS, TrackedRun
 
 # What may differ between the runs of a comparison: the sets themselves, and what changes no score.
-MAY_DIFFER = ("tasks", "seed", "task.", "relations", "gradient_measurements", "evaluation")
+MAY_DIFFER = ("tasks", "seed", "task.", "relations", "gradient_measurements", "linearised", "evaluation")
 
 
 def budget(design: Design) -> str:
@@ -31,7 +31,7 @@ def budget(design: Design) -> str:
             return "The training budgets differ between conditions and are equal within each condition."
         return "The training budgets differ: see MTL004."
     epochs, size, stops = found.pop()
-    same = f"{epochs} epochs at batch size {size}"
+    same = f"{plural(int(epochs), 'epoch')} at batch size {size}"
     if stops.lower() == "false":
         return f"Equal training budget: every run was trained for {same}; its last epoch is evaluated."
     chosen = sorted(int(run.metrics["epoch/best"]) for run in runs if "epoch/best" in run.metrics)
