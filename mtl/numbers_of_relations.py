@@ -114,7 +114,7 @@ RELATIONS = (
         "training batches for the update, validation batches for the loss",
         "all steps up to the last measurement",
         BATCHES,
-        "where affinity is, with gradient_measurements.path_steps=null, or with an optimizer whose steps are no "
+        "where affinity is, with gradient_measurements.path_steps=null, with a trained backbone, or with an optimizer whose steps are no "
         "multiple of the gradient by parameter",
     ),
     Number(

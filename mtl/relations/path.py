@@ -12,8 +12,8 @@ from mtl.statistics.bootstrap import mean_of_defined
 from mtl.trace import Trace
 
 NOT_MEASURED = (
-    "no update was measured: gradient_measurements.path_steps or affinity_step is null, or the optimizer is none of "
-    "sgd, adam, adamw, nadam, rmsprop and adagrad, or clips gradients"
+    "no update was measured: gradient_measurements.path_steps or affinity_step is null, a backbone is trained, or the "
+    "optimizer is none of sgd, adam, adamw, nadam, rmsprop and adagrad, or clips gradients"
 )
 
 

@@ -132,13 +132,17 @@ class GradientMeter:
         self.steps += [step] * len(self._held_out)
 
     def _scale(self, stepped: Batches | None, step: int) -> list[tf.Tensor] | None:
-        """How far the optimizer moves parameters along a gradient; None where that is not known or not due."""
+        """How far the optimizer moves parameters along a gradient; None where that is not known or not due.
+
+        Not where a backbone is trained: gradients are measured in inference mode, and what batch norm hides from a
+        training step, such as a bias before it, has second moments near zero and a huge scale.
+        """
         every = self._settings.path_steps
-        if stepped is None or self._optimizer is None or every is None:
+        if stepped is None or self._optimizer is None or every is None or not self._model.shares_dense_layer_only:
             return None
         ends = self.steps[:: len(self._held_out)]
         done = [end for end, one in zip(ends, self.found, strict=True) if one.update_rates is not None]
-        if done and step - done[-1] < every and self._model.shares_dense_layer_only:
+        if done and step - done[-1] < every:
             return None
         return update_scale(self._optimizer, len(self._model.shared_variables))
 
