@@ -114,8 +114,8 @@ RELATIONS = (
         "training batches for the update, validation batches for the loss",
         "all steps up to the last measurement",
         BATCHES,
-        "where affinity is, with gradient_measurements.path_steps=null, with a trained backbone, or with an optimizer whose steps are no "
-        "multiple of the gradient by parameter",
+        "where affinity is, with gradient_measurements.path_steps=null, with a trained backbone, or with an optimizer "
+        "whose steps are no multiple of the gradient by parameter",
     ),
     Number(
         "path_affinity_to_itself/<task>",

@@ -125,7 +125,8 @@ class GradientMeter:
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
         stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
-        found = self._measure(held_out, permuted, stepped, len(self.found), self._scale(stepped, step))
+        scale = self._scale(stepped, step)
+        found = self._measure(held_out, permuted, stepped, len(self.found), *(() if scale is None else (scale,)))
         if self._model.is_partial:
             found = found.where_labelled(held_out.present, None if stepped is None else stepped.present)
         self.found.append(found)

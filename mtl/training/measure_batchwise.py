@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from mtl.model import gradients
 from mtl.relations.gramians import cosines
-from mtl.training.measure_updates import batchwise_where_labelled, update_rates_of
 from mtl.training.measurement import Batches, Measure, Measurement, relative_gain, step_size
 
 if TYPE_CHECKING:
@@ -34,22 +33,18 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
     -------
     callable
         (held-out batches, their permuted targets or None, training batches or None,
-        number of the measurement, from 0, factors of an update by variable or None) -> Measurement.
+        number of the measurement, from 0) -> Measurement.
     """
     shared, n_groups, n_tasks = model.shared_variables, len(model.layer_groups), len(model.tasks)
     compare, affect = _compile_comparison(model), _compile_affinity(model)
 
     def measure(
-        held: Batches,
-        permuted: Mapping[str, np.ndarray] | None,
-        stepped: Batches | None,
-        number: int,
-        scale: Sequence[tf.Tensor] | None = None,
+        held: Batches, permuted: Mapping[str, np.ndarray] | None, stepped: Batches | None, number: int
     ) -> Measurement:
         k = len(held)
         gramians = np.empty((k, n_groups, n_tasks, n_tasks), np.float32)
         losses = np.empty((k, n_tasks), np.float32)
-        baselines, affinities, rates = np.full((3, k, n_tasks, n_tasks), np.nan)
+        baselines, affinities = np.full((2, k, n_tasks, n_tasks), np.nan)
         turns = [tf.constant((number + i) % n_tasks) for i in range(k)]
         totals = [[tf.zeros_like(variable) for variable in shared] for _ in range(n_tasks)]
         for i, turn in enumerate(turns):
@@ -61,17 +56,10 @@ def compile_on_all(model: MultiTaskModel, affinity_step: float | None) -> Measur
         if stepped is not None and affinity_step is not None:
             step = step_size(affinity_step, losses, gramians.sum(axis=1))
             for i, turn in enumerate(turns):
-                tried = affect(tf.constant(losses[i]), held[i], stepped[i], turn, step, totals, scale)
-                affinities[i, int(turn)], rates[i, int(turn)] = tried[0], tried[1] / k
-            if model.is_partial:
-                rates = batchwise_where_labelled(rates, held, stepped)
+                affinities[i, int(turn)] = affect(tf.constant(losses[i]), held[i], stepped[i], turn, step)
         mean = gradients.gramian(totals).numpy() / k**2
         return Measurement(
-            gramians,
-            mean,
-            None if permuted is None else baselines,
-            None if stepped is None else affinities,
-            None if stepped is None or scale is None else rates,
+            gramians, mean, None if permuted is None else baselines, None if stepped is None else affinities
         )
 
     return measure
@@ -113,13 +101,8 @@ def _compile_affinity(model: MultiTaskModel) -> Callable:
         stepped: tuple[tf.Tensor, Targets],
         turn: tf.Tensor,
         step: tf.Tensor,
-        totals: list[list[tf.Tensor]],
-        scale: Sequence[tf.Tensor] | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gains by a plain step for the task whose turn it is, and what an update owes to it by the totals."""
-        found = gradient_of(lambda: tf.gather(losses_of(*stepped), turn), shared)
-        rates = tf.fill([len(totals)], np.float32(np.nan)) if scale is None else update_rates_of(found, totals, scale)
-        return gain_of_step(found, lambda: losses_of(*batch), losses, shared, step), rates
+    ) -> tf.Tensor:
+        return affinity(lambda: tf.gather(losses_of(*stepped), turn), lambda: losses_of(*batch), losses, shared, step)
 
     return affect
 
@@ -155,26 +138,10 @@ def affinity(
     ----------
     Fifty et al., Efficiently identifying task groupings for multi-task learning, NeurIPS 2021, eq. 1.
     """
-    return gain_of_step(gradient_of(step_loss, shared), other_losses, before, shared, step)
-
-
-def gradient_of(loss_of: Callable[[], tf.Tensor], shared: Sequence[tf.Variable]) -> list[tf.Tensor]:
-    """Gradient of one loss, by shared variable."""
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(list(shared))
-        loss = loss_of()
+        loss = step_loss()
     (found,) = gradients.task_gradients(tape, [loss], shared)
-    return found
-
-
-def gain_of_step(
-    found: Sequence[tf.Tensor],
-    other_losses: Callable[[], Sequence[tf.Tensor]],
-    before: tf.Tensor,
-    shared: Sequence[tf.Variable],
-    step: float | tf.Tensor,
-) -> tf.Tensor:
-    """What `affinity` gives, of a gradient by shared variable."""
     saved = [tf.identity(variable) for variable in shared]
     for variable, value, gradient in zip(shared, saved, found, strict=True):
         variable.assign(value - step * gradient)

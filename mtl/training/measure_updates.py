@@ -43,31 +43,6 @@ def dense_update_rates(
     return tf.einsum("kbsn,rkbn->ksr", moved, found)
 
 
-def update_rates_of(
-    found: Sequence[tf.Tensor], totals: Sequence[Sequence[tf.Tensor]], scale: Sequence[tf.Tensor]
-) -> tf.Tensor:
-    """First-order drop of every task's loss by one step of weight 1 along one gradient.
-
-    Parameters
-    ----------
-    found : sequence of tensors
-        The source's gradient, by variable.
-    totals : sequence of sequence of tensors
-        Gradients of the recipients' losses, by task, then by variable.
-    scale : sequence of tensors
-        See `mtl.training.update_scale.update_scale`.
-
-    Returns
-    -------
-    float32 tensor of shape (n_tasks,)
-    """
-    update = [tf.cast(one, tf.float32) * factor for one, factor in zip(found, scale, strict=True)]
-    products = [
-        [tf.reduce_sum(a * tf.cast(b, tf.float32)) for a, b in zip(update, of_task, strict=True)] for of_task in totals
-    ]
-    return tf.stack([tf.add_n(of_task) for of_task in products])
-
-
 def dense_where_labelled(rates: np.ndarray, held: Batches, stepped: Batches) -> np.ndarray:
     """Rates (k, n_tasks, n_tasks) of `dense_update_rates`; NaN where a batch has no labelled frame of the recipient.
 
@@ -75,12 +50,3 @@ def dense_where_labelled(rates: np.ndarray, held: Batches, stepped: Batches) -> 
     """
     share = np.where(stepped.present.any(axis=0), stepped.present.mean(axis=0), np.nan)
     return np.where(held.present[:, None, :], rates / share[:, None], np.nan)
-
-
-def batchwise_where_labelled(rates: np.ndarray, held: Batches, stepped: Batches) -> np.ndarray:
-    """Rates (k, n_tasks, n_tasks) of `update_rates_of`; NaN where a batch has no labelled frame of the source.
-
-    A recipient's gradient is the mean over the held-out batches that have labelled frames of it.
-    """
-    share = np.where(held.present.any(axis=0), held.present.mean(axis=0), np.nan)
-    return np.where(stepped.present[:, :, None], rates / share, np.nan)

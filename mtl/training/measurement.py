@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -103,11 +103,9 @@ def _permuted(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-# held-out batches, their permuted targets or None, training batches or None, number of the measurement,
-# factors of `mtl.training.update_scale` or None
-Measure = Callable[
-    [Batches, Mapping[str, np.ndarray] | None, Batches | None, int, Sequence[tf.Tensor] | None], Measurement
-]
+# held-out batches, their permuted targets or None, training batches or None, number of the measurement;
+# where only a dense layer is trained also factors of `mtl.training.update_scale`
+Measure = Callable[..., Measurement]
 
 
 def step_size(share: float, losses: tf.Tensor, gramians: tf.Tensor) -> tf.Tensor:

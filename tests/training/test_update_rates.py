@@ -83,22 +83,8 @@ def test_the_closed_form_on_the_dense_layer_is_the_sum_over_parameters():
         np.testing.assert_allclose(found[i], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_batch_by_batch_each_source_has_its_turn_and_recipients_are_means_over_batches():
-    from mtl.training.measure_batchwise import compile_on_all
-
-    built, held, stepped = deep_model(), batches(2, 16), batches(2, 11, seed=1)
-    scale = scales(built)
-    found = compile_on_all(built, 0.5)(held, None, stepped, 1, scale).update_rates
-    factor = np.concatenate([np.ravel(one) for one in scale])
-    recipients = np.mean([flat_gradients(built, *held[i]) for i in range(2)], axis=0)
-    for i, turn in enumerate((1, 2)):
-        source = flat_gradients(built, *stepped[i])[turn]
-        np.testing.assert_allclose(found[i, turn], recipients @ (source * factor), rtol=1e-3, atol=1e-6)
-        assert np.isnan(np.delete(found[i], turn, axis=0)).all()
-
-
 def test_what_is_not_labelled_has_no_part_and_takes_none_of_the_others():
-    from mtl.training.measure_updates import batchwise_where_labelled, dense_where_labelled
+    from mtl.training.measure_updates import dense_where_labelled
     from mtl.training.measurement import Batches
 
     rates = np.ones((2, 2, 2))
@@ -107,9 +93,6 @@ def test_what_is_not_labelled_has_no_part_and_takes_none_of_the_others():
     dense = dense_where_labelled(rates, held, stepped)
     np.testing.assert_array_equal(dense[0], [[2, 2], [1, 1]])
     np.testing.assert_array_equal(dense[1], [[2, np.nan], [1, np.nan]])
-    batchwise = batchwise_where_labelled(rates, held, stepped)
-    np.testing.assert_array_equal(batchwise[0], [[1, 2], [1, 2]])
-    np.testing.assert_array_equal(batchwise[1], [[np.nan, np.nan], [1, 2]])
 
 
 def test_of_plain_small_steps_the_parts_add_up_to_the_drop_of_each_loss():
