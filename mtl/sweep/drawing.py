@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.build import build
 from mtl.errors import UserError
-from mtl.formatting import plural
 from mtl.job.failure import one_line
 from mtl.sweep.launchers import ROOT
 from mtl.terminal import progress, show
@@ -64,6 +63,7 @@ class Drawing:
 
     def close(self, interrupted: bool) -> None:
         """Wait for what `finish` asked for, where the sweep came to its end; say what is not drawn, and why."""
+        from mtl.formatting import plural  # with pandas, which `--help` does without
         from mtl.report.pending import pending
 
         assert self._process.stdin is not None
