@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from omegaconf import DictConfig
 
@@ -12,9 +13,11 @@ from mtl import numbers
 from mtl.errors import UserError, nearest
 from mtl.results import BEST
 
-MAXIMIZE, MINIMIZE = "maximize", "minimize"
+Direction = Literal["minimize", "maximize"]
+MAXIMIZE: Direction = "maximize"
+MINIMIZE: Direction = "minimize"
 # quantities of validation frames that are tracked for every task, and which way each is better
-DIRECTIONS = {"val_auc": MAXIMIZE, "val_auc_video_weighted": MAXIMIZE, "val_loss": MINIMIZE}
+DIRECTIONS: dict[str, Direction] = {"val_auc": MAXIMIZE, "val_auc_video_weighted": MAXIMIZE, "val_loss": MINIMIZE}
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Objective:
         return f"{self.quantity}{BEST}/{self.task}"
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Direction:
         """`MAXIMIZE`, or `MINIMIZE` where less is better."""
         return DIRECTIONS[self.quantity]
 

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from mtl.config.objective import Direction
 from mtl.sweep.search_space import Choice, Dimension, Range, SearchSpace
 
 log = logging.getLogger(__name__)
@@ -26,7 +29,7 @@ class Proposals:
     Parameters
     ----------
     space : SearchSpace
-    direction : str
+    direction : {"minimize", "maximize"}
         Of `mtl.config.objective`.
     seed : int
         Of the sampler.
@@ -49,7 +52,7 @@ class Proposals:
     def __init__(
         self,
         space: SearchSpace,
-        direction: str,
+        direction: Direction,
         *,
         seed: int,
         n_startup_trials: int,
@@ -144,11 +147,11 @@ def _has(dimension: Dimension, value: Any) -> bool:
     return dimension.low <= value <= dimension.high and (not dimension.is_whole or value == int(value))
 
 
-def _storage(place: str) -> optuna.storages.BaseStorage:
+def _storage(place: str) -> BaseStorage:
     """A database by its URL, else a file that survives a kill: a line that was cut short is left out."""
     if "://" in place:
-        return optuna.storages.RDBStorage(place)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(place))
+        return RDBStorage(place)
+    return JournalStorage(JournalFileBackend(place))
 
 
 def _names(known: list[str], name: str) -> tuple[str, str]:
