@@ -360,11 +360,9 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
 
 def _never_reused(config: DictConfig, uri: str) -> list[str]:
     """Why nothing that is done already can be found, where that is so."""
-    if config.rerun:
+    if config.rerun or uri:
         return []
-    if not uri:
-        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    return []
+    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
 
 
 def _own_folder(config: DictConfig) -> Path:
