@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from mtl.config.build import build
+from mtl.config.check import check_tasks
 from mtl.config.searchpath import repository
 from mtl.errors import UserError
 from mtl.sweep.listed_jobs import times
 from mtl.sweep.own_sweeper import OwnSweeper
-from mtl.sweep.sweepers import Expected
+from mtl.sweep.sweepers import Expected, parsed
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
@@ -41,8 +42,10 @@ class Screening(OwnSweeper):
     @classmethod
     def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
         """All jobs, and the design as a table."""
+        _check_single(arguments)
         asked, sets, new = _sets(config)
         jobs = times([[_word(each)] for each in sets], arguments, "screening")
+        _check_labels(config, [job for job in jobs if job[0] == _word(asked.candidates)])
         lines = design_table(asked.main_task, asked.candidates, sets, new)
         for which, auxiliaries in asked.foretold.items():
             lines += _wrapped(f"Predicted {which}: {' + '.join(auxiliaries)}.")
@@ -63,6 +66,31 @@ class Screening(OwnSweeper):
         return results
 
 
+def _check_single(arguments: Sequence[str]) -> None:
+    """Raise `UserError` where what a design is made of is swept: every job would have that of the first value."""
+    for override in parsed(arguments):
+        key = override.get_key_element().lstrip("+~")
+        if override.is_sweep_override() and (key in ("tasks", "main_task") or key.startswith("screening.")):
+            raise UserError(
+                f"{override.input_line}: a screening has a single design, found several values. Right would be one of "
+                "them, and a screening for each."
+            )
+
+
+def _check_labels(config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
+    """Raise `UserError` where the data have no labels for a task of one of these jobs: half of all sets would fail."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    for words in dict.fromkeys(tuple(word for word in job if not word.startswith("seed=")) for job in jobs):
+        job = loader.load_sweep_config(config, list(words)).copy()
+        with read_write(job):
+            try:
+                check_tasks(job)
+            except UserError as error:
+                raise UserError(f"screening.candidates: {error}") from None
+
+
 def _sets(config: DictConfig) -> tuple[Asked, list[tuple[str, ...]], int]:
     """What is asked for, the auxiliaries of every set to run, and how many of the last are new."""
     from mtl.report.afterwards import best_and_worst_after
@@ -81,6 +109,12 @@ def _sets(config: DictConfig) -> tuple[Asked, list[tuple[str, ...]], int]:
         )
     runs = [] if asked.after is None else _runs_of(config, asked.after)
     earlier = None if asked.after is None else earlier_of(runs, asked.after)
+    typed = any(str(word).lstrip("+").startswith("screening.candidates=") for word in config.hydra.overrides.task)
+    if earlier is not None and typed and set(asked.candidates) != set(earlier.candidates):
+        raise UserError(
+            f"screening.candidates: found {', '.join(asked.candidates)}, and screening.after={asked.after} has "
+            f"{', '.join(earlier.candidates)}. Right would be no screening.candidates: those of the earlier one stay."
+        )
     candidates = asked.candidates if earlier is None else earlier.candidates
     if earlier is not None and earlier.main_task != main_task:
         raise UserError(

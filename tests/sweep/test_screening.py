@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 from conftest import call
+from hydra.types import RunMode
 
 from mtl.config.parameters import parameters, run_name
 from mtl.errors import UserError
@@ -117,13 +118,21 @@ def test_the_design_fits_into_a_terminal_and_says_every_set():
             "screening.candidates: there is no task 'robery' in conf/task. Did you mean 'robbery'?",
         ),
         (["screening.candidates=[violence,robbery,violence]"], "screening.candidates names 'violence' twice."),
-        (["screening.candidates=[violence]"], "screening.candidates should be 2 to 23 tasks, found 1."),
+        (["screening.candidates=[violence]"], "screening.candidates should be 3 to 23 tasks, found 1."),
         (["screening.propose=6"], "screening.propose=6 needs screening.after=ID"),
         (["screening.after=abc"], "screening.after=abc needs screening.propose=N"),
         (["screening.propose=best_and_worst"], "screening.propose=best_and_worst needs screening.after=ID"),
         (["screening.after=abc", "screening.propose=best"], "screening.propose should be how many sets more are tr"),
         (["screening.after=abc", "screening.propose=best_and_worst"], "screening.after=abc: that is no screening. "),
         (["screening.after=abc", "screening.propose=2"], "screening.after=abc: that is no screening. "),
+        (
+            ["screening.candidates=[violence,xd_riot,robbery]", "screening.sets=4"],
+            "screening.candidates: Task 'xd_riot' names classes the data set lacks: ['B4']",
+        ),
+        (
+            ["screening.candidates=[violence,related_1,robbery]", "screening.sets=4"],
+            "screening.candidates: Task 'related_1' reads its labels in a column that the data set lacks, 'related_1'",
+        ),
         (["tasks=all"], "tasks: a screening adds auxiliaries to the main task 'general_anomaly' alone, found general_"),
     ],
 )  # fmt: skip
@@ -133,6 +142,37 @@ def test_what_cannot_be_screened_is_one_line(composed, words, message, tmp_path,
         sweepers.expected(composed("experiment=screening", *words))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["screening.sets=10,12", "screening.candidates=[abuse,arson,arrest],[abuse,arson,robbery]", "tasks=anomaly,all"],
+)
+def test_one_screening_has_one_design(composed, word):
+    """Words of a sweep are in no composed config, so all jobs would be those of the config as it stands."""
+    config = composed("experiment=screening")
+    config.hydra.overrides.task = [word]
+    with pytest.raises(UserError) as caught:
+        sweepers.expected(config)
+    assert str(caught.value).startswith(f"{word}: a screening has a single design, found several values.")
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"), [((), RunMode.MULTIRUN), ((), RunMode.RUN), (("hydra/sweeper=screening",), RunMode.RUN)]
+)
+def test_words_about_a_screening_are_not_for_another_sweep(composed, words, mode):
+    config = composed(*words)
+    config.hydra.mode = mode
+    config.hydra.overrides.task = ["seed=1", "screening.sets=10"]
+    with pytest.raises(
+        UserError, match=r"^screening.sets=10: no screening is run. Right would be experiment=screening"
+    ):
+        sweepers.check_heeded(config)
+    config.hydra.overrides.task = ["seed=1"]
+    sweepers.check_heeded(config)
+    config = composed("experiment=screening")
+    config.hydra.overrides.task = ["screening.sets=10"]
+    sweepers.check_heeded(config)
 
 
 def test_what_is_screened_changes_no_run(composed):
@@ -180,6 +220,15 @@ def test_what_is_proposed_follows_the_sets_of_the_earlier_screening(composed, mo
     assert expected.screening == tag
     with pytest.raises(UserError, match=r"at most 4, as no more sets of 3 candidates are left"):
         sweepers.expected(composed(*words, "screening.propose=5"))
+    config = composed(*words, "screening.candidates=[arson,violence,robbery]")
+    config.hydra.overrides.task = ["screening.candidates=[arson,violence,robbery]"]
+    assert sweepers.expected(config).screening == tag  # in another order they are the same
+    config = composed(*words, "screening.candidates=[violence,robbery]")
+    config.hydra.overrides.task = ["screening.candidates=[violence,robbery]"]
+    with pytest.raises(
+        UserError, match=r"^screening.candidates: found violence, robbery, and screening.after=x has violence, "
+    ):
+        sweepers.expected(config)
     with pytest.raises(UserError, match=r"its main task is 'general_anomaly', found main_task=related_main"):
         sweepers.expected(composed(*words, "main_task=related_main", "tasks=related_main"))
 
