@@ -70,15 +70,14 @@ def best_and_worst_after(
 def afterwards_table(found: Screening) -> pd.DataFrame:
     """Sets and kinds of videos down; gain as predicted and as measured across."""
     rows = found.afterwards
-    index = pd.Index([" + ".join(one.auxiliaries) for one in rows], name="auxiliaries")
+    index = pd.Index([f"{one.which}: {' + '.join(one.auxiliaries)}" for one in rows], name="predicted")
     table = pd.DataFrame(index=index)
-    table["predicted as"] = [one.which for one in rows]
     table["videos"] = [one.videos for one in rows]
     table["predicted gain"] = [signed(one.predicted) for one in rows]
     table[f"{100 * LEVEL:.0f}{SPACE}% interval"] = [signed_interval(one.low, one.high) for one in rows]
     table["measured gain"] = [signed(one.measured.value) for one in rows]
     table[f"95{SPACE}% interval"] = [signed_interval(one.measured.low, one.measured.high) for one in rows]
-    table["measured within predicted"] = [_answer(one.within) for one in rows]
+    table["measured in predicted"] = [_answer(one.within) for one in rows]
     return table
 
 

@@ -154,8 +154,10 @@ def test_every_form_shows_them_beside_their_predictions(after, foretold, tmp_pat
     (found,) = summary.screenings
     title = "Predicted best and worst, trained afterwards"
     (section,) = [one for one in sections(summary) if one.title == title]
-    assert list(section.table.index) == [" + ".join(names) for names in foretold.values() for _ in range(2)]
-    assert set(section.table["measured within predicted"]) <= {"yes", "no"}
+    assert list(section.table.index) == [
+        f"{which}: {' + '.join(names)}" for which, names in foretold.items() for _ in range(2)
+    ]
+    assert set(section.table["measured in predicted"]) <= {"yes", "no"}
     assert any(line.startswith("From worst to best on test videos: predicted +") for line in section.lines)
     assert title in markdown(summary)
     write_summary(tmp_path, summary)
