@@ -65,6 +65,20 @@ TOY = {
         ["--designs", "2", "--sweeps", "2", "--resamples", "50"],
         ["published tables, 2 designs", "mean of pairs", "relevance, 2 designs a row", "all held"],
     ),
+    "verdicts": (
+        [
+            *("--draws", "2", "--sets", "4", "--seeds", "2", "--resamples", "30", "--checked", "2"),
+            *(
+                "training.epochs=2",
+                "data.relatedness=[1,random,harmful]",
+                *(f"~tasks.related_{i}" for i in range(4, 9)),
+            ),
+        ],
+        [
+            *("2 runs by the loop too: AUC at most 0.000", "verdicts in 2 draws", "random, told 'helps'"),
+            *("harmful, told 'hurts': any of 1", "rank correlation with the truth: mean"),
+        ],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],

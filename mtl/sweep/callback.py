@@ -29,7 +29,7 @@ from mtl.sweep.drawing import Drawing
 from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
 from mtl.sweep.plan import Plan, dry_run, planned
-from mtl.sweep.sweepers import expected
+from mtl.sweep.sweepers import check_heeded, expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
 from mtl.tracking.process import this_process
@@ -76,9 +76,10 @@ class SweepCallback(Callback):
         self.__dict__.update(state)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a single run's config that holds a password before Hydra writes it down."""
+        """Refuse a single run's config that holds a password before Hydra writes it down, and words of no use to it."""
         try:
             check_credentials(config)
+            check_heeded(config)
         except UserError as error:
             print(error, file=sys.stderr)  # noqa: T201
             sys.exit(1)
@@ -109,6 +110,7 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
+        check_heeded(config)
         check_nodes(
             {key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide", "screening")}
         )
