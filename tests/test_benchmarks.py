@@ -113,8 +113,8 @@ TOY = {
         ["Device:", "mixed_float16", "| 32 px |", "| equal | cagrad |", "| 16 |"],
     ),
     "store": (
-        ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
-        ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
+        ["--runs", "12", "--rounds", "1", "--", *FEW],
+        ["metrics a run; 12 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
     ),
 }
 
