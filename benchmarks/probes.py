@@ -2,11 +2,11 @@
 
     python benchmarks/probes.py [-- OVERRIDE ...]
 
-The same job twice by the real command: with the share of the passes that `conf/config.yaml` allows, and with every held-out
-batch after every epoch. Measuring changes no number of a training, so both have the same losses, which is
-checked. By measure: the rank correlation of the two over pairs of tasks, their mean absolute
-difference, and as a yardstick the difference between two halves of the batches of the full job, which is noise of sampling.
-The seconds are of two processes one after the other: read each beside its own training steps.
+The same job twice by the real command: with the share of the passes that `conf/config.yaml` allows, and with every
+held-out batch after every epoch. Measuring changes no number of a training, so both have the same losses, which is
+checked. By measure: the rank correlation of the two over pairs of tasks and their mean absolute difference. The
+yardstick is the same between two halves of the batches of the full job: noise of sampling.
+The seconds are of two processes, one after the other: read each beside its own training steps.
 """
 
 from __future__ import annotations

@@ -83,6 +83,10 @@ TOY = {
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],
     ),
+    "probes": (
+        ["--", *TINY, "tasks=anomaly_violence", "relations=[loss_correlation]"],
+        ["by share", "first measurement", "of two halves", "affinity", "equal to the bit"],
+    ),
     "jobs": (
         [
             *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),
@@ -109,8 +113,8 @@ TOY = {
         ["Device:", "mixed_float16", "| 32 px |", "| equal | cagrad |", "| 16 |"],
     ),
     "store": (
-        ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
-        ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
+        ["--runs", "12", "--rounds", "1", "--", *FEW],
+        ["metrics a run; 12 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
     ),
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.results import FAILURE, REUSED_FROM
-from mtl.tracking.journal import JOURNAL, Journal, stamp
+from mtl.tracking.journal import JOURNAL, Journal, journals, stamp
 from mtl.tracking.process import is_dead
 
 
@@ -92,7 +92,7 @@ def _read(folder: Path) -> Job | None:
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs below a sweep's folder that have begun."""
-    folders = sorted(path.parent for path in folder.rglob(JOURNAL) if path.parent != folder)
+    folders = sorted(path.parent for path in journals(folder) if path.name == JOURNAL and path.parent != folder)
     return [job for job in map(read_job, folders) if job is not None]
 
 

@@ -11,10 +11,11 @@ from mtl.errors import UserError
 from mtl.formatting import SPACE, signed, signed_interval
 from mtl.report.compared_runs import compared_runs
 from mtl.report.judge import VIDEO_LABELS
+from mtl.report.linearised_sets import linearised_predictors
 from mtl.report.stored import Downloads
 from mtl.results import TrackedRun
 from mtl.screening.afterwards import TEST, best_and_worst
-from mtl.screening.asked import BEST, WORST
+from mtl.screening.asked import BEST, WORST, Asked
 from mtl.screening.earlier import Earlier
 from mtl.screening.measured import measured_of
 from mtl.screening.of_runs import Screening
@@ -60,8 +61,10 @@ def best_and_worst_after(
             f"found {len(found)}: {names}."
         )
     ((condition, measured, _),) = found
-    free = tracked_predictors(entries, condition, earlier.candidates, earlier.main_task)
-    return best_and_worst(measured, earlier.sets, free)
+    asked = Asked(earlier.main_task, earlier.candidates)
+    further = linearised_predictors(design, asked, tracking).get(condition, {})
+    tracked = tracked_predictors(entries, condition, asked.candidates, asked.main_task)
+    return best_and_worst(measured, earlier.sets, {**tracked, **further})
 
 
 def afterwards_table(found: Screening) -> pd.DataFrame:

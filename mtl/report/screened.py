@@ -16,6 +16,7 @@ from mtl.plots.screenings import ForetoldRuns, PredictedSet
 from mtl.report.afterwards import afterwards_frame
 from mtl.report.compared_runs import compared_runs
 from mtl.report.judge import VIDEO_LABELS
+from mtl.report.linearised_sets import linearised_predictors
 from mtl.report.stored import Downloads
 from mtl.screening.afterwards import TEST
 from mtl.screening.asked import asked_of
@@ -56,7 +57,8 @@ def screenings_of(
     known = {(one.row, one.seed) for one in validation if not one.predicted.fault}
     whole = all((one.row, one.seed) in known for one in entries if not one.predicted.fault)
     chooses = [one for one in validation if not one.predicted.fault] if whole else []
-    return screen(entries, chooses, asked, *resampling(design.counted), margin)
+    further = linearised_predictors(design, asked, tracking)
+    return screen(entries, chooses, asked, *resampling(design.counted), margin, further)
 
 
 def relevance_table(found: Screening) -> pd.DataFrame:
@@ -129,14 +131,8 @@ def predicted_sentences(found: Screening) -> list[str]:
             "the main task alone, and which of them is better than another is not foretold."
         )
     lines += _best_sentences(found)
-    entered = judged.fitted.model.predictors
     if found.predictors:
-        each = ", ".join(f"{name} {number(value, 2)}" for name, value in found.predictors.items())
-        stay = f"{', '.join(entered)} stay{'s' if len(entered) == 1 else ''}" if entered else "none of them stays"
-        lines.append(
-            f"Measures of the runs with all candidates as further predictors: {stay}. Leave-one-run-out R² with each "
-            f"alone beside membership: {each}."
-        )
+        lines.append(_foretold_by_measures(found, judged.fitted.model.predictors))
     shown, n = min(MOST_SETS, len(found.sets)), len(found.sets)
     lines.append(
         f"AUC on test videos; the interval is of what a run would measure, from the errors of left-out runs. The first "
@@ -148,6 +144,19 @@ def predicted_sentences(found: Screening) -> list[str]:
             "the others are in or out by the sign of theirs."
         )
     return lines
+
+
+def _foretold_by_measures(found: Screening, entered: Sequence[str]) -> str:
+    """Whether what gradients, losses and labels of the runs with all candidates say could have foretold the gains."""
+    names = f"{', '.join(entered)} lower{'s' if len(entered) == 1 else ''}"
+    answer = f"in part: {names}" if entered else f"no: none of {plural(len(found.predictors), 'measure')} lowers"
+    each = ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in found.predictors.items())
+    return (
+        f"Could measures of the runs with all candidates, such as the cosine of gradients, have foretold the gains? "
+        f"{answer[0].upper()}{answer[1:].replace('_', ' ')} the errors of left-out runs by more than one standard "
+        f"error. Leave-one-run-out R² of the ridge on membership {number(found.by_membership, 2)}; with one measure "
+        f"beside it: {each}."
+    )
 
 
 def _foretelling(of: Foretold, videos: str) -> str:

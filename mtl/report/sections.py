@@ -183,6 +183,8 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section("Anomaly score from a type head alone", heads_table(summary), _HEADS_NOTE))
     if len(summary.groups):
         parts.append(Section("Which tasks to train together", groups_table(summary.groups), _GROUPS_NOTE))
+    screened = any(each.relevance is not None for each in summary.screenings)  # and says itself what foretells
+    by_sets = summary.study is None and summary.axis == "tasks" and not screened
     relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_CONDITIONS)))
     if len(summary.compared.points):
         parts.append(
@@ -193,7 +195,7 @@ def sections(summary: Summary) -> list[Section]:
                 ("predicted_and_observed_gain", *relations),
             )
         )
-    elif summary.study is None and summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
+    elif by_sets and len(summary.sets) > 1 and len(summary.compared.seeds):
         none = "No two task sets differ only in auxiliaries that have a measure, so there is nothing to correlate."
         parts.append(
             Section(

@@ -92,8 +92,7 @@ def best_and_worst(
             f"the main task alone, found {plural(len(gains), 'set')}."
         )
     fitted = fit_forward(used, gains, predictors)
-    ridge = fit(used, gains, [LINEAR])
-    relevance = used.T @ ridge.weights
+    relevance = fit(used, gains, [LINEAR]).coefficients
     taken = {(0.0,) * len(candidates), *map(tuple, members(done, candidates))}
     found: dict[str, tuple[str, ...]] = {}
     for which, sign in ((BEST, 1), (WORST, -1)):  # of many candidates not the same sets are listed for both

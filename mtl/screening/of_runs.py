@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from mtl.screening.measured import Measured, measured_of, names_of
 from mtl.screening.predictors import Predictor, alone, tracked_predictors
 from mtl.screening.relevance import Relevance, relevance
 from mtl.screening.sets import all_sets, chosen, interval_of
-from mtl.screening.surrogate import FEWEST_RUNS, word_of
+from mtl.screening.surrogate import FEWEST_RUNS, LINEAR, fit, nested_left_out, r2, word_of
 
 NAN = float("nan")
 SETS = ("set", "size", "trained", "predicted", "low", "high", "measured", "by_validation", "best")
@@ -54,7 +55,9 @@ class Screening:
     chance : float
         Of the best set to be the best, over resamples.
     predictors : mapping of str to float
-        Nested R2 of the ridge with each further predictor alone.
+        Nested R2 of the ridge with each further predictor as the only one beside membership.
+    by_membership : float
+        Nested R2 of the ridge without any.
     afterwards : tuple of Afterwards
         Sets that were trained because they were predicted best and worst.
     warnings : tuple of str
@@ -75,6 +78,7 @@ class Screening:
     sets: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SETS))
     chance: float = NAN
     predictors: Mapping[str, float] = field(default_factory=dict)
+    by_membership: float = NAN
     afterwards: tuple[Afterwards, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -92,7 +96,7 @@ def screen(
     resamples: int,
     seed: int,
     margin: float,
-    predictors: Mapping[str, Predictor] | None = None,
+    further: Mapping[str, Mapping[str, Predictor]] | None = None,
 ) -> list[Screening]:
     """What a screening found, by condition.
 
@@ -107,15 +111,16 @@ def screen(
         Of the bootstrap over videos, seeds and runs.
     margin : float
         In AUC, above 0.
-    predictors : mapping of str to Predictor, optional
-        Further ones; by default the measures that the runs with all candidates tracked of each.
+    further : mapping of str to mapping of str to Predictor, optional
+        Predictors by condition and name, beside the measures that the runs with all candidates tracked of each.
     """
     main_task, candidates = asked.main_task, asked.candidates
     by_condition = measured_of(entries, main_task, candidates, resamples, seed)
     chooses = {condition: one for condition, one, _ in measured_of(validation, main_task, candidates, resamples, seed)}
     found = []
     for condition, measured, warnings in by_condition:
-        free = tracked_predictors(entries, condition, candidates, main_task) if predictors is None else predictors
+        tracked = tracked_predictors(entries, condition, candidates, main_task)
+        free: dict[str, Predictor] = {**tracked, **(further or {}).get(condition, {})}
         one = screen_measured(measured, chooses.get(condition), margin, seed, free)
         if not one.fault and asked.foretold:
             later = afterwards(measured, chooses.get(condition), asked.foretold, free, seed)
@@ -141,7 +146,13 @@ def screen_measured(
         return Screening("", "", candidates, few)
     effects = relevance(measured, margin, seed)
     judged = foretold(measured, free)
-    sets = _with(all_sets(effects.ridge), measured.members)
+    validation = validation.with_gain() if validation is not None else None
+    if validation is not None and len(validation.sets) <= FEWEST_RUNS:
+        validation = None
+    chooses = foretold(validation, free) if validation is not None else None
+    # of many candidates not all sets are listed, and which ones they are is a choice: test videos do not make it
+    by_ridge = effects.ridge if chooses is None else fit(chooses.fitted.members, chooses.gains, [LINEAR]).coefficients
+    sets = _with(all_sets(by_ridge), measured.members)
     predicted = measured.alone + judged.fitted.predict(sets)
     low, high = interval_of(predicted, judged.residuals)
     seen = dict(zip(measured.sets, measured.row_means(), strict=True))
@@ -160,10 +171,8 @@ def screen_measured(
         },
         columns=SETS,
     )
-    chooses, chance = None, NAN
-    validation = validation.with_gain() if validation is not None else None
-    if validation is not None and len(validation.sets) > FEWEST_RUNS:
-        chooses = foretold(validation, free)
+    chance = NAN
+    if validation is not None and chooses is not None:
         rows["by_validation"] = validation.alone + chooses.fitted.predict(sets)
         best = chosen(validation, chooses.fitted, chooses.residuals, sets, seed)
         rows.loc[best.place, "best"], chance = True, best.chance
@@ -176,8 +185,11 @@ def screen_measured(
         columns=RUNS,
     )
     each = alone(measured.members[1:], measured.gains, free)
+    plain = r2(measured.gains, nested_left_out(measured.members[1:], measured.gains, partial(fit, models=[LINEAR])))
     found = Screening("", "", candidates, "", n, len(measured.complete), measured.alone, effects, judged, chooses)
-    return replace(found, word=word_of(judged.r2), runs=runs, sets=ordered, chance=chance, predictors=each)
+    return replace(
+        found, word=word_of(judged.r2), runs=runs, sets=ordered, chance=chance, predictors=each, by_membership=plain
+    )
 
 
 def _with(sets: np.ndarray, trained: np.ndarray) -> np.ndarray:

@@ -134,6 +134,7 @@ def test_they_are_those_of_the_earlier_report(runs, foretold):
 def test_a_sweep_trains_them_after_the_sets_of_the_earlier_one(runs, foretold, composed, monkeypatch):
     monkeypatch.setattr("mtl.sweep.screening_sweeper._runs_of", lambda config, what: runs)
     monkeypatch.setattr("mtl.screening.settings.check_candidates", lambda *given: None)
+    monkeypatch.setattr("mtl.sweep.screening_sweeper._check_labels", lambda *given: None)
     words = ("experiment=screening", "screening.propose=best_and_worst", "screening.after=x", "main_task=main")
     config = composed(*words)
     config.tasks = {"main": config.tasks.general_anomaly}

@@ -21,6 +21,8 @@ from mtl.report.write import write_summary
 from mtl.results import MEMBERS, SCREENING, TrackedRun
 from mtl.screening.asked import Asked, asked_of
 from mtl.screening.design import design, members
+from mtl.screening.measured import Measured
+from mtl.screening.of_runs import screen_measured
 
 CANDIDATES = ("a", "b", "c", "d", "e")
 GAIN = dict(zip(CANDIDATES, (1.2, -0.8, 0.0, 0.4, 0.0), strict=True))  # in skill, not in AUC
@@ -119,6 +121,7 @@ def test_every_form_says_the_same(summary, tmp_path):
         "Predicted sets",
     ]
     assert "Effect of each auxiliary" not in titles
+    assert not any(title.startswith("Did gradients") for title in titles)  # no two of its sets differ in one auxiliary
     assert "a (+" in headline(summary)
     assert ") help; b (" in headline(summary)
     write_summary(tmp_path, summary)
@@ -157,6 +160,22 @@ def test_too_few_sets_have_no_interval(runs):
     found = summarise(few, "main").screenings[0]
     assert np.isnan(found.relevance.low).all()
     assert set(found.relevance.words) == {"cannot tell"}
+
+
+def test_test_videos_do_not_say_which_of_many_sets_are_listed():
+    """Of 18 candidates 15 are tried both ways; the sign by which the others are in is that of validation videos."""
+    names = tuple(f"a{i}" for i in range(18))
+    sets, random = design(names, 24, 0), np.random.default_rng(0)
+    used = members(sets, names)
+    effects = np.where(np.arange(18) < 3, 0.05, 0.001)
+
+    def measured(sign: int) -> Measured:
+        values = 0.5 + sign * (used @ effects)[:, None] / 3 + 1e-4 * random.normal(size=(len(sets), 3))
+        return Measured(names, tuple(sets), used, values, np.repeat(values[..., None], 20, axis=2))
+
+    found = screen_measured(measured(-1), measured(1), 0.01, 0).sets
+    listed = found[~found["trained"]]["set"].str.split(" + ", regex=False)
+    assert all({"a0", "a1", "a2"} <= {*one} for one in listed)
 
 
 def test_what_was_asked_is_read_from_the_tag(runs):

@@ -90,6 +90,30 @@ def test_step_batches_are_training_frames_none_twice_while_they_last():
     assert step_batches(np.arange(5), 3, 16, 0).shape == (3, 5)
 
 
+@pytest.mark.parametrize("build", [model, deep_model])
+def test_a_share_thins_what_is_null_where_a_backbone_is_trained(build):
+    from mtl.training.measurement_plan import Course
+
+    course, data = Course(5, 200), dataset()
+    by_share = measurements(epochs=None, batches=None, share=1e-3).on(build(), data, course=course)
+    every = measurements(epochs=None, batches=None).on(build(), data, course=course)
+    by_hand = measurements(share=1e-3).on(build(), data, course=course)
+    due = [[epoch for epoch in range(1, 6) if meter.due(epoch)] for meter in (by_share, every, by_hand)]
+    assert due == [[1, 2, 3, 4, 5] if build is model else [2, 5], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]]
+    for meter in (by_share, every, by_hand):
+        meter.measure(7)
+        meter.measure(14)
+    found, full = by_share.arrays(), every.arrays()
+    assert [len(one["gramians"]) for one in (found, full, by_hand.arrays())] == [6 if build is model else 2, 6, 6]
+    if build is deep_model:
+        assert found["measurement_batches"].tolist() == [0, 1]
+        for name in ("gramians", "affinities", "group_gramians"):
+            turns = [0] if name == "affinities" else [0, 4]  # the first batch, then the second one
+            rtol = 0.5 if name == "affinities" else 1e-4  # by a step whose size is of all batches that are measured
+            np.testing.assert_allclose(found[name][: len(turns)], full[name][turns], rtol=rtol, atol=1e-2)
+        assert np.isnan(found["affinities"][1]).all()
+
+
 def test_permuted_labels_are_the_batchs_own():
     held = batches()
     permuted = held.permuted(np.random.default_rng(0))
