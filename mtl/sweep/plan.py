@@ -287,8 +287,6 @@ def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -
 
 def never_reused(config: DictConfig, uri: str) -> list[str]:
     """Why nothing that is done already can be found, where that is so."""
-    if config.rerun:
+    if config.rerun or uri:
         return []
-    if not uri:
-        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    return []
+    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
