@@ -26,7 +26,6 @@ from mtl.job.fingerprint import code_digest, data_digest, fingerprint
 from mtl.job.record import read_job
 from mtl.job.resume import forget, killed_before
 from mtl.job.reuse import done_before, reuse
-from mtl.job.task_sets import of_one_kind
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
@@ -223,7 +222,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     dataset = Dataset(features.vectors, targets, features.frames)
     with spent_on(MODEL):
         sweep, optimizer = current(), build(config.training).optimizer()
-        sets = shared_sets(of_one_kind(sweep.sets if sweep else ()), weighting, optimizer, dataset.is_partial)
+        sets = shared_sets(sweep.sets if sweep else (), weighting, optimizer, dataset.is_partial)
         model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]), sets)
     metrics.log_model(backbone, model, _report_spread(model, dataset), tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
