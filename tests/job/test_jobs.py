@@ -20,7 +20,7 @@ from mtl.job.task_sets import sets_of
 from mtl.results import HOST, JOB, PROCESS
 from mtl.sweep import last_jobs
 from mtl.sweep.watch import Watch
-from mtl.tracking.journal import recorded
+from mtl.tracking.journal import Journal, recorded
 from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.process import this_process
 
@@ -254,3 +254,19 @@ def test_the_sets_of_a_sweep_are_told_by_the_kinds_of_their_heads():
     found = sets_of([OmegaConf.create({"tasks": each}) for each in sets])
     yes_no = ("BinaryCrossentropy", 1)
     assert found == [[yes_no], [("SparseCategoricalCrossentropy", 2), yes_no]]
+
+
+def test_the_record_of_a_job_that_has_ended_is_read_again_only_when_it_grows(tmp_path, monkeypatch):
+    ended, running = (NoTracking().start(name, tmp_path / name, None, {}) for name in ("0", "1"))
+    ended.metrics({"auc/main": 0.5}, step=0)
+    ended.end("FINISHED")
+    read, parse = [], Journal._read
+    monkeypatch.setattr(Journal, "_read", lambda self: (read.append(self.path.parent.name), parse(self)))
+    for _ in range(3):
+        first, second = read_jobs(tmp_path)
+        assert (first.status, first.metrics, second.status) == ("FINISHED", {"auc/main": 0.5}, "RUNNING")
+    assert read == ["0", "1", "1", "1"]
+    ended.tags({"figures": "drawn"})
+    running.end("FAILED")
+    first, second = read_jobs(tmp_path)
+    assert (first.tags["figures"], second.status, read[-2:]) == ("drawn", "FAILED", ["0", "1"])
