@@ -28,7 +28,7 @@ from mtl.sweep.composed import compose_once
 from mtl.sweep.drawing import Drawing
 from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
-from mtl.sweep.plan import Plan, dry_run, planned
+from mtl.sweep.plan import Plan, dry_run, never_reused, planned
 from mtl.sweep.sweepers import check_heeded, expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
@@ -156,7 +156,7 @@ class SweepCallback(Callback):
             show(_opening(plan, self._handed))
         if config.hydra.job.chdir:
             show(commandline.NO_CHDIR)
-        for line in (*plan.alike, *_never_reused(config, self._tracking.uri)):
+        for line in (*plan.alike, *never_reused(config, self._tracking.uri)):
             show(line)
         self._watch.start()
         self._draw(plan)
@@ -356,13 +356,6 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     rough = f"; about {progress.duration(sum(todo))} of work" if todo else ""
     logs = "; what a job says stands in the run.log of its folder" if sweep.quiet else ""
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}{logs}"
-
-
-def _never_reused(config: DictConfig, uri: str) -> list[str]:
-    """Why nothing that is done already can be found, where that is so."""
-    if config.rerun or uri:
-        return []
-    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
 
 
 def _own_folder(config: DictConfig) -> Path:

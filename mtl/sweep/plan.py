@@ -283,3 +283,10 @@ def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -
     elif most:
         lines.append(f"At most {most} jobs in all.")
     return lines
+
+
+def never_reused(config: DictConfig, uri: str) -> list[str]:
+    """Why nothing that is done already can be found, where that is so."""
+    if config.rerun or uri:
+        return []
+    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]

@@ -16,7 +16,7 @@ from mtl.job import progress, record, said
 from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
-from mtl.job.task_sets import of_one_kind, sets_of
+from mtl.job.task_sets import sets_of
 from mtl.results import HOST, JOB, PROCESS
 from mtl.sweep import last_jobs
 from mtl.sweep.watch import Watch
@@ -254,13 +254,6 @@ def test_the_sets_of_a_sweep_are_told_by_the_kinds_of_their_heads():
     found = sets_of([OmegaConf.create({"tasks": each}) for each in sets])
     yes_no = ("BinaryCrossentropy", 1)
     assert found == [[yes_no], [("SparseCategoricalCrossentropy", 2), yes_no]]
-
-
-def test_only_heads_of_one_kind_share_a_step():
-    binary, classes = ("binary", 1), ("classes", 14)
-    assert of_one_kind([[binary], [binary, binary]]) == [[binary], [binary, binary]]
-    assert of_one_kind([[binary], [binary, classes]]) == []
-    assert of_one_kind([]) == []
 
 
 def test_the_record_of_a_job_that_has_ended_is_read_again_only_when_it_grows(tmp_path, monkeypatch):
