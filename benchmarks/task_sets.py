@@ -7,7 +7,8 @@ steps, a measurement of the task gradients, predictions. Their time over that of
 what is compiled, and what its first run costs. In the other checkout, in a process of its own, the same jobs one
 after the other; its jobs of a sweep know nothing of its sets.
 
-Then a step of the first set among few heads and among many, turn by turn.
+Then, turn by turn, a job of each set by the shared step beside the same by a step of its own, both compiled
+already; and a job of the first set among few heads and among many.
 """
 
 from __future__ import annotations
@@ -100,6 +101,20 @@ def tracing(shared: bool, weightings: Sequence[str]) -> dict[str, list[float]]:
     return found
 
 
+def beside_own_steps(name: str, repeats: int) -> dict[str, float]:
+    """By set of mixed heads, a job's seconds by the shared step over those by a step of its own."""
+    found = {}
+    for names in DEMO:
+        runs = [job(names, DEMO, name, shared) for shared in (True, False)]
+        times: list[list[float]] = [[], []]
+        for _ in range(repeats):
+            for each, once in zip(times, runs, strict=True):
+                each.append(once())
+        shared, own = (float(np.median(sorted(each)[: max(1, repeats // 4)])) for each in times)
+        found[f"{len(names)} heads" if "type" not in names else f"{len(names)} heads, one of 14 classes"] = shared / own
+    return found
+
+
 def step_times(repeats: int) -> dict[str, float]:
     """Least seconds of the main task's steps among 2, 4, 8 and 14 heads."""
     arms = {n: (("main",), ("main", *CLASSES[1:n])) for n in (2, 4, 8, 14)}
@@ -138,6 +153,9 @@ def main() -> None:
                 f"it, later ones {np.sum(rows[2:]) / np.sum(old[2:]):.2f}, all {np.sum(rows) / np.sum(old):.2f}"
             )
         console.print(text)
+    for name in asked.weightings:
+        ratios = ", ".join(f"{each} {one:.2f}" for each, one in beside_own_steps(name, asked.repeats).items())
+        console.print(f"{name}: a job by the shared step, as a ratio to one by a step of its own: {ratios}")
     times = step_times(asked.repeats)
     ratios = ", ".join(f"{n} heads {one / times['2']:.3f}" for n, one in times.items())
     console.print(f"a job of the main task alone, among so many heads, as a ratio to 2 heads: {ratios}")

@@ -56,8 +56,9 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
             step_features, step_labels = tf.convert_to_tensor(stepped.features), _by_task(model, stepped.targets)
             given += [step_features, step_labels, *(scale or [])]
             specs += [_spec(step_features), _spec(step_labels, 0), *map(_spec, scale or [])]
-        numbers = (one.numpy() for one in measure_all.get_concrete_function(*specs)(*given))
-        gramians, mean, gains, rates = (*(_in_set_order(one, by_kind.positions) for one in numbers), None, None)[:4]
+        numbers = [one.numpy() for one in measure_all.get_concrete_function(*specs)(*given)]
+        gramians, mean, *more = (_in_set_order(one, by_kind.positions) for one in numbers)
+        gains, rates = (*more, None, None)[:2]
         if rates is not None and stepped is not None and model.is_partial:
             rates = dense_where_labelled(rates, held, stepped)
         baselines = None if permuted is None else cosines(gramians)[:, :n_tasks, n_tasks:]

@@ -45,7 +45,8 @@ class SharedSteps:
     """A compiled function of steps, and for each number of tasks the method and its state.
 
     Tasks of a set come in its order, as many as it has: what other sets have more is in no
-    operation of a step but the optimizer's, which takes a gradient of zero there. A method is traced once
+    operation of a step but the optimizer's, which takes a gradient of zero there. The losses of a kind of which a
+    set has no head are computed for none: that costs some fifteen operations on nothing. A method is traced once
     for every number of tasks that a set of the sweep has; a step goes through the one for its own.
 
     Parameters
@@ -65,7 +66,7 @@ class SharedSteps:
         if model.slots is None or not isinstance(model.stacked, PlacedHeads):
             raise ValueError("The heads of this model are in no shared places.")
         most = weighting.most_tasks if isinstance(weighting, GramianWeighting) else max(model.slots.sizes)
-        self.of_size = {k: resized(weighting, k) for k in model.slots.sizes if k <= most}
+        self.of_size = {k: resized(weighting, k) for k in model.slots.sizes if weighting.least_tasks <= k <= most}
         self.optimizer = optimizer
         self._gradients_of = gradients_of
         self._model = model
@@ -99,7 +100,7 @@ class SharedSteps:
 
         Labels (n_steps, b, k) go kind by kind of the heads; where these are is told as by `ByKind.tensors`.
         """
-        n_steps, places = tf.shape(positions)[0], _Places(*by_kind, n_kinds=len(self._heads.groups))
+        n_steps, places = tf.shape(positions)[0], _Places(len(self._heads.groups), *by_kind)
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=(None,)) for _ in range(2)]  # losses and weights
         differentiate = self._closed_form if self._weighting.uses_gramian else self._weighted_sum
 
@@ -192,13 +193,13 @@ class _Places:
 
     Parameters
     ----------
-    counts, rows, order, task_of_row : int tensors
     n_kinds : int
         Of one kind both orders are the same.
+    counts, rows, order, task_of_row : int tensors
     """
 
     def __init__(
-        self, counts: tf.Tensor, rows: tf.Tensor, order: tf.Tensor, task_of_row: tf.Tensor, n_kinds: int
+        self, n_kinds: int, counts: tf.Tensor, rows: tf.Tensor, order: tf.Tensor, task_of_row: tf.Tensor
     ) -> None:
         self.counts, self.rows, self.task_of_row = counts, rows, task_of_row
         self._order = order if n_kinds > 1 else None

@@ -54,6 +54,8 @@ class Weighting:
         Whether a task's weight, and what is learned of it, is the same whichever others are there, and a zero
         gradient teaches nothing: what `mtl.weighting.present` asks for before it leaves a task without labelled
         frames out.
+    least_tasks : int
+        Sets of fewer tasks cannot have this method with these settings.
     variables : list of tf.Variable
         The whole state, for checkpoints and for a reset.
     of_parameters : list of tf.Variable
@@ -65,6 +67,7 @@ class Weighting:
     uses_gradients = False
     uses_losses_after = False
     weighs_each_alone = False
+    least_tasks = 1
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tuple(tasks)

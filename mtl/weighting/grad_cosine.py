@@ -37,6 +37,7 @@ class GradCosine(GramianWeighting):
         if main_task not in self.tasks:
             raise UserError(f"The main task '{main_task}' is not in the set. {nearest(main_task, self.tasks)}")
         self.main = self.tasks.index(main_task)
+        self.least_tasks = self.main + 1
 
     def solve(self, gramian: tf.Tensor) -> tf.Tensor:
         """As `grad_cosine`."""
