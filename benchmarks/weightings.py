@@ -6,12 +6,14 @@ Every yaml of `conf/weighting`, for heads on features of a frozen backbone and f
 small network trained from its pixels on, in turns within one process: what else
 the machine does falls on all alike, and the quickest of several rounds counts.
 On features the Gramian comes from the closed form of one dense layer; beside it
-stands the same method with a backward pass per task, which gives the same numbers.
+stands the same method with a backward pass per task, which gives the same numbers. Below the table
+stands what the convolutions of the small network need for that, by their arithmetic alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -111,6 +113,20 @@ def small_cnn_with_heads(size: Size, side: int) -> Build:
     return build
 
 
+def backward_pass_per_task(side: int) -> float:
+    """What a forward pass and a backward pass per task cost beside one of each, by multiplications of convolutions.
+
+    In the small network, of frames with that side. The gradients on a convolution's kernel and on its
+    input take as many as its outputs; the first convolution's input needs none.
+    """
+    config = OmegaConf.load(CONF / "backbone" / "small_cnn.yaml").network
+    network = instantiate(config, input_shape=(side, side, 3), weights=None)()
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    forward = [int(np.prod(one.output.shape[1:3])) * int(np.prod(one.kernel.shape)) for one in convolutions]
+    backward = sum(forward) + sum(forward[1:])
+    return (sum(forward) + len(TASKS) * backward) / (sum(forward) + backward)
+
+
 def on_pixels(size: Size, side: int, names: Sequence[str]) -> dict[str, Epoch]:
     """The small network, all of it trained, on frames at random."""
     return epochs(frames_at_random(size, side), size, names, small_cnn_with_heads(size, side))
@@ -122,24 +138,29 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 256], help="batch sizes on features")
-    parser.add_argument("--batch", type=int, default=32, help="batch size on pixels")
+    parser.add_argument("--batch", type=int, nargs="+", default=[32], help="batch sizes on pixels")
     parser.add_argument("--side", type=int, default=64, help="of a frame in pixels")
     parser.add_argument("--steps", type=int, nargs=2, default=[32, 4], help="of a round, on features and on pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="weightings beside equal; all of them where it is not given")
+    parser.add_argument("--cpu", action="store_true", help="seconds computed on all cores, steady on a busy machine")
     asked = parser.parse_args()
+    clock = time.process_time if asked.cpu else time.perf_counter
     every = sorted(path.stem for path in (CONF / "weighting").glob("*.yaml"))
     names = [name for name in every if name == "equal" or not asked.only or name in asked.only]
     tf.get_logger().setLevel("ERROR")  # one trace per method is meant
     measured = {}
     for batch in asked.batches:
         size = Size(asked.features, asked.units, batch, asked.steps[0])
-        found = take_turns(on_features(size, names), asked.rounds)
+        found = take_turns(on_features(size, names), asked.rounds, clock)
         measured[f"features, batch {batch}"] = {name: second / size.steps for name, second in found.items()}
-    size = Size(asked.features, asked.units, asked.batch, asked.steps[1])
-    found = take_turns(on_pixels(size, asked.side, names), asked.rounds)
-    measured[f"small_cnn, batch {asked.batch}"] = {name: second / size.steps for name, second in found.items()}
-    table = Table("weighting", *measured, title="a training step, and its ratio to equal")
+    for batch in asked.batch:
+        size = Size(asked.features, asked.units, batch, asked.steps[1])
+        found = take_turns(on_pixels(size, asked.side, names), asked.rounds, clock)
+        measured[f"small_cnn, batch {batch}"] = {name: second / size.steps for name, second in found.items()}
+    arithmetic = f"small_cnn, a backward pass per task by arithmetic: {backward_pass_per_task(asked.side):.2f}"
+    title = f"a training step{', CPU time' if asked.cpu else ''}, and its ratio to equal"
+    table = Table("weighting", *measured, title=title, caption=arithmetic)
     for name in dict.fromkeys(name for found in measured.values() for name in found):
         cells = (
             f"{found[name] * 1e3:.2f} ms  {found[name] / found['equal']:.2f}" if name in found else ""

@@ -214,8 +214,9 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         metrics.record_data(artifacts, data, features, tracked)
     _track_precision(backbone, data, features, tracked)
 
-    readable = frames["path"].isin(features.frames["path"]).to_numpy()
-    targets = {name: target[readable] for name, target in targets.items()}
+    if len(features.frames) < len(frames):  # some cannot be read
+        readable = frames["path"].isin(features.frames["path"]).to_numpy()
+        targets = {name: target[readable] for name, target in targets.items()}
     require_labelled(features.frames, targets, config.main_task)
     tracked.metrics(say_labelled(features.frames, targets), step=0)
     dataset = Dataset(features.vectors, targets, features.frames)

@@ -18,10 +18,17 @@ TOY = {
     ),
     "weightings": (
         [
-            *("--features", "32", "--units", "8", "--batches", "16", "--batch", "4", "--side", "16"),
+            *("--features", "32", "--units", "8", "--batches", "16", "--batch", "4", "--side", "16", "--cpu"),
             *("--steps", "2", "1", "--rounds", "1", "--only", "cagrad", "famo"),
         ],
-        ["features, batch 16", "small_cnn, batch 4", "cagrad, by passes", "famo", "its ratio to equal"],
+        [
+            "features, batch 16",
+            "small_cnn, batch 4",
+            "cagrad, by passes",
+            "famo",
+            "its ratio to equal",
+            "by arithmetic: 2.96",
+        ],
     ),
     "extraction": (
         ["--network", "mobilenet_v2", "--image-sizes", "32", "64", "--frames", "56", "--batch", "16", "--rounds", "1"],

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 
 from mtl.errors import UserError
 from mtl.model.normalization import BatchNormalization
+from mtl.model.pooling import MaxPooling2D
 
 
 def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Sequence[PositiveInt]) -> keras.Model:
@@ -35,7 +36,7 @@ def small_cnn(input_shape: tuple[int, int, int], weights: str | None, widths: Se
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"stage{stage}_conv")(x)
         x = BatchNormalization(momentum=0.9, name=f"stage{stage}_bn")(x)
         x = keras.layers.ReLU(name=f"stage{stage}_relu")(x)
-        x = keras.layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+        x = MaxPooling2D(name=f"stage{stage}_pool")(x)
     return keras.Model(inputs, x, name="small_cnn")
 
 
