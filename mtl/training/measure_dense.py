@@ -50,8 +50,8 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
         n_tasks, by_kind = len(model.tasks), model.by_kind
         features, step_features = tf.convert_to_tensor(held.features), None
         label_sets = tf.stack([_by_task(model, one) for one in (held.targets, *([permuted] if permuted else []))])
-        given = [features, label_sets, by_kind.tensors()[:2]]
-        specs = [_spec(features), _spec(label_sets, 1), ByKind.specs()[:2]]
+        given = [features, label_sets, *by_kind.tensors()[:2]]
+        specs = [_spec(features), _spec(label_sets, 1), *ByKind.specs()[:2]]
         if stepped is not None:
             step_features, step_labels = tf.convert_to_tensor(stepped.features), _by_task(model, stepped.targets)
             given += [step_features, step_labels, *(scale or [])]
@@ -92,7 +92,8 @@ def _measure_all(
     affinity_step: float,
     features: tf.Tensor,
     label_sets: tf.Tensor,
-    counts_and_rows: Sequence[tf.Tensor],
+    counts: tf.Tensor,
+    rows: tf.Tensor,
     step_features: tf.Tensor | None = None,
     step_labels: tf.Tensor | None = None,
     *scale: tf.Tensor,
@@ -103,7 +104,7 @@ def _measure_all(
     comes out. The Gramians have the tasks of every label set, one set after the other.
     """
     n_tasks, n_sets, (k, b) = tf.shape(label_sets)[1], label_sets.shape[0], features.shape[:2]
-    inputs, heads = _flat(features, model), model.stacked.taken(*counts_and_rows)
+    inputs, heads = _flat(features, model), model.stacked.taken(counts, rows)
     outputs = model.shared_outputs(inputs)
     of_frames, of_labels = [outputs] * n_sets, tf.unstack(label_sets)
     if step_labels is not None:
