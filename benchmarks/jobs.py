@@ -87,7 +87,15 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
         checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=number,
     )  # fmt: skip
     measurements = GradientMeasurements(
-        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, path_steps=250, seed=number
+        epochs=1,
+        batches=8,
+        share=None,
+        most_batches=8,
+        batch_size=64,
+        permuted_labels=True,
+        affinity_step=0.01,
+        path_steps=250,
+        seed=number,
     )
     own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
     _, history = training.train(

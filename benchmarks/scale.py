@@ -164,7 +164,15 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
         checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=0,
     )  # fmt: skip
     measurements = GradientMeasurements(
-        epochs=1, batches=8, batch_size=64, permuted_labels=True, affinity_step=0.01, path_steps=250, seed=0
+        epochs=1,
+        batches=8,
+        share=None,
+        most_batches=8,
+        batch_size=64,
+        permuted_labels=True,
+        affinity_step=0.01,
+        path_steps=250,
+        seed=0,
     )
     began = time.perf_counter()
     _, history = training.train(

@@ -33,6 +33,8 @@ class Trace:
     measurement_steps : ndarray of shape (n_measurements,)
         Steps done when the measurement was taken, ascending; the batches of one
         epoch's end share the number.
+    measurement_batches : ndarray of int, shape (n_measurements,)
+        Which of the held-out batches it is; empty where all epochs had the same ones in the same order.
     val_losses : ndarray of shape (n_val, n_tasks)
         Loss per validation frame at the best epoch; NaN where the task says nothing about it.
     val_videos, val_classes : ndarray of int, shape (n_val,)
@@ -48,7 +50,7 @@ class Trace:
         labels are permuted within the batch; empty where not measured.
     affinities : ndarray of shape (n_measurements, n_tasks, n_tasks)
         Share of its held-out loss that the column task loses by a plain step down the
-        row task's gradient on a training batch; empty where not measured.
+        row task's gradient on a training batch; NaN where it was not due, empty where not measured.
     update_rates : ndarray of shape (n_measurements, n_tasks, n_tasks)
         First-order drop of the column task's held-out loss by that part of one step of the optimizer that
         comes from the row task, were its weight 1; NaN where it was not due or not the row's turn, empty where
@@ -70,6 +72,7 @@ class Trace:
     val_losses: np.ndarray
     val_videos: np.ndarray
     val_classes: np.ndarray
+    measurement_batches: np.ndarray = field(default_factory=_absent)
     mean_gramians: np.ndarray = field(default_factory=_absent)
     layer_groups: tuple[str, ...] = ()
     group_gramians: np.ndarray = field(default_factory=_absent)
@@ -92,6 +95,7 @@ class Trace:
             raise ValueError(f"val_losses {self.val_losses.shape} need ({len(self.val_videos)}, {n}).")
         n_measurements, n_combinations = len(self.measurement_steps), len(self.label_frames)
         wanted = {
+            "measurement_batches": (n_measurements,),
             "mean_gramians": (len(np.unique(self.measurement_steps)), n, n),
             "group_gramians": (n_measurements, len(self.layer_groups), n, n),
             "permuted_cosines": (n_measurements, n, n),

@@ -39,6 +39,7 @@ TINY = (
     "data.normal_test_videos=8",
     "data.frames_per_video=4",
     "training.epochs=2",
+    "gradient_measurements.epochs=1",
     "gradient_measurements.batches=2",
     "gradient_measurements.batch_size=16",
     "evaluation.resamples=100",

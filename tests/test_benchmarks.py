@@ -83,6 +83,10 @@ TOY = {
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],
     ),
+    "probes": (
+        ["--", *TINY, "tasks=anomaly_violence", "relations=[loss_correlation]"],
+        ["by share", "first measurement", "of two halves", "affinity", "equal to the bit"],
+    ),
     "jobs": (
         [
             *("--jobs", "6", "--anew", "1", "--frames", "300", "--features", "16", "--units", "8"),

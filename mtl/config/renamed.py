@@ -23,7 +23,7 @@ COMPLETED: dict[str, dict[str, object]] = {
     "mtl.tasks.CategoricalTask": {"unlabelled": []},
     "mtl.evaluation.Evaluation": {"alarm_gap_s": 1.0},
     "mtl.model.MultiTaskModel": {"standardise": False},
-    "mtl.training.gradient_measurements.GradientMeasurements": {"path_steps": None},
+    "mtl.training.gradient_measurements.GradientMeasurements": {"path_steps": None, "share": None, "most_batches": 8},
     "mtl.training.Training": {
         "checkpoint": {
             "_target_": "mtl.training.checkpoint.Checkpoints",

@@ -25,6 +25,7 @@ def after_warmup(
 
     Measurements of the same step are batches of one epoch.
     """
+    are_batches = steps is None  # else of something that an epoch has one of
     steps = trace.measurement_steps if steps is None else steps
     n_tasks = len(trace.tasks)
     ends = np.unique(steps)
@@ -36,9 +37,12 @@ def after_warmup(
         values = np.full((n_tasks, n_tasks), np.nan)
         return Relation(values, trajectory=trajectory, trajectory_epochs=epochs, reason=why)
     by_epoch = [measured[steps == end] for end in ends[late]]
-    low, high, spread = over_batches(by_epoch, bounds)
+    values = mean_of_defined(trajectory[late])
+    known = len(trace.measurement_batches) and are_batches
+    by_batch = of_batches(by_epoch, trace.measurement_batches[np.isin(steps, ends[late])] if known else None)
+    low, high, spread = (None, None, None) if by_batch is None else over_batches(by_batch, values, bounds)
     return Relation(
-        values=mean_of_defined(trajectory[late]),
+        values=values,
         low=low,
         high=high,
         trajectory=trajectory,
@@ -48,24 +52,38 @@ def after_warmup(
     )
 
 
-def over_batches(
-    by_epoch: list[np.ndarray], bounds: tuple[float, float]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """T interval and standard deviation over the batches, each averaged over its epochs; None for a single batch.
+def of_batches(by_epoch: list[np.ndarray], batches: np.ndarray | None = None) -> np.ndarray | None:
+    """Mean of every batch over its epochs, (n_batches, n_tasks, n_tasks); None where it is not known which is which.
 
-    Epochs see the same batches, so their numbers are not independent.
+    Epochs that see the same batches have numbers that are not independent. Where batches take turns a batch's mean is
+    of its own epochs, so what epochs differ by is in the spread.
+
+    Parameters
+    ----------
+    by_epoch : list of ndarray of shape (n, n_tasks, n_tasks)
+    batches : ndarray of int, optional
+        Which batch each number is of; without it all epochs have the same ones in the same order.
     """
-    n_batches = len(by_epoch[0])
-    if n_batches < 2 or any(len(epoch) != n_batches for epoch in by_epoch):
+    if batches is None:
+        if any(len(epoch) != len(by_epoch[0]) for epoch in by_epoch):
+            return None
+        batches = np.tile(np.arange(len(by_epoch[0])), len(by_epoch))
+    measured = np.concatenate(by_epoch)
+    return np.array([mean_of_defined(measured[batches == one]) for one in np.unique(batches)])
+
+
+def over_batches(
+    by_batch: np.ndarray, values: np.ndarray, bounds: tuple[float, float]
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """T interval around values, and standard deviation, over batches (n_batches, n_tasks, n_tasks); None for one."""
+    if len(by_batch) < 2:
         return None, None, None
-    by_batch = mean_of_defined(np.array(by_epoch))
     n_defined = (~np.isnan(by_batch)).sum(axis=0)
     mean = mean_of_defined(by_batch)
     deviations = mean_of_defined((by_batch - mean) ** 2)
     n_others = np.where(n_defined > 1, n_defined - 1, np.nan)
     spread = np.sqrt(deviations * n_defined / n_others)
     half = stats.t.ppf((1 + LEVEL) / 2, np.maximum(n_defined - 1, 1)) * spread / np.sqrt(np.maximum(n_defined, 1))
-    values = mean_of_defined(np.array([mean_of_defined(epoch) for epoch in by_epoch]))
     return moved(values, -half, bounds), moved(values, half, bounds), spread
 
 

@@ -53,14 +53,10 @@ def path_affinity(trace: Trace) -> Relation:
     of_epochs = [rates[trace.measurement_steps == end] for end in ends]
     mean = np.array([mean_of_defined(one) for one in of_epochs])
     trajectory = _sums(mean, ends, weights)
-    low = high = spread = None
+    values, low, high, spread = trajectory[-1], None, None, None
     if len({len(one) for one in of_epochs}) == 1:
         by_batch = np.stack([_sums(one, ends, weights)[-1] for one in np.stack(of_epochs, axis=1)])
-        low, high, spread = over_batches([by_batch], (-np.inf, np.inf))
-    values = trajectory[-1]
-    if low is not None and high is not None:  # around the value itself, which is not the mean of the batches' sums
-        half = (high - low) / 2
-        low, high = values - half, values + half
+        low, high, spread = over_batches(by_batch, values, (-np.inf, np.inf))
     found = Relation(values, low, high, trajectory, "", ends // trace.steps_per_epoch, spread, directed=True)
     of_tasks = {"path_affinity_to_itself": np.diagonal(values).copy()}
     return replace(found, reason=_missing(trace, values), of_tasks=of_tasks)

@@ -11,6 +11,7 @@ from mtl.ablation import design
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import interval, number, plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
+from mtl.report.afterwards import afterwards_sentences, afterwards_table
 from mtl.report.decided import decision_sentences, decision_table
 from mtl.report.screened import (
     headline_of,
@@ -229,9 +230,12 @@ def _of_screening(found: Screening, i: int) -> list[Section]:
         ]
     relevant, predicted = tuple(relevance_sentences(found)), tuple(predicted_sentences(found))
     names = [f"{name}{numbered(i)}" for name in ("relevance", "left_out_runs", "predicted_sets")]
+    later = f"Predicted best and worst, trained afterwards{where}"
+    lines = tuple(afterwards_sentences(found)) if found.afterwards else ()
     return [
         Section(f"Relevance of each auxiliary{where}", relevance_table(found), relevant, (names[0],)),
         Section(f"Predicted sets{where}", predicted_table(found), predicted, (names[2], names[1])),
+        *([Section(later, afterwards_table(found), lines)] if found.afterwards else []),
     ]
 
 

@@ -24,6 +24,7 @@ from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
 from mtl.results import AUC_BY, FAILURE, FIGURES, HOST, PROCESS, TO_BE_DRAWN
+from mtl.sweep.composed import compose_once
 from mtl.sweep.drawing import Drawing
 from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
@@ -113,6 +114,7 @@ class SweepCallback(Callback):
         check_nodes(
             {key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide", "screening")}
         )
+        compose_once()
         asked = expected(config)
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
@@ -358,11 +360,9 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
 
 def _never_reused(config: DictConfig, uri: str) -> list[str]:
     """Why nothing that is done already can be found, where that is so."""
-    if config.rerun:
+    if config.rerun or uri:
         return []
-    if not uri:
-        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    return []
+    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
 
 
 def _own_folder(config: DictConfig) -> Path:

@@ -20,6 +20,7 @@ from mtl.sweep.sweepers import Expected, parsed
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
+    from mtl.screening.asked import Asked
 
 MEMBERS = "+task@tasks"  # the override that adds auxiliaries to the main task
 WIDTH = 80  # of a terminal
@@ -41,23 +42,26 @@ class Screening(OwnSweeper):
     @classmethod
     def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
         """All jobs, and the design as a table."""
-        from mtl.screening.earlier import tag_of
-
         _check_single(arguments)
-        candidates, sets, new = _sets(config)
+        asked, sets, new = _sets(config)
         jobs = times([[_word(each)] for each in sets], arguments, "screening")
-        _check_labels(config, [job for job in jobs if job[0] == _word(candidates)])
-        lines = design_table(str(config.main_task), candidates, sets, new)
-        return Expected(jobs, lines=lines, screening=tag_of(str(config.main_task), candidates))
+        _check_labels(config, [job for job in jobs if job[0] == _word(asked.candidates)])
+        lines = design_table(asked.main_task, asked.candidates, sets, new)
+        for which, auxiliaries in asked.foretold.items():
+            lines += _wrapped(f"Predicted {which}: {' + '.join(auxiliaries)}.")
+        return Expected(jobs, lines=[*lines, ""] if asked.foretold else lines, screening=asked.tag)
 
     def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
         """One wave."""
+        from mtl.screening.settings import BEST_AND_WORST
+
         assert self.config is not None
         _, sets, _ = _sets(self.config)
         results = self.launch(times([[_word(each)] for each in sets], arguments, "screening"))
         self.callback.ended = (
             f"Six sets more, those that teach most: the same command with screening.propose=6 "
-            f"screening.after={self.callback.own_run}"
+            f"screening.after={self.callback.own_run}\n"
+            f"The sets predicted best and worst, to see whether that holds: screening.propose={BEST_AND_WORST} instead"
         )
         return results
 
@@ -87,12 +91,14 @@ def _check_labels(config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
                 raise UserError(f"screening.candidates: {error}") from None
 
 
-def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
-    """Candidates, the auxiliaries of every set to run, and how many of the last were proposed."""
+def _sets(config: DictConfig) -> tuple[Asked, list[tuple[str, ...]], int]:
+    """What is asked for, the auxiliaries of every set to run, and how many of the last are new."""
+    from mtl.report.afterwards import best_and_worst_after
+    from mtl.screening.asked import Asked
     from mtl.screening.design import design
     from mtl.screening.earlier import earlier_of
     from mtl.screening.proposing import propose
-    from mtl.screening.settings import check_candidates
+    from mtl.screening.settings import BEST_AND_WORST, check_candidates
 
     asked, main_task = build(config.screening), str(config.main_task)
     if list(config.tasks) != [main_task]:
@@ -101,7 +107,8 @@ def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], i
             f"{', '.join(map(str, config.tasks))}. Right would be a set of this one task (tasks=anomaly for "
             "general_anomaly)."
         )
-    earlier = None if asked.after is None else earlier_of(_runs_of(config, asked.after), asked.after)
+    runs = [] if asked.after is None else _runs_of(config, asked.after)
+    earlier = None if asked.after is None else earlier_of(runs, asked.after)
     typed = any(str(word).lstrip("+").startswith("screening.candidates=") for word in config.hydra.overrides.task)
     if earlier is not None and typed and set(asked.candidates) != set(earlier.candidates):
         raise UserError(
@@ -116,9 +123,12 @@ def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], i
     found = repository(config)
     check_candidates(candidates, main_task, found.get_group_options("task") if found else candidates)
     if earlier is None:
-        return candidates, design(candidates, asked.sets, asked.seed), 0
+        return Asked(main_task, candidates), design(candidates, asked.sets, asked.seed), 0
+    if asked.propose == BEST_AND_WORST:
+        foretold = best_and_worst_after(runs, earlier, build(config.tracking))
+        return Asked(main_task, candidates, foretold), [*earlier.sets, *foretold.values()], len(foretold)
     new = propose(earlier.sets, earlier.gains, candidates, asked.propose, asked.seed)
-    return candidates, [*earlier.sets, *new], len(new)
+    return Asked(main_task, candidates), [*earlier.sets, *new], len(new)
 
 
 def _runs_of(config: DictConfig, what: str) -> list[TrackedRun]:

@@ -177,6 +177,15 @@ def _is_whole(entry: object) -> bool:
     )
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What a record has another of as soon as a line was added; None where it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def journals(folder: Path) -> list[Path]:
     """The records below a folder, those put aside included; outer folders first."""
     return sorted(folder.rglob("tracking*.jsonl"), key=lambda path: (len(path.parts), path))

@@ -14,6 +14,7 @@ from mtl.training.dataset import Dataset
 from mtl.training.measure_batchwise import compile_on_all
 from mtl.training.measure_dense import compile_on_dense
 from mtl.training.measurement import Batches, Measurement
+from mtl.training.measurement_plan import Cost, Course, Plan, within_share
 from mtl.training.update_scale import update_scale
 
 if TYPE_CHECKING:
@@ -29,11 +30,20 @@ class GradientMeasurements:
 
     Parameters
     ----------
-    epochs : int or sequence of int
-        After every so many epochs, or after these epochs, counted from 1.
-    batches, batch_size : int
-        Disjoint batches of validation frames, the same every time; fewer where
-        there are not enough frames. With 0 batches nothing is measured.
+    epochs : int, sequence of int or None
+        After every so many epochs, or after these epochs, counted from 1. None: where a backbone is trained as
+        many as `share` allows, else every epoch.
+    batches : int or None
+        Of validation frames, every time; fewer where there are not enough frames. With 0 batches nothing is
+        measured. None: where a backbone is trained as many as `share` allows of the `most_batches` that take turns,
+        else all of these.
+    share : float or None
+        Of the passes of the training steps that are spent at most where `epochs` or `batches` is None and a backbone is
+        trained, see `mtl.training.measurement_plan.within_share`. None: all that can be measured is.
+    most_batches : int
+        Disjoint batches that are held out where `batches` is None.
+    batch_size : int
+        Frames of a batch.
     permuted_labels : bool
         Compare also with gradients whose labels are permuted within the batch,
         every time anew: what the cosine is where labels have nothing in common.
@@ -53,8 +63,10 @@ class GradientMeasurements:
 
     def __init__(
         self,
-        epochs: PositiveInt | Sequence[PositiveInt],
-        batches: NonNegativeInt,
+        epochs: PositiveInt | Sequence[PositiveInt] | None,
+        batches: NonNegativeInt | None,
+        share: PositiveFloat | None,
+        most_batches: PositiveInt,
         batch_size: PositiveInt,
         permuted_labels: bool,
         affinity_step: PositiveFloat | None,
@@ -63,19 +75,42 @@ class GradientMeasurements:
     ) -> None:
         self.epochs = epochs
         self.batches = batches
+        self.share = share
+        self.most_batches = most_batches
         self.batch_size = batch_size
         self.permuted_labels = permuted_labels
         self.affinity_step = affinity_step
         self.path_steps = path_steps
         self.seed = seed
 
-    def due(self, epoch: int) -> bool:
-        """Whether to measure after this epoch, counted from 1."""
-        return epoch % self.epochs == 0 if isinstance(self.epochs, int) else epoch in self.epochs
+    def on(
+        self,
+        model: MultiTaskModel,
+        dataset: Dataset,
+        optimizer: keras.Optimizer | None = None,
+        course: Course | None = None,
+    ) -> GradientMeter:
+        """Ready to measure this model.
 
-    def on(self, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None = None) -> GradientMeter:
-        """Ready to measure this model; with the optimizer that trains it also what its updates owe to each task."""
-        return GradientMeter(self, model, dataset, optimizer)
+        Parameters
+        ----------
+        model : MultiTaskModel
+        dataset : Dataset
+        optimizer : keras optimizer, optional
+            That trains it: what its updates owe to each task is measured too.
+        course : Course, optional
+            The training, of whose passes a share is kept; without it none is.
+        """
+        return GradientMeter(self, model, dataset, optimizer, course)
+
+    def plan(self, model: MultiTaskModel, n_batches: int, course: Course | None) -> Plan:
+        """When to measure, and on how many of the batches that are held out."""
+        all_given = self.epochs is not None and self.batches is not None
+        if course is None or self.share is None or model.shares_dense_layer_only or not n_batches or all_given:
+            return Plan(1 if self.epochs is None else self.epochs, n_batches)
+        cost = Cost.of(len(model.tasks), self.batch_size, self.permuted_labels, self.affinity_step is not None)
+        given = None if self.batches is None else n_batches
+        return within_share(self.share, course, cost, n_batches, self.epochs, given)
 
 
 class GradientMeter:
@@ -87,9 +122,12 @@ class GradientMeter:
     model : MultiTaskModel
     dataset : Dataset
     optimizer : keras optimizer or None
+    course : Course or None
 
     Attributes
     ----------
+    plan : Plan
+        When it is due, and on how many batches.
     groups : tuple of str
         Names of the layer groups.
     found : list of Measurement
@@ -99,15 +137,22 @@ class GradientMeter:
     """
 
     def __init__(
-        self, settings: GradientMeasurements, model: MultiTaskModel, dataset: Dataset, optimizer: keras.Optimizer | None
+        self,
+        settings: GradientMeasurements,
+        model: MultiTaskModel,
+        dataset: Dataset,
+        optimizer: keras.Optimizer | None,
+        course: Course | None,
     ) -> None:
         self._settings = settings
         self._optimizer = optimizer
         self._model = model
         self._dataset = dataset
         val, train = dataset.positions("val"), dataset.positions("train")
-        self._held_out = held_out_batches(val, settings.batches, settings.batch_size, settings.seed)
+        n_batches = settings.most_batches if settings.batches is None else settings.batches
+        self._held_out = held_out_batches(val, n_batches, settings.batch_size, settings.seed)
         self._stepped = step_batches(train, len(self._held_out), settings.batch_size, settings.seed)
+        self.plan = settings.plan(model, len(self._held_out), course)
         self._kept: dict[str, Batches] = {}
         measure = compile_on_dense if model.shares_dense_layer_only else compile_on_all
         self._measure = model.compiled(
@@ -117,20 +162,27 @@ class GradientMeter:
         self.steps: list[int] = []
         self.found: list[Measurement] = []
 
+    def due(self, epoch: int) -> bool:
+        """Whether to measure after this epoch, counted from 1."""
+        return bool(len(self._held_out)) and self.plan.due(epoch)
+
     def measure(self, step: int) -> None:
         """Measure after so many steps of training."""
         if not len(self._held_out):
             return
-        held_out = self._batches("held out", self._held_out)
+        number = len(self.found)
+        turn = self.plan.turn(number, len(self._held_out))
+        held_out = self._batches("held out", self._held_out, turn)
         rng = np.random.default_rng(seed_of(self._settings.seed, "permuted labels", str(step)))
         permuted = held_out.permuted(rng) if self._settings.permuted_labels else None
-        stepped = self._batches("stepped", self._stepped) if self._settings.affinity_step else None
+        tries = self._settings.affinity_step is not None and number % self.plan.tried == 0
+        stepped = self._batches("stepped", self._stepped, turn) if tries else None
         scale = self._scale(stepped, step)
-        found = self._measure(held_out, permuted, stepped, len(self.found), *(() if scale is None else (scale,)))
+        found = self._measure(held_out, permuted, stepped, number, *(() if scale is None else (scale,)))
         if self._model.is_partial:
             found = found.where_labelled(held_out.present, None if stepped is None else stepped.present)
         self.found.append(found)
-        self.steps += [step] * len(self._held_out)
+        self.steps += [step] * len(turn)
 
     def _scale(self, stepped: Batches | None, step: int) -> list[tf.Tensor] | None:
         """How far the optimizer moves parameters along a gradient; None where that is not known or not due.
@@ -141,41 +193,48 @@ class GradientMeter:
         every = self._settings.path_steps
         if stepped is None or self._optimizer is None or every is None or not self._model.shares_dense_layer_only:
             return None
-        ends = self.steps[:: len(self._held_out)]
+        ends = self.steps[:: self.plan.batches]
         done = [end for end, one in zip(ends, self.found, strict=True) if one.update_rates is not None]
         if done and step - done[-1] < every:
             return None
         return update_scale(self._optimizer, len(self._model.shared_variables))
 
-    def _batches(self, name: str, positions: np.ndarray) -> Batches:
-        """Feature vectors and targets at these positions; kept where they are small."""
-        if name in self._kept:
-            return self._kept[name]
-        features, targets = self._dataset.gather(positions)
-        if features.nbytes > HELD_BYTES:
-            return Batches(features, targets)
-        self._kept[name] = Batches(tf.constant(features), targets)
-        return self._kept[name]
+    def _batches(self, name: str, positions: np.ndarray, turn: np.ndarray) -> Batches:
+        """Feature vectors and targets of the batches whose turn it is; kept where they are small."""
+        if name not in self._kept:
+            features, targets = self._dataset.gather(positions[turn])
+            n_bytes = features.nbytes // len(turn) * len(positions)
+            if n_bytes > HELD_BYTES:
+                return Batches(features, targets)
+            if len(turn) < len(positions):
+                features, targets = self._dataset.gather(positions)
+            self._kept[name] = Batches(tf.constant(features), targets)
+        kept = self._kept[name]
+        return kept if len(turn) == len(positions) else kept.of(turn)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What the Trace takes, by its names."""
         n, n_groups = len(self._model.tasks), len(self.groups)
         gramians = np.concatenate([np.zeros((0, n_groups, n, n)), *(one.gramians for one in self.found)])
-        nothing = np.empty((0, n, n))
-        baselines = [nothing if one.permuted_cosines is None else one.permuted_cosines for one in self.found]
-        tried = [nothing if one.affinities is None else one.affinities for one in self.found]
-        rates = [one.update_rates for one in self.found]
-        not_due = np.full((len(self._held_out), n, n), np.nan)
-        due = [not_due if one is None else one for one in rates] if any(one is not None for one in rates) else []
+        turns = [self.plan.turn(number, len(self._held_out)) for number in range(len(self.found))]
         return {
             "gramians": gramians.sum(axis=1),
             "measurement_steps": np.array(self.steps, dtype=int),
             "mean_gramians": np.reshape([one.mean_gramian for one in self.found], (-1, n, n)),
             "group_gramians": gramians,
-            "permuted_cosines": np.concatenate([nothing, *baselines]),
-            "affinities": np.concatenate([nothing, *tried]),
-            "update_rates": np.concatenate([nothing, *due]),
+            "measurement_batches": np.array(turns, dtype=int).ravel(),
+            "permuted_cosines": self._of_all([one.permuted_cosines for one in self.found]),
+            "affinities": self._of_all([one.affinities for one in self.found]),
+            "update_rates": self._of_all([one.update_rates for one in self.found]),
         }
+
+    def _of_all(self, parts: list[np.ndarray | None]) -> np.ndarray:
+        """Of all measurements in a row, NaN where it was not due; empty where it never was."""
+        n = len(self._model.tasks)
+        if all(part is None for part in parts):
+            return np.empty((0, n, n))
+        missing = np.full((self.plan.batches, n, n), np.nan)
+        return np.concatenate([missing if part is None else part for part in parts])
 
 
 def held_out_batches(val: np.ndarray, n_batches: int, batch_size: int, seed: int) -> np.ndarray:

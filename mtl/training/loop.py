@@ -23,6 +23,7 @@ from mtl.training.dataset import Dataset
 from mtl.training.divergence import fault_of_losses, fault_of_parameters, fault_of_steps
 from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.history import Epoch, History, epoch_means
+from mtl.training.measurement_plan import Course
 from mtl.training.source import Source
 from mtl.training.state import State
 from mtl.training.steps import compiled_steps
@@ -120,9 +121,11 @@ class Training:
         order = _orders(len(train), chances, self.batch_size, self.seed)
         steps_per_epoch = -(-len(train) // self.batch_size)
         steps = compiled_steps(model, weighting, self.optimizer(), self.gradients_of)
-        state = State(
-            model, steps, measurements.on(model, dataset, steps.optimizer), History(batch_size=self.batch_size)
-        )
+        course = Course(self.epochs, steps_per_epoch * self.batch_size)
+        meter = measurements.on(model, dataset, steps.optimizer, course)
+        if meter.plan.text:
+            log.info("gradient measurements: %s", meter.plan.text)
+        state = State(model, steps, meter, History(batch_size=self.batch_size))
         source, began = Source(dataset, self.batch_size), time.perf_counter()
         checkpoint = checkpoint or NO_CHECKPOINT
         begin = _gone_on(state, checkpoint, on_epoch)
@@ -146,10 +149,10 @@ class Training:
                         advance(at.size, _note(epoch, model.tasks, losses[-1]))
                 history.seconds += time.perf_counter() - start
                 fault = fault_of_steps(model.tasks, losses, weights, steps_per_epoch) or fault_of_parameters(model)
-                if measurements.due(epoch + 1) and not fault:
+                if meter.due(epoch + 1) and not fault:
                     start = time.perf_counter()
                     with spent_on(MEASUREMENTS, 1):
-                        state.meter.measure((epoch + 1) * steps_per_epoch)
+                        meter.measure((epoch + 1) * steps_per_epoch)
                     history.measurement_seconds += time.perf_counter() - start
                     history.first_measurement_seconds = history.first_measurement_seconds or history.measurement_seconds
                 with spent_on(VALIDATION, len(validation.positions)):
@@ -191,8 +194,8 @@ class Training:
             losses=np.concatenate(losses),
             weights=np.concatenate(weights),
             steps_per_epoch=steps_per_epoch,
-            layer_groups=state.meter.groups,
-            **state.meter.arrays(),
+            layer_groups=meter.groups,
+            **meter.arrays(),
             val_losses=best.val_losses,
             val_videos=dataset.frames["video"].cat.codes.to_numpy()[validation.positions],
             val_classes=dataset.frames["class_name"].cat.codes.to_numpy()[validation.positions],

@@ -36,6 +36,10 @@ class Batches:
         """Feature vectors and targets of one batch."""
         return self.features[i], {name: one[i] for name, one in self.targets.items()}
 
+    def of(self, turn: np.ndarray) -> Batches:
+        """Those whose numbers are given."""
+        return Batches(tf.gather(self.features, turn), {name: one[turn] for name, one in self.targets.items()})
+
     @property
     def present(self) -> np.ndarray:
         """Which tasks have a labelled frame in which batch, bool of shape (n_batches, n_tasks)."""
@@ -60,7 +64,7 @@ class Measurement:
         With gradients of permuted labels; the column's task is the permuted one, and
         columns whose turn it was not are NaN.
     affinities : ndarray of shape (n_batches, n_tasks, n_tasks), or None
-        The row's task is the source, and rows whose turn it was not are NaN.
+        The row's task is the source; None where no step was tried.
     update_rates : ndarray of shape (n_batches, n_tasks, n_tasks), or None
         First-order drop of the column task's held-out loss by what one step with weight 1 owes to the row task;
         rows whose turn it was not are NaN.

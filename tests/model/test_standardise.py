@@ -61,7 +61,7 @@ def train(built, data, weighting="pcgrad", batches=2):
     node = OmegaConf.load(ROOT / "conf" / "weighting" / f"{weighting}.yaml")
     config = OmegaConf.create({"seed": 0, "main_task": "violence", "w": node})
     loop = Training(6, 32, lambda: keras.optimizers.Adam(0.01), "natural", True, 6, "parameters", None, 0)
-    measured = GradientMeasurements(1, batches, 32, True, 0.01, None, 0)
+    measured = GradientMeasurements(1, batches, None, 8, 32, True, 0.01, None, 0)
     weights = build(config.w, tasks=tuple(TASKS))
     return loop.train(built, data, weights, measured, "violence", lambda number, epoch: None)
 

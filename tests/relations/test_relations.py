@@ -222,6 +222,25 @@ def test_interval_is_over_batches() -> None:
     assert found.high[0, 1] == pytest.approx(high)
 
 
+def test_interval_is_over_all_that_took_turns() -> None:
+    """Three epochs of one batch each, the first batch twice: the t interval of the batches' means (.25, .1)."""
+    cosines = [0.0, 0.1, 0.5]
+    gramians = np.array([[[1, c], [c, 1]] for c in cosines])
+    turns = {"measurement_steps": np.arange(1, 4) * STEPS, "measurement_batches": np.array([0, 1, 0])}
+    trace = make_trace(2, gramians=gramians, mean_gramians=gramians, **turns)
+    found = gradient_similarity(trace, 0)
+    assert found.values[0, 1] == pytest.approx(0.2)
+    assert found.spread[0, 1] == pytest.approx(np.std([0.25, 0.1], ddof=1))
+    low, high = stats.t.interval(0.95, 1, loc=0.2, scale=stats.sem([0.25, 0.1]))
+    low, high = (moved(np.array(0.2), end - 0.2, (-1.0, 1.0)) for end in (low, high))  # on Fisher's scale
+    assert (found.low[0, 1], found.high[0, 1]) == (pytest.approx(low), pytest.approx(high))
+    assert gradient_similarity_mean(trace, 0).low is None
+    assert (
+        gradient_similarity(make_trace(2, gramians=gramians, measurement_steps=turns["measurement_steps"]), 0).low
+        is None
+    )
+
+
 def test_warm_up_of_the_whole_run_is_nan_with_a_reason() -> None:
     found = gradient_similarity(make_trace(), EPOCHS)
     assert np.isnan(found.values).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from mtl.report.screened import predicted_sentences, relevance_sentences
 from mtl.report.sections import headline, sections
 from mtl.report.summary import Summary, summarise
 from mtl.report.write import write_summary
-from mtl.results import SCREENING, TrackedRun
+from mtl.results import MEMBERS, SCREENING, TrackedRun
+from mtl.screening.asked import Asked, asked_of
 from mtl.screening.design import design, members
-from mtl.screening.of_runs import asked_of
 
 CANDIDATES = ("a", "b", "c", "d", "e")
 GAIN = dict(zip(CANDIDATES, (1.2, -0.8, 0.0, 0.4, 0.0), strict=True))  # in skill, not in AUC
@@ -46,10 +47,10 @@ def table_of(used: tuple[str, ...], seed: int, split: str) -> pd.DataFrame:
     )
 
 
-def tracked(folder: Path, validation: bool = True, n_sets: int = 12) -> list[TrackedRun]:
-    """The runs of a screening, as the tracking gives them."""
+def tracked(folder: Path, validation: bool = True, sets: Sequence[tuple[str, ...]] | None = None) -> list[TrackedRun]:
+    """The runs of a screening, as the tracking gives them: of its design, or of these sets."""
     runs = []
-    for i, used in enumerate(design(CANDIDATES, n_sets, 0)):
+    for i, used in enumerate(design(CANDIDATES, 12, 0) if sets is None else sets):
         for seed in range(SEEDS):
             place = folder / f"{i}-{seed}"
             place.mkdir(parents=True)
@@ -59,7 +60,7 @@ def tracked(folder: Path, validation: bool = True, n_sets: int = 12) -> list[Tra
             flags = {f"task.{each}": str(int(each in ("main", *used))) for each in ("main", *CANDIDATES)}
             params = {"tasks": name, "seed": str(seed), "main_task": "main", "evaluation.resamples": "200", **flags}
             measures = {f"gradient_similarity/{'_vs_'.join(sorted((each, 'main')))}": GAIN[each] / 4 for each in used}
-            tags = {SCREENING: ASKED, "mtl.job": str(len(runs))}
+            tags = {SCREENING: ASKED, MEMBERS: name, "mtl.job": str(len(runs))}
             job = TrackedRun(f"{i}-{seed}", f"{name} seed={seed}", "FINISHED", params, measures, tags)
             runs.append(replace(job, artifact_uri=str(place)))
     return runs
@@ -189,7 +190,7 @@ def test_too_few_sets_have_no_interval(runs):
 
 
 def test_what_was_asked_is_read_from_the_tag(runs):
-    assert asked_of(runs) == ("main", CANDIDATES)
+    assert asked_of(runs) == Asked("main", CANDIDATES)
     assert asked_of([replace(run, tags={}) for run in runs]) is None
     with pytest.raises(UserError, match="should be JSON"):
         asked_of([replace(runs[0], tags={SCREENING: "[]"})])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from conftest import call
 from hydra.types import RunMode
@@ -13,7 +14,8 @@ from mtl.config.parameters import parameters, run_name
 from mtl.errors import UserError
 from mtl.job.fingerprint import NEUTRAL
 from mtl.results import SCREENING, TrackedRun
-from mtl.screening.earlier import earlier_of, tag_of
+from mtl.screening.asked import Asked
+from mtl.screening.earlier import earlier_of
 from mtl.sweep import sweepers
 from mtl.sweep.screening_sweeper import WIDTH, design_table
 from mtl.tracking.journal import recorded
@@ -119,6 +121,9 @@ def test_the_design_fits_into_a_terminal_and_says_every_set():
         (["screening.candidates=[violence]"], "screening.candidates should be 3 to 23 tasks, found 1."),
         (["screening.propose=6"], "screening.propose=6 needs screening.after=ID"),
         (["screening.after=abc"], "screening.after=abc needs screening.propose=N"),
+        (["screening.propose=best_and_worst"], "screening.propose=best_and_worst needs screening.after=ID"),
+        (["screening.after=abc", "screening.propose=best"], "screening.propose should be how many sets more are tr"),
+        (["screening.after=abc", "screening.propose=best_and_worst"], "screening.after=abc: that is no screening. "),
         (["screening.after=abc", "screening.propose=2"], "screening.after=abc: that is no screening. "),
         (
             ["screening.candidates=[violence,xd_riot,robbery]", "screening.sets=4"],
@@ -178,7 +183,7 @@ def test_what_is_screened_changes_no_run(composed):
     assert run_name({"tasks": "anomaly"}, ["screening.sets=10", "seed=1"]) == "anomaly seed=1"
 
 
-TAG = tag_of("main", ("a", "b"))
+TAG = Asked("main", ("a", "b")).tag
 
 
 def run(tasks, seed, auc, status="FINISHED", tag=TAG):
@@ -202,7 +207,7 @@ def test_gains_are_differences_of_validation_aucs_by_the_same_seeds():
 
 
 def test_what_is_proposed_follows_the_sets_of_the_earlier_screening(composed, monkeypatch):
-    tag = tag_of("general_anomaly", ("violence", "robbery", "arson"))
+    tag = Asked("general_anomaly", ("violence", "robbery", "arson")).tag
     earlier = [(), ("violence", "robbery", "arson"), ("violence",), ("robbery", "arson")]
     runs = [run(["general_anomaly", *each], 0, 0.6, tag=tag) for each in earlier]
     monkeypatch.setattr("mtl.sweep.screening_sweeper._runs_of", lambda config, what: runs)
@@ -244,15 +249,22 @@ ASKED = (
 
 
 @pytest.mark.slow
-def test_a_screening_and_what_is_proposed_after_it(tmp_path):
+def test_a_screening_and_what_is_trained_after_it(tmp_path):
     first = call(tmp_path, *ASKED)
     assert first.returncode == 0, first.stderr
     named = re.search(r"screening\.propose=6 screening\.after=([0-9a-f]{32})", first.stdout)
     assert named is not None
     assert "+ related_auxiliary" in first.stdout
-    second = call(tmp_path, *ASKED, "screening.propose=2", f"screening.after={named[1]}")
+    second = call(tmp_path, *ASKED, "screening.propose=best_and_worst", f"screening.after={named[1]}")
     assert second.returncode == 0, second.stderr
     assert "6 of 8 jobs were done already and are reused" in second.stdout
+    assert "Predicted best and worst, trained afterwards" in second.stdout
+    (written,) = (tmp_path / "multirun").rglob("best_and_worst.csv")
+    rows = pd.read_csv(written)
+    assert list(rows["predicted_as"]) == ["best", "best", "worst", "worst"]
+    assert rows[["predicted_gain", "low", "high", "measured_gain"]].notna().all(axis=None)
+    third = call(tmp_path, *ASKED, "screening.propose=2", f"screening.after={named[1]}", "dry_run=true")
+    assert "8 jobs: 8 done already" in third.stdout, third.stderr  # no other two sets are left
     runs = [each for each in recorded(tmp_path / "multirun") if each.tags.get("sweep") != "parent"]
     assert len(runs) == 6 + 8
     assert {json.loads(each.tags[SCREENING])["main"] for each in runs} == {"related_main"}

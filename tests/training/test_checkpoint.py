@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import ROOT, sampled
+from test_gradient_measurements import deep_model
 from test_training import TASKS, dataset, measurements, model, of_conf, training
 
 pytestmark = pytest.mark.tensorflow
@@ -27,12 +28,13 @@ def checkpoints(folder, epochs=1, seconds=0.0):
     return Checkpoints(epochs, seconds, str(folder))
 
 
-def train(folder, weighting="equal", kill_in=None, measured=2, **changes):
+def train(folder, weighting="equal", kill_in=None, measured=2, built=None, **changes):
     """A training whose process ends in the middle of its so manieth epoch; what it leaves where it does not."""
     from mtl.training.source import Source
 
     settings, begun, runs = checkpoints(folder), 0, Source.runs
-    loop, built = training(**{"epochs": 6, "checkpoint": settings, **changes}), model(dropout=0.3)
+    loop, built = training(**{"epochs": 6, "checkpoint": settings, **changes}), built or model(dropout=0.3)
+    measured = measured if isinstance(measured, dict) else {"batches": measured}
 
     def killed(self, chosen):
         nonlocal begun
@@ -45,7 +47,7 @@ def train(folder, weighting="equal", kill_in=None, measured=2, **changes):
         patch.setattr(Source, "runs", killed)
         of_tasks, told = of_conf(weighting), lambda number, epoch: None
         trace, history = loop.train(
-            built, dataset(), of_tasks, measurements(batches=measured), "general_anomaly", told, checkpoint
+            built, dataset(), of_tasks, measurements(**measured), "general_anomaly", told, checkpoint
         )
     return built, trace, history
 
@@ -69,6 +71,21 @@ def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting, measure
         with pytest.raises(Kill):
             train(tmp_path / "killed", weighting, kill_in=kill_in, measured=measured)
     assert_equal(whole, train(tmp_path / "killed", weighting, measured=measured))
+
+
+def test_measurements_within_a_share_go_on_where_they_were_and_cost_a_training_no_bit(tmp_path):
+    """Batches take turns, steps are tried every third time, other labels are permuted: all of it by the number."""
+    measured = {"epochs": None, "batches": None, "share": 0.2, "batch_size": 8}
+    whole = train(tmp_path / "whole", measured=measured, built=deep_model())
+    assert whole[1].measurement_batches.tolist() == [0, 1, 2, 0, 1]
+    assert whole[1].measurement_steps.tolist() == [14, 21, 28, 35, 42]
+    tried = np.isfinite(whole[1].affinities).all(axis=(1, 2))
+    assert tried.tolist() == [True, False, False, True, False]
+    with pytest.raises(Kill):
+        train(tmp_path / "killed", kill_in=4, measured=measured, built=deep_model())
+    assert_equal(whole, train(tmp_path / "killed", measured=measured, built=deep_model()))
+    for a, b in zip(whole[0].state, train(tmp_path / "bare", measured=0, built=deep_model())[0].state, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 @pytest.mark.slow

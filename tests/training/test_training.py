@@ -80,7 +80,7 @@ def measurements(**changes):
     from mtl.training.gradient_measurements import GradientMeasurements
 
     settings = {"epochs": 1, "batches": 3, "batch_size": 16, "permuted_labels": True, "affinity_step": 0.1, "seed": 0}
-    settings |= {"path_steps": 1}
+    settings |= {"path_steps": 1, "share": None, "most_batches": 3}
     return GradientMeasurements(**settings | changes)
 
 
