@@ -80,13 +80,20 @@ def relevance_sentences(found: Screening) -> list[str]:
     assert effects is not None
     return [
         f"Gain in AUC over the main task alone ({number(found.alone)}), paired by seed, as a sum over the auxiliaries "
-        f"of a set: {plural(found.n_runs, 'set')}, {plural(found.n_seeds, 'seed')} that all of them have.",
+        f"of a set: {plural(found.n_runs, 'set')}, {plural(found.n_seeds, 'seed')} {_whole(found)}.",
         "The ridge coefficient is drawn towards zero, which makes predictions better; the interval and the verdict are "
         "of the least squares coefficient, which is not. The interval is over test videos, seeds and sets, and holds "
         "for all auxiliaries at once.",
         *_untold(effects),
         *found.warnings,
     ]
+
+
+def _whole(found: Screening) -> str:
+    """Which sets have the seeds."""
+    if not found.n_partial:
+        return "that all of them have"
+    return f"that all but {found.n_partial} have; {'it lacks' if found.n_partial == 1 else 'they lack'} some of them"
 
 
 def _untold(effects: Relevance) -> list[str]:

@@ -12,6 +12,8 @@ from mtl.ablation.samples import Sample, SampledGroup
 from mtl.screening.design import members
 from mtl.statistics.bootstrap import mean_of_defined
 
+EVERY = slice(None)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -51,10 +53,20 @@ class Measured:
         """Mean AUC of the main task alone."""
         return float(mean_of_defined(self.values[0]))
 
-    @property
-    def complete(self) -> np.ndarray:
-        """Places of the seeds that every set has."""
-        return np.flatnonzero(np.isfinite(self.values).all(axis=0))
+    def paired(self) -> Measured:
+        """The sets and seeds among which no run is missing, by which seeds are compared.
+
+        All sets by the seeds that all of them have; or, where every set has two seeds at least, the sets that have all
+        seeds, if that leaves more degrees of freedom: else a run that failed would take its whole seed with it.
+        """
+        there = np.isfinite(self.values)
+        all_sets, seeds = np.ones(len(there), bool), there.any(axis=0)
+        choices = [(all_sets, there.all(axis=0))]
+        if there.sum(axis=1).min() > 1:
+            choices.append((there[:, seeds].all(axis=1), seeds))
+        least = 1 + len(self.candidates)
+        kept, seeds = max(choices, key=lambda one: max(one[0].sum() - least, 0) * max(one[1].sum() - 1, 0))
+        return self._of(kept, seeds)
 
     def row_means(self) -> np.ndarray:
         """Mean AUC of every set over its own seeds, (n_rows,)."""
@@ -68,10 +80,11 @@ class Measured:
         """Without these sets."""
         return self._of(np.array([one not in sets for one in self.sets]))
 
-    def _of(self, kept: np.ndarray) -> Measured:
-        """The rows kept."""
+    def _of(self, kept: np.ndarray, of_seeds: np.ndarray | slice = EVERY) -> Measured:
+        """Some of the sets by some of the seeds, both as bool."""
         sets = tuple(one for one, keep in zip(self.sets, kept, strict=True) if keep)
-        return Measured(self.candidates, sets, self.members[kept], self.values[kept], self.draws[kept])
+        values, draws = self.values[kept][:, of_seeds], self.draws[kept][:, of_seeds]
+        return Measured(self.candidates, sets, self.members[kept], values, draws)
 
 
 def names_of(members: np.ndarray, candidates: Sequence[str]) -> tuple[str, ...]:

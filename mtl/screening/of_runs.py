@@ -36,7 +36,9 @@ class Screening:
     fault : str
         Why there is nothing; else empty, and all below is there.
     n_runs, n_seeds : int
-        Sets with a gain, and seeds that all of them have.
+        Sets with a gain, and the seeds that are compared, see `Measured.paired`.
+    n_partial : int
+        Sets that lack some of these seeds.
     alone : float
         AUC of the main task alone.
     relevance : Relevance or None
@@ -69,6 +71,7 @@ class Screening:
     fault: str = ""
     n_runs: int = 0
     n_seeds: int = 0
+    n_partial: int = 0
     alone: float = NAN
     relevance: Relevance | None = None
     foretold: Foretold | None = None
@@ -186,7 +189,9 @@ def screen_measured(
     )
     each = alone(measured.members[1:], measured.gains, free)
     plain = r2(measured.gains, nested_left_out(measured.members[1:], measured.gains, partial(fit, models=[LINEAR])))
-    found = Screening("", "", candidates, "", n, len(measured.complete), measured.alone, effects, judged, chooses)
+    paired = measured.paired()
+    seeds, lacking = paired.values.shape[1], len(measured.sets) - len(paired.sets)
+    found = Screening("", "", candidates, "", n, seeds, lacking, measured.alone, effects, judged, chooses)
     return replace(
         found, word=word_of(judged.r2), runs=runs, sets=ordered, chance=chance, predictors=each, by_membership=plain
     )

@@ -103,13 +103,12 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
         fitted = fit(measured.members[1:], gains[1:], [LINEAR])
         ridge, penalty = fitted.coefficients, fitted.penalty
     pattern = np.column_stack([np.ones(len(gains)), measured.members])
-    inverse = np.linalg.pinv(pattern)
-    separate = np.abs(inverse @ pattern - np.eye(k + 1)).max(axis=1)[1:] < TINY
-    weights, degrees = inverse[1:], len(gains) - int(np.linalg.matrix_rank(pattern))  # (k, n_rows)
+    weights, left, separate = _least_squares(pattern)
+    degrees = len(gains) - int(np.linalg.matrix_rank(pattern))
     of_ones = (weights**2).sum(axis=1)
-    left = np.eye(len(gains)) - pattern @ inverse
     found = np.where(separate, weights @ gains, np.nan)
-    n_seeds = len(measured.complete)
+    paired = measured.paired()
+    n_seeds = paired.values.shape[1]
     nan = np.full(k, np.nan)
     if degrees < 1 or not separate.any():
         why = tuple(_few_sets(k, each) for each in separate)
@@ -122,7 +121,7 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
     videos = np.sqrt(np.maximum(moved.var(axis=1) - of_single * of_ones, 0.0))
     residuals = left @ gains
     variance = float((residuals**2).sum()) / degrees
-    between, of_between = _between_seeds(measured, weights, left, separate)
+    between, of_between = _between_seeds(paired)
     runs, seeds = np.sqrt(variance * of_ones), np.full(k, between)
     random = np.random.default_rng([seed, 2])
     drawn = weights @ _resampled(residuals, np.diag(left), variance, degrees, n_resamples, random)
@@ -138,13 +137,26 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
         word = word_of(low[j], high[j], margin) if separate[j] and n_seeds > 1 else CANNOT_TELL
         by_runs, of_videos = critical * np.hypot(runs[j], seeds[j]), critical * videos[j]
         parts = f"sets and seeds alone leave ±{by_runs:.3f}, videos ±{of_videos:.3f}"
-        alone = f"{'one seed never decides' if n_seeds == 1 else 'no seed has all sets'}; {parts}"
+        alone = f"{_few_seeds(n_seeds, int(np.isfinite(measured.values).any(axis=0).sum()))}; {parts}"
         said = _few_sets(k, False) if not separate[j] else parts if n_seeds > 1 else alone
         words.append(word)
         reasons.append(said if word == CANNOT_TELL else "")
     shares = np.array([shares_of(found[j] + drawn[j], margin) for j in range(k)])
     told = (low, high, tuple(words), tuple(reasons), shares, penalty, degrees, critical)
     return Relevance(measured.candidates, ridge, found, *told, runs, seeds, videos)
+
+
+def _least_squares(pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What makes coefficients (k, n_rows) and residuals (n_rows, n_rows) of values, and which coefficients are known.
+
+    Parameters
+    ----------
+    pattern : ndarray of shape (n_rows, 1 + k)
+        Ones, and the members of every row's set.
+    """
+    inverse = np.linalg.pinv(pattern)
+    separate = np.abs(inverse @ pattern - np.eye(pattern.shape[1])).max(axis=1)[1:] < TINY
+    return inverse[1:], np.eye(len(pattern)) - pattern @ inverse, separate
 
 
 def _few_sets(k: int, separate: bool) -> str:
@@ -155,17 +167,23 @@ def _few_sets(k: int, separate: bool) -> str:
     return f"the sets do not separate it from other auxiliaries: {least}, are needed, and no two always together"
 
 
-def _between_seeds(
-    measured: Measured, weights: np.ndarray, left: np.ndarray, separate: np.ndarray
-) -> tuple[float, float]:
+def _few_seeds(complete: int, n_seeds: int) -> str:
+    """Why seeds that have all sets are too few."""
+    if complete == 1:
+        return "one seed never decides" if n_seeds == 1 else f"only one of {n_seeds} seeds has all sets"
+    return "no seed has all sets"
+
+
+def _between_seeds(measured: Measured) -> tuple[float, float]:
     """Standard error of a coefficient from what auxiliaries do differently by seed, and its degrees of freedom.
 
     A difference of two variances, so the degrees are Satterthwaite's (Biometrics Bulletin 1946), but not below
     `FEWEST_DEGREES`.
     """
-    values = measured.values[:, measured.complete]
-    n_seeds = values.shape[1]
-    if n_seeds < 2:
+    values, n_seeds = measured.values, measured.values.shape[1]
+    pattern = np.column_stack([np.ones(len(values)), measured.members])
+    weights, left, separate = _least_squares(pattern)
+    if n_seeds < 2 or not separate.any() or len(values) <= np.linalg.matrix_rank(pattern):
         return 0.0, 1.0
     of_seeds = weights @ values  # (k, n_seeds)
     residuals = left @ (values - values.mean(axis=1, keepdims=True))

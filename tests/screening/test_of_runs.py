@@ -14,7 +14,7 @@ import pytest
 from mtl.errors import UserError
 from mtl.report.figures import draw
 from mtl.report.page import page
-from mtl.report.screened import predicted_sentences
+from mtl.report.screened import predicted_sentences, relevance_sentences
 from mtl.report.sections import headline, sections
 from mtl.report.summary import Summary, summarise
 from mtl.report.write import write_summary
@@ -155,6 +155,36 @@ def test_one_seed_decides_nothing(runs):
     assert not any("experiment=all_subsets" in line for section in sections(alone) for line in section.lines)
     assert set(found.relevance.words) == {"cannot tell"}
     assert all("one seed never decides" in why for why in found.relevance.reasons)
+
+
+def without(runs, *lost):
+    """The runs without some that failed, each as the number of its set and its seed."""
+    names = list(dict.fromkeys(run.params["tasks"] for run in runs))
+    failed = {(names[number], seed) for number, seed in lost}
+    return [
+        replace(run, status="FAILED", artifact_uri="") if (run.params["tasks"], run.params["seed"]) in failed else run
+        for run in runs
+    ]
+
+
+def test_runs_that_fail_take_no_whole_seed_with_them(runs):
+    """Of every seed one run failed, so no seed has all sets; the eleven other sets have all seeds."""
+    found = summarise(without(runs, (4, "1"), (6, "0"), (7, "2")), "main").screenings[0]
+    assert (found.n_runs, found.n_seeds, found.n_partial) == (13, 3, 3)
+    words = dict(zip(CANDIDATES, found.relevance.words, strict=True))
+    assert (words["a"], words["b"]) == ("helps", "hurts")
+    assert "13 sets, 3 seeds that all but 3 have; they lack some of them." in relevance_sentences(found)[0]
+    lost = summarise(without(runs, (1, "0"), (1, "1"), (1, "2")), "main").screenings[0]
+    assert (lost.n_runs, lost.n_seeds, lost.n_partial) == (12, 3, 0)
+
+
+def test_sets_with_one_seed_decide_nothing_beside_others_with_more(runs):
+    begun = [run for run in runs if run.params["seed"] == "0"] + [run for run in runs if run.params["seed"] == "1"][:9]
+    found = summarise(begun, "main").screenings[0]
+    assert set(found.relevance.words) == {"cannot tell"}
+    assert all("only one of 2 seeds has all sets" in why for why in found.relevance.reasons)
+    lost = summarise(without(runs, (4, "1"), (4, "2"), (6, "0")), "main").screenings[0]
+    assert set(lost.relevance.words) == {"cannot tell"}
 
 
 def test_too_few_sets_have_no_interval(runs):
