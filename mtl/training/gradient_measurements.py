@@ -105,8 +105,8 @@ class GradientMeasurements:
 
     def plan(self, model: MultiTaskModel, n_batches: int, course: Course | None) -> Plan:
         """When to measure, and on how many of the batches that are held out."""
-        limited = course is not None and self.share is not None and not model.shares_dense_layer_only
-        if not (limited and n_batches) or (self.epochs is not None and self.batches is not None):
+        is_given = self.epochs is not None and self.batches is not None
+        if course is None or self.share is None or model.shares_dense_layer_only or is_given or not n_batches:
             return Plan(1 if self.epochs is None else self.epochs, n_batches)
         cost = Cost.of(len(model.tasks), self.batch_size, self.permuted_labels, self.affinity_step is not None)
         given = None if self.batches is None else n_batches
