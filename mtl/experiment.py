@@ -26,7 +26,6 @@ from mtl.job.fingerprint import code_digest, data_digest, fingerprint
 from mtl.job.record import read_job
 from mtl.job.resume import forget, killed_before
 from mtl.job.reuse import done_before, reuse
-from mtl.job.task_sets import of_one_kind
 from mtl.load_run import LoadedRun as LoadedRun
 from mtl.load_run import load_run as load_run
 from mtl.load_run import write_model
@@ -222,11 +221,10 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     dataset = Dataset(features.vectors, targets, features.frames)
     with spent_on(MODEL):
         sweep, optimizer = current(), build(config.training).optimizer()
-        sets = shared_sets(of_one_kind(sweep.sets if sweep else ()), weighting, optimizer, dataset.is_partial)
+        sets = shared_sets(sweep.sets if sweep else (), weighting, optimizer, dataset.is_partial)
         model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]), sets)
-    metrics.log_model(backbone, model, tracked)
+    metrics.log_model(backbone, model, _report_spread(model, dataset), tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it
-    _report_spread(model, dataset, tracked)
     log.info("labels before training: %s", as_text(tuple(tasks), *dataset.label_combinations("train")[:2]))
     with stages("training"):
         trace, history = _train(config, model, dataset, weighting, tracked)
@@ -264,15 +262,15 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     result = Result(
         *named, scores, related, trace, predictions, objective, tracked.id, seconds, history.earlier_seconds
     )
-    tracked.tags(metrics.untrained_classes(tasks, trained))
-    metrics.log_result(tracked, artifacts, result, history, features, len(predictions))
-    if current() is None:
+    told = metrics.untrained_classes(tasks, trained)
+    if sweep is not None:  # it draws them while its next job trains
+        told |= {results.FIGURES: results.TO_BE_DRAWN}
+    metrics.log_result(tracked, artifacts, result, history, features, len(predictions), told)
+    if sweep is None:
         from mtl.report import run_figures
 
         with spent_on(FIGURES):
             count(FIGURES, run_figures.draw(artifacts))
-    else:  # the sweep draws them while its next job trains
-        tracked.tags({results.FIGURES: results.TO_BE_DRAWN})
     tracked.artifacts(artifacts)
     for table in run_tables.run_tables(result):
         report(table)
@@ -330,21 +328,21 @@ def _track_precision(backbone: SplitBackbone, data: Data, features: Features, tr
     tracked.metrics({"features/cosine_to_float32": cosine}, step=0)
 
 
-def _report_spread(model: MultiTaskModel, dataset: Dataset, tracked: Run) -> None:
-    """How far the training frames' features lie apart; standardise them by it where that was asked for."""
+def _report_spread(model: MultiTaskModel, dataset: Dataset) -> dict[str, float]:
+    """How far the training frames' features lie apart, to track; standardise them by it where that was asked for."""
     from mtl.features.spread import FITTED_ON, LOOKED_AT, spread_of
 
     if dataset.features.dtype == np.uint8:  # the frames themselves: the backbone has a preprocessing of its own
-        return
+        return {}
     layer, train = model.standardisation, dataset.positions("train")
     spread = spread_of(dataset.features, train, FITTED_ON if layer else LOOKED_AT)
-    tracked.metrics({"features/spread": spread.size}, step=0)
     if layer:
         layer.fit(spread.mean, spread.scale)
         constant = int(spread.is_constant.sum())
         log.info("features standardised by %d frames: %s; %d constant", spread.n_frames, spread, constant)
     if warning := spread.warning(is_standardised=layer is not None):
         log.warning(warning)
+    return {"features/spread": spread.size}
 
 
 def _train(

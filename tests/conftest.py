@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from warm import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,8 +138,25 @@ def heeded() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+is_slow = False  # whether the test that runs now is; a quick one would wait longer for the imports than it takes
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Know whether the test is a slow one."""
+    global is_slow
+    is_slow = item.get_closest_marker("slow") is not None
+
+
+@cache
+def warm() -> Warm:
+    """The process that becomes what tests type, one for each of the processes of tests."""
+    return Warm()
+
+
 def call(folder: Path, *words: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:
     """The finished `python run.py WORDS`, typed in a folder."""
+    if is_slow and not environment and warm().serves(words):
+        return warm().run(folder, words, timeout)
     return subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *words],
         cwd=folder,

@@ -65,6 +65,20 @@ TOY = {
         ["--designs", "2", "--sweeps", "2", "--resamples", "50"],
         ["published tables, 2 designs", "mean of pairs", "relevance, 2 designs a row", "all held"],
     ),
+    "verdicts": (
+        [
+            *("--draws", "2", "--sets", "4", "--seeds", "2", "--resamples", "30", "--checked", "2"),
+            *(
+                "training.epochs=2",
+                "data.relatedness=[1,random,harmful]",
+                *(f"~tasks.related_{i}" for i in range(4, 9)),
+            ),
+        ],
+        [
+            *("2 runs by the loop too: AUC at most 0.000", "verdicts in 2 draws", "random, told 'helps'"),
+            *("harmful, told 'hurts': any of 1", "rank correlation with the truth: mean"),
+        ],
+    ),
     "toy": (
         ["toy.png", "--steps", "200"],
         ["end (x1, x2), mean loss", "cagrad", "Figure: toy.png"],
@@ -99,8 +113,8 @@ TOY = {
         ["Device:", "mixed_float16", "| 32 px |", "| equal | cagrad |", "| 16 |"],
     ),
     "store": (
-        ["--runs", "2", "12", "--rounds", "1", "--", "freeze=all", "relations=[loss_correlation]"],
-        ["metrics a run; 2 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
+        ["--runs", "12", "--rounds", "1", "--", *FEW],
+        ["metrics a run; 12 runs", "plan of 8 jobs", "start of a job that is done", "report of a sweep", "load_run"],
     ),
 }
 

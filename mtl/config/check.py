@@ -63,15 +63,7 @@ def check(config: DictConfig) -> None:
         )
     check_objective(config)
     _check_standardise(plain)
-    data: Data = build(config.data)
-    name_classes(config.tasks, data)
-    for name, task in build(config.tasks).items():
-        try:
-            task.check(data.classes)
-            if hasattr(task, "check_columns"):
-                task.check_columns(getattr(data, "label_columns", ()))
-        except UserError as error:
-            raise UserError(f"Task '{name}' {error}") from None
+    data = check_tasks(config)
     if hasattr(data, "check_labels"):  # of tasks of other sets too, so that a sweep may turn the set
         known_tasks = {*plain["tasks"], *(path.stem for path in (CONF / "task").glob("*.yaml"))}
         data.check_labels(sorted(known_tasks))
@@ -85,6 +77,31 @@ def check(config: DictConfig) -> None:
             f"training.gradients_of=representation: {type(weighting).__name__} weighs the gradients on each parameter, "
             "which are not computed then; right would be training.gradients_of=parameters or another weighting."
         )
+
+
+def check_tasks(config: DictConfig) -> Data:
+    """Find tasks that the data set has no labels for; name in the config what they leave to it.
+
+    Returns
+    -------
+    data set
+        As it is built from the config.
+
+    Raises
+    ------
+    UserError
+        For a task whose classes or column the data set lacks.
+    """
+    data: Data = build(config.data)
+    name_classes(config.tasks, data)
+    for name, task in build(config.tasks).items():
+        try:
+            task.check(data.classes)
+            if hasattr(task, "check_columns"):
+                task.check_columns(getattr(data, "label_columns", ()))
+        except UserError as error:
+            raise UserError(f"Task '{name}' {error}") from None
+    return data
 
 
 def name_classes(tasks: DictConfig, data: Data) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -74,6 +75,7 @@ class Drawing:
                         )
                     yield split, folder, name, cameras[i % len(cameras)]
 
+    @functools.lru_cache(maxsize=4)  # noqa: B019  # asked for thrice a job; what it keeps are these few numbers
     def events(self) -> Events:
         """The drawn events of all test videos; a normal video has none, whatever look-alike it shows."""
         found: dict[str, tuple[tuple[int, int], ...]] = {}

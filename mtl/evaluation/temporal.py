@@ -145,12 +145,13 @@ def _frame_scores(name: str, predicted: TaskPredictions, time: Timeline, drawn: 
 def _class_precisions(predicted: TaskPredictions, drawn: np.ndarray, weights: np.ndarray) -> list[Sampled]:
     """Average precision of every class against the rest."""
     found = []
+    # by video in memory, as products with videos want it: once for all classes
+    both = np.asfortranarray(np.concatenate([np.ones((1, drawn.shape[1])), drawn]))
     for scores, positives in zip(predicted.scores.T, predicted.positives.T, strict=True):
         if predicted.fault or positives.all() or not positives.any():
             why = predicted.fault or one_sided_reason(positives)
             found.append(Sampled(np.nan, np.full(len(drawn), np.nan), why))
             continue
-        both = np.concatenate([np.ones((1, drawn.shape[1])), drawn])
         values = average_precisions(scores, positives, predicted.videos, weights, both)
         fault = no_interval_reason(positives, predicted.videos)
         found.append(Sampled(float(values[0]), values[1:], fault))

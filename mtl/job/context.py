@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -104,8 +105,12 @@ def current() -> SweepContext | None:
         Where the environment variable that says it is damaged.
     """
     text = os.environ.get(SWEEP)
-    if not text:
-        return None
+    return _described(text) if text else None
+
+
+@functools.lru_cache(maxsize=2)  # a job asks a few times
+def _described(text: str) -> SweepContext:
+    """The sweep that is described so, see `current`."""
     from pydantic import TypeAdapter, ValidationError
 
     try:

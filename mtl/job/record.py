@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.results import FAILURE, REUSED_FROM
-from mtl.tracking.journal import JOURNAL, Journal
+from mtl.tracking.journal import JOURNAL, Journal, journals, stamp
 from mtl.tracking.process import is_dead
 
 
@@ -43,8 +43,29 @@ class Job:
     began: float = 0.0
 
 
+_ended: dict[Path, tuple[tuple[int, ...], Job]] = {}  # a sweep looks every second, at all that ended before too
+
+
 def read_job(folder: Path) -> Job | None:
-    """The job whose record lies in a folder; None where it has not begun."""
+    """The job whose record lies in a folder; None where it has not begun.
+
+    The record of one that has ended is read again only where it is another file since, or a longer one.
+    """
+    path = folder / JOURNAL
+    now = stamp(path)
+    if now is None:
+        return None
+    known = _ended.get(path)
+    if known is not None and known[0] == now:
+        return known[1]
+    job = _read(folder)
+    if job is not None and job.status not in ("RUNNING", "KILLED"):
+        _ended[path] = now, job
+    return job
+
+
+def _read(folder: Path) -> Job | None:
+    """As `read_job`, from the file."""
     record = Journal(folder / JOURNAL)
     if not record.entries:
         return None
@@ -71,7 +92,7 @@ def read_job(folder: Path) -> Job | None:
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs below a sweep's folder that have begun."""
-    folders = sorted(path.parent for path in folder.rglob(JOURNAL) if path.parent != folder)
+    folders = sorted(path.parent for path in journals(folder) if path.name == JOURNAL and path.parent != folder)
     return [job for job in map(read_job, folders) if job is not None]
 
 

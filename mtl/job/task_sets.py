@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 from omegaconf import DictConfig
@@ -35,13 +35,3 @@ def sets_of(jobs: Iterable[DictConfig]) -> list[Heads]:
             found[str(tasks)] = [(task.loss, int(task.units)) for task in build(tasks).values()]
     known = [heads for heads in found.values() if heads and all(units for _, units in heads)]
     return [list(heads) for heads in sorted({tuple(each) for each in known})]
-
-
-def of_one_kind(sets: Iterable[Sequence[tuple[str, int]]]) -> list[Sequence[tuple[str, int]]]:
-    """The sets, where all their heads are of one kind; else none.
-
-    Heads of unlike kinds in one graph are filled up to the widest, and each loss is computed for all: on the demo's
-    features, with three yes-or-no heads and one of 14 classes, that made a step 1.6 times as long.
-    """
-    known = list(sets)
-    return known if len({tuple(kind) for heads in known for kind in heads}) == 1 else []

@@ -13,7 +13,8 @@ import tensorflow as tf
 from pydantic import Field, PositiveInt
 
 from mtl.model.placed_heads import PlacedHeads
-from mtl.model.slots import Kind, Slots, StackedHeads, kinds_of, slots_for, stacked_logits
+from mtl.model.slots import Kind, Slots, kinds_of, slots_for
+from mtl.model.stacked_heads import ByKind, StackedHeads
 from mtl.model.standardise import Standardisation
 from mtl.seeds import seed_of
 from mtl.tasks import UNLABELLED, Task
@@ -130,19 +131,28 @@ class MultiTaskModel:
         if self.slots is None:
             logits = self.compiled(key, lambda: self.infer.get_concrete_function(spec))(tf.constant(features, dtype))
             return {name: one.numpy() for name, one in logits.items()}
-        places = tf.TensorSpec((None,), tf.int32)
+        by_kind = self.by_kind
         infer = self.compiled(
-            key, lambda: tf.function(self._stacked_inference, autograph=False).get_concrete_function(spec, places)
-        )
-        found = infer(tf.constant(features, dtype), tf.constant(self.at)).numpy()
-        return {name: one[:, : task.units] for (name, task), one in zip(self.tasks.items(), found, strict=True)}
+            key, lambda: tf.function(self._stacked_inference, autograph=False).get_concrete_function(
+                spec, *ByKind.specs()[:2]
+            )
+        )  # fmt: skip
+        found = infer(tf.constant(features, dtype), *by_kind.tensors()[:2]).numpy()
+        units = [list(self.tasks.values())[i].units for i in by_kind.order]
+        of_heads = np.split(found, np.cumsum(units)[:-1], axis=1)
+        return {name: of_heads[i] for name, i in zip(self.tasks, by_kind.positions, strict=True)}
 
-    def _stacked_inference(self, features: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-        """Logits (k, b, units) in inference mode of the heads in k places, NaN as `infer` has it."""
+    def _stacked_inference(self, features: tf.Tensor, counts: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Logits (b, n_units) in inference mode of the heads in these rows, NaN as `infer` has it."""
         outputs = self.shared_outputs(self.trained(features, training=False))
         sound = tf.math.is_finite(tf.reduce_sum(outputs, axis=1, keepdims=True))
-        logits = stacked_logits(self.shared.activation(outputs), *self.stacked.taken(at))
+        logits = self.stacked.taken(counts, rows).logits(self.shared.activation(outputs))
         return tf.where(sound, logits, np.nan)
+
+    @property
+    def by_kind(self) -> ByKind:
+        """Where the set's heads are, kind by kind."""
+        return self.stacked.by_kind(self.at)
 
     def compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         """What `build` compiles on this model's variables; once per key, with and without a mask."""

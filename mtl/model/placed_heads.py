@@ -1,4 +1,4 @@
-"""Heads that lie side by side in a few variables, so that those no set has at the moment are in no operation."""
+"""Heads that lie side by side in two variables, so that those no set has at the moment are in no operation."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl.model.slots import Slots, StackedHeads
+from mtl.model.slots import Slots
+from mtl.model.stacked_heads import StackedHeads
 
 
 class Part:
-    """A place of a variable that has several along its first axis, as if it were a variable.
+    """Some rows of a variable, as if they were a variable of their own: a kernel (n_inputs, units), a bias (units,).
 
     Parameters
     ----------
     whole : keras variable
-    place : int
+        Of shape (n_rows, n_inputs) or (n_rows,).
+    rows : slice
     name : str
     """
 
-    def __init__(self, whole: keras.Variable, place: int, name: str) -> None:
-        self.name, self.shape = name, tuple(whole.shape[1:])
-        self._whole, self._place = whole, place
+    def __init__(self, whole: keras.Variable, rows: slice, name: str) -> None:
+        self.name = name
+        self.shape = (*whole.shape[1:], rows.stop - rows.start)
+        self._whole, self._rows = whole, rows
 
     @property
     def value(self) -> tf.Tensor:
         """What is there, as a tensor."""
-        return self._whole.value[self._place]
+        return tf.transpose(self._whole.value[self._rows])
 
     def numpy(self) -> np.ndarray:
         """What is there, as an array of its own."""
@@ -36,8 +39,9 @@ class Part:
 
     def assign(self, value: object) -> None:
         """Put a value of this shape there."""
-        given = tf.convert_to_tensor(value, self._whole.dtype)
-        self._whole.value.scatter_nd_update([[self._place]], [tf.ensure_shape(given, self.shape)])
+        given = tf.ensure_shape(tf.convert_to_tensor(value, self._whole.dtype), self.shape)
+        at = np.arange(self._rows.start, self._rows.stop)[:, None]
+        self._whole.value.scatter_nd_update(at, tf.transpose(given))
 
 
 class PlacedHead:
@@ -58,7 +62,7 @@ class PlacedHead:
 
 
 class PlacedHeads(StackedHeads):
-    """Heads of all places that the sets of a sweep share, a kernel and a bias for each kind; zeros to begin with.
+    """Heads of all places that the sets of a sweep share, a kernel and a bias for all; zeros to begin with.
 
     Parameters
     ----------
@@ -68,39 +72,30 @@ class PlacedHeads(StackedHeads):
     Attributes
     ----------
     variables : list of keras variables
-        Kind by kind a kernel (n_places, n_inputs, units) and a bias (n_places, units).
+        A kernel (n_units, n_inputs) and a bias (n_units,), place by place.
     """
 
     def __init__(self, slots: Slots, n_inputs: int) -> None:
         super().__init__([], slots.kinds)
-        self._sizes = [slots.kinds.count(kind) for kind in self._groups]
-        shapes = [((n, n_inputs, units), (n, units)) for n, (_, units) in zip(self._sizes, self._groups, strict=True)]
         self.variables = [
-            keras.Variable(np.zeros(shape, np.float32), name=f"heads{i}_{name}")
-            for i, each in enumerate(shapes)
-            for shape, name in zip(each, ("kernel", "bias"), strict=True)
+            keras.Variable(np.zeros(shape, np.float32), name=f"heads_{name}")
+            for name, shape in (("kernel", (self.n_units, n_inputs)), ("bias", (self.n_units,)))
         ]
 
     def head(self, place: int) -> PlacedHead:
         """The head in a place."""
-        group, within = self._group[place], self._within(place)
-        kernel, bias = self.variables[2 * group : 2 * group + 2]
-        return PlacedHead(Part(kernel, within, "kernel"), Part(bias, within, "bias"))
+        kernel, bias = (Part(whole, self.rows(place), whole.name.removeprefix("heads_")) for whole in self.variables)
+        return PlacedHead(kernel, bias)
 
     def empty(self) -> None:
         """Put zeros everywhere."""
         for variable in self.variables:
             variable.assign(tf.zeros(variable.shape))
 
-    def put_back(self, at: tf.Tensor, of_kernels: tf.Tensor, of_biases: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients by `variables`, from those on what was `taken`; zero in other places."""
-        n = len(self.kinds)
-        spread = [tf.scatter_nd(at[:, None], each, [n, *each.shape[1:]]) for each in (of_kernels, of_biases)]
-        if len(self._groups) == 1:
-            return spread
-        kernels, biases = (tf.split(each, self._sizes) for each in spread)
-        both = zip(kernels, biases, self._groups, strict=True)
-        return [each[..., :units] for kernel, bias, (_, units) in both for each in (kernel, bias)]
+    def put_back(self, rows: tf.Tensor, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Gradients by `variables`, from those on the kernel and bias of rows that were `taken`; zero elsewhere."""
+        both = zip(gradients, self.variables, strict=True)
+        return [tf.scatter_nd(rows[:, None], gradient, variable.shape) for gradient, variable in both]
 
     def of_places(self, state: Sequence[keras.Variable], at: Sequence[int]) -> list[keras.Variable | Part]:
         """An optimizer's variables, of those that it keeps for heads the parts in these places alone.
@@ -115,17 +110,10 @@ class PlacedHeads(StackedHeads):
             of = next((i for i, one in enumerate(self.variables) if name.startswith(f"{one.path}_")), None)
             (found if of is None else kept[of]).append(variable)
         for place in at:
-            first = 2 * self._group[place]
-            found += [Part(one, self._within(place), one.name) for one in (*kept[first], *kept[first + 1])]
+            found += [Part(one, self.rows(place), one.name) for each in kept for one in each]
         return found
 
-    def _all(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Kernels and biases of all places."""
-        kernels, biases = ([variable.value for variable in self.variables[i::2]] for i in (0, 1))
-        if len(kernels) == 1:
-            return kernels[0], biases[0]
-        return tf.concat([self._wide(each) for each in kernels], 0), tf.concat([self._wide(each) for each in biases], 0)
-
-    def _within(self, place: int) -> int:
-        """Which of its kind a place is."""
-        return place - self._group.index(self._group[place])
+    def _stack(self) -> tuple[tf.Variable, tf.Variable]:
+        """The variables, of which a set's rows are read alone."""
+        kernel, bias = self.variables
+        return kernel.value, bias.value

@@ -18,6 +18,8 @@ from mtl.statistics.bounded import AUC, DIFFERENCE
 
 COLUMN, ROW = 0.22, 0.23  # inches of a set, and of an auxiliary
 IN, OUT = "0.15", "0.9"
+BESIDE = 0.32  # of a column, what was predicted before
+BEFORE: dict[str, Any] = {"color": "black", "markerfacecolor": "white", "markersize": 5.5, "markeredgewidth": 1.3}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class PredictedSet:
     predicted, low, high : float
     measured : float
         NaN where nobody trained it.
+    before, before_low, before_high : float
+        What was predicted before it was trained, where it was trained to see whether that holds; else NaN.
     """
 
     members: tuple[str, ...]
@@ -58,6 +62,9 @@ class PredictedSet:
     low: float
     high: float
     measured: float
+    before: float = float("nan")
+    before_low: float = float("nan")
+    before_high: float = float("nan")
 
 
 def relevance_plot(table: pd.DataFrame, measure: str, margin: float) -> Figure:
@@ -106,6 +113,8 @@ def foretold_plot(runs: ForetoldRuns, measure: str) -> Figure:
 def sets_plot(sets: Sequence[PredictedSet], auxiliaries: Sequence[str], alone: float, measure: str) -> Figure:
     """Predicted score of sets above, and below it what each holds; those that were trained have an open square.
 
+    What was predicted before a set was trained stands beside it as a diamond.
+
     Parameters
     ----------
     sets : sequence of PredictedSet
@@ -129,7 +138,12 @@ def sets_plot(sets: Sequence[PredictedSet], auxiliaries: Sequence[str], alone: f
     above.plot(columns, predicted, "o", color=COLOURS[0], markersize=5, zorder=3)
     trained: dict[str, Any] = {"color": "black", "markerfacecolor": "none", "markersize": 7, "markeredgewidth": 1.4}
     above.plot(columns, measured, "s", zorder=4, **trained)
-    above.set_ylim(*range_of(np.concatenate([predicted, low, top, measured, [alone]]), AUC))
+    later = [(i, one) for i, one in enumerate(sets) if np.isfinite(one.before)]
+    for i, one in later:
+        above.vlines(i + BESIDE, one.before_low, one.before_high, color="black", linewidth=1.2, zorder=3)
+        above.plot(i + BESIDE, one.before, "D", zorder=5, **BEFORE)
+    reached = [[one.before, one.before_low, one.before_high] for _, one in later]
+    above.set_ylim(*range_of(np.concatenate([predicted, low, top, measured, [alone], *reached]), AUC))
     above.set_ylabel(plain(measure), fontsize=9)
     above.tick_params(labelsize=8.5)
     above.tick_params(axis="x", length=0, labelbottom=False)
@@ -142,6 +156,9 @@ def sets_plot(sets: Sequence[PredictedSet], auxiliaries: Sequence[str], alone: f
         Line2D([], [], marker="s", linestyle="", label="measured: trained", **trained),
         Line2D([], [], color="0.45", linestyle="--", linewidth=1.0, label="main task alone"),
     ]
+    if later:
+        words = "predicted before it was trained, 90 % interval"
+        key.append(Line2D([], [], marker="D", linestyle="-", linewidth=1.2, label=words, **BEFORE))
     figure.legend(handles=key, loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
     return fitted(figure)
 

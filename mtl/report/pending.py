@@ -12,7 +12,7 @@ from mtl.errors import UserError
 from mtl.report.run_figures import FOLDER, NEEDED, draw
 from mtl.report.stored import EVENTS
 from mtl.results import DRAWN, FIGURES, REUSED_FROM, TO_BE_DRAWN
-from mtl.tracking.journal import Journal, journals
+from mtl.tracking.journal import Journal, journals, stamp
 
 if TYPE_CHECKING:
     from mtl.tracking.mlflow_tracking import MLflowTracking
@@ -21,12 +21,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TABLES = "tables"
+_drawn: dict[Path, tuple[int, int, int]] = {}  # records with nothing left to draw, when they were read last
 
 
 def pending(folder: Path) -> list[Journal]:
     """Records below a folder of runs that have finished and whose figures are still to be drawn."""
-    found = [record for record in map(Journal, journals(folder)) if record.entries]
-    return [record for record in found if record.status == "FINISHED" and record.tags().get(FIGURES) == TO_BE_DRAWN]
+    left = []
+    for path in journals(folder):
+        now = stamp(path)
+        if now is None or _drawn.get(path) == now:
+            continue
+        record = Journal(path)
+        status = record.status if record.entries else "RUNNING"
+        if status == "FINISHED" and record.tags().get(FIGURES) == TO_BE_DRAWN:
+            left.append(record)
+        elif status != "RUNNING":
+            _drawn[path] = now
+    return left
 
 
 def draw_recorded(record: Journal, tracking: MLflowTracking | NoTracking) -> None:

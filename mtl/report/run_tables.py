@@ -114,6 +114,9 @@ def run_tables(result: Result) -> list[RenderableType]:
         table = pairs_table(result.relations, result.tasks)
         for i in range(0, table.shape[1], PAIRS_SIDE_BY_SIDE):
             shown.append(terminal_table("Relations of pairs", table.iloc[:, i : i + PAIRS_SIDE_BY_SIDE]))
+        together = whole_set_table(result.relations)
+        if len(together) and len(result.tasks) > 2:  # of two the pair is the set
+            shown.append(terminal_table("Relations of the whole set", together))
     notes = {f"auc of {task}": reason for task, reason in scores["reason"].items() if reason}
     notes |= {
         f"{kind.replace('_', ' ')} of {task}": result.scores[f"{kind}/{task}"].reason
@@ -123,6 +126,13 @@ def run_tables(result: Result) -> list[RenderableType]:
     }
     notes |= {name: each.reason for name, each in result.relations.items() if each.reason and len(result.tasks) > 1}
     return [*shown, *(Text(f"{name}: {reason}", style="dim") for name, reason in notes.items())]
+
+
+def whole_set_table(relations: Mapping[str, Relation]) -> pd.DataFrame:
+    """Measures down that have one number of all tasks together, and that number."""
+    found = {name: relation.of_set for name, relation in relations.items() if relation.of_set is not None}
+    index = pd.Index([name.replace("_", " ") for name in found], name="measure")
+    return pd.DataFrame({"all tasks together": [number(value) for value in found.values()]}, index=index)
 
 
 def pairs_table(relations: Mapping[str, Relation], tasks: Sequence[str]) -> pd.DataFrame:

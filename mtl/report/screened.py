@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,10 +13,15 @@ from mtl.ablation.judged import CANNOT_TELL
 from mtl.ablation.predictions import ComparedRun
 from mtl.formatting import SPACE, interval, number, percentage, plural, signed, signed_interval
 from mtl.plots.screenings import ForetoldRuns, PredictedSet
+from mtl.report.afterwards import afterwards_frame
 from mtl.report.compared_runs import compared_runs
 from mtl.report.judge import VIDEO_LABELS
+from mtl.report.linearised_sets import linearised_predictors
 from mtl.report.stored import Downloads
-from mtl.screening.of_runs import Foretold, Screening, asked_of, screen
+from mtl.screening.afterwards import TEST
+from mtl.screening.asked import asked_of
+from mtl.screening.foretold import Foretold
+from mtl.screening.of_runs import Screening, screen
 from mtl.screening.relevance import Relevance
 from mtl.screening.sets import LEVEL, MOST_OPEN
 from mtl.screening.surrogate import PREDICTABLE, USABLE
@@ -23,6 +29,7 @@ from mtl.screening.surrogate import PREDICTABLE, USABLE
 MOST_SETS = 12  # predicted sets that a report lists; all of them stand in predicted_sets.csv
 MOST_DRAWN = 24
 NONE = "none"
+NAN = float("nan")
 
 
 def screenings_of(
@@ -43,14 +50,15 @@ def screenings_of(
     asked = asked_of(design.runs)
     if asked is None:
         return []
-    if asked[0] != main_task:
-        other = f"the sweep screened auxiliaries of {asked[0]}, and {main_task} is asked about"
-        return [Screening("", main_task, asked[1], other)]
+    if asked.main_task != main_task:
+        other = f"the sweep screened auxiliaries of {asked.main_task}, and {main_task} is asked about"
+        return [Screening("", main_task, asked.candidates, other)]
     validation, _, _ = compared_runs(design, main_task, tracking, VIDEO_LABELS, "val")
     known = {(one.row, one.seed) for one in validation if not one.predicted.fault}
     whole = all((one.row, one.seed) in known for one in entries if not one.predicted.fault)
     chooses = [one for one in validation if not one.predicted.fault] if whole else []
-    return screen(entries, chooses, main_task, asked[1], *resampling(design.counted), margin)
+    further = linearised_predictors(design, asked, tracking)
+    return screen(entries, chooses, asked, *resampling(design.counted), margin, further)
 
 
 def relevance_table(found: Screening) -> pd.DataFrame:
@@ -123,14 +131,8 @@ def predicted_sentences(found: Screening) -> list[str]:
             "the main task alone, and which of them is better than another is not foretold."
         )
     lines += _best_sentences(found)
-    entered = judged.fitted.model.predictors
     if found.predictors:
-        each = ", ".join(f"{name} {number(value, 2)}" for name, value in found.predictors.items())
-        stay = f"{', '.join(entered)} stay{'s' if len(entered) == 1 else ''}" if entered else "none of them stays"
-        lines.append(
-            f"Measures of the runs with all candidates as further predictors: {stay}. Leave-one-run-out R² with each "
-            f"alone beside membership: {each}."
-        )
+        lines.append(_foretold_by_measures(found, judged.fitted.model.predictors))
     shown, n = min(MOST_SETS, len(found.sets)), len(found.sets)
     lines.append(
         f"AUC on test videos; the interval is of what a run would measure, from the errors of left-out runs. The first "
@@ -142,6 +144,19 @@ def predicted_sentences(found: Screening) -> list[str]:
             "the others are in or out by the sign of theirs."
         )
     return lines
+
+
+def _foretold_by_measures(found: Screening, entered: Sequence[str]) -> str:
+    """Whether what gradients, losses and labels of the runs with all candidates say could have foretold the gains."""
+    names = f"{', '.join(entered)} lower{'s' if len(entered) == 1 else ''}"
+    answer = f"in part: {names}" if entered else f"no: none of {plural(len(found.predictors), 'measure')} lowers"
+    each = ", ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in found.predictors.items())
+    return (
+        f"Could measures of the runs with all candidates, such as the cosine of gradients, have foretold the gains? "
+        f"{answer[0].upper()}{answer[1:].replace('_', ' ')} the errors of left-out runs by more than one standard "
+        f"error. Leave-one-run-out R² of the ridge on membership {number(found.by_membership, 2)}; with one measure "
+        f"beside it: {each}."
+    )
 
 
 def _foretelling(of: Foretold, videos: str) -> str:
@@ -219,6 +234,7 @@ def as_plain(found: Screening) -> Mapping[str, object]:
         "best": None if best is None else str(best["set"]),
         "chance_of_best": found.chance,
         "predictors": dict(found.predictors),
+        "afterwards": json.loads(afterwards_frame([found]).to_json(orient="records", double_precision=15)),
     }
 
 
@@ -242,18 +258,20 @@ def headline_of(found: Screening) -> str:
 
 
 def drawn_sets(found: Screening) -> list[PredictedSet]:
-    """The sets of the figure: the first, and all that were trained as long as there is room."""
+    """The sets of the figure: the first, all that were trained as long as there is room, those trained afterwards."""
     rows = found.sets.to_dict("records")
     trained = [i for i, row in enumerate(rows) if row["trained"]]
-    kept = sorted({*range(min(len(rows), MOST_SETS)), *trained[:MOST_DRAWN], len(rows) - 1})
-    return [
-        PredictedSet(
-            tuple(filter(None, str(rows[i]["set"]).split(" + "))),
-            i + 1,
-            *(float(rows[i][name]) for name in ("predicted", "low", "high", "measured")),
-        )
-        for i in kept
-    ]
+    later = {one.auxiliaries: one for one in found.afterwards if one.videos == TEST}
+    names = [tuple(filter(None, str(row["set"]).split(" + "))) for row in rows]
+    after = [i for i, one in enumerate(names) if one in later]
+    kept = sorted({*range(min(len(rows), MOST_SETS)), *trained[:MOST_DRAWN], *after, len(rows) - 1})
+    drawn = []
+    for i in kept:
+        one = later.get(names[i])
+        before = (NAN,) * 3 if one is None else tuple(found.alone + gain for gain in (one.predicted, one.low, one.high))
+        values = (float(rows[i][name]) for name in ("predicted", "low", "high", "measured"))
+        drawn.append(PredictedSet(names[i], i + 1, *values, *before))
+    return drawn
 
 
 def relevance_rows(found: Screening) -> pd.DataFrame:

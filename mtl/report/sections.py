@@ -11,6 +11,7 @@ from mtl.ablation import design
 from mtl.ablation.comparison import Comparison
 from mtl.formatting import interval, number, plural, signed, signed_interval
 from mtl.numbers import sentences, sweep_numbers
+from mtl.report.afterwards import afterwards_sentences, afterwards_table
 from mtl.report.decided import decision_sentences, decision_table
 from mtl.report.screened import (
     headline_of,
@@ -182,6 +183,8 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(Section("Anomaly score from a type head alone", heads_table(summary), _HEADS_NOTE))
     if len(summary.groups):
         parts.append(Section("Which tasks to train together", groups_table(summary.groups), _GROUPS_NOTE))
+    screened = any(each.relevance is not None for each in summary.screenings)  # and says itself what foretells
+    by_sets = summary.study is None and summary.axis == "tasks" and not screened
     relations = tuple(f"relations{numbered(i)}" for i in range(min(len(summary.relations), MOST_CONDITIONS)))
     if len(summary.compared.points):
         parts.append(
@@ -192,7 +195,7 @@ def sections(summary: Summary) -> list[Section]:
                 ("predicted_and_observed_gain", *relations),
             )
         )
-    elif summary.study is None and summary.axis == "tasks" and len(summary.sets) > 1 and len(summary.compared.seeds):
+    elif by_sets and len(summary.sets) > 1 and len(summary.compared.seeds):
         none = "No two task sets differ only in auxiliaries that have a measure, so there is nothing to correlate."
         parts.append(
             Section(
@@ -229,9 +232,12 @@ def _of_screening(found: Screening, i: int) -> list[Section]:
         ]
     relevant, predicted = tuple(relevance_sentences(found)), tuple(predicted_sentences(found))
     names = [f"{name}{numbered(i)}" for name in ("relevance", "left_out_runs", "predicted_sets")]
+    later = f"Predicted best and worst, trained afterwards{where}"
+    lines = tuple(afterwards_sentences(found)) if found.afterwards else ()
     return [
         Section(f"Relevance of each auxiliary{where}", relevance_table(found), relevant, (names[0],)),
         Section(f"Predicted sets{where}", predicted_table(found), predicted, (names[2], names[1])),
+        *([Section(later, afterwards_table(found), lines)] if found.afterwards else []),
     ]
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from mtl.ablation import design
 from mtl.formatting import escaped, fitting, markdown_table, terminal_table
 from mtl.plots.rendering import png
+from mtl.report.afterwards import afterwards_frame
 from mtl.report.decided import as_plain
 from mtl.report.figures import draw
 from mtl.report.page import page
@@ -87,6 +88,9 @@ def write_summary(folder: Path, summary: Summary) -> None:
     if summary.screenings:
         relevance_frame(summary.screenings).to_csv(folder / "relevance.csv", index=False)
         sets_frame(summary.screenings).to_csv(folder / "predicted_sets.csv", index=False)
+        later = afterwards_frame(summary.screenings)
+        if len(later):
+            later.to_csv(folder / "best_and_worst.csv", index=False)
     figures = draw(summary)
     pictures = {name: png(figure) for name, figure in figures.items()}
     for name, picture in pictures.items():

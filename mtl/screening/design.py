@@ -9,6 +9,7 @@ from scipy.linalg import circulant, hadamard
 
 from mtl.errors import UserError
 
+LEAST_CANDIDATES = 3  # two have but two sets in between, which an ablation trains with all others
 MOST_CANDIDATES = 23  # of a design; beyond, the sets that are predicted could not be listed either
 LEAST_WITH = 2  # sets that every auxiliary is in, and sets that it is left out of
 RESTARTS = 12  # of the exchange, from which the most balanced sets are taken
@@ -27,7 +28,7 @@ def design(candidates: Sequence[str], n_sets: int, seed: int) -> list[tuple[str,
     Parameters
     ----------
     candidates : sequence of str
-        Auxiliaries, at most 23.
+        Auxiliaries, 3 to 23.
     n_sets : int
         Sets in between. With four every auxiliary stands in two and is left out of two: fewer are refused, as are
         more than there are.
@@ -52,8 +53,12 @@ def design(candidates: Sequence[str], n_sets: int, seed: int) -> list[tuple[str,
     twice = next((name for name in candidates if list(candidates).count(name) > 1), None)
     if twice is not None:
         raise UserError(f"screening.candidates names '{twice}' twice.")
-    if not 2 <= k <= MOST_CANDIDATES:
-        raise UserError(f"screening.candidates should be 2 to {MOST_CANDIDATES} tasks, found {k}.")
+    if not LEAST_CANDIDATES <= k <= MOST_CANDIDATES:
+        every = ",".join(["[]", *(f"[{name}]" for name in candidates), f"[{','.join(candidates)}]"])
+        few = f' Right for two is a sweep of all sets: "+task@tasks={every}".' if k == 2 else ""
+        raise UserError(
+            f"screening.candidates should be {LEAST_CANDIDATES} to {MOST_CANDIDATES} tasks, found {k}.{few}"
+        )
     if n_sets > 2**k - 2:
         raise UserError(
             f"screening.sets should be at most {2**k - 2} with {k} candidates, as there are no more besides none and "

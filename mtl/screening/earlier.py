@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from mtl.ablation.design import settled
 from mtl.ablation.set_names import members_of
 from mtl.errors import UserError
 from mtl.results import BEST, TrackedRun
-from mtl.screening.of_runs import asked_of
+from mtl.screening.asked import asked_of
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,6 @@ class Earlier:
     candidates: tuple[str, ...]
     sets: tuple[tuple[str, ...], ...]
     gains: tuple[float, ...]
-
-
-def tag_of(main_task: str, candidates: Sequence[str]) -> str:
-    """What every run of a screening says of it, as its tag `SCREENING`."""
-    return json.dumps({"main": main_task, "candidates": list(candidates)})
 
 
 def earlier_of(runs: Sequence[TrackedRun], what: str) -> Earlier:
@@ -64,7 +58,7 @@ def earlier_of(runs: Sequence[TrackedRun], what: str) -> Earlier:
             f"screening.after={what}: that is no screening, {what_there}. Right would be the id of the own run of a "
             "sweep by experiment=screening."
         )
-    main_task, candidates = asked
+    main_task, candidates = asked.main_task, asked.candidates
     aucs: dict[tuple[str, ...], dict[str, float]] = {}
     for run in settled([run for run in runs if members_of(run)]):
         auxiliaries = tuple(name for name in candidates if name in members_of(run))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
+from mtl.ablation.predictions import ComparedRun
 from mtl.screening.surrogate import LINEAR, RBF, Fitted, Model, fit, linear_kernel, nested_left_out, r2
 
 PRIOR = 10.0  # variance of a predictor's slope against that of what an auxiliary does besides
@@ -96,3 +97,17 @@ def alone(members: np.ndarray, gains: np.ndarray, predictors: Mapping[str, Predi
 def _errors(fitted: Fitted, gains: np.ndarray) -> np.ndarray:
     """Squared errors of left-out runs."""
     return (gains - fitted.left_out) ** 2
+
+
+def tracked_predictors(
+    entries: Sequence[ComparedRun], condition: str, candidates: Sequence[str], main_task: str
+) -> dict[str, np.ndarray]:
+    """Measures of every candidate with the main task from the runs that have all of them, the mean over seeds."""
+    whole = [one for one in entries if one.condition == condition and one.tasks == {main_task, *candidates}]
+    measures = dict.fromkeys(measure for one in whole for measure, _ in one.measures)
+    found = {}
+    for measure in measures:
+        values = np.array([[one.measures.get((measure, name), np.nan) for name in candidates] for one in whole])
+        if np.isfinite(values).all() and np.ptp(values) > 0:
+            found[measure] = values.mean(axis=0)
+    return found

@@ -101,7 +101,7 @@ def relevance(measured: Measured, margin: float, seed: int) -> Relevance:
     ridge, penalty = np.zeros(k), float("nan")
     if len(gains) > 2:
         fitted = fit(measured.members[1:], gains[1:], [LINEAR])
-        ridge, penalty = fitted.members.T @ fitted.weights, fitted.penalty
+        ridge, penalty = fitted.coefficients, fitted.penalty
     pattern = np.column_stack([np.ones(len(gains)), measured.members])
     inverse = np.linalg.pinv(pattern)
     separate = np.abs(inverse @ pattern - np.eye(k + 1)).max(axis=1)[1:] < TINY

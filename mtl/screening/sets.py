@@ -70,7 +70,7 @@ def chosen(measured: Measured, fitted: Fitted, residuals: np.ndarray, sets: np.n
     """
     kernel = fitted.model.kernel(sets, fitted.members)  # (n_sets, n_runs)
     predicted = kernel @ fitted.weights
-    place = _best(predicted[None], sets)[0]
+    place = best_of(predicted[None], sets)[0]
     random = np.random.default_rng([seed, 3])
     moved = measured.gain_draws - np.nanmean(measured.gain_draws, axis=1, keepdims=True)
     n = min(RESAMPLES, moved.shape[1])
@@ -78,11 +78,11 @@ def chosen(measured: Measured, fitted: Fitted, residuals: np.ndarray, sets: np.n
     for start in range(0, n, AT_ONCE):
         of_videos = np.nan_to_num(moved[:, start : min(start + AT_ONCE, n)].T)  # (n_at_once, n_runs)
         drawn = smooth + of_videos + random.choice(residuals, of_videos.shape)
-        times += int((_best(fitted.refitted(drawn) @ kernel.T, sets) == place).sum())
+        times += int((best_of(fitted.refitted(drawn) @ kernel.T, sets) == place).sum())
     return Chosen(int(place), times / n if n else float("nan"))
 
 
-def _best(predicted: np.ndarray, sets: np.ndarray) -> np.ndarray:
+def best_of(predicted: np.ndarray, sets: np.ndarray) -> np.ndarray:
     """Place of the highest prediction of each row; of equally good sets that with the fewest members."""
     order = np.argsort(sets.sum(axis=1), kind="stable")
     ordered = np.round(predicted[:, order], 12)

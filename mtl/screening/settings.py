@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 
 from mtl.errors import UserError, nearest
 
+BEST_AND_WORST = "best_and_worst"
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -23,8 +24,9 @@ class Screening:
         Sets that are trained beside the main task alone and all together.
     seed : int
         Of the design; not the run's seed, so that all seeds train the same sets.
-    propose : int or None
-        How many sets more are trained after an earlier screening.
+    propose : int, "best_and_worst" or None
+        What is trained after an earlier screening: so many sets more, those that teach most, or the two that are
+        predicted best and worst of those that nobody trained.
     after : str or None
         Id of the earlier screening's own run, or its folder: its candidates and its sets come first, and what is
         done of them is reused.
@@ -32,18 +34,30 @@ class Screening:
     Raises
     ------
     UserError
-        If one of `propose` and `after` stands without the other.
+        If one of `propose` and `after` stands without the other, or `propose` is another word.
     """
 
     def __init__(
-        self, candidates: Sequence[str], sets: PositiveInt, seed: Seed, propose: PositiveInt | None, after: str | None
+        self,
+        candidates: Sequence[str],
+        sets: PositiveInt,
+        seed: Seed,
+        propose: PositiveInt | str | None,
+        after: str | None,
     ) -> None:
+        if isinstance(propose, str) and propose != BEST_AND_WORST:
+            raise UserError(
+                f"screening.propose should be how many sets more are trained, or {BEST_AND_WORST}, found '{propose}'."
+            )
         if propose is not None and after is None:
             raise UserError(
                 f"screening.propose={propose} needs screening.after=ID, the id of an earlier screening's own run."
             )
         if after is not None and propose is None:
-            raise UserError(f"screening.after={after} needs screening.propose=N, how many sets more are trained.")
+            raise UserError(
+                f"screening.after={after} needs screening.propose=N, how many sets more are trained, or "
+                f"screening.propose={BEST_AND_WORST}."
+            )
         self.candidates, self.sets, self.seed = tuple(map(str, candidates)), sets, seed
         self.propose, self.after = propose, after
 

@@ -55,6 +55,11 @@ class Fitted:
     weights: np.ndarray
     left_out: np.ndarray
 
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Of the ridge on membership alone, what each member adds, (k,)."""
+        return self.members.T @ self.weights
+
     def predict(self, members: np.ndarray) -> np.ndarray:
         """Gains of sets, members (n, k) -> (n,); that of the empty set is zero."""
         return self.model.kernel(members, self.members) @ self.weights

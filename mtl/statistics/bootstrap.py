@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pandas as pd
 
 LEVEL = 0.95
+KEPT_MIB = 32  # of draws: jobs of one process that share their videos share the resamples
+_kept: OrderedDict[tuple[bytes, str, int, int], np.ndarray] = OrderedDict()
 
 
 def bootstrap_weights(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -20,12 +24,25 @@ def bootstrap_weights(strata: np.ndarray, resamples: int, seed: int) -> np.ndarr
     Returns
     -------
     ndarray of float, shape (resamples, n_units)
+        Read-only: whoever asks for the same again may get the same array.
     """
+    key = (strata.tobytes(), strata.dtype.str, resamples, seed)
+    drawn = _kept.pop(key, None)
+    _kept[key] = _drawn(strata, resamples, seed) if drawn is None else drawn
+    drawn = _kept[key]
+    while _kept and sum(each.nbytes for each in _kept.values()) > KEPT_MIB * 2**20:
+        _kept.popitem(last=False)
+    return drawn
+
+
+def _drawn(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """As of `bootstrap_weights`, drawn anew."""
     generator = np.random.default_rng(seed)
     drawn = np.zeros((resamples, len(strata)))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         drawn[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+    drawn.flags.writeable = False
     return drawn
 
 

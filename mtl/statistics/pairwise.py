@@ -103,10 +103,18 @@ class PairwiseCounts:
         -------
         ndarray of shape (n_resamples,)
         """
-        above = np.asarray(weights, float)[:, self.rows]
-        below = np.asarray(weights, float)[:, self.columns]
-        won = np.einsum("rc,rc->r", above @ self.counts, below)
-        compared = (above @ self.positives) * (below @ self.negatives)
+        weights = np.asarray(weights, float)
+        # sums of whole and half numbers are exact in any order: that of the side with fewer videos is the shortest
+        if len(self.rows) <= len(self.columns):
+            own, others, won_by = self.rows, self.columns, self.counts.T
+        else:
+            own, others, won_by = self.columns, self.rows, self.counts
+        by_video = np.zeros((weights.shape[1], len(own)))  # no copy of the other side's columns of all resamples
+        by_video[others] = won_by
+        won = np.einsum("rv,rv->r", weights @ by_video, weights[:, own])
+        side = np.zeros((weights.shape[1], 2))
+        side[self.rows, 0], side[self.columns, 1] = self.positives, self.negatives
+        compared = np.prod(weights @ side, axis=1)
         return np.divide(won, compared, out=np.full(len(won), np.nan), where=compared > 0)
 
 

@@ -120,7 +120,7 @@ def _one_by_one(rows: _Rows, drawn: np.ndarray) -> np.ndarray:
     missed = np.zeros(len(rows.reached) + 1)  # after so many of the other frames
     above = np.searchsorted(rows.reached, np.arange(len(rows.starts)), side="right")
     values = np.full(len(drawn), np.nan)
-    for i, times in enumerate(drawn):
+    for i, times in enumerate(np.ascontiguousarray(drawn)):
         new = times[rows.hit_video] * rows.hit_weight
         if rows.has_ties:
             new = np.add.reduceat(new, rows.starts)

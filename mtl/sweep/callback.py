@@ -24,11 +24,12 @@ from mtl.config.renamed import rename_sweep
 from mtl.errors import UserError
 from mtl.job import context, progress, record, said
 from mtl.results import AUC_BY, FAILURE, FIGURES, HOST, PROCESS, TO_BE_DRAWN
+from mtl.sweep.composed import compose_once
 from mtl.sweep.drawing import Drawing
 from mtl.sweep.last_jobs import await_jobs, end_jobs
 from mtl.sweep.launchers import ALL_AT_ONCE, check_cluster, check_launcher, import_as_here, jobs_at_once
-from mtl.sweep.plan import Plan, dry_run, planned
-from mtl.sweep.sweepers import expected
+from mtl.sweep.plan import Plan, dry_run, never_reused, planned
+from mtl.sweep.sweepers import check_heeded, expected
 from mtl.sweep.watch import Watch
 from mtl.terminal import complain, hush, show
 from mtl.tracking.process import this_process
@@ -75,9 +76,10 @@ class SweepCallback(Callback):
         self.__dict__.update(state)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a single run's config that holds a password before Hydra writes it down."""
+        """Refuse a single run's config that holds a password before Hydra writes it down, and words of no use to it."""
         try:
             check_credentials(config)
+            check_heeded(config)
         except UserError as error:
             print(error, file=sys.stderr)  # noqa: T201
             sys.exit(1)
@@ -108,9 +110,11 @@ class SweepCallback(Callback):
         launcher = str(config.hydra.launcher["_target_"])
         check_launcher(launcher)
         check_cluster(config.hydra.launcher)
+        check_heeded(config)
         check_nodes(
             {key: OmegaConf.to_container(config[key], resolve=True) for key in ("tracking", "decide", "screening")}
         )
+        compose_once()
         asked = expected(config)
         self._judged_by, self._events = config.judge, _events(config)
         self._tracking = build(config.tracking)
@@ -152,7 +156,7 @@ class SweepCallback(Callback):
             show(_opening(plan, self._handed))
         if config.hydra.job.chdir:
             show(commandline.NO_CHDIR)
-        for line in (*plan.alike, *_never_reused(config, self._tracking.uri)):
+        for line in (*plan.alike, *never_reused(config, self._tracking.uri)):
             show(line)
         self._watch.start()
         self._draw(plan)
@@ -352,15 +356,6 @@ def _opening(plan: Plan, sweep: context.SweepContext) -> str:
     rough = f"; about {progress.duration(sum(todo))} of work" if todo else ""
     logs = "; what a job says stands in the run.log of its folder" if sweep.quiet else ""
     return f"sweep of {len(plan.jobs)} job{'s' * (len(plan.jobs) > 1)} in {sweep.folder}{done}{rough}{logs}"
-
-
-def _never_reused(config: DictConfig, uri: str) -> list[str]:
-    """Why nothing that is done already can be found, where that is so."""
-    if config.rerun:
-        return []
-    if not uri:
-        return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]
-    return []
 
 
 def _own_folder(config: DictConfig) -> Path:

@@ -172,35 +172,26 @@ def same_settings(settings: Sequence[Setting]) -> list[str]:
 def _composed(
     config: DictConfig, jobs: Sequence[Sequence[str]]
 ) -> Iterator[tuple[list[str], dict[str, Any], DictConfig]]:
-    """Overrides, choices and config of every job, as the launcher will make them.
-
-    Composing takes a tenth of a second; jobs that differ in their seed alone are
-    composed once.
-    """
+    """Overrides, choices and config of every job, as the launcher will make them."""
     from hydra.core.global_hydra import GlobalHydra
 
-    loader = GlobalHydra.instance().config_loader()
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    loader = GlobalHydra.instance().config_loader()  # one of `composed`: a seed more is no composition more
     check_keys(jobs, lambda words: loader.load_sweep_config(config, words))
     for words in jobs:
-        rest = tuple(word for word in words if not word.startswith("seed="))
-        if rest not in composed:
-            composed[rest] = loader.load_sweep_config(config, list(words))
-        job = composed[rest].copy()
+        _check_seed(words)
+        job = loader.load_sweep_config(config, list(words))
         choices = dict(job.hydra.runtime.choices)
         task = [word for word in words if not word.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
         with read_write(job), open_dict(job):
-            if len(rest) < len(words):
-                job.seed = _seed(next(word[5:] for word in words if word.startswith("seed=")))
             del job["hydra"]
         yield task, choices, renamed(job, task)
 
 
-def _seed(word: str) -> int:
-    """The seed of an override."""
-    if not word.isdecimal():
-        raise UserError(f"seed: should be a whole number from 0 on, found {word!r}.")
-    return int(word)
+def _check_seed(words: Sequence[str]) -> None:
+    """Refuse an override that gives another seed than a whole number."""
+    for word in words:
+        if word.startswith("seed=") and not word[5:].isdecimal():
+            raise UserError(f"seed: should be a whole number from 0 on, found {word[5:]!r}.")
 
 
 def _digest(job: DictConfig) -> str:
@@ -292,3 +283,10 @@ def dry_run(plan: Plan, at_once: int, more: Sequence[str] = (), most: int = 0) -
     elif most:
         lines.append(f"At most {most} jobs in all.")
     return lines
+
+
+def never_reused(config: DictConfig, uri: str) -> list[str]:
+    """Why nothing that is done already can be found, where that is so."""
+    if config.rerun or uri:
+        return []
+    return ["tracking=none keeps no store, so what was done before is not known: every job is trained."]

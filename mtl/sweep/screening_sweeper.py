@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from mtl.config.build import build
+from mtl.config.check import check_tasks
 from mtl.config.searchpath import repository
 from mtl.errors import UserError
 from mtl.sweep.listed_jobs import times
 from mtl.sweep.own_sweeper import OwnSweeper
-from mtl.sweep.sweepers import Expected
+from mtl.sweep.sweepers import Expected, parsed
 
 if TYPE_CHECKING:
     from mtl.results import TrackedRun
+    from mtl.screening.asked import Asked
 
 MEMBERS = "+task@tasks"  # the override that adds auxiliaries to the main task
 WIDTH = 80  # of a terminal
@@ -40,31 +42,63 @@ class Screening(OwnSweeper):
     @classmethod
     def expected(cls, config: DictConfig, arguments: Sequence[str]) -> Expected:
         """All jobs, and the design as a table."""
-        from mtl.screening.earlier import tag_of
-
-        candidates, sets, new = _sets(config)
+        _check_single(arguments)
+        asked, sets, new = _sets(config)
         jobs = times([[_word(each)] for each in sets], arguments, "screening")
-        lines = design_table(str(config.main_task), candidates, sets, new)
-        return Expected(jobs, lines=lines, screening=tag_of(str(config.main_task), candidates))
+        _check_labels(config, [job for job in jobs if job[0] == _word(asked.candidates)])
+        lines = design_table(asked.main_task, asked.candidates, sets, new)
+        for which, auxiliaries in asked.foretold.items():
+            lines += _wrapped(f"Predicted {which}: {' + '.join(auxiliaries)}.")
+        return Expected(jobs, lines=[*lines, ""] if asked.foretold else lines, screening=asked.tag)
 
     def waves(self, arguments: Sequence[str]) -> list[JobReturn]:
         """One wave."""
+        from mtl.screening.settings import BEST_AND_WORST
+
         assert self.config is not None
         _, sets, _ = _sets(self.config)
         results = self.launch(times([[_word(each)] for each in sets], arguments, "screening"))
         self.callback.ended = (
             f"Six sets more, those that teach most: the same command with screening.propose=6 "
-            f"screening.after={self.callback.own_run}"
+            f"screening.after={self.callback.own_run}\n"
+            f"The sets predicted best and worst, to see whether that holds: screening.propose={BEST_AND_WORST} instead"
         )
         return results
 
 
-def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
-    """Candidates, the auxiliaries of every set to run, and how many of the last were proposed."""
+def _check_single(arguments: Sequence[str]) -> None:
+    """Raise `UserError` where what a design is made of is swept: every job would have that of the first value."""
+    for override in parsed(arguments):
+        key = override.get_key_element().lstrip("+~")
+        if override.is_sweep_override() and (key in ("tasks", "main_task") or key.startswith("screening.")):
+            raise UserError(
+                f"{override.input_line}: a screening has a single design, found several values. Right would be one of "
+                "them, and a screening for each."
+            )
+
+
+def _check_labels(config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
+    """Raise `UserError` where the data have no labels for a task of one of these jobs: half of all sets would fail."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    for words in dict.fromkeys(tuple(word for word in job if not word.startswith("seed=")) for job in jobs):
+        job = loader.load_sweep_config(config, list(words)).copy()
+        with read_write(job):
+            try:
+                check_tasks(job)
+            except UserError as error:
+                raise UserError(f"screening.candidates: {error}") from None
+
+
+def _sets(config: DictConfig) -> tuple[Asked, list[tuple[str, ...]], int]:
+    """What is asked for, the auxiliaries of every set to run, and how many of the last are new."""
+    from mtl.report.afterwards import best_and_worst_after
+    from mtl.screening.asked import Asked
     from mtl.screening.design import design
     from mtl.screening.earlier import earlier_of
     from mtl.screening.proposing import propose
-    from mtl.screening.settings import check_candidates
+    from mtl.screening.settings import BEST_AND_WORST, check_candidates
 
     asked, main_task = build(config.screening), str(config.main_task)
     if list(config.tasks) != [main_task]:
@@ -73,7 +107,14 @@ def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], i
             f"{', '.join(map(str, config.tasks))}. Right would be a set of this one task (tasks=anomaly for "
             "general_anomaly)."
         )
-    earlier = None if asked.after is None else earlier_of(_runs_of(config, asked.after), asked.after)
+    runs = [] if asked.after is None else _runs_of(config, asked.after)
+    earlier = None if asked.after is None else earlier_of(runs, asked.after)
+    typed = any(str(word).lstrip("+").startswith("screening.candidates=") for word in config.hydra.overrides.task)
+    if earlier is not None and typed and set(asked.candidates) != set(earlier.candidates):
+        raise UserError(
+            f"screening.candidates: found {', '.join(asked.candidates)}, and screening.after={asked.after} has "
+            f"{', '.join(earlier.candidates)}. Right would be no screening.candidates: those of the earlier one stay."
+        )
     candidates = asked.candidates if earlier is None else earlier.candidates
     if earlier is not None and earlier.main_task != main_task:
         raise UserError(
@@ -82,9 +123,12 @@ def _sets(config: DictConfig) -> tuple[tuple[str, ...], list[tuple[str, ...]], i
     found = repository(config)
     check_candidates(candidates, main_task, found.get_group_options("task") if found else candidates)
     if earlier is None:
-        return candidates, design(candidates, asked.sets, asked.seed), 0
+        return Asked(main_task, candidates), design(candidates, asked.sets, asked.seed), 0
+    if asked.propose == BEST_AND_WORST:
+        foretold = best_and_worst_after(runs, earlier, build(config.tracking))
+        return Asked(main_task, candidates, foretold), [*earlier.sets, *foretold.values()], len(foretold)
     new = propose(earlier.sets, earlier.gains, candidates, asked.propose, asked.seed)
-    return candidates, [*earlier.sets, *new], len(new)
+    return Asked(main_task, candidates), [*earlier.sets, *new], len(new)
 
 
 def _runs_of(config: DictConfig, what: str) -> list[TrackedRun]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.switches import CONF
@@ -14,6 +15,8 @@ from mtl.errors import UserError
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 OURS = "hydra_plugins.mtl_"
+OF_SCREENINGS = "screening."
+SCREENS = "hydra_plugins.mtl_screening.Screening"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,23 @@ def expected(config: DictConfig) -> Expected:
         raise UserError(f"hydra/sweeper: {target} is not supported. Known: {', '.join(known)}.")
     found: Expected = getattr(importlib.import_module(module), name).expected(config, arguments_of(config))
     return found
+
+
+def check_heeded(config: DictConfig) -> None:
+    """Raise `UserError` for words about a screening that are typed where none is run.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As Hydra composes it for a multirun, or for a single run.
+    """
+    if config.hydra.mode == RunMode.MULTIRUN and config.hydra.sweeper["_target_"] == SCREENS:
+        return
+    word = next(
+        (str(each) for each in config.hydra.overrides.task if str(each).lstrip("+~").startswith(OF_SCREENINGS)), ""
+    )
+    if word:
+        raise UserError(f"{word}: no screening is run. Right would be experiment=screening, or no such word.")
 
 
 def _product(config: DictConfig) -> list[list[str]]:

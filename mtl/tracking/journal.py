@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import json
 import logging
 import os
@@ -177,9 +178,22 @@ def _is_whole(entry: object) -> bool:
     )
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What a record has another of as soon as a line was added; None where it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def journals(folder: Path) -> list[Path]:
-    """The records below a folder, those put aside included; outer folders first."""
-    return sorted(folder.rglob("tracking*.jsonl"), key=lambda path: (len(path.parts), path))
+    """The records below a folder, those put aside included; outer folders first.
+
+    A folder that a job removes meanwhile, as one that it writes to and renames, has none: `Path.rglob` raises there.
+    """
+    walked = ((where, name) for where, _, names in os.walk(folder) for name in fnmatch.filter(names, "tracking*.jsonl"))
+    return sorted((Path(where, name) for where, name in walked), key=lambda path: (len(path.parts), path))
 
 
 def recorded(folder: Path) -> list[TrackedRun]:

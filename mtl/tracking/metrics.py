@@ -86,8 +86,8 @@ def record_data(artifacts: Path, data: Data, features: Features, tracked: Run) -
         tracked.dataset(data.name, table_digest(part), str(data.root or data.name), profile, context)  # type: ignore[arg-type]
 
 
-def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> None:
-    """Where the backbone is, and how many parameters are trained."""
+def log_model(backbone: SplitBackbone, model: MultiTaskModel, more: Mapping[str, float], tracked: Run) -> None:
+    """Where the backbone is, and how many parameters are trained; `more` metrics of the start with them."""
     from mtl.model.parts import n_parameters
 
     shared, heads = n_parameters(model.shared_variables), n_parameters(model.head_variables)
@@ -97,9 +97,8 @@ def log_model(backbone: SplitBackbone, model: MultiTaskModel, tracked: Run) -> N
         backbone.precision, backbone.frozen.batch_size,
     )  # fmt: skip
     tracked.params({"split_point": backbone.split_point, "precision": backbone.precision})
-    tracked.metrics(
-        {"parameters/frozen": backbone.n_frozen, "parameters/shared": shared, "parameters/heads": heads}, step=0
-    )
+    counts = {"parameters/frozen": backbone.n_frozen, "parameters/shared": shared, "parameters/heads": heads}
+    tracked.metrics({**counts, **more}, step=0)  # one call: each costs the store a transaction
 
 
 def log_epoch(tracked: Run, main_task: str, epochs: int, number: int, epoch: Epoch) -> None:
@@ -126,8 +125,12 @@ def log_result(
     history: History,
     features: Features,
     n_predicted: int,
+    tags: Mapping[str, str],
 ) -> None:
-    """Scores, relations and times: all as a table, those that people compare as metrics; why others are undefined."""
+    """Scores, relations and times: all as a table, those that people compare as metrics; why others are undefined.
+
+    `tags` are what else is told of the run, in the same call.
+    """
     from mtl.results import tracked_values
     from mtl.tracking.artifacts import whole_artifacts
     from mtl.tracking.metrics_table import METRICS_TABLE, TABLED, write_metrics
@@ -169,7 +172,8 @@ def log_result(
         write_metrics(new, known)
     # at step 0 MLflow draws one bar per run, at any later step a lone dot
     tracked.metrics(chosen(known, result.main_task), step=0)
-    tracked.tags({TABLED: METRICS_TABLE} | ({DIVERGED: history.diverged} if history.diverged else {}))
+    diverged = {DIVERGED: history.diverged} if history.diverged else {}
+    tracked.tags({TABLED: METRICS_TABLE, **diverged, **tags})
 
 
 def score_metrics(scores: Mapping[str, Score]) -> tuple[dict[str, float], dict[str, str]]:

@@ -105,8 +105,8 @@ class GradientMeasurements:
 
     def plan(self, model: MultiTaskModel, n_batches: int, course: Course | None) -> Plan:
         """When to measure, and on how many of the batches that are held out."""
-        is_given = self.epochs is not None and self.batches is not None
-        if course is None or self.share is None or model.shares_dense_layer_only or is_given or not n_batches:
+        all_given = self.epochs is not None and self.batches is not None
+        if course is None or self.share is None or model.shares_dense_layer_only or not n_batches or all_given:
             return Plan(1 if self.epochs is None else self.epochs, n_batches)
         cost = Cost.of(len(model.tasks), self.batch_size, self.permuted_labels, self.affinity_step is not None)
         given = None if self.batches is None else n_batches

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtl.model import gradients
-from mtl.model.slots import stacked_logits
+from mtl.model.stacked_heads import ByKind, Taken, side_by_side
 from mtl.relations.gramians import cosines
 from mtl.tasks import UNLABELLED
 from mtl.training.measure_updates import dense_update_rates, dense_where_labelled
@@ -47,29 +47,37 @@ def compile_on_dense(model: MultiTaskModel, affinity_step: float | None) -> Meas
         number: int,
         scale: Sequence[tf.Tensor] | None = None,
     ) -> Measurement:
-        n_tasks = len(model.tasks)
+        n_tasks, by_kind = len(model.tasks), model.by_kind
         features, step_features = tf.convert_to_tensor(held.features), None
         label_sets = tf.stack([_by_task(model, one) for one in (held.targets, *([permuted] if permuted else []))])
-        given = [features, label_sets, tf.constant(model.at, tf.int32)]
-        specs = [_spec(features), _spec(label_sets, 1), tf.TensorSpec((None,), tf.int32)]
+        given = [features, label_sets, by_kind.tensors()[:2]]
+        specs = [_spec(features), _spec(label_sets, 1), ByKind.specs()[:2]]
         if stepped is not None:
             step_features, step_labels = tf.convert_to_tensor(stepped.features), _by_task(model, stepped.targets)
             given += [step_features, step_labels, *(scale or [])]
             specs += [_spec(step_features), _spec(step_labels, 0), *map(_spec, scale or [])]
-        found, mean, *more = measure_all.get_concrete_function(*specs)(*given)
-        gramians, (gains, rates) = found.numpy(), (*(one.numpy() for one in more), None, None)[:2]
+        numbers = (one.numpy() for one in measure_all.get_concrete_function(*specs)(*given))
+        gramians, mean, gains, rates = (*(_in_set_order(one, by_kind.positions) for one in numbers), None, None)[:4]
         if rates is not None and stepped is not None and model.is_partial:
             rates = dense_where_labelled(rates, held, stepped)
         baselines = None if permuted is None else cosines(gramians)[:, :n_tasks, n_tasks:]
         own = gramians[:, None, :n_tasks, :n_tasks]
-        return Measurement(own, mean.numpy(), baselines, gains, rates)
+        return Measurement(own, mean, baselines, gains, rates)
 
     return measure
 
 
 def _by_task(model: MultiTaskModel, targets: Mapping[str, np.ndarray]) -> tf.Tensor:
-    """Targets (n_tasks, k, b) of batches, in task order."""
-    return tf.stack([tf.cast(targets[name], tf.int32) for name in model.tasks])
+    """Targets (n_tasks, k, b) of batches, kind by kind of the tasks' heads."""
+    names = list(model.tasks)
+    return tf.stack([tf.cast(targets[names[i]], tf.int32) for i in model.by_kind.order])
+
+
+def _in_set_order(found: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Numbers (..., n_rows, n_rows) with the tasks in the set's order; of several label sets each in turn."""
+    n_sets = found.shape[-1] // len(positions)
+    at = np.concatenate([positions + i * len(positions) for i in range(n_sets)])
+    return found[..., at[:, None], at]
 
 
 def _spec(tensor: tf.Tensor, of_tasks: int | None = None) -> tf.TensorSpec:
@@ -83,18 +91,18 @@ def _measure_all(
     affinity_step: float,
     features: tf.Tensor,
     label_sets: tf.Tensor,
-    at: tf.Tensor,
+    counts_and_rows: Sequence[tf.Tensor],
     step_features: tf.Tensor | None = None,
     step_labels: tf.Tensor | None = None,
     *scale: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
     """Gramians of the batches, of the mean gradients, and affinities and update rates where there are steps to try.
 
-    Labels are (n_sets, n_tasks, k, b) and (n_tasks, k, b); heads are in the places `at`, (n_tasks,).
-    The Gramians have the tasks of every label set, one set after the other.
+    Labels are (n_sets, n_tasks, k, b) and (n_tasks, k, b); tasks go kind by kind of their heads, here and in what
+    comes out. The Gramians have the tasks of every label set, one set after the other.
     """
-    n_tasks, n_sets, (k, b) = tf.shape(at)[0], label_sets.shape[0], features.shape[:2]
-    inputs, (kernels, biases) = _flat(features, model), model.stacked.taken(at)
+    n_tasks, n_sets, (k, b) = tf.shape(label_sets)[1], label_sets.shape[0], features.shape[:2]
+    inputs, heads = _flat(features, model), model.stacked.taken(*counts_and_rows)
     outputs = model.shared_outputs(inputs)
     of_frames, of_labels = [outputs] * n_sets, tf.unstack(label_sets)
     if step_labels is not None:
@@ -102,7 +110,7 @@ def _measure_all(
         of_frames.append(model.shared_outputs(step_inputs))
         of_labels.append(step_labels)
     labels = tf.concat([_in_a_row(one) for one in of_labels], 1)
-    losses, found = output_gradients(model, tf.concat(of_frames, 0), labels, at, kernels, biases)  # of all sets' frames
+    losses, found = output_gradients(model, tf.concat(of_frames, 0), labels, heads)  # of all sets' frames
     if model.is_partial:
         share = tf.concat([_frames_per_label(_in_a_row(one), one.shape[2]) for one in of_labels], axis=1)
         losses, found = losses * share, found * share[:, :, None]
@@ -118,7 +126,7 @@ def _measure_all(
     step = step_size(affinity_step, before, gramians[:, :n_tasks, :n_tasks])
     change = output_change(pieces[0], step_inputs, found[:, n_held:] / step_labels.shape[2])
     stepped = outputs - step * tf.reshape(change, [-1, k * b, n_out])
-    after = mean_losses(model, stepped, label_sets[0], at, kernels, biases)
+    after = mean_losses(model, stepped, label_sets[0], heads)
     gains = tf.transpose(relative_gain(before[:, None], after), [2, 1, 0])
     if not scale:
         return gramians, mean, gains
@@ -127,7 +135,7 @@ def _measure_all(
 
 
 def output_gradients(
-    model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, at: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor
+    model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, heads: Taken
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Every frame's losses (n_tasks, n_frames) and their gradients (n_tasks, n_frames, n_out).
 
@@ -137,12 +145,17 @@ def output_gradients(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(outputs)
         hidden = model.shared.activation(outputs)
-        logits = stacked_logits(hidden, kernels, biases)
+        logits = heads.logits(hidden)
         tape.watch(logits)
-        losses = model.stacked.losses(logits, labels, at, model.is_partial)
-        total, reached = tf.reduce_sum(losses), tf.reduce_sum(hidden)
-    of_hidden = tf.einsum("tnu,thu->tnh", tape.gradient(total, logits), kernels)
-    return losses, of_hidden * tape.gradient(reached, outputs)
+        by_kind = heads.losses(logits, tf.transpose(labels), model.is_partial)
+        total, reached = tf.add_n([tf.reduce_sum(one) for one in by_kind]), tf.reduce_sum(hidden)
+    of_hidden = heads.of_hidden(tape.gradient(total, logits))
+    return _by_head(by_kind), of_hidden * tape.gradient(reached, outputs)
+
+
+def _by_head(by_kind: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Values (n_tasks, n) of those of each kind, (n, k)."""
+    return side_by_side([tf.transpose(one) for one in by_kind])
 
 
 def mean_gramian(inputs: tf.Tensor, of_tasks: tf.Tensor) -> tf.Tensor:
@@ -165,17 +178,15 @@ def output_change(inputs: tf.Tensor, step_inputs: tf.Tensor, found: tf.Tensor) -
     return tf.matmul(alike, tf.reshape(found, [-1, k, b, found.shape[-1]]))  # (n_tasks, k, b, n_out)
 
 
-def mean_losses(
-    model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, at: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor
-) -> tf.Tensor:
+def mean_losses(model: MultiTaskModel, outputs: tf.Tensor, labels: tf.Tensor, heads: Taken) -> tf.Tensor:
     """Mean losses (n_tasks, n_sources, k) from outputs (n_sources, n_frames, n_out) and labels (n_tasks, k, b)."""
     n_sources, (k, b) = tf.shape(outputs)[0], labels.shape[1:]
     tiled = tf.tile(_in_a_row(labels), [1, n_sources])
     hidden = model.shared.activation(tf.reshape(outputs, [-1, outputs.shape[-1]]))
-    of_frames = model.stacked.losses(stacked_logits(hidden, kernels, biases), tiled, at, model.is_partial)
+    of_frames = _by_head(heads.losses(heads.logits(hidden), tf.transpose(tiled), model.is_partial))
     if model.is_partial:
         of_frames *= _frames_per_label(tiled, b)
-    return tf.reduce_mean(tf.reshape(of_frames, [tf.shape(at)[0], n_sources, k, b]), axis=3)
+    return tf.reduce_mean(tf.reshape(of_frames, [tf.shape(labels)[0], n_sources, k, b]), axis=3)
 
 
 def _frames_per_label(labels: tf.Tensor, batch_size: int) -> tf.Tensor:

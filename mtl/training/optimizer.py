@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -88,14 +89,20 @@ def steps_by_number(optimizer: keras.Optimizer) -> bool:
     return plain and not (optimizer.clipnorm or optimizer.global_clipnorm)
 
 
+_taken: set[tuple[object, ...]] = set()  # optimizers that have stepped: the jobs of a sweep share theirs
+
+
 def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:
-    """Build the optimizer and let it take a step of one weight.
+    """Build the optimizer and let it take a step of one weight; once a process for one of the same numbers.
 
     Raises
     ------
     UserError
         If Keras refuses a value, or needs one: found here instead of after the data have been read.
     """
+    key = _numbers(make)
+    if key is not None and key in _taken:
+        return
     try:
         optimizer = make()
         weight = keras.Variable(np.ones(1, np.float32), name="tried")
@@ -103,6 +110,16 @@ def check_optimizer(make: Callable[[], keras.Optimizer]) -> None:
         tf.function(stepper(optimizer, [weight]), autograph=False)([tf.ones(1)])
     except (TypeError, ValueError, AttributeError, KeyError, NotImplementedError, tf.errors.OpError) as error:
         raise UserError(f"training.optimizer: {' '.join(str(error).split())[:300]}") from error
+    if key is not None:
+        _taken.add(key)
+
+
+def _numbers(make: Callable[[], keras.Optimizer]) -> tuple[object, ...] | None:
+    """What determines an optimizer of a class and plain values; None of one that has a schedule or the like."""
+    if not isinstance(make, functools.partial) or make.args:
+        return None
+    plain = all(isinstance(value, str | int | float | bool | None) for value in make.keywords.values())
+    return (make.func, *sorted((key, repr(value)) for key, value in make.keywords.items())) if plain else None
 
 
 def _short(values: np.ndarray) -> np.ndarray:

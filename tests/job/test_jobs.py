@@ -16,11 +16,11 @@ from mtl.job import progress, record, said
 from mtl.job.context import SWEEP, SweepContext, current, is_gone, leave, turn
 from mtl.job.progress import duration, ended_line, seconds_left
 from mtl.job.record import failed_alike, read_jobs
-from mtl.job.task_sets import of_one_kind, sets_of
+from mtl.job.task_sets import sets_of
 from mtl.results import HOST, JOB, PROCESS
 from mtl.sweep import last_jobs
 from mtl.sweep.watch import Watch
-from mtl.tracking.journal import recorded
+from mtl.tracking.journal import Journal, recorded
 from mtl.tracking.no_tracking import NoTracking
 from mtl.tracking.process import this_process
 
@@ -256,8 +256,17 @@ def test_the_sets_of_a_sweep_are_told_by_the_kinds_of_their_heads():
     assert found == [[yes_no], [("SparseCategoricalCrossentropy", 2), yes_no]]
 
 
-def test_only_heads_of_one_kind_share_a_step():
-    binary, classes = ("binary", 1), ("classes", 14)
-    assert of_one_kind([[binary], [binary, binary]]) == [[binary], [binary, binary]]
-    assert of_one_kind([[binary], [binary, classes]]) == []
-    assert of_one_kind([]) == []
+def test_the_record_of_a_job_that_has_ended_is_read_again_only_when_it_grows(tmp_path, monkeypatch):
+    ended, running = (NoTracking().start(name, tmp_path / name, None, {}) for name in ("0", "1"))
+    ended.metrics({"auc/main": 0.5}, step=0)
+    ended.end("FINISHED")
+    read, parse = [], Journal._read
+    monkeypatch.setattr(Journal, "_read", lambda self: (read.append(self.path.parent.name), parse(self)))
+    for _ in range(3):
+        first, second = read_jobs(tmp_path)
+        assert (first.status, first.metrics, second.status) == ("FINISHED", {"auc/main": 0.5}, "RUNNING")
+    assert read == ["0", "1", "1", "1"]
+    ended.tags({"figures": "drawn"})
+    running.end("FAILED")
+    first, second = read_jobs(tmp_path)
+    assert (first.tags["figures"], second.status, read[-2:]) == ("drawn", "FAILED", ["0", "1"])

@@ -675,6 +675,20 @@ def test_a_run_shows_scores_by_task_and_relations_by_pair():
     assert "\N{MINUS SIGN}0.250" in shown(relations)
 
 
+def test_a_run_of_three_tasks_shows_what_is_measured_of_all_together():
+    condition = Relation(np.full((3, 3), 1.1), of_set=1.234)
+    undefined = Relation(np.full((3, 3), np.nan), of_set=NAN, reason="no batch")
+    measured = {"condition_number": condition, "loss_scale_balance": undefined, "other": Relation(np.eye(3))}
+    *_, table, note = map(shown, run_tables.run_tables(result(("a", "b", "c"), measured)))
+    assert "Relations of the whole set" in table
+    assert "1.234" in table
+    assert "loss scale balance" in table
+    assert "other" not in table
+    assert "loss_scale_balance: no batch" in note
+    two = {"condition_number": Relation(np.full((2, 2), 1.1), of_set=1.1)}
+    assert all("whole set" not in shown(one) for one in run_tables.run_tables(result(("a", "b"), two)))
+
+
 def test_a_run_shows_scores_by_events_beside_those_by_video_labels_and_its_alarms():
     found = result(("anomaly", "kind"), {})
     scores = dict(found.scores)

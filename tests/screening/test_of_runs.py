@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from mtl.report.screened import predicted_sentences
 from mtl.report.sections import headline, sections
 from mtl.report.summary import Summary, summarise
 from mtl.report.write import write_summary
-from mtl.results import SCREENING, TrackedRun
+from mtl.results import MEMBERS, SCREENING, TrackedRun
+from mtl.screening.asked import Asked, asked_of
 from mtl.screening.design import design, members
-from mtl.screening.of_runs import asked_of
+from mtl.screening.measured import Measured
+from mtl.screening.of_runs import screen_measured
 
 CANDIDATES = ("a", "b", "c", "d", "e")
 GAIN = dict(zip(CANDIDATES, (1.2, -0.8, 0.0, 0.4, 0.0), strict=True))  # in skill, not in AUC
@@ -46,10 +49,10 @@ def table_of(used: tuple[str, ...], seed: int, split: str) -> pd.DataFrame:
     )
 
 
-def tracked(folder: Path, validation: bool = True, n_sets: int = 12) -> list[TrackedRun]:
-    """The runs of a screening, as the tracking gives them."""
+def tracked(folder: Path, validation: bool = True, sets: Sequence[tuple[str, ...]] | None = None) -> list[TrackedRun]:
+    """The runs of a screening, as the tracking gives them: of its design, or of these sets."""
     runs = []
-    for i, used in enumerate(design(CANDIDATES, n_sets, 0)):
+    for i, used in enumerate(design(CANDIDATES, 12, 0) if sets is None else sets):
         for seed in range(SEEDS):
             place = folder / f"{i}-{seed}"
             place.mkdir(parents=True)
@@ -59,7 +62,7 @@ def tracked(folder: Path, validation: bool = True, n_sets: int = 12) -> list[Tra
             flags = {f"task.{each}": str(int(each in ("main", *used))) for each in ("main", *CANDIDATES)}
             params = {"tasks": name, "seed": str(seed), "main_task": "main", "evaluation.resamples": "200", **flags}
             measures = {f"gradient_similarity/{'_vs_'.join(sorted((each, 'main')))}": GAIN[each] / 4 for each in used}
-            tags = {SCREENING: ASKED, "mtl.job": str(len(runs))}
+            tags = {SCREENING: ASKED, MEMBERS: name, "mtl.job": str(len(runs))}
             job = TrackedRun(f"{i}-{seed}", f"{name} seed={seed}", "FINISHED", params, measures, tags)
             runs.append(replace(job, artifact_uri=str(place)))
     return runs
@@ -118,6 +121,7 @@ def test_every_form_says_the_same(summary, tmp_path):
         "Predicted sets",
     ]
     assert "Effect of each auxiliary" not in titles
+    assert not any(title.startswith("Did gradients") for title in titles)  # no two of its sets differ in one auxiliary
     assert "a (+" in headline(summary)
     assert ") help; b (" in headline(summary)
     write_summary(tmp_path, summary)
@@ -158,8 +162,24 @@ def test_too_few_sets_have_no_interval(runs):
     assert set(found.relevance.words) == {"cannot tell"}
 
 
+def test_test_videos_do_not_say_which_of_many_sets_are_listed():
+    """Of 18 candidates 15 are tried both ways; the sign by which the others are in is that of validation videos."""
+    names = tuple(f"a{i}" for i in range(18))
+    sets, random = design(names, 24, 0), np.random.default_rng(0)
+    used = members(sets, names)
+    effects = np.where(np.arange(18) < 3, 0.05, 0.001)
+
+    def measured(sign: int) -> Measured:
+        values = 0.5 + sign * (used @ effects)[:, None] / 3 + 1e-4 * random.normal(size=(len(sets), 3))
+        return Measured(names, tuple(sets), used, values, np.repeat(values[..., None], 20, axis=2))
+
+    found = screen_measured(measured(-1), measured(1), 0.01, 0).sets
+    listed = found[~found["trained"]]["set"].str.split(" + ", regex=False)
+    assert all({"a0", "a1", "a2"} <= {*one} for one in listed)
+
+
 def test_what_was_asked_is_read_from_the_tag(runs):
-    assert asked_of(runs) == ("main", CANDIDATES)
+    assert asked_of(runs) == Asked("main", CANDIDATES)
     assert asked_of([replace(run, tags={}) for run in runs]) is None
     with pytest.raises(UserError, match="should be JSON"):
         asked_of([replace(runs[0], tags={SCREENING: "[]"})])

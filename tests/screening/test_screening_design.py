@@ -47,10 +47,11 @@ def test_order_is_that_of_the_candidates():
 @pytest.mark.parametrize(
     ("candidates", "n", "said"),
     [
-        (names(24), 30, "2 to 23"),
+        (names(24), 30, "3 to 23"),
         (names(13), 3, "in 2 sets"),
         (["a", "b", "a"], 6, "'a' twice"),
-        (["a"], 4, "2 to 23"),
+        (["a"], 4, "3 to 23 tasks, found 1.$"),
+        (["a", "b"], 4, r'found 2. Right for two is a sweep of all sets: "\+task@tasks=\[\],\[a\],\[b\],\[a,b\]"'),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(candidates, n, said):

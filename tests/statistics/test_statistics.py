@@ -19,6 +19,7 @@ from mtl.ablation.effects import Effect, effect, paired_difference, sampled_aucs
 from mtl.ablation.factorial import bundles, contrast, main_effects, shapley_values
 from mtl.ablation.judged import shares_of
 from mtl.ablation.verdicts import delta_m, verdict, wanted_error
+from mtl.statistics import bootstrap
 from mtl.statistics.bootstrap import (
     bootstrap_weights,
     coded_videos,
@@ -686,3 +687,18 @@ def test_ties_are_a_share_of_the_frames_compared():
     # three frames against two that tie, one above, five below
     assert tied_share(scores, positives, np.array([3, 2, 1, 5])) == pytest.approx(2 / 8)
     assert np.isnan(tied_share(scores, np.zeros(4, bool)))
+
+
+def test_the_same_resamples_are_drawn_once_and_nobody_can_change_them(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_kept", type(bootstrap._kept)())
+    strata = np.arange(30) % 2
+    first = bootstrap_weights(strata, 40, 3)
+    again, others = bootstrap_weights(strata.copy(), 40, 3), bootstrap_weights(strata < 1, 40, 3)
+    assert again is first
+    np.testing.assert_array_equal(first.sum(axis=1), 30)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+    assert (first != others).any()  # the strata come in the other order
+    monkeypatch.setattr(bootstrap, "KEPT_MIB", first.nbytes / 2**20 / 2)
+    np.testing.assert_array_equal(bootstrap_weights(strata, 40, 3), first)
+    assert not bootstrap._kept  # more than may be kept

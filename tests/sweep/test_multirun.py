@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from mtl.errors import UserError
 from mtl.job import context
-from mtl.sweep import callback, launchers, process_launcher, sweepers
+from mtl.sweep import callback, launchers, plan, process_launcher, sweepers
 from mtl.sweep.own_sweeper import OwnSweeper
 from mtl.sweep.plan import Plan, Planned, Setting, same_settings
 from mtl.tracking.journal import Journal
@@ -45,9 +45,9 @@ def test_a_seed_that_is_none_opens_no_sweep(tmp_path):
 
 def test_a_sweep_that_reuses_nothing_says_so():
     config = OmegaConf.create({"rerun": False})
-    assert callback._never_reused(config, "sqlite:///a") == []
-    assert "tracking=none" in callback._never_reused(config, "")[0]
-    assert callback._never_reused(OmegaConf.create({"rerun": True}), "") == []
+    assert plan.never_reused(config, "sqlite:///a") == []
+    assert "tracking=none" in plan.never_reused(config, "")[0]
+    assert plan.never_reused(OmegaConf.create({"rerun": True}), "") == []
 
 
 def test_whatever_keeps_a_sweep_from_its_parent_ends_it(monkeypatch, capsys):

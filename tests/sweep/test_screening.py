@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from conftest import call
+from hydra.types import RunMode
 
 from mtl.config.parameters import parameters, run_name
 from mtl.errors import UserError
 from mtl.job.fingerprint import NEUTRAL
 from mtl.results import SCREENING, TrackedRun
-from mtl.screening.earlier import earlier_of, tag_of
+from mtl.screening.asked import Asked
+from mtl.screening.earlier import earlier_of
 from mtl.sweep import sweepers
 from mtl.sweep.screening_sweeper import WIDTH, design_table
 from mtl.tracking.journal import recorded
@@ -115,10 +118,21 @@ def test_the_design_fits_into_a_terminal_and_says_every_set():
             "screening.candidates: there is no task 'robery' in conf/task. Did you mean 'robbery'?",
         ),
         (["screening.candidates=[violence,robbery,violence]"], "screening.candidates names 'violence' twice."),
-        (["screening.candidates=[violence]"], "screening.candidates should be 2 to 23 tasks, found 1."),
+        (["screening.candidates=[violence]"], "screening.candidates should be 3 to 23 tasks, found 1."),
         (["screening.propose=6"], "screening.propose=6 needs screening.after=ID"),
         (["screening.after=abc"], "screening.after=abc needs screening.propose=N"),
+        (["screening.propose=best_and_worst"], "screening.propose=best_and_worst needs screening.after=ID"),
+        (["screening.after=abc", "screening.propose=best"], "screening.propose should be how many sets more are tr"),
+        (["screening.after=abc", "screening.propose=best_and_worst"], "screening.after=abc: that is no screening. "),
         (["screening.after=abc", "screening.propose=2"], "screening.after=abc: that is no screening. "),
+        (
+            ["screening.candidates=[violence,xd_riot,robbery]", "screening.sets=4"],
+            "screening.candidates: Task 'xd_riot' names classes the data set lacks: ['B4']",
+        ),
+        (
+            ["screening.candidates=[violence,related_1,robbery]", "screening.sets=4"],
+            "screening.candidates: Task 'related_1' reads its labels in a column that the data set lacks, 'related_1'",
+        ),
         (["tasks=all"], "tasks: a screening adds auxiliaries to the main task 'general_anomaly' alone, found general_"),
     ],
 )  # fmt: skip
@@ -130,6 +144,37 @@ def test_what_cannot_be_screened_is_one_line(composed, words, message, tmp_path,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["screening.sets=10,12", "screening.candidates=[abuse,arson,arrest],[abuse,arson,robbery]", "tasks=anomaly,all"],
+)
+def test_one_screening_has_one_design(composed, word):
+    """Words of a sweep are in no composed config, so all jobs would be those of the config as it stands."""
+    config = composed("experiment=screening")
+    config.hydra.overrides.task = [word]
+    with pytest.raises(UserError) as caught:
+        sweepers.expected(config)
+    assert str(caught.value).startswith(f"{word}: a screening has a single design, found several values.")
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"), [((), RunMode.MULTIRUN), ((), RunMode.RUN), (("hydra/sweeper=screening",), RunMode.RUN)]
+)
+def test_words_about_a_screening_are_not_for_another_sweep(composed, words, mode):
+    config = composed(*words)
+    config.hydra.mode = mode
+    config.hydra.overrides.task = ["seed=1", "screening.sets=10"]
+    with pytest.raises(
+        UserError, match=r"^screening.sets=10: no screening is run. Right would be experiment=screening"
+    ):
+        sweepers.check_heeded(config)
+    config.hydra.overrides.task = ["seed=1"]
+    sweepers.check_heeded(config)
+    config = composed("experiment=screening")
+    config.hydra.overrides.task = ["screening.sets=10"]
+    sweepers.check_heeded(config)
+
+
 def test_what_is_screened_changes_no_run(composed):
     config = composed("experiment=screening")
     assert "screening" in NEUTRAL
@@ -138,7 +183,7 @@ def test_what_is_screened_changes_no_run(composed):
     assert run_name({"tasks": "anomaly"}, ["screening.sets=10", "seed=1"]) == "anomaly seed=1"
 
 
-TAG = tag_of("main", ("a", "b"))
+TAG = Asked("main", ("a", "b")).tag
 
 
 def run(tasks, seed, auc, status="FINISHED", tag=TAG):
@@ -162,7 +207,7 @@ def test_gains_are_differences_of_validation_aucs_by_the_same_seeds():
 
 
 def test_what_is_proposed_follows_the_sets_of_the_earlier_screening(composed, monkeypatch):
-    tag = tag_of("general_anomaly", ("violence", "robbery", "arson"))
+    tag = Asked("general_anomaly", ("violence", "robbery", "arson")).tag
     earlier = [(), ("violence", "robbery", "arson"), ("violence",), ("robbery", "arson")]
     runs = [run(["general_anomaly", *each], 0, 0.6, tag=tag) for each in earlier]
     monkeypatch.setattr("mtl.sweep.screening_sweeper._runs_of", lambda config, what: runs)
@@ -175,6 +220,15 @@ def test_what_is_proposed_follows_the_sets_of_the_earlier_screening(composed, mo
     assert expected.screening == tag
     with pytest.raises(UserError, match=r"at most 4, as no more sets of 3 candidates are left"):
         sweepers.expected(composed(*words, "screening.propose=5"))
+    config = composed(*words, "screening.candidates=[arson,violence,robbery]")
+    config.hydra.overrides.task = ["screening.candidates=[arson,violence,robbery]"]
+    assert sweepers.expected(config).screening == tag  # in another order they are the same
+    config = composed(*words, "screening.candidates=[violence,robbery]")
+    config.hydra.overrides.task = ["screening.candidates=[violence,robbery]"]
+    with pytest.raises(
+        UserError, match=r"^screening.candidates: found violence, robbery, and screening.after=x has violence, "
+    ):
+        sweepers.expected(config)
     with pytest.raises(UserError, match=r"its main task is 'general_anomaly', found main_task=related_main"):
         sweepers.expected(composed(*words, "main_task=related_main", "tasks=related_main"))
 
@@ -195,15 +249,22 @@ ASKED = (
 
 
 @pytest.mark.slow
-def test_a_screening_and_what_is_proposed_after_it(tmp_path):
+def test_a_screening_and_what_is_trained_after_it(tmp_path):
     first = call(tmp_path, *ASKED)
     assert first.returncode == 0, first.stderr
     named = re.search(r"screening\.propose=6 screening\.after=([0-9a-f]{32})", first.stdout)
     assert named is not None
     assert "+ related_auxiliary" in first.stdout
-    second = call(tmp_path, *ASKED, "screening.propose=2", f"screening.after={named[1]}")
+    second = call(tmp_path, *ASKED, "screening.propose=best_and_worst", f"screening.after={named[1]}")
     assert second.returncode == 0, second.stderr
     assert "6 of 8 jobs were done already and are reused" in second.stdout
+    assert "Predicted best and worst, trained afterwards" in second.stdout
+    (written,) = (tmp_path / "multirun").rglob("best_and_worst.csv")
+    rows = pd.read_csv(written)
+    assert list(rows["predicted_as"]) == ["best", "best", "worst", "worst"]
+    assert rows[["predicted_gain", "low", "high", "measured_gain"]].notna().all(axis=None)
+    third = call(tmp_path, *ASKED, "screening.propose=2", f"screening.after={named[1]}", "dry_run=true")
+    assert "8 jobs: 8 done already" in third.stdout, third.stderr  # no other two sets are left
     runs = [each for each in recorded(tmp_path / "multirun") if each.tags.get("sweep") != "parent"]
     assert len(runs) == 6 + 8
     assert {json.loads(each.tags[SCREENING])["main"] for each in runs} == {"related_main"}

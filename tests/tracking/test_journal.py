@@ -195,3 +195,18 @@ def test_a_clock_set_back_turns_no_times_round(tmp_path, monkeypatch):
     times = [entry["time"] for entry in again.entries]
     assert times == sorted(times)
     assert times[0] > 1000 * 1000
+
+
+def test_a_folder_that_is_removed_meanwhile_hides_no_other_record(tmp_path, monkeypatch):
+    """A job writes to a folder beside its artifacts and renames it, while another process looks for records."""
+    records = [started(tmp_path / name).path for name in ("0", "1", "2")]
+    (tmp_path / "1" / ".writing-artifacts").mkdir()
+    scandir = os.scandir
+
+    def vanished(path=".", *rest):
+        if Path(path).name == ".writing-artifacts":
+            raise FileNotFoundError(path)
+        return scandir(path, *rest)
+
+    monkeypatch.setattr(os, "scandir", vanished)
+    assert journal.journals(tmp_path) == records

@@ -119,10 +119,12 @@ def test_a_set_trained_by_the_shared_step_is_the_set_trained_by_its_own(name):
         found += [variable.numpy() for variable in done.weighting.variables]
         return found, model.get_weights()
 
-    for names, gradients_of in ((SETS[0], "parameters"), (SETS[1], "parameters"), (SETS[1], "representation")):
+    turned = SETS[1][1:] + SETS[1][:1]  # a set's order is not that of the kinds of its heads
+    ways = ((SETS[0], "parameters"), (SETS[1], "parameters"), (turned, "parameters"), (turned, "representation"))
+    for names, gradients_of in ways:
         if gradients_of == "representation" and name not in ("mgda", "upgrad"):
             continue
-        shared, weights = steps(names, [] if name in OWN_STEPS else SETS, gradients_of)
+        shared, weights = steps(names, [] if name in OWN_STEPS else [*SETS, turned], gradients_of)
         own, expected = steps(names, [], gradients_of)
         for one, other in zip(shared, own, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-6)
@@ -153,11 +155,67 @@ def test_all_sets_are_traced_once_and_no_job_depends_on_those_before():
 
 def test_places_of_tasks_that_are_not_in_the_set_stay_as_they_were():
     model, *_ = job(SETS[0], "equal", SETS)
-    kernel, bias, *of_types = (variable.numpy() for variable in model.stacked.variables)
-    assert kernel[0].any()
-    assert bias[0].any()
-    assert not kernel[1:].any()
-    assert not any(each.any() for each in of_types)
+    kernel, bias = (variable.numpy() for variable in model.stacked.variables)
+    own = model.stacked.rows(model.at[0])
+    assert kernel[own].any()
+    assert bias[own].any()
+    others = np.delete(np.arange(len(kernel)), own)
+    assert len(others) == model.stacked.n_units - 1
+    assert not kernel[others].any()
+    assert not bias[others].any()
+
+
+def test_heads_of_each_kind_are_as_many_units_as_they_have():
+    from mtl.model.slots import Slots
+    from mtl.model.stacked_heads import StackedHeads
+
+    yes_no, types = ("BinaryCrossentropy", 1), ("SparseCategoricalCrossentropy", 3)
+    slots = Slots.of([(yes_no, types, yes_no), (types,)])
+    heads = StackedHeads([], slots.kinds)
+    assert heads.groups == [yes_no, types]
+    assert heads.n_units == 5  # filled up to the widest they would be nine
+    of_set = (types, yes_no, yes_no)
+    found = heads.by_kind(slots.places(of_set))
+    assert found.order.tolist() == [1, 2, 0]
+    assert found.positions.tolist() == [2, 0, 1]
+    assert found.counts.tolist() == [2, 1]
+    assert found.rows.tolist() == [0, 1, 2, 3, 4]
+    assert found.task_of_row.tolist() == [1, 2, 0, 0, 0]
+    alone = heads.by_kind(slots.places((types,)))
+    assert alone.counts.tolist() == [0, 1]
+    assert alone.rows.tolist() == [2, 3, 4]
+
+
+def test_what_heads_of_two_kinds_give_is_what_each_gives_alone():
+    import keras
+    import tensorflow as tf
+
+    from mtl.model.stacked_heads import StackedHeads
+    from mtl.tasks import UNLABELLED
+
+    rng = np.random.default_rng(0)
+    kinds = [("SparseCategoricalCrossentropy", 3), ("BinaryCrossentropy", 1)]
+    layers = [keras.layers.Dense(units, bias_initializer="uniform") for _, units in kinds]
+    for layer in layers:
+        layer.build((None, 4))
+    hidden = tf.constant(rng.normal(size=(6, 4)).astype(np.float32))
+    labels = np.array([[2, 1, UNLABELLED, 0, 0, 1], [1, 0, 0, 1, UNLABELLED, UNLABELLED]], np.int32)
+    stacked = StackedHeads(layers, kinds)
+    by_kind = stacked.by_kind((0, 1))
+    heads = stacked.taken(*by_kind.tensors()[:2])
+    logits = heads.logits(hidden)
+    np.testing.assert_allclose(logits, np.hstack([layers[1](hidden), layers[0](hidden)]), rtol=1e-6)
+    found = heads.losses(logits, tf.constant(labels[by_kind.order].T), is_partial=True)
+    for of_kind, i in zip(found, by_kind.order, strict=True):
+        known = labels[i] != UNLABELLED
+        loss = keras.losses.get({"class_name": kinds[i][0], "config": {"from_logits": True, "reduction": None}})
+        expected = np.zeros(6, np.float32)
+        expected[known] = loss(labels[i][known][:, None], layers[i](hidden).numpy()[known])
+        np.testing.assert_allclose(of_kind[:, 0], expected, rtol=1e-6)
+    of_logits = tf.constant(rng.normal(size=(6, 4)).astype(np.float32))
+    of_hidden = heads.of_hidden(of_logits)
+    np.testing.assert_allclose(of_hidden[0], of_logits[:, :1] @ tf.transpose(layers[1].kernel), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_hidden[1], of_logits[:, 1:] @ tf.transpose(layers[0].kernel), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sampled(["AdamW", "SGD", "Adagrad"], 3))
