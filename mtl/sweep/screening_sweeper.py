@@ -11,7 +11,6 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, read_write
 
 from mtl.config.build import build
-from mtl.config.check import check_tasks
 from mtl.config.searchpath import repository
 from mtl.errors import UserError
 from mtl.sweep.listed_jobs import times
@@ -80,6 +79,8 @@ def _check_single(arguments: Sequence[str]) -> None:
 def _check_labels(config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
     """Raise `UserError` where the data have no labels for a task of one of these jobs: half of all sets would fail."""
     from hydra.core.global_hydra import GlobalHydra
+
+    from mtl.config.check import check_tasks
 
     loader = GlobalHydra.instance().config_loader()
     for words in dict.fromkeys(tuple(word for word in job if not word.startswith("seed=")) for job in jobs):
