@@ -74,8 +74,7 @@ def test_a_node_under_an_old_key_is_merged_and_the_command_line_goes_before_it()
 def test_a_stored_config_has_the_keys_of_today():
     stored = OmegaConf.create({"seed": 1, "probes": {"_target_": "mtl.probes.Probes", "batches": 0}})
     found = keys.of_today(stored)
-    of_then = {"path_steps": None, "share": None, "most_batches": 8}  # what runs did before these keys were there
-    probes = {"_target_": "mtl.probes.Probes", "batches": 0} | of_then
+    probes = {"_target_": "mtl.probes.Probes", "batches": 0, "path_steps": None, "share": None, "most_batches": 8}
     assert found == {"seed": 1, "gradient_measurements": probes}
 
 
