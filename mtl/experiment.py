@@ -186,7 +186,7 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
         from mtl.training.dataset import Dataset
         from mtl.training.labelled import require_labelled, say_labelled
         from mtl.training.optimizer import check_optimizer
-        from mtl.training.shared_steps import shared_sets
+        from mtl.training.shared_steps import quick_sets, shared_sets
 
         if numerics.is_portable():
             tf.config.experimental.enable_op_determinism()
@@ -222,7 +222,8 @@ def train_and_judge(asked: RunRequest, tracked: Run, watch: Stopwatch | None = N
     dataset = Dataset(features.vectors, targets, features.frames)
     with spent_on(MODEL):
         sweep, optimizer = current(), build(config.training).optimizer()
-        sets = shared_sets(sweep.sets if sweep else (), weighting, optimizer, dataset.is_partial)
+        quick = quick_sets(sweep.sets if sweep else (), weighting)
+        sets = shared_sets(quick, weighting, optimizer, dataset.is_partial)
         model = reused(assemble(build(config.model), backbone, tasks, features.vectors.shape[1:]), sets)
     metrics.log_model(backbone, model, _report_spread(model, dataset), tracked)
     check_room(artifacts, model.n_bytes, ROOM)  # before the training, not after it

@@ -244,6 +244,16 @@ def test_what_does_not_fit_keeps_steps_of_its_own():
         assert shared_sets(sets, equal, optimizer, is_partial=False) == ()
 
 
+def test_a_gramian_of_unlike_heads_is_quicker_in_a_step_of_its_own():
+    from mtl.training.shared_steps import quick_sets
+
+    yes_no, classes = kinds(("violence",)), kinds(("anomaly_type",))
+    equal, pcgrad = (weighting_of(name, SETS[0]) for name in ("equal", "pcgrad"))
+    assert quick_sets([yes_no, yes_no + classes], equal) == [yes_no, yes_no + classes]
+    assert quick_sets([yes_no, yes_no + classes], pcgrad) == []
+    assert quick_sets([yes_no, yes_no * 2], pcgrad) == [yes_no, yes_no * 2]
+
+
 def test_a_state_goes_on_in_another_sweep_of_other_sets():
     from mtl.model import multitask as module
 
