@@ -28,6 +28,7 @@ def test_the_quickest_call_counts_and_none_counts_alone(at_once, monkeypatch):
     assert at_once.quickest(lambda: None, seconds=8.0) == 2.0
 
 
+@pytest.mark.slow
 def test_every_rate_is_a_number(at_once):
     machine = at_once.calibrate({"steps": lambda: 3.0})
     assert machine.rates == {"steps": 3.0}

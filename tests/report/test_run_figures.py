@@ -185,6 +185,7 @@ def drawing(folder: Path, store: MLflowTracking) -> Drawing:
     return Drawing(folder, OmegaConf.create(node))
 
 
+@pytest.mark.slow
 def test_the_sweep_s_process_draws_all_and_says_what_it_could_not(tmp_path, store, capsys):
     ids = [tracked(store, tmp_path / f"sweep/{i}") for i in range(3)]
     (tmp_path / "sweep/1/artifacts/history.csv").unlink()
@@ -207,6 +208,7 @@ def test_a_process_that_dies_is_one_line(tmp_path, store, capsys):
     assert capsys.readouterr().out == "The figures of 1 run are not drawn; the same command draws them.\n"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_gone_leaves_no_process(tmp_path, store):
     tracked(store, tmp_path / "sweep/0")
     process = drawing(tmp_path / "sweep", store)

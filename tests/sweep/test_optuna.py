@@ -234,6 +234,7 @@ def test_the_best_trial_is_compared_when_the_search_is_over_and_these_runs_alone
     assert found.chosen(runs) == runs[6:]
 
 
+@pytest.mark.slow
 def test_the_recipe_of_tuned_weights_says_before_it_begins_what_it_will_compare(monkeypatch):
     monkeypatch.setattr(optuna_sweeper, "version", lambda name: "5.0.0")
     with initialize_config_dir(str(switches.CONF), version_base="1.3"):

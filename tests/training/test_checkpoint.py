@@ -73,6 +73,7 @@ def test_a_killed_training_goes_on_equal_to_the_bit(tmp_path, weighting, measure
     assert_equal(whole, train(tmp_path / "killed", weighting, measured=measured))
 
 
+@pytest.mark.slow
 def test_measurements_within_a_share_go_on_where_they_were_and_cost_a_training_no_bit(tmp_path):
     """Batches take turns, steps are tried every third time, other labels are permuted: all of it by the number."""
     measured = {"epochs": None, "batches": None, "share": 0.2, "batch_size": 8}

@@ -132,6 +132,7 @@ def test_a_set_trained_by_the_shared_step_is_the_set_trained_by_its_own(name):
             np.testing.assert_allclose(weights[key], array, rtol=1e-5, atol=2e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_all_sets_are_traced_once_and_no_job_depends_on_those_before():
     from mtl.model import multitask as module
 
