@@ -1,4 +1,4 @@
-"""Frames drawn for benchmarks, in the layout of the real tree."""
+"""What several benchmarks need: drawn frames in the layout of the real tree, turns, and measurements in full."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from omegaconf import OmegaConf
 
+from mtl.config.build import build
+from mtl.config.switches import CONF
 from mtl.data.class_names import CLASSES
+from mtl.training.gradient_measurements import GradientMeasurements
 
 SIDE = 64  # pixels, as the frames of the usual tree
 BLOBS = 8  # random patches along a side, smoothed: such a frame takes about as long to decode as a real one
@@ -47,3 +51,10 @@ def take_turns(
             way()
             seconds[name].append(clock() - began)
     return {name: min(found[1:]) for name, found in seconds.items()}
+
+
+def in_full(seed: int) -> GradientMeasurements:
+    """The gradient measurements of `conf/config.yaml` for heads on features: eight batches of 64 after every epoch."""
+    asked = OmegaConf.load(CONF / "config.yaml").gradient_measurements
+    wanted = {"epochs": 1, "batches": 8, "share": None, "batch_size": 64, "seed": seed}
+    return build(OmegaConf.merge(asked, wanted))

@@ -30,6 +30,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from drawn import in_full
 from heads import CLASSES, TASKS
 from rich.console import Console
 
@@ -40,7 +41,6 @@ from mtl.model.multitask import MultiTaskModel, reused
 from mtl.model.parts import TrainedPart
 from mtl.training.checkpoint import Checkpoints
 from mtl.training.dataset import Dataset
-from mtl.training.gradient_measurements import GradientMeasurements
 from mtl.training.loop import Training
 from mtl.training.source import predict
 from mtl.weighting.equal import Equal
@@ -86,17 +86,7 @@ def job(number: int, dataset: Dataset, units: int, anew: bool) -> tuple[float, f
         early_stopping=False, patience=1, gradients_of="parameters",
         checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=number,
     )  # fmt: skip
-    measurements = GradientMeasurements(
-        epochs=1,
-        batches=8,
-        share=None,
-        most_batches=8,
-        batch_size=64,
-        permuted_labels=True,
-        affinity_step=0.01,
-        path_steps=250,
-        seed=number,
-    )
+    measurements = in_full(seed=number)
     own = Dataset(dataset.features, {name: dataset.targets[name] for name in tasks}, dataset.frames)
     _, history = training.train(
         model, own, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None

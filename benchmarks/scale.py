@@ -144,13 +144,13 @@ def identify(root: Path, frames: pd.DataFrame) -> dict[str, float]:
 def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch: int) -> dict[str, float]:
     """What an epoch and the scores of the test frames cost."""
     import keras
+    from drawn import in_full
 
     from mtl.evaluation.evaluation import Evaluation
     from mtl.evaluation.predictions import predictions_table
     from mtl.model.multitask import MultiTaskModel
     from mtl.model.parts import nothing_trained
     from mtl.training.checkpoint import Checkpoints
-    from mtl.training.gradient_measurements import GradientMeasurements
     from mtl.training.loop import Training
     from mtl.training.source import predict
     from mtl.weighting.equal import Equal
@@ -163,17 +163,7 @@ def train_and_judge(dataset: Dataset, tasks: dict[str, Task], units: int, batch:
         early_stopping=False, patience=1, gradients_of="parameters",
         checkpoint=Checkpoints(epochs=None, seconds=0, dir="unused"), seed=0,
     )  # fmt: skip
-    measurements = GradientMeasurements(
-        epochs=1,
-        batches=8,
-        share=None,
-        most_batches=8,
-        batch_size=64,
-        permuted_labels=True,
-        affinity_step=0.01,
-        path_steps=250,
-        seed=0,
-    )
+    measurements = in_full(seed=0)
     began = time.perf_counter()
     _, history = training.train(
         model, dataset, Equal(tuple(tasks)), measurements, "general_anomaly", lambda number, epoch: None
